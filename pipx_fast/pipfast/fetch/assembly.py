@@ -1,0 +1,99 @@
+"""One file being put together on disk, from one stream or several."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipfast.fetch.hashing import HashFront, known_algorithms
+from pipfast.fetch.segments import Claim, SegmentPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.fetch.ranges import FileIdentity
+    from pipfast.fetch.transport import Response
+
+
+class Assembly:
+    """A partial file, the plan for the rest of it, and its digests so far.
+
+    The plan, ``streams`` and the flags are guarded by the scheduler's lock; ``write`` and ``hashes`` need
+    none. A dead assembly takes no more bytes; its file goes as soon as it dies, its descriptor with the
+    last worker that may still write.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        first: Response,
+        identity: FileIdentity,
+        *,
+        streams: int,
+        algorithms: Iterable[str],
+    ) -> None:
+        """Create the partial file; ``streams`` is how many may bring parts of it at once."""
+        self.first = first
+        self.identity = identity
+        self.target = directory / name
+        self.partial = directory / f".pipfast-{secrets.token_hex(8)}.part"
+        # The mode is the one that open() would give: pip copies modes from here to the user's folders.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._file: int | None = os.open(self.partial, flags, 0o666)
+        self.plan = SegmentPlan(identity.size, streams)
+        self.hashes = HashFront(known_algorithms(algorithms), self._read)
+        self.front: Claim | None = None
+        """The claim of the first, plain answer while that is being read."""
+        self.streams: dict[Claim, Response] = {}
+        self.received = 0
+        self.ranged = 0
+        """Bytes that came, or are coming, as answers to ranged requests."""
+        self.size = identity.size
+        self.users = 0
+        self.finishing = False
+        self.dead = False
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Put ``data`` into the file, and into the digests when its turn has come."""
+        file = self._descriptor()
+        written = 0
+        while written < len(data):
+            written += os.pwrite(file, data[written:], offset + written)
+        self.hashes.arrived(offset, data)
+
+    def publish(self) -> Path:
+        """Give the whole file its name."""
+        self.partial.replace(self.target)
+        return self.target
+
+    def remove(self) -> None:
+        """Unlink the partial file."""
+        with contextlib.suppress(FileNotFoundError):
+            self.partial.unlink()
+
+    def enter(self) -> None:
+        """Count a worker in."""
+        self.users += 1
+
+    def leave(self) -> None:
+        """Count a worker out; the last one closes the file when there is nothing more to come."""
+        self.users -= 1
+        self.close_if_unused()
+
+    def close_if_unused(self) -> None:
+        """Close the descriptor of a dead assembly that no worker is using."""
+        if self.dead and not self.users and self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _read(self, offset: int, count: int) -> bytes:
+        return os.pread(self._descriptor(), count, offset)
+
+    def _descriptor(self) -> int:
+        if self._file is None:
+            raise ValueError(f"{self.partial} is closed")
+        return self._file

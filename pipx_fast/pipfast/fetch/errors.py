@@ -1,0 +1,43 @@
+"""What the engine itself can have to say; everything else is the transport's own exception."""
+
+from __future__ import annotations
+
+from pipfast.errors import PipfastError
+
+
+class FetchError(PipfastError):
+    """A download that went wrong for a reason the transport did not see."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+class TruncatedBody(FetchError):
+    """A response ended before its Content-Length, and the transport took that for the end."""
+
+    def __init__(self, url: str, position: int, end: int) -> None:
+        super().__init__(url)
+        self.position = position
+        self.end = end
+
+    def __str__(self) -> str:
+        return f"the answer ended at byte {self.position} of {self.end}"
+
+
+class UnsafeName(FetchError):
+    """A file name that is not a single path component."""
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(url)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"refusing to write a download to {self.name!r}: not a plain file name"
+
+
+class DownloadCancelled(FetchError):
+    """The pool was closed before this download had ended."""
+
+    def __str__(self) -> str:
+        return "the download was cancelled"

@@ -1,0 +1,104 @@
+"""How many connections the servers can take: additive increase, multiplicative decrease."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+RETRY_AFTER_CAP_S = 60.0
+"""Seconds of Retry-After that are honoured at the most; a server that wants longer is asked again."""
+
+RECOVER_AFTER = 12
+"""Answers in a row, all good, before one more connection is tried: slow, a refusal costs a server work."""
+
+MAX_ATTEMPTS = 5
+"""Failures without progress while nothing else ran: then it was not our number of connections."""
+
+MAX_FAILURES = 12
+"""Failures without progress in all: enough for 8 connections to come down to 1 and be counted there."""
+
+SPENT_LIMIT_S = 60.0
+"""Seconds lost in failing requests; pip's own retries and timeouts are in them, so no more on top."""
+
+BACKOFF_START_S = 0.1
+BACKOFF_CAP_S = 5.0
+"""Seconds before a second attempt, doubled from then on; the transport has waited by itself before."""
+
+
+class ConnectionLimiter:
+    """Counts requests in flight against what is allowed now. The caller holds its own lock."""
+
+    def __init__(self, connections: int) -> None:
+        if connections < 1:
+            raise ValueError(f"connections must be at least 1, not {connections}")
+        self.connections = connections
+        self.allowed = connections
+        self.in_flight = 0
+        self._good = 0
+        self._cut_at = float("-inf")
+        self._paused_until: dict[str, float] = {}
+
+    def has_room(self) -> bool:
+        """Whether another request may start."""
+        return self.in_flight < self.allowed
+
+    def acquire(self) -> None:
+        """Count a request as started."""
+        self.in_flight += 1
+
+    def release(self) -> None:
+        """Count a request as ended."""
+        self.in_flight -= 1
+
+    def good(self) -> None:
+        """Note an answer that came whole."""
+        self._good += 1
+        if self._good >= RECOVER_AFTER and self.allowed < self.connections:
+            self.allowed += 1
+            self._good = 0
+
+    def busy(self, host: str, *, started: float, now: float, retry_after: float | None = None) -> None:
+        """Note a refusal, reset or stall of a request that began at ``started``.
+
+        Requests that began before the last cut were part of what that cut answered: eight resets
+        at once are one sign, not eight.
+        """
+        self._good = 0
+        if started >= self._cut_at:
+            self.allowed = max(1, self.allowed // 2)
+            self._cut_at = now
+        if retry_after is not None and retry_after > 0:
+            until = now + min(retry_after, RETRY_AFTER_CAP_S)
+            self._paused_until[host] = max(until, self._paused_until.get(host, until))
+
+    def paused_until(self, host: str) -> float:
+        """The time before which ``host`` wants no request; minus infinity if any time is fine."""
+        return self._paused_until.get(host, float("-inf"))
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """What one download may still fail."""
+
+    alone: int = 0
+    total: int = 0
+    spent_s: float = 0.0
+
+    def progressed(self) -> None:
+        """Forget the failures: something new has arrived."""
+        self.alone = self.total = 0
+        self.spent_s = 0.0
+
+    def failed(self, seconds: float, *, alone: bool) -> bool:
+        """Count a failed request that took ``seconds``; return whether another attempt is in order."""
+        self.total += 1
+        if not alone:
+            return self.total < MAX_FAILURES
+        self.alone += 1
+        self.spent_s += seconds
+        return self.alone < MAX_ATTEMPTS and self.total < MAX_FAILURES and self.spent_s < SPENT_LIMIT_S
+
+    def delay(self) -> float:
+        """Seconds to wait before the next attempt, jittered so that streams do not come back in step."""
+        backoff = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** max(0, self.total - 1))
+        return backoff * random.uniform(0.5, 1.0)

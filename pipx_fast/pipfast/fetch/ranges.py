@@ -1,0 +1,117 @@
+"""Asking for a part of a file, and making sure that the part is of the same file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipfast.fetch.transport import Response
+
+# e.g. `bytes 4194304-8388607/199103001`
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII | re.IGNORECASE)
+
+
+class Verdict(Enum):
+    """What an answer to a ranged request is."""
+
+    PART = "part"
+    """The bytes that were asked for, or the first of them."""
+    REFUSED = "refused"
+    """Not a part we can use, and no sign that the file is another one."""
+    CHANGED = "changed"
+    """Of another file than the first answer."""
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """The announced size of a body, or None."""
+    text = headers.get("Content-Length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What the first answer said about the file; later answers must agree."""
+
+    size: int | None
+    etag: str | None
+    last_modified: str | None
+    validator: str | None
+    """What If-Range can name: a strong ETag, or a date that is strong in the sense of RFC 9110, 8.8.2.2."""
+    accepts_ranges: bool
+
+    @classmethod
+    def of(cls, response: Response) -> FileIdentity:
+        """Read the headers of a plain, whole answer."""
+        headers = response.headers
+        encoded = headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+        ranges = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+        return cls(
+            size=content_length(headers),
+            etag=headers.get("ETag"),
+            last_modified=headers.get("Last-Modified"),
+            validator=_strong_validator(headers),
+            accepts_ranges=ranges and not encoded and response.status == 200,
+        )
+
+    def resumable(self, *, digest_known: bool) -> bool:
+        """Whether a part of this file can be asked for, and be checked to belong to it."""
+        checkable = self.validator is not None or digest_known
+        return self.accepts_ranges and bool(self.size) and checkable
+
+    def request_headers(self, start: int, end: int) -> dict[str, str]:
+        """Headers that ask for ``[start, end)``."""
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        if self.validator is not None:
+            headers["If-Range"] = self.validator
+        return headers
+
+    def judge(self, response: Response, start: int, end: int) -> tuple[Verdict, int]:
+        """Compare an answer with what was asked for, ``[start, end)``.
+
+        :returns: the verdict, and for a part the position behind its last byte.
+        """
+        if self._differs(response.headers):
+            return Verdict.CHANGED, start
+        if response.status != 206:
+            whole = response.status == 200 and content_length(response.headers) == self.size
+            return (Verdict.REFUSED if whole else Verdict.CHANGED), start
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        if match is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return Verdict.REFUSED, start
+        first, last, total = map(int, match.groups())
+        if total != self.size or first != start:
+            return Verdict.CHANGED, start
+        if not start <= last < end:
+            return Verdict.REFUSED, start
+        length = content_length(response.headers)
+        if length is not None and length != last + 1 - first:
+            return Verdict.REFUSED, start
+        return Verdict.PART, last + 1
+
+    def _differs(self, headers: Mapping[str, str]) -> bool:
+        # RFC 9110, 15.3.7: an answer to If-Range need not repeat the representation's headers.
+        etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
+        if self.etag is not None and etag is not None:
+            return etag.removeprefix("W/") != self.etag.removeprefix("W/")
+        return None not in (self.last_modified, last_modified) and last_modified != self.last_modified
+
+
+def _strong_validator(headers: Mapping[str, str]) -> str | None:
+    etag = headers.get("ETag", "")
+    if len(etag) >= 2 and etag[0] == etag[-1] == '"':
+        return etag
+    last_modified = headers.get("Last-Modified")
+    if last_modified is None:
+        return None
+    try:
+        age = parsedate_to_datetime(headers.get("Date", "")) - parsedate_to_datetime(last_modified)
+    except (TypeError, ValueError):
+        return None
+    # A file written in the second it was sent in could change within that second, and keep its date.
+    return last_modified if age.total_seconds() >= 1 else None

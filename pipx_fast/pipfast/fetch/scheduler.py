@@ -1,0 +1,235 @@
+"""Who does what next: which download, or which part of one, a free connection goes to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipfast.fetch.errors import DownloadCancelled
+from pipfast.fetch.job import Download, Fetched
+from pipfast.fetch.limiter import ConnectionLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.fetch.assembly import Assembly
+    from pipfast.fetch.segments import Claim
+    from pipfast.fetch.transport import Response
+
+STALLED_AFTER_S = 5.0
+"""Seconds without a byte after which an idle worker takes a stretch over: well over any round trip,
+well under pip's read timeout of 15 s."""
+
+LOOK_AGAIN_S = 1.0
+"""Seconds between two looks of an idle worker for stalled streams."""
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One request to make: for a whole file, or for the claimed part of one."""
+
+    download: Download
+    assembly: Assembly | None
+    claim: Claim | None
+    started: float
+    abandoned: bool = False
+    """Somebody else has taken it over; it counts as a request in flight no more."""
+
+
+class Scheduler:
+    """The state that workers share, under one lock. Methods named ``*_locked`` expect it to be held."""
+
+    def __init__(self, connections: int) -> None:
+        self.lock = threading.Lock()
+        self.limiter = ConnectionLimiter(connections)
+        self.closing = False
+        self.idle = 0
+        self._work = threading.Condition(self.lock)
+        self._unfinished: dict[tuple[str, Path], Download] = {}
+        self._tasks: list[Task] = []
+
+    # --- the caller's side -------------------------------------------------------------------
+
+    def submit_locked(self, download: Download) -> None:
+        """Queue a download behind those that are there."""
+        self._unfinished[download.url, download.directory] = download
+        self._work.notify()
+
+    def close(self) -> list[Response]:
+        """Cancel everything; return the answers still being read, to be closed without the lock."""
+        with self.lock:
+            self.closing = True
+            streams: list[Response] = []
+            for download in list(self._unfinished.values()):
+                streams += self.fail_locked(download, DownloadCancelled(download.url))
+            self._work.notify_all()
+        return streams
+
+    # --- choosing ----------------------------------------------------------------------------
+
+    def next_task(self) -> Task | None:
+        """Wait for something to do; None when the pool is closing."""
+        with self.lock:
+            while not self.closing:
+                now = time.monotonic()
+                task = self._choose(now) if self.limiter.has_room() else None
+                if task is not None:
+                    self._start(task)
+                    return task
+                self.idle += 1
+                try:
+                    self._work.wait(self._patience(now))
+                finally:
+                    self.idle -= 1
+            return None
+
+    def end_task(self, task: Task) -> None:
+        """Give back what a task held."""
+        with self.lock:
+            self._tasks.remove(task)
+            task.download.state.running -= 1
+            if not task.abandoned:
+                self.limiter.release()
+            self._work.notify_all()
+
+    def _start(self, task: Task) -> None:
+        self._tasks.append(task)
+        task.download.state.running += 1
+        self.limiter.acquire()
+        # One of the others may have something to do as well.
+        self._work.notify()
+
+    def _choose(self, now: float) -> Task | None:
+        ready = [download for download in self._unfinished.values() if self._ready_at(download) <= now]
+        for download in ready:
+            # Files nobody works on come first, in the order they were asked for ...
+            if not download.state.running and (task := self._task_for(download, now)):
+                return task
+        for download in ready:
+            # ... then further parts of large ones.
+            if download.state.running and download.state.assembly and (task := self._task_for(download, now)):
+                return task
+        return self._take_over_stalled(ready, now)
+
+    def _ready_at(self, download: Download) -> float:
+        return max(download.state.not_before, self.limiter.paused_until(download.state.host))
+
+    def _task_for(self, download: Download, now: float) -> Task | None:
+        assembly = download.state.assembly
+        if assembly is None:
+            return Task(download, None, None, now)
+        if assembly.finishing or not download.state.ranges_allowed:
+            return None
+        claim = assembly.plan.claim(now)
+        return None if claim is None else Task(download, assembly, claim, now)
+
+    def _take_over_stalled(self, ready: Iterable[Download], now: float) -> Task | None:
+        for download in ready:
+            assembly = download.state.assembly
+            if assembly is None or assembly.plan.streams == 1 or not download.state.ranges_allowed:
+                continue
+            claim = assembly.plan.stalled(now - STALLED_AFTER_S)
+            if claim is None:
+                continue
+            for task in self._tasks:
+                if task.assembly is assembly and task.claim is claim and not task.abandoned:
+                    task.abandoned = True
+                    self.limiter.release()
+                    self.limiter.busy(download.state.host, started=task.started, now=now)
+            stream = assembly.streams.pop(claim, None)
+            assembly.plan.release(claim)
+            if stream is not None:
+                stream.close()
+            return self._task_for(download, now)
+        return None
+
+    def _patience(self, now: float) -> float | None:
+        """Seconds after which an idle worker has to look again by itself."""
+        waits = [self._ready_at(download) - now for download in self._unfinished.values()]
+        pending = [wait for wait in waits if wait > 0]
+        if any(d.state.assembly and d.state.assembly.plan.streams > 1 for d in self._unfinished.values()):
+            pending.append(LOOK_AGAIN_S)
+        return min(pending, default=None)
+
+    # --- while a task runs -------------------------------------------------------------------
+
+    def begin_locked(self, task: Task, assembly: Assembly, response: Response) -> bool:
+        """Make ``assembly`` the one of its download, its first claim the task's."""
+        download = task.download
+        if self.closing or download.finished:
+            return False
+        download.state.assembly = assembly
+        download.announce(response, assembly.size)
+        task.assembly = assembly
+        task.claim = assembly.plan.claim(time.monotonic())
+        assembly.front = task.claim
+        self.attach_locked(task, response)
+        self._work.notify_all()
+        return True
+
+    def attach_locked(self, task: Task, response: Response) -> bool:
+        """Note which answer a claim is being read from; False if it is nobody's any more."""
+        assembly, claim = task.assembly, task.claim
+        if assembly is None or assembly.dead or task.abandoned:
+            return False
+        if claim is not None:
+            claim.touched = time.monotonic()
+            assembly.streams[claim] = response
+        return True
+
+    def progressed_locked(self, task: Task, count: int) -> None:
+        """Count bytes that are on disk."""
+        assembly, download = task.assembly, task.download
+        assert assembly is not None
+        assembly.received += count
+        if assembly.received > download.arrived and not assembly.dead:
+            download.arrived = assembly.received
+            download.state.budget.progressed()
+
+    def retry_locked(self, task: Task, delay: float) -> list[Response]:
+        """Put back what a broken task has not brought; return answers to close."""
+        download, assembly = task.download, task.assembly
+        download.state.not_before = time.monotonic() + delay
+        self._work.notify_all()
+        if assembly is None:
+            return []
+        resumable = assembly.identity.resumable(digest_known=bool(download.expected))
+        if task.claim is not None and resumable and download.state.ranges_allowed:
+            assembly.streams.pop(task.claim, None)
+            assembly.plan.release(task.claim)
+            return []
+        return self.abandon_locked(download)
+
+    def abandon_locked(self, download: Download) -> list[Response]:
+        """Throw away what there is of a file, to start it again; return answers to close."""
+        assembly, download.state.assembly = download.state.assembly, None
+        self._work.notify_all()
+        return [] if assembly is None else self._kill(assembly)
+
+    def fail_locked(self, download: Download, error: BaseException) -> list[Response]:
+        """End a download with ``error`` and leave nothing of it; return answers to close."""
+        self._forget(download)
+        streams = self.abandon_locked(download)
+        download.settle(None, error)
+        return streams
+
+    def succeed_locked(self, download: Download, fetched: Fetched) -> list[Response]:
+        """End a download well; return answers of streams that came too late."""
+        self._forget(download)
+        streams = self.abandon_locked(download)
+        download.settle(fetched, None)
+        return streams
+
+    def _forget(self, download: Download) -> None:
+        self._unfinished.pop((download.url, download.directory), None)
+
+    def _kill(self, assembly: Assembly) -> list[Response]:
+        assembly.dead = True
+        assembly.remove()
+        assembly.close_if_unused()
+        streams = list(assembly.streams.values())
+        assembly.streams.clear()
+        return streams

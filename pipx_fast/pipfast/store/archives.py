@@ -1,0 +1,110 @@
+"""The archives in the store: bytes as they were read, found by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipfast.report import logger, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+
+_BYTES = "bytes"
+_NOTE = "note.json"
+
+_HASH_BLOCK = 1 << 20
+"""Bytes read at once while hashing; larger blocks gain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive in the store whose size and mtime are as they were when it was hashed."""
+
+    digest: str
+    path: Path
+    size: int
+    name: str
+    """The file name under which it was first read."""
+
+
+def find_archive(layout: Layout, digest: str) -> Archive | None:
+    """Return the stored archive, or None; one that was changed in place is thrown away first."""
+    folder = layout.archive(digest)
+    try:
+        with (folder / _NOTE).open(encoding="utf-8") as file:
+            noted = json.load(file)
+        size, mtime_ns, name = int(noted["size"]), int(noted["mtime_ns"]), str(noted["name"])
+        found = (folder / _BYTES).lstat()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.debug("pipfast: stored archive %s is not readable: %r", digest, error)
+        layout.discard(folder)
+        return None
+    if found.st_size != size or found.st_mtime_ns != mtime_ns or not stat.S_ISREG(found.st_mode):
+        say(f"the stored archive of {name} was changed in place; it is thrown away")
+        layout.discard(folder)
+        return None
+    return Archive(digest, folder / _BYTES, size, name)
+
+
+def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: bool) -> Archive | None:
+    """Keep the file ``source``, whose SHA-256 the caller has computed while reading it.
+
+    :param move: the caller gives the file up; otherwise it is copied, and the copy is hashed.
+    :returns: the stored archive, or None when it could not be kept (a full disk, say).
+    """
+    kept = find_archive(layout, digest)
+    if kept is not None:
+        return kept
+    try:
+        with layout.staging() as staging:
+            held = staging / _BYTES
+            if move:
+                try:
+                    os.replace(source, held)
+                except OSError:
+                    shutil.copyfile(source, held)
+            else:
+                shutil.copyfile(source, held)
+                if sha256_of(held) != digest:
+                    return None
+            found = held.stat()
+            note = json.dumps({"size": found.st_size, "mtime_ns": found.st_mtime_ns, "name": name})
+            (staging / _NOTE).write_text(note, encoding="utf-8")
+            layout.settle(staging, layout.archive(digest))
+    except OSError as error:
+        logger.debug("pipfast: cannot keep archive %s: %r", name, error)
+        return None
+    return find_archive(layout, digest)
+
+
+def hand_out(archive: Archive, target: Path) -> None:
+    """Make ``target`` a name of the stored archive: a hard link, else a symbolic link.
+
+    :raises OSError: neither was possible.
+    """
+    with suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        os.link(archive.path, target)
+    except OSError:
+        target.symlink_to(archive.path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

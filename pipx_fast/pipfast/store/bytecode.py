@@ -1,0 +1,107 @@
+"""Byte-compile stored sources to what ``compileall`` would have written beside them."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import struct
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipfast.store.manifest import StoredFile
+    from pipfast.store.unpack import FileFacts
+
+TIMESTAMP = "timestamp"
+CHECKED_HASH = "checked-hash"
+
+
+@dataclass(frozen=True, slots=True)
+class BytecodeKind:
+    """What the .pyc files of one source differ in."""
+
+    cache_tag: str
+    """``sys.implementation.cache_tag``, for example ``cpython-311``."""
+    magic: str
+    """The interpreter's magic number in hex; builds of one cache tag can differ in it."""
+    optimization: int
+    """0, 1 or 2, as ``sys.flags.optimize``."""
+    mode: str
+    """``timestamp``, or ``checked-hash`` where SOURCE_DATE_EPOCH is set (PEP 552)."""
+
+    @property
+    def tag(self) -> str:
+        """One path component that names this kind."""
+        return f"{self.cache_tag}-{self.magic}-opt{self.optimization}-{self.mode}"
+
+    def pyc_name(self, source_name: str) -> str:
+        """Return the .pyc file's name for ``module.py``, as ``cache_from_source`` builds it."""
+        optimization = f".opt-{self.optimization}" if self.optimization else ""
+        return f"{source_name.removesuffix('.py')}.{self.cache_tag}{optimization}.pyc"
+
+
+def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | None:
+    """Return the kind that ``py_compile`` would write now, or None if this can't be told.
+
+    With a pycache prefix pip writes bytecode outside the environment: that is left to pip.
+    """
+    if sys.implementation.cache_tag is None or sys.pycache_prefix is not None:
+        return None
+    # py_compile._get_default_invalidation_mode: hash-based where builds must be reproducible.
+    mode = CHECKED_HASH if environ.get("SOURCE_DATE_EPOCH") else TIMESTAMP
+    return BytecodeKind(
+        sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex(), min(sys.flags.optimize, 2), mode
+    )
+
+
+def compile_sources(
+    tree: Path, sources: Sequence[tuple[str, StoredFile]], target: Path, kind: BytecodeKind
+) -> list[FileFacts]:
+    """Compile ``sources`` of ``tree`` into ``__pycache__`` folders below ``target``.
+
+    :returns: the facts of the .pyc files with the sources' folder in front of their name; a source
+        that does not compile is left out, as pip leaves it without bytecode.
+    :raises OSError: a file could not be read or written.
+    """
+    facts: list[FileFacts] = []
+    with warnings.catch_warnings():
+        # pip silences what compiling says, too: e.g. `SyntaxWarning: invalid escape sequence`.
+        warnings.simplefilter("ignore")
+        for folder, file in sources:
+            path = f"{folder}/{file.name}" if folder else file.name
+            with open(f"{tree}/{path}", "rb") as stream:  # noqa: PTH123 - tens of thousands of calls
+                source = stream.read()
+            try:
+                # The path is put right by the import system when the module is loaded.
+                code = compile(source, path, "exec", dont_inherit=True, optimize=kind.optimization)
+                content = _pyc(kind, code, source, file.mtime_ns)
+            except Exception:  # noqa: S112 - SyntaxError, ValueError, RecursionError …: as in py_compile
+                continue
+            cache = f"{target}/{folder}/__pycache__" if folder else f"{target}/__pycache__"
+            os.makedirs(cache, exist_ok=True)  # noqa: PTH103
+            name = kind.pyc_name(file.name)
+            # The source's mode without the executable bits, as py_compile gives it: the umask does that.
+            descriptor = os.open(f"{cache}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                found = os.fstat(descriptor)
+            facts.append((f"{folder}/{name}" if folder else name, found.st_size, found.st_mtime_ns, 0))
+    return facts
+
+
+def _pyc(kind: BytecodeKind, code: object, source: bytes, mtime_ns: int) -> bytes:
+    """Return the file's content: PEP 552, "Specification"."""
+    magic = bytes.fromhex(kind.magic)
+    if kind.mode == CHECKED_HASH:
+        head = magic + struct.pack("<I", 0b11) + importlib.util.source_hash(source)
+    else:
+        seconds = mtime_ns // 1_000_000_000
+        head = magic + struct.pack("<III", 0, seconds & 0xFFFFFFFF, len(source) & 0xFFFFFFFF)
+    return head + marshal.dumps(code)

@@ -1,0 +1,173 @@
+"""Where things are in the store, and whether this folder may be used as one.
+
+::
+
+    <root>/                                    0700, one user's
+      CACHEDIR.TAG
+      archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
+      trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
+      bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
+      tmp/                                     what is being made; renamed into place when whole
+
+A bucket's version is part of its name: another version's format is never read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipfast.errors import PipfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARCHIVES = "archives-v0"
+TREES = "trees-v0"
+BYTECODE = "bytecode-v0"
+TMP = "tmp"
+BUCKETS = (ARCHIVES, TREES, BYTECODE)
+
+_CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast; losing it loses time only.\n"
+"""The Cache Directory Tagging Specification's first line: back-up tools leave such a folder out."""
+
+
+class StoreUnusable(PipfastError):
+    """The folder cannot be a store: it is not private to this user, or cannot be made."""
+
+    def __init__(self, root: Path, reason: str) -> None:
+        super().__init__(root, reason)
+        self.root = root
+        self.reason = reason
+        self.hint = f"chown and chmod 700 {root}, or set PIPFAST_STORE to a folder of your own"
+
+    def __str__(self) -> str:
+        return f"not using the store {self.root}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one store. Digests are 64 lowercase hex digits."""
+
+    root: Path
+
+    def archive(self, digest: str) -> Path:
+        """Return the folder of the archive of this digest: its bytes and a note about them."""
+        return self.root / ARCHIVES / digest[:2] / digest
+
+    def tree(self, digest: str, umask: int) -> Path:
+        """Return the folder of the unpacked archive whose files have modes under ``umask``."""
+        return self.root / TREES / digest[:2] / f"{digest}-{umask:03o}"
+
+    def bytecode(self, digest: str, umask: int, tree_id: str, tag: str) -> Path:
+        """Return the folder of one kind of bytecode (``tag``) for exactly one unpacked tree.
+
+        A timestamp .pyc is valid for one mtime of its source: another unpacking has another id.
+        """
+        return self.root / BYTECODE / digest[:2] / f"{digest}-{umask:03o}-{tree_id}" / tag
+
+    def settle(self, staging: Path, target: Path) -> bool:
+        """Rename a finished folder into place; False if another process was first, whose work stays.
+
+        Either way ``staging`` is gone afterwards.
+        """
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            staging.rename(target)
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def discard(self, folder: Path) -> None:
+        """Take a folder of the store away: renamed aside at once, so that nobody reads half of it."""
+        aside = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            folder.rename(aside)
+        except OSError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Yield a new empty folder on the store's filesystem; what is left in it goes away."""
+        path = self.new_staging()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def new_staging(self) -> Path:
+        """Make a new empty folder in ``tmp/`` and return it; its maker removes or renames it."""
+        # The process id tells `prune` whose it is, and whether that process is gone.
+        path = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
+        path.mkdir(mode=0o700, parents=True)
+        return path
+
+
+def default_root() -> Path:
+    """Return the user's own cache folder for pipfast (``XDG_CACHE_HOME`` and its like)."""
+    # Not at the top: most runs find the folder in PIPFAST_STORE or need no store at all.
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("pipfast", appauthor=False))
+
+
+def open_layout(root: Path) -> Layout:
+    """Make the store's folder if need be and return its layout.
+
+    :raises StoreUnusable: others own the folder or can write to it, or it cannot be made. pip
+        refuses its cache folder for the same reasons (``check_path_owner``).
+    """
+    try:
+        existing = next(path for path in (root, *root.parents) if path.exists())
+        if existing != root:
+            _refuse_foreign(root, existing)
+            root.mkdir(mode=0o700, parents=True)
+        _refuse_unsafe(root)
+        for bucket in (*BUCKETS, TMP):
+            (root / bucket).mkdir(mode=0o700, exist_ok=True)
+        tag = root / "CACHEDIR.TAG"
+        if not tag.exists():
+            with suppress(FileExistsError), tag.open("x", encoding="ascii") as file:
+                file.write(_CACHEDIR_TAG)
+    except OSError as error:
+        raise StoreUnusable(root, error.strerror or str(error)) from error
+    return Layout(root)
+
+
+def _refuse_foreign(root: Path, existing: Path) -> None:
+    """Refuse to make a store below a folder that belongs to somebody else (sudo with HOME kept)."""
+    if not hasattr(os, "geteuid"):
+        return
+    if os.geteuid() == 0 and existing.stat().st_uid != 0:
+        raise StoreUnusable(root, f"its parent folder {existing} is another user's")
+
+
+def _refuse_unsafe(root: Path) -> None:
+    if not hasattr(os, "geteuid"):
+        return
+    for path in (root, *(root / bucket for bucket in (*BUCKETS, TMP))):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        if path != root and stat.S_ISLNK(found.st_mode):
+            raise StoreUnusable(root, f"{path.name} in it is a symbolic link")
+        if path == root:
+            found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise StoreUnusable(root, f"{path} is not a folder")
+        if found.st_uid != os.geteuid():
+            raise StoreUnusable(root, f"{path} belongs to another user")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StoreUnusable(root, f"others can write to {path}")

@@ -1,0 +1,181 @@
+"""The manifests of stored trees and bytecode: which files there are, and how they looked when made.
+
+A manifest is one line ``pipfast <kind> <sha256 of the rest>`` and a JSON document. A damaged one is
+never trusted: it reads as ``Damaged``, and its entry is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipfast.errors import PipfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pipfast.store.unpack import FileFacts
+
+MANIFEST = "manifest"
+TREE = "tree"
+
+_UNSAFE = re.compile(r"(?:^|[/\n])(?:\.\.?)?(?:[/\n]|$)")
+"""In paths joined by newlines: an absolute one, an empty, ``.`` or ``..`` part."""
+
+
+class Damaged(PipfastError):
+    """An entry of the store is not as it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a folder: what it must look like."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder's files; ``path`` is relative with ``/``, empty for the root."""
+
+    path: str
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeManifest:
+    """An unpacked wheel."""
+
+    tree_id: str
+    """Random; another unpacking of the same archive has another."""
+    info_dir: str
+    root_is_purelib: bool
+    entry_points: str | None
+    rows: list[tuple[str, str, str]]
+    """RECORD as the wheel has it: path, hash, size."""
+    folders: list[Folder]
+
+    def sources(self) -> list[tuple[str, StoredFile]]:
+        """Return the Python sources, which pip would byte-compile, as (folder, file)."""
+        return [
+            (folder.path, file)
+            for folder in self.folders
+            for file in folder.files
+            if file.name.endswith(".py")
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class BytecodeManifest:
+    """The .pyc files for one tree and one interpreter, optimisation level and pyc mode.
+
+    Folders are those of the sources; the files are in the ``__pycache__`` of each. A source that
+    does not compile has none.
+    """
+
+    folders: list[Folder]
+
+
+def group_by_folder(facts: Iterable[FileFacts]) -> list[Folder]:
+    """Gather file facts into folders, in the order of each folder's first file."""
+    folders: dict[str, list[StoredFile]] = {}
+    for path, size, mtime_ns, executable in facts:
+        folder, name = posixpath.split(path)
+        folders.setdefault(folder, []).append(StoredFile(name, size, mtime_ns, bool(executable)))
+    return [Folder(path, tuple(files)) for path, files in folders.items()]
+
+
+def write_tree_manifest(folder: Path, manifest: TreeManifest) -> None:
+    """Write the manifest of an unpacked tree into ``folder``."""
+    body = {
+        "id": manifest.tree_id,
+        "info_dir": manifest.info_dir,
+        "purelib": manifest.root_is_purelib,
+        "entry_points": manifest.entry_points,
+        "rows": manifest.rows,
+        "folders": _plain(manifest.folders),
+    }
+    _write(folder / MANIFEST, "tree", body)
+
+
+def write_bytecode_manifest(folder: Path, manifest: BytecodeManifest) -> None:
+    """Write the manifest of a folder of bytecode into ``folder``."""
+    _write(folder / MANIFEST, "bytecode", {"folders": _plain(manifest.folders)})
+
+
+def read_tree_manifest(folder: Path) -> TreeManifest:
+    """Read the manifest in ``folder``.
+
+    :raises FileNotFoundError: there is no such entry.
+    :raises Damaged: it is not as it was written.
+    """
+    body = _read(folder / MANIFEST, "tree")
+    try:
+        rows = [(str(path), str(digest), str(size)) for path, digest, size in body["rows"]]
+        entry_points = body["entry_points"]
+        if not (isinstance(entry_points, str | None) and re.fullmatch("[0-9a-f]{8,64}", body["id"])):
+            raise Damaged(f"{folder}: fields of the wrong type")
+        return TreeManifest(
+            body["id"], str(body["info_dir"]), bool(body["purelib"]), entry_points, rows,
+            _folders(body["folders"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{folder}: {error!r}") from error
+
+
+def read_bytecode_manifest(folder: Path) -> BytecodeManifest:
+    """Read the manifest in ``folder``; raises as ``read_tree_manifest`` does."""
+    body = _read(folder / MANIFEST, "bytecode")
+    try:
+        return BytecodeManifest(_folders(body["folders"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{folder}: {error!r}") from error
+
+
+def _plain(folders: list[Folder]) -> list[object]:
+    return [
+        [folder.path, [[file.name, file.size, file.mtime_ns, int(file.executable)] for file in folder.files]]
+        for folder in folders
+    ]
+
+
+def _folders(plain: Any) -> list[Folder]:
+    folders = [
+        Folder(path, tuple(StoredFile(name, size, mtime, bool(mode)) for name, size, mtime, mode in files))
+        for path, files in plain
+    ]
+    # One search over all of them: a manifest may name tens of thousands of files.
+    names = "\n".join(file.name for folder in folders for file in folder.files)
+    paths = "\n".join(folder.path for folder in folders if folder.path)
+    if (names and ("/" in names or _UNSAFE.search(names))) or (paths and _UNSAFE.search(paths)):
+        raise Damaged("a path that leaves the tree")
+    return folders
+
+
+def _write(path: Path, kind: str, body: dict[str, Any]) -> None:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
+    with path.open("xb") as file:
+        file.write(f"pipfast {kind} {hashlib.sha256(text).hexdigest()}\n".encode())
+        file.write(text)
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    content = path.read_bytes()
+    head, _, text = content.partition(b"\n")
+    if head != f"pipfast {kind} {hashlib.sha256(text).hexdigest()}".encode():
+        raise Damaged(f"{path} is truncated, changed, or of another format")
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise Damaged(f"{path}: {error}") from error
+    if not isinstance(body, dict):
+        raise Damaged(f"{path} is not an object")
+    return body

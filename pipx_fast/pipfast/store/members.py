@@ -1,0 +1,145 @@
+"""The members of a wheel, as far as they can be kept in the store.
+
+Only wheels without anything unusual are kept unpacked. For every other one - a path that leaves the
+tree, a duplicate, a RECORD that cannot be read, an unknown version - ``NotStorable`` says why, and
+pip's own code installs the wheel or refuses it, with pip's own message.
+"""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+import re
+import zipfile
+from dataclasses import dataclass
+from email.parser import Parser
+from typing import TYPE_CHECKING
+
+from pipfast.errors import PipfastError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEME_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
+"""What a wheel's ``.data`` folder may hold (binary distribution format, "The .data directory")."""
+
+_UNUSUAL_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|(?:^|/)\.{0,2}(?:/|$)")
+"""Control characters, a backslash, a colon; an empty, ``.`` or ``..`` part of a path."""
+
+MAX_UNPACKED = 1 << 36
+"""Bytes (64 GiB): an archive that claims to hold more is left to pip; none on any index does."""
+
+
+class NotStorable(PipfastError):
+    """This archive is not kept unpacked; the reason is for the debug log."""
+
+
+@dataclass(frozen=True, slots=True)
+class WheelMembers:
+    """A wheel's files and what its own metadata says about them."""
+
+    files: list[zipfile.ZipInfo]
+    """Every member that is a file, in the archive's order."""
+    info_dir: str
+    """``<name>-<version>.dist-info``."""
+    root_is_purelib: bool
+    entry_points: str | None
+    """The text of entry_points.txt, or None if there is none."""
+    rows: list[tuple[str, str, str]]
+    """The rows of RECORD: path, hash, size; missing columns are empty."""
+
+
+def read_members(path: Path) -> WheelMembers:
+    """Read a wheel's central directory and the metadata that installing needs.
+
+    :raises NotStorable: see the module's docstring.
+
+    Binary distribution format, "File contents"; RECORD: recording installed projects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = _checked_files(archive)
+            info_dir = _info_dir(archive)
+            wheel = Parser().parsestr(archive.read(f"{info_dir}/WHEEL").decode("utf-8"))
+            if wheel.get("Wheel-Version", "").strip() != "1.0":
+                raise NotStorable(f"Wheel-Version {wheel.get('Wheel-Version')!r}")
+            rows = _record_rows(archive.read(f"{info_dir}/RECORD").decode("utf-8"))
+            archive.getinfo(f"{info_dir}/METADATA")
+            entry_points = None
+            if f"{info_dir}/entry_points.txt" in archive.NameToInfo:
+                entry_points = archive.read(f"{info_dir}/entry_points.txt").decode("utf-8")
+    except NotStorable:
+        raise
+    except Exception as error:
+        # zipfile raises BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error … on
+        # what is no sound archive; KeyError and UnicodeDecodeError come from the metadata above.
+        raise NotStorable(repr(error)) from error
+    purelib = wheel.get("Root-Is-Purelib", "").lower() == "true"
+    return WheelMembers(files, info_dir, purelib, entry_points, rows)
+
+
+def split_data_path(path: str) -> tuple[str, str] | None:
+    """Return (scheme key, path below it) for a member of a ``.data`` folder, None for others.
+
+    :raises NotStorable: the folder has a file, or a scheme key, that the format does not know.
+    """
+    first, _, rest = path.partition("/")
+    if not first.endswith(".data"):
+        return None
+    key, _, below = rest.partition("/")
+    if key not in SCHEME_KEYS or not below:
+        raise NotStorable(f"unknown .data member {path!r}")
+    return key, below
+
+
+def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    seen: set[str] = set()
+    folders: set[str] = set()
+    unpacked = packed = 0
+    for info in files:
+        name = info.filename
+        if _UNUSUAL_NAME.search(name):
+            raise NotStorable(f"unusual member name {name!r}")
+        split_data_path(name)
+        folded = name.casefold()
+        if folded in seen:
+            raise NotStorable(f"two members are named {name!r}, capitals aside")
+        seen.add(folded)
+        folders.add(posixpath.dirname(folded))
+        if info.flag_bits & 0x1:
+            raise NotStorable(f"{name!r} is encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotStorable(f"{name!r} is compressed by method {info.compress_type}")
+        unpacked += info.file_size
+        packed += info.compress_size
+    for folder in list(folders):
+        while folder:
+            if folder in seen:
+                raise NotStorable(f"{folder!r} is a file and a folder")
+            folder = posixpath.dirname(folder)
+    if unpacked > MAX_UNPACKED:
+        raise NotStorable(f"it would unpack to {unpacked} bytes")
+    if archive.fp is not None and archive.start_dir < packed:
+        # Members that share bytes: a small archive that unpacks to a huge one.
+        raise NotStorable("its members overlap")
+    return files
+
+
+def _info_dir(archive: zipfile.ZipFile) -> str:
+    tops = {name.partition("/")[0] for name in archive.namelist()}
+    found = [top for top in tops if top.endswith(".dist-info")]
+    if len(found) != 1:
+        raise NotStorable(f"it has {len(found)} .dist-info folders")
+    return found[0]
+
+
+def _record_rows(text: str) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    # splitlines() and not a file: pip reads it so, and they differ on unusual line ends.
+    for row in csv.reader(text.splitlines()):
+        if not 1 <= len(row) <= 3:
+            raise NotStorable(f"a row of RECORD has {len(row)} elements")
+        path, digest, size = (*row, "", "")[:3]
+        rows.append((path, digest, size))
+    return rows

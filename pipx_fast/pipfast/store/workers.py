@@ -1,0 +1,163 @@
+"""The worker processes, and a queue that feeds them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+from pipfast.store import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = dict[str, Any]
+
+_START = "import sys; sys.path[1:1] = []; sys.path += {paths!r}; from pipfast.store.worker import main; main()"
+
+
+class Workers:
+    """``count`` worker processes; each is fed by one thread, started with the first job.
+
+    Jobs with a smaller ``priority`` come first, equal ones in the order they were put. ``done`` is
+    called in the feeding thread with the job's answer, and may put further jobs.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._queue: list[tuple[int, int, Answer, Callable[[Answer], None]]] = []
+        self._order = itertools.count()
+        self._change = threading.Condition()
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def put(self, priority: int, job: Answer, done: Callable[[Answer], None]) -> None:
+        """Queue a job; after ``close`` its answer comes at once and is a failure."""
+        with self._change:
+            if not self._closed:
+                self._start()
+                heapq.heappush(self._queue, (priority, next(self._order), job, done))
+                self._change.notify()
+                return
+        done({"ok": False, "reason": "stopped", "storable": True})
+
+    def start(self) -> None:
+        """Start the processes ahead of the first job, so that their start-up is out of the way."""
+        with self._change:
+            if not self._closed:
+                self._start()
+
+    def close(self) -> None:
+        """Stop: queued jobs fail, running ones are ended, every process and thread is waited for."""
+        with self._change:
+            self._closed = True
+            queued, self._queue = self._queue, []
+            self._change.notify_all()
+        for process in self._processes:
+            with suppress(OSError):
+                process.kill()
+        for *_, done in queued:
+            done({"ok": False, "reason": "stopped", "storable": True})
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _start(self) -> None:
+        if self._threads:
+            return
+        for number in range(self._count):
+            thread = threading.Thread(target=self._feed, name=f"pipfast-worker-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _feed(self) -> None:
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            process = self._spawn()
+            while True:
+                with self._change:
+                    while not self._queue and not self._closed:
+                        self._change.wait()
+                    if self._closed:
+                        return
+                    _, _, job, done = heapq.heappop(self._queue)
+                answer = self._ask(process, job) if process else None
+                if answer is None:
+                    # A worker that died (out of memory, killed) takes its job with it, no other one.
+                    answer = {"ok": False, "reason": "the worker process ended", "storable": True}
+                    process = self._respawn(process)
+                self._finish(done, answer)
+        finally:
+            if process is not None:
+                _end(process)
+
+    @staticmethod
+    def _finish(done: Callable[[Answer], None], answer: Answer) -> None:
+        try:
+            done(answer)
+        except Exception:
+            logger.debug("pipfast: after a worker's job", exc_info=True)
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START.format(paths=_import_paths())],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            logger.debug("pipfast: no worker process: %r", error)
+            return None
+        with self._change:
+            self._processes.append(process)
+            if self._closed:
+                process.kill()
+        return process
+
+    def _respawn(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes] | None:
+        if process is not None:
+            _end(process)
+        return None if self._closed else self._spawn()
+
+    @staticmethod
+    def _ask(process: subprocess.Popen[bytes], job: Answer) -> Answer | None:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            answer = json.loads(line) if line else None
+        except (OSError, ValueError):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _import_paths() -> list[str]:
+    """Return the folders that a worker needs: ours, and that of the inflater if it has another."""
+    paths = [os.fspath(Path(__file__).resolve().parents[2])]
+    inflater = getattr(unpack.inflater, "__file__", None)
+    if inflater and unpack.inflater.__name__.startswith("isal"):
+        folder = os.fspath(Path(inflater).resolve().parents[1])
+        if folder not in paths:
+            paths.append(folder)
+    return paths
