@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.fetch.hashing import HashFront, known_algorithms
@@ -13,6 +12,7 @@ from pipfast.fetch.segments import Claim, SegmentPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from pipfast.fetch.ranges import FileIdentity
     from pipfast.fetch.transport import Response

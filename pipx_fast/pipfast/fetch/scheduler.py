@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.fetch.errors import DownloadCancelled
-from pipfast.fetch.job import Download, Fetched
 from pipfast.fetch.limiter import ConnectionLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from pipfast.fetch.assembly import Assembly
+    from pipfast.fetch.job import Download, Fetched
     from pipfast.fetch.segments import Claim
     from pipfast.fetch.transport import Response
 
@@ -36,14 +37,17 @@ class Task:
     claim: Claim | None
     started: float
     abandoned: bool = False
-    """Somebody else has taken it over; it counts as a request in flight no more."""
+    """It is over, or somebody else has taken it on: it counts as a request in flight no more."""
 
 
 class Scheduler:
     """The state that workers share, under one lock. Methods named ``*_locked`` expect it to be held."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, grow: Callable[[], None]) -> None:
+        """:param grow: called with the lock held when another worker would have something to do."""
         self.lock = threading.Lock()
+        self._grow = grow
+        self._stale: list[Response] = []
         self.limiter = ConnectionLimiter(connections)
         self.closing = False
         self.idle = 0
@@ -56,7 +60,7 @@ class Scheduler:
     def submit_locked(self, download: Download) -> None:
         """Queue a download behind those that are there."""
         self._unfinished[download.url, download.directory] = download
-        self._work.notify()
+        self._call_for_help()
 
     def close(self) -> list[Response]:
         """Cancel everything; return the answers still being read, to be closed without the lock."""
@@ -73,34 +77,54 @@ class Scheduler:
     def next_task(self) -> Task | None:
         """Wait for something to do; None when the pool is closing."""
         with self.lock:
-            while not self.closing:
-                now = time.monotonic()
-                task = self._choose(now) if self.limiter.has_room() else None
-                if task is not None:
-                    self._start(task)
-                    return task
-                self.idle += 1
-                try:
-                    self._work.wait(self._patience(now))
-                finally:
-                    self.idle -= 1
-            return None
+            task = self._wait_for_task()
+            stale, self._stale = self._stale, []
+        for response in stale:
+            with suppress(Exception):
+                response.close()
+        return task
+
+    def _wait_for_task(self) -> Task | None:
+        while not self.closing:
+            now = time.monotonic()
+            task = self._choose(now) if self.limiter.has_room() else None
+            if task is not None:
+                self._start(task)
+                return task
+            self.idle += 1
+            try:
+                self._work.wait(self._patience(now))
+            finally:
+                self.idle -= 1
+        return None
 
     def end_task(self, task: Task) -> None:
-        """Give back what a task held."""
+        """Give back what a task held, once."""
         with self.lock:
-            self._tasks.remove(task)
+            if task in self._tasks:
+                self._tasks.remove(task)
+                self._disown(task)
+                self._work.notify_all()
+
+    def _disown(self, task: Task) -> None:
+        """Count a task as over, though its thread may still be waiting for an answer."""
+        if not task.abandoned:
+            task.abandoned = True
             task.download.state.running -= 1
-            if not task.abandoned:
-                self.limiter.release()
-            self._work.notify_all()
+            self.limiter.release()
 
     def _start(self, task: Task) -> None:
         self._tasks.append(task)
         task.download.state.running += 1
         self.limiter.acquire()
-        # One of the others may have something to do as well.
-        self._work.notify()
+        if len(self._unfinished) > len(self._tasks) or (task.assembly and task.assembly.plan.streams > 1):
+            self._call_for_help()
+
+    def _call_for_help(self) -> None:
+        if self.idle:
+            self._work.notify()
+        else:
+            self._grow()
 
     def _choose(self, now: float) -> Task | None:
         ready = [download for download in self._unfinished.values() if self._ready_at(download) <= now]
@@ -135,14 +159,13 @@ class Scheduler:
             if claim is None:
                 continue
             for task in self._tasks:
-                if task.assembly is assembly and task.claim is claim and not task.abandoned:
-                    task.abandoned = True
-                    self.limiter.release()
+                if task.claim is claim and not task.abandoned:
+                    self._disown(task)
                     self.limiter.busy(download.state.host, started=task.started, now=now)
             stream = assembly.streams.pop(claim, None)
             assembly.plan.release(claim)
             if stream is not None:
-                stream.close()
+                self._stale.append(stream)
             return self._task_for(download, now)
         return None
 
@@ -167,7 +190,8 @@ class Scheduler:
         task.claim = assembly.plan.claim(time.monotonic())
         assembly.front = task.claim
         self.attach_locked(task, response)
-        self._work.notify_all()
+        if assembly.plan.streams > 1:
+            self._call_for_help()
         return True
 
     def attach_locked(self, task: Task, response: Response) -> bool:
@@ -179,6 +203,71 @@ class Scheduler:
             claim.touched = time.monotonic()
             assembly.streams[claim] = response
         return True
+
+    def take_locked(
+        self, task: Task, assembly: Assembly, claim: Claim, wanted: int, limit: int
+    ) -> tuple[int, int] | None:
+        """Reserve bytes for a stream to write, None if it shall stop reading."""
+        if assembly.dead or task.abandoned or assembly.finishing:
+            return None
+        if not claim.remaining and not self._extend(assembly, claim, limit):
+            return None
+        offset, count = assembly.plan.take(claim, wanted, limit, time.monotonic())
+        if not count:
+            return None
+        if claim is not assembly.front:
+            assembly.ranged += count
+        return offset, count
+
+    def is_cut_short_locked(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
+        """Whether a stream has done its part, and more is coming in it that others bring."""
+        if assembly.dead:
+            return True
+        return not claim.remaining and claim.position < limit and not self._extend(assembly, claim, limit)
+
+    def _extend(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
+        return claim is assembly.front and assembly.plan.extend(claim, limit)
+
+    def stream_ended_locked(self, task: Task, assembly: Assembly, claim: Claim) -> None:
+        """Note an answer that was read to its end."""
+        assembly.streams.pop(claim, None)
+        if not assembly.dead and not claim.remaining:
+            self.limiter.good()
+
+    def settle_claim_locked(self, task: Task) -> None:
+        """Take back the claim of a task that is over."""
+        assembly, claim = task.assembly, task.claim
+        if assembly is None or claim is None or assembly.dead:
+            return
+        assembly.streams.pop(claim, None)
+        if claim is assembly.front:
+            assembly.front = None
+        if not task.abandoned:
+            assembly.plan.release(claim)
+            if assembly.plan.free:
+                self._work.notify_all()
+
+    def matters_locked(self, task: Task) -> bool:
+        """Whether a failure of ``task`` is one: not when its bytes are there, or somebody else's by now."""
+        assembly, claim = task.assembly, task.claim
+        if self.closing or task.download.finished or task.abandoned:
+            return False
+        return assembly is None or (not assembly.dead and claim is not None and claim.remaining > 0)
+
+    def collapse_locked(self, task: Task, assembly: Assembly) -> bool:
+        """Leave the rest to the first stream, if that is alive and nothing came by ranges; else False."""
+        download, front = task.download, assembly.front
+        if assembly.dead or download.state.assembly is not assembly:
+            return True  # somebody has seen to it
+        if front is None or assembly.ranged or front not in assembly.streams:
+            return not download.state.ranges_allowed and front is not None
+        download.state.ranges_allowed = False
+        assembly.plan.collapse(front)
+        return True
+
+    def discard_locked(self, assembly: Assembly) -> None:
+        """Throw away an assembly that never became its download's."""
+        self._kill(assembly)
 
     def progressed_locked(self, task: Task, count: int) -> None:
         """Count bytes that are on disk."""
@@ -201,16 +290,26 @@ class Scheduler:
             assembly.streams.pop(task.claim, None)
             assembly.plan.release(task.claim)
             return []
-        return self.abandon_locked(download)
+        return self.abandon_locked(download, task)
 
-    def abandon_locked(self, download: Download) -> list[Response]:
-        """Throw away what there is of a file, to start it again; return answers to close."""
+    def abandon_locked(self, download: Download, keep: Task | None = None) -> list[Response]:
+        """Throw away what there is of a file, to start it again; return answers to close.
+
+        All its tasks are over with it but ``keep``, whose thread goes on for the download.
+        """
         assembly, download.state.assembly = download.state.assembly, None
         self._work.notify_all()
-        return [] if assembly is None else self._kill(assembly)
+        if assembly is None:
+            return []
+        for task in self._tasks:
+            if task.assembly is assembly and task is not keep:
+                self._disown(task)
+        return self._kill(assembly)
 
     def fail_locked(self, download: Download, error: BaseException) -> list[Response]:
         """End a download with ``error`` and leave nothing of it; return answers to close."""
+        if download.finished:
+            return []
         self._forget(download)
         streams = self.abandon_locked(download)
         download.settle(None, error)

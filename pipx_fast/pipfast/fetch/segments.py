@@ -57,7 +57,7 @@ class SegmentPlan:
         return tuple(self._free)
 
     def claim(self, now: float) -> Claim | None:
-        """Hand out a stretch: the first free one, or half of the longest under way; None if it is not worth it."""
+        """Hand out the first free stretch, or half of the longest under way; None if it is not worth it."""
         if self.streams == 1 and self._live:
             return None
         claim = self._claim_free(now) if self._free else self._split_longest(now)

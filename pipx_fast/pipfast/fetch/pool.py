@@ -1,0 +1,137 @@
+"""The pool of connections that downloads share: what callers of the engine use."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pipfast.fetch.job import Download
+from pipfast.fetch.scheduler import Scheduler
+from pipfast.fetch.transport import Abortable
+from pipfast.fetch.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from pipfast.fetch.transport import Response, Transport
+
+CONNECTIONS = 8
+"""Requests in flight at once: enough for capped connections, few enough for any server."""
+
+SEGMENT_THRESHOLD = 8 * 1024 * 1024
+"""Bytes from which a file comes in several ranges: below, more requests cost more than they bring."""
+
+JOIN_S = 5.0
+"""Seconds that closing waits for requests that will not end; after that they are left to themselves."""
+
+
+class DownloadPool:
+    """Downloads files over a bounded number of connections, large ones over several at once.
+
+    A context manager: leaving it cancels what is unfinished and leaves no thread behind.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        connections: int = CONNECTIONS,
+        segment_threshold: int = SEGMENT_THRESHOLD,
+        on_thread_start: Callable[[Download], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """:param on_thread_start: gives what a worker thread enters around its work for one download."""
+        self._transport = transport
+        self._connections = connections
+        self._around = on_thread_start or (lambda download: nullcontext())
+        self._scheduler = Scheduler(connections, self._grow_locked)
+        self._worker = Worker(self._scheduler, transport, segment_threshold)
+        self._threads: list[threading.Thread] = []
+        self._downloads: dict[tuple[str, Path], Download] = {}
+
+    def submit(
+        self,
+        url: str,
+        directory: Path,
+        *,
+        name: Callable[[Response], str],
+        expected: Mapping[str, str] = MappingProxyType({}),
+    ) -> Download:
+        """Queue a file for download into ``directory``; a file on its way there already is not fetched twice.
+
+        :param name: gives the file's name, a single path component, from the first answer's headers.
+        :param expected: known digests, hex by ``hashlib`` algorithm; a mismatch shows in the result only.
+        :raises RuntimeError: the pool is closed.
+        """
+        with self._scheduler.lock:
+            if self._scheduler.closing:
+                raise RuntimeError("the download pool is closed")
+            known = self._downloads.get((url, directory))
+            if known is not None and _still_good(known):
+                return known
+            download = Download(url, directory, name, expected, self._scheduler.lock)
+            self._downloads[url, directory] = download
+            self._scheduler.submit_locked(download)
+            return download
+
+    def close(self) -> None:
+        """Cancel what is unfinished, and wait until nothing runs any more. Safe to call again."""
+        streams = self._scheduler.close()
+        for response in streams:
+            with contextlib.suppress(Exception):
+                response.close()
+        if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
+            self._transport.abort()
+        deadline = time.monotonic() + JOIN_S
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def __enter__(self) -> DownloadPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _grow_locked(self) -> None:
+        if len(self._threads) < self._connections and not self._scheduler.closing:
+            # Daemons: a request that never ends must not keep the interpreter from exiting after Ctrl-C.
+            thread = threading.Thread(
+                target=self._serve, name=f"pipfast-fetch-{len(self._threads)}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads: those that there are have to do
+                if not self._threads:
+                    raise
+                return
+            self._threads.append(thread)
+
+    def _serve(self) -> None:
+        while (task := self._scheduler.next_task()) is not None:
+            try:
+                with self._around(task.download):
+                    done = self._worker.run(task)
+                    self._scheduler.end_task(task)
+                    if done:
+                        task.download.call_back()
+            except BaseException as error:
+                # Only the caller's context manager can bring us here.
+                self._worker.give_up(task, error)
+                self._scheduler.end_task(task)
+
+
+def _still_good(download: Download) -> bool:
+    """Whether a download is under way, or has ended in a file that is still there."""
+    fetched = download.fetched
+    return fetched.path.is_file() if fetched is not None else not download.finished

@@ -1,0 +1,101 @@
+"""A transport on http.client: what the engine asks for, and nothing of pip's."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pipfast.fetch.transport import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CHUNK = 64 * 1024
+
+
+class HttpStatusError(Exception):
+    """An answer of 400 or above."""
+
+    def __init__(self, status: int, retry_after: str | None) -> None:
+        super().__init__(f"HTTP status {status}")
+        self.status = status
+        self.retry_after = float(retry_after) if retry_after else None
+
+
+class PlainResponse:
+    """One answer on a connection of its own."""
+
+    from_cache = False
+
+    def __init__(
+        self, url: str, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
+    ) -> None:
+        self.url = url
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers  # type: ignore[assignment]
+        self._connection = connection
+        self._answer = answer
+        self._socket = connection.sock or answer.fp.raw._sock  # type: ignore[attr-defined]
+
+    def chunks(self) -> Iterator[bytes]:
+        while chunk := self._answer.read1(CHUNK):
+            yield chunk
+
+    def close(self) -> None:
+        # A close alone would wait for a reader in another thread; a shutdown makes its read return.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._answer.close()
+        self._connection.close()
+
+
+class PlainTransport:
+    """Makes requests over loopback, and keeps every exception it raised."""
+
+    def __init__(self, timeout: float = 20.0) -> None:
+        self.timeout = timeout
+        self.errors: list[Exception] = []
+        self._pending: set[http.client.HTTPConnection] = set()
+        self._lock = threading.Lock()
+
+    def get(self, url: str, headers: Mapping[str, str]) -> PlainResponse:
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=self.timeout)
+        with self._lock:
+            self._pending.add(connection)
+        try:
+            connection.request("GET", parts.path, headers=dict(headers))
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                answer.close()
+                raise HttpStatusError(answer.status, answer.headers.get("Retry-After"))
+        except Exception as error:
+            self.errors.append(error)
+            connection.close()
+            raise
+        finally:
+            with self._lock:
+                self._pending.discard(connection)
+        return PlainResponse(url, connection, answer)
+
+    def abort(self) -> None:
+        with self._lock:
+            for connection in self._pending:
+                if connection.sock is not None:
+                    with contextlib.suppress(OSError):
+                        connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def classify(self, error: BaseException) -> Failure:
+        if isinstance(error, HttpStatusError):
+            if error.status in (429, 503):
+                return Failure(FailureKind.BUSY, error.retry_after)
+            return Failure(FailureKind.FATAL)
+        if isinstance(error, ConnectionRefusedError):
+            return Failure(FailureKind.FATAL)
+        if isinstance(error, OSError | http.client.HTTPException):
+            return Failure(FailureKind.BUSY)
+        return Failure(FailureKind.FATAL)
