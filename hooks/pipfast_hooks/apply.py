@@ -1,0 +1,160 @@
+"""Check pip's seams and attach to those that are as expected; undo it completely."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from pipfast.report import logger
+from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+
+    from pipfast.settings import Settings
+    from pipfast_hooks.seams import Version
+
+WAITING = "waiting for its module"
+ATTACHED = "attached"
+CALLED = "as expected"
+
+
+@dataclass(slots=True)
+class SeamState:
+    """What has become of one seam; ``why`` is set where pip's own code runs."""
+
+    seam: Seam
+    state: str = WAITING
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """Where a wrapper was put, and what stood there."""
+
+    parent: Any
+    attribute: str
+    original: Any
+
+
+class Hooks:
+    """The seams of one pip, attached as its modules are imported."""
+
+    def __init__(self, settings: Settings, pip_version: str, seams: Iterable[Seam] = SEAMS) -> None:
+        self._settings = settings
+        self.pip = parse_version(pip_version)
+        self.states = [SeamState(seam) for seam in seams if seam.fits(self.pip)]
+        self._originals: list[_Original] = []
+        self._applied = False
+        self._broken: set[str] = set()
+
+    def apply(self) -> None:
+        """Attach to what is imported already, and to the rest when it is; a second time does nothing."""
+        if self._applied:
+            return
+        self._applied = True
+        for module in dict.fromkeys(state.seam.module for state in self.states):
+            if module in sys.modules:
+                self._attach(sys.modules[module])
+            else:
+                # Not imported here: 25.1 has modules that must not be imported first.
+                wrapt.register_post_import_hook(self._attach, module)
+
+    def undo(self) -> None:
+        """Put back every original; modules that are imported later are left alone."""
+        self._applied = False
+        for each in reversed(self._originals):
+            setattr(each.parent, each.attribute, each.original)
+        self._originals.clear()
+        for state in self.states:
+            state.state, state.why = WAITING, ""
+
+    def check_all(self) -> list[SeamState]:
+        """Import every module and return what becomes of each seam (for ``doctor`` and tests)."""
+        for module in dict.fromkeys(state.seam.module for state in self.states):
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                for state in self.states:
+                    if state.seam.module == module:
+                        state.state, state.why = "stock", f"no such module: {error}"
+        return self.states
+
+    def _attach(self, module: ModuleType) -> None:
+        if not self._applied:
+            return
+        here = [state for state in self.states if state.seam.module == module.__name__]
+        for state in here:
+            state.why = self._reason_against(module, state.seam)
+            if state.why:
+                state.state = "stock"
+                self._broken.add(f"{module.__name__}:{state.seam.family}")
+                logger.debug("pipfast: %s stays stock: %s", state.seam.label, state.why)
+        for state in here:
+            if state.why:
+                continue
+            if not state.seam.wrapper:
+                state.state = CALLED
+            elif f"{module.__name__}:{state.seam.family}" in self._broken:
+                # A wrapper leans on all the names of its module and family, not on its own alone.
+                state.state, state.why = "stock", "another seam of this module is not as expected"
+            else:
+                self._wrap(module, state)
+
+    def _wrap(self, module: ModuleType, state: SeamState) -> None:
+        wrapper_module, _, function = state.seam.wrapper.partition(":")
+        try:
+            wrapper = getattr(importlib.import_module(f"{__package__}.{wrapper_module}"), function)
+        except Exception as error:
+            state.state, state.why = "stock", f"our own module failed: {error!r}"
+            logger.debug("pipfast: %s", state.why, exc_info=True)
+            return
+        parent, attribute, original = wrapt.resolve_path(module, state.seam.name)
+        if not isinstance(original, wrapt.FunctionWrapper):
+            wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, wrapper))
+            self._originals.append(_Original(parent, attribute, original))
+        state.state = ATTACHED
+
+    def _reason_against(self, module: ModuleType, seam: Seam) -> str:
+        """Return why a seam is not attached, or an empty string."""
+        if seam.family in self._settings.disabled:
+            return f"PIPFAST_DISABLE names {seam.family}"
+        if self.pip < OLDEST:
+            return f"this pip is older than {_text(OLDEST)}"
+        if seam.writes and self.pip[: len(NEWEST_TESTED)] > NEWEST_TESTED:
+            return f"it writes, and was tested up to pip {_text(NEWEST_TESTED)}"
+        found: Any = module
+        for part in seam.name.split("."):
+            found = vars(found).get(part) if inspect.isclass(found) else getattr(found, part, None)
+            if found is None:
+                return "there is no such name"
+        try:
+            parameters = [
+                each for each in inspect.signature(inspect.unwrap(found)).parameters if each != "self"
+            ]
+        except (TypeError, ValueError) as error:
+            return f"it has no signature: {error}"
+        return _difference(parameters, seam)
+
+
+def _difference(parameters: list[str], seam: Seam) -> str:
+    expected = list(seam.parameters)
+    further = parameters[len(expected) :]
+    if parameters[: len(expected)] != expected or not set(further) <= set(seam.optional):
+        return f"its parameters are ({', '.join(parameters)})"
+    return ""
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def without_disabled(states: Iterable[SeamState]) -> Iterator[SeamState]:
+    """Yield the states of seams that were not switched off by a setting."""
+    return (state for state in states if not state.why.startswith("PIPFAST_DISABLE"))

@@ -1,0 +1,394 @@
+"""pip's downloads, all at once: from the store where it has them, else over parallel connections.
+
+What pip prints about a download, and in which order, stays pip's: the bytes move in worker threads,
+the lines are written by the main thread when pip comes to each download.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import os
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.network import download as pip_download
+from pip._internal.network.session import CacheControlAdapter
+from pip._vendor.requests.structures import CaseInsensitiveDict
+
+from pipfast.fetch.errors import FetchError
+from pipfast.fetch.pool import DownloadPool
+from pipfast.report import logger
+from pipfast.store.archives import Archive, add_archive, find_archive, hand_out
+from pipfast_hooks import lifetime
+from pipfast_hooks.transport import SessionTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipfast.fetch.job import Download, Fetched
+    from pipfast_hooks.lifetime import Run
+
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz",
+             ".tar.lzma")
+"""What pip calls archives; everything else (metadata files, pages) is fetched by pip alone."""
+
+_worker = threading.local()
+"""``records``: where the log records of this worker thread's download are kept."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One of pip's links on its way into pip's folder ``location``."""
+
+    link: Any
+    location: Path
+    archive: Archive | None = None
+    """It is in the store."""
+    download: Download | None = None
+    """It is being fetched."""
+    records: list[logging.LogRecord] = field(default_factory=list)
+    """What the worker threads logged about it; written out when pip comes to it."""
+
+
+class Connections:
+    """The parallel downloads of one pip session."""
+
+    def __init__(self, session: Any, run: Run) -> None:
+        self.session = session
+        self.run = run
+        self._jobs: dict[str, Job] = {}
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._pool = DownloadPool(
+            SessionTransport(session),
+            connections=run.settings.connections,
+            on_thread_start=self._routed,
+        )
+        # pip's session has no caching adapter under --no-cache-dir.
+        self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
+
+    def begin(self, link: Any, location: str) -> Job:
+        """Find a link's file in the store, or start to fetch it; returns at once."""
+        job = Job(link, Path(location))
+        digests = _digests(link)
+        layout = self.run.layout() if self.keeps else None
+        if layout is not None and "sha256" in digests:
+            job.archive = find_archive(layout, digests["sha256"])
+            if job.archive is not None:
+                self._prepare(job.archive.digest, job.archive.path, link.filename)
+                return job
+        self._jobs[link.url_without_fragment] = job
+        job.download = self._pool.submit(
+            link.url_without_fragment, self._folder(), name=_Namer(link), expected=digests
+        )
+        job.download.add_done_callback(self._arrived)
+        return job
+
+    def finish(self, job: Job, progress_bar: str) -> tuple[str, str]:
+        """Say what pip says about a download, wait for it, and return pip's (path, content type).
+
+        :raises Exception: what pip's session raised.
+        """
+        if job.archive is not None:
+            return self._finish_stored(job, job.archive, progress_bar), ""
+        assert job.download is not None
+        try:
+            response: Any = job.download.first_response()
+        except BaseException:
+            _replay(job)
+            raise
+        _replay(job)
+        size = pip_download._get_http_response_size(response.response)
+        _tell(response.response, job.link, progress_bar, size, job.download.received())
+        fetched = job.download.result()
+        _replay(job)
+        path = self._deliver(job, fetched)
+        return os.fspath(path), response.headers.get("Content-Type", "")
+
+    def close(self) -> None:
+        """Cancel what is under way and remove what was not delivered."""
+        self._pool.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _folder(self) -> Path:
+        """Return where files arrive: on the store's filesystem, so that keeping one is a rename."""
+        if self._scratch is None:
+            layout = self.run.layout() if self.keeps else None
+            folder = layout.root / "tmp" if layout is not None else None
+            self._scratch = tempfile.TemporaryDirectory(
+                prefix=f"{os.getpid()}-", dir=folder, ignore_cleanup_errors=True
+            )
+        # One folder for each file: two links may have the same file name.
+        return Path(tempfile.mkdtemp(dir=self._scratch.name))
+
+    def _arrived(self, download: Download) -> None:
+        """Keep a file and prepare it, in the worker thread that completed it."""
+        fetched = download.fetched
+        layout = self.run.layout() if self.keeps else None
+        if fetched is None or fetched.matches is False or layout is None:
+            return
+        job = self._jobs[download.url]
+        archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
+        if archive is not None:
+            job.archive = archive
+            self._prepare(archive.digest, archive.path, job.link.filename)
+
+    def _prepare(self, digest: str, path: Path, name: str) -> None:
+        if name.endswith(".whl"):
+            preparer = self.run.preparer()
+            if preparer is not None:
+                preparer.start(digest, path)
+
+    def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
+        response = _StandIn(archive.size, self._pip_has(job.link))
+        _tell(response, job.link, progress_bar, archive.size, iter((archive.size,)))
+        target = job.location / _Namer(job.link)(response)
+        hand_out(archive, target)
+        self.run.remember(target, {"sha256": archive.digest})
+        return os.fspath(target)
+
+    def _deliver(self, job: Job, fetched: Fetched) -> Path:
+        """Put a fetched file where pip expects it."""
+        target = job.location / fetched.path.name
+        if job.archive is not None:
+            hand_out(job.archive, target)
+        else:
+            _move(fetched.path, target)
+        self.run.remember(target, dict(fetched.digests))
+        return target
+
+    def _pip_has(self, link: Any) -> bool:
+        """Tell whether pip would have found this file in its own HTTP cache."""
+        url = link.url_without_fragment
+        adapter = self.session.get_adapter(url)
+        if not isinstance(adapter, CacheControlAdapter):
+            return False
+        with contextlib.suppress(Exception):
+            return adapter.cache.get(adapter.controller.cache_url(url)) is not None
+        return False
+
+    @contextlib.contextmanager
+    def _routed(self, download: Download) -> Iterator[None]:
+        """Keep what is logged in this thread for the main thread to write, in pip's order."""
+        _hold_back_records()
+        job = self._jobs.get(download.url)
+        _worker.records = job.records if job is not None else []
+        try:
+            yield
+        finally:
+            del _worker.records
+
+
+class _Namer:
+    """Gives a download the file name pip would give it."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def __call__(self, response: Any) -> str:
+        name = pip_download._get_http_response_filename(getattr(response, "response", response), self._link)
+        return str(name)
+
+
+class _StandIn:
+    """What pip's code wants to know of a response whose bytes are here already."""
+
+    def __init__(self, size: int, from_cache: bool) -> None:
+        self.headers = CaseInsensitiveDict({"Content-Length": str(size)})
+        self.from_cache = from_cache
+        self.url = ""
+
+
+class _Told:
+    """A response whose raw body is only counted: pip's progress bar wants lengths, not bytes."""
+
+    _BLOCK = bytes(1 << 20)
+
+    def __init__(self, response: Any, increments: Iterator[int]) -> None:
+        self.headers = response.headers
+        self.from_cache = getattr(response, "from_cache", False)
+        self.raw = self
+        self._increments = increments
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[memoryview]:
+        """Yield blocks as long as what has arrived; their content is nothing."""
+        block = memoryview(self._BLOCK)
+        for increment in self._increments:
+            while increment > len(block):
+                yield block
+                increment -= len(block)
+            yield block[:increment]
+
+
+def _tell(response: Any, link: Any, progress_bar: str, size: int | None, increments: Iterator[int]) -> None:
+    """Have pip's own code write its line and draw its bar, until all increments have come."""
+    log = getattr(pip_download, "_log_download", None) or pip_download._prepare_download
+    told = _Told(response, increments)
+    known = inspect.signature(log).parameters
+    further = {"total_length": size} if "total_length" in known else {}
+    for _ in log(told, link, progress_bar, **further):
+        pass
+
+
+def _digests(link: Any) -> dict[str, str]:
+    """Return the digests the index gives for a link, by algorithm."""
+    name, digest = link.hash_name, link.hash
+    return {name: digest} if name and digest else {}
+
+
+def _move(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):
+        source.replace(target)
+        return
+    import shutil
+
+    shutil.copyfile(source, target)
+    source.unlink()
+
+
+# Log records of worker threads
+
+
+class _HoldBack(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        records = getattr(_worker, "records", None)
+        if records is None:
+            return True
+        records.append(record)
+        return False
+
+
+_hold_back = _HoldBack()
+
+
+def _hold_back_records() -> None:
+    for handler in logging.getLogger().handlers:
+        if _hold_back not in handler.filters:
+            handler.addFilter(_hold_back)
+
+
+def _replay(job: Job) -> None:
+    """Write what was logged about a download by the threads that fetched it, each record once."""
+    seen: set[int] = set()
+    while job.records:
+        record = job.records.pop(0)
+        # A record was offered to every handler, and kept once for each.
+        if id(record) not in seen:
+            seen.add(id(record))
+            logging.getLogger(record.name).handle(record)
+        _replayed.append(record)
+    _replayed.clear()
+
+
+_replayed: list[logging.LogRecord] = []
+"""Holds replayed records until the loop ends: an ``id()`` must not be used twice meanwhile."""
+
+
+# The wrappers
+
+
+def _connections(downloader: Any) -> Connections:
+    run = lifetime.current()
+    session = downloader._session
+    connections = run.connections.get(id(session))
+    if connections is None:
+        connections = run.connections[id(session)] = Connections(session, run)
+    return connections
+
+
+def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Fetch one archive: from the store, or in ranges."""
+    try:
+        link, location = _link_and_location(*args, **kwargs)
+        if not link.filename.endswith(_ARCHIVES) or link.scheme not in ("http", "https"):
+            return wrapped(*args, **kwargs)
+        connections = _connections(instance)
+        job = connections.begin(link, location)
+    except Exception:
+        logger.debug("pipfast: download left to pip", exc_info=True)
+        return wrapped(*args, **kwargs)
+    return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs))
+
+
+def _around_batch(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Fetch all archives of a resolution at once; yield them in pip's order."""
+    links, location = _links_and_location(*args, **kwargs)
+    links = list(links)
+    try:
+        connections = _connections(instance)
+    except Exception:
+        logger.debug("pipfast: downloads left to pip", exc_info=True)
+        return wrapped(links, location)
+    return _batch(wrapped, instance, connections, links, location)
+
+
+def _batch(
+    wrapped: Callable[..., Any], instance: Any, connections: Connections, links: list[Any], location: str
+) -> Iterator[tuple[Any, tuple[str, str]]]:
+    jobs = [_begin_or_leave(connections, link, location) for link in links]
+    for link, job in zip(links, jobs, strict=True):
+
+        def alone(link: Any = link) -> tuple[str, str]:
+            (_, found), *_ = wrapped([link], location)
+            return found  # type: ignore[no-any-return]
+
+        yield link, (_finish_or_leave(connections, job, instance, alone) if job else alone())
+
+
+def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job | None:
+    try:
+        return connections.begin(link, location) if link.scheme in ("http", "https") else None
+    except Exception:
+        logger.debug("pipfast: download of %s left to pip", link, exc_info=True)
+        return None
+
+
+def _finish_or_leave(
+    connections: Connections, job: Job, downloader: Any, alone: Callable[[], tuple[str, str]]
+) -> tuple[str, str]:
+    try:
+        return connections.finish(job, downloader._progress_bar)
+    except pip_download.NetworkConnectionError as error:
+        # pip's own words, at pip's own turn.
+        assert error.response is not None
+        if error.response.status_code == 401:
+            # It may be that pip asks for a password here, which a worker must not do.
+            return alone()
+        pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
+        raise
+    except (FetchError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        logger.debug("pipfast: %s left to pip after %r", job.link, error, exc_info=True)
+        return alone()
+
+
+def _link_and_location(link: Any, location: str) -> tuple[Any, str]:
+    return link, location
+
+
+def _links_and_location(links: Any, location: str) -> tuple[Any, str]:
+    return links, location
+
+
+def _around_prompt(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Never ask in a worker thread: no credentials, so that the main thread asks when its turn comes."""
+    if getattr(_worker, "records", None) is not None:
+        return None, None, False
+    return wrapped(*args, **kwargs)
+
+
+def _around_check_against_path(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Accept a file whose bytes were hashed as they came; every other case is pip's to judge."""
+    with contextlib.suppress(Exception):
+        path = os.fspath(args[0] if args else kwargs["path"])
+        known = lifetime.current().known(path)
+        if known is not None and type(instance).__name__ == "Hashes":
+            allowed = instance._allowed
+            # pip accepts a file if any one of the algorithms agrees.
+            if any(known.digests.get(name) in digests for name, digests in allowed.items()):
+                return None
+    return wrapped(*args, **kwargs)

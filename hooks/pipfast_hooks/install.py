@@ -1,0 +1,261 @@
+"""pip's installation of a wheel, from the store and by links."""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import importlib.metadata
+import importlib.util
+import inspect
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.operations.install import wheel as pip_wheel
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.install.place import place
+from pipfast.install.plan import Plan, check_sources, plan_wheel
+from pipfast.install.record import installed_rows, record_text
+from pipfast.report import logger, say, timed
+from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.members import NotStorable
+from pipfast_hooks import lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipfast.store.prepare import Prepared
+    from pipfast_hooks.lifetime import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What pip asks to be installed."""
+
+    name: str
+    wheel_path: str
+    scheme: Any
+    req_description: str
+    pycompile: bool
+    warn_script_location: bool
+    direct_url: Any
+    requested: bool
+    script_executable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A wheel in the store, and where its files will go; nothing is written yet."""
+
+    prepared: Prepared
+    plan: Plan
+    console: dict[str, str]
+    gui: dict[str, str]
+    lib_dir: str
+
+
+def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Install from the store; whatever is unusual, pip installs itself."""
+    ready = None
+    try:
+        request = _request(wrapped, args, kwargs)
+        ready = _ready(request, lifetime.current())
+    except NotStorable as error:
+        logger.debug("pipfast: %s", error)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        # Nothing is written yet: pip starts from the beginning.
+        logger.debug("pipfast: installation left to pip", exc_info=True)
+    if ready is None:
+        return wrapped(*args, **kwargs)
+    with pip_wheel.req_error_context(request.req_description):
+        _install(request, ready, lifetime.current())
+    return None
+
+
+def _request(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Request:
+    bound = inspect.signature(wrapped).bind(*args, **kwargs)
+    bound.apply_defaults()
+    values = bound.arguments
+    return Request(
+        **{name: values[name] for name in Request.__slots__ if name in values and name != "script_executable"},
+        script_executable=values.get("script_executable"),
+    )
+
+
+def _ready(request: Request, run: Run) -> Ready | None:
+    """Get a wheel ready to be placed, or return None if pip is to install it."""
+    preparer = run.preparer()
+    if preparer is None or _is_passing(request):
+        return None
+    if request.pycompile != (run.bytecode is not None):
+        return None
+    found = _stored(request.wheel_path, run)
+    if found is None:
+        return None
+    digest, archive = found
+    with timed("prepare", name=request.name):
+        prepared = preparer.wait(digest, archive)
+    if prepared is None:
+        return None
+    ready = _planned(request, prepared)
+    changed = check_sources(ready.plan.batches)
+    if changed is not None:
+        say(
+            f"a stored file of {os.path.basename(request.wheel_path)} was changed in place, perhaps through an "
+            f"environment that links to it ({changed}); it is unpacked again",
+            "environments that linked to the changed file keep the change; reinstall there to lose it",
+        )
+        prepared = preparer.renew(digest, archive)
+        if prepared is None:
+            return None
+        ready = _planned(request, prepared)
+        if check_sources(ready.plan.batches) is not None:
+            return None
+    return ready
+
+
+def _is_passing(request: Request) -> bool:
+    """Tell whether the wheel was built for this one installation, from a local folder."""
+    info = getattr(request.direct_url, "info", None) or getattr(request.direct_url, "dir_info", None)
+    return info is not None and type(info).__name__ == "DirInfo"
+
+
+def _stored(wheel_path: str, run: Run) -> tuple[str, Path] | None:
+    """Return digest and path of the stored archive; a wheel that is not there yet is taken in."""
+    layout = run.layout()
+    if layout is None:
+        return None
+    known = run.known(wheel_path)
+    digest = known.digest if known is not None else sha256_of(Path(wheel_path))
+    archive = find_archive(layout, digest)
+    if archive is None:
+        archive = add_archive(layout, Path(wheel_path), digest, os.path.basename(wheel_path), move=False)
+    return None if archive is None else (digest, archive.path)
+
+
+def _planned(request: Request, prepared: Prepared) -> Ready:
+    info_dir = canonicalize_name(prepared.manifest.info_dir)
+    if not info_dir.startswith(canonicalize_name(request.name)):
+        raise NotStorable(f"{info_dir} is not the metadata of {request.name}")
+    console, gui = _entry_points(prepared.manifest.entry_points)
+    scheme = {key: getattr(request.scheme, key) for key in ("purelib", "platlib", "headers", "scripts", "data")}
+    lib_dir = scheme["purelib" if prepared.manifest.root_is_purelib else "platlib"]
+
+    def is_wrapper(name: str) -> bool:
+        # pip leaves out what setuptools put into the wheel for an entry point.
+        for suffix in (".exe", "-script.py", ".pya"):
+            if name.lower().endswith(suffix):
+                name = name[: -len(suffix)]
+                break
+        return name in console or name in gui
+
+    plan = plan_wheel(prepared, scheme, lib_dir, is_wrapper)
+    targets = [f"{batch.target}/{file.name}" for batch in plan.batches for file in batch.files]
+    if len(set(targets)) != len(targets):
+        raise NotStorable("two of its files go to the same place")
+    return Ready(prepared, plan, console, gui, lib_dir)
+
+
+class _EntryPointsOnly(importlib.metadata.Distribution):
+    """Just enough of a distribution for its entry points to be read by the standard library."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "entry_points.txt" else None
+
+    def locate_file(self, path: Any) -> Any:
+        raise FileNotFoundError(path)
+
+
+def _entry_points(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    if text is None:
+        return {}, {}
+    groups: dict[str, dict[str, str]] = {"console_scripts": {}, "gui_scripts": {}}
+    for entry_point in _EntryPointsOnly(text).entry_points:
+        if entry_point.group in groups:
+            groups[entry_point.group][entry_point.name] = entry_point.value
+    return groups["console_scripts"], groups["gui_scripts"]
+
+
+def _install(request: Request, ready: Ready, run: Run) -> None:
+    """Write the wheel's files, in pip's order: files, bytecode, scripts, metadata, RECORD."""
+    plan, lib_dir = ready.plan, ready.lib_dir
+    with timed("place", name=request.name) as facts:
+        facts["files"] = place(plan.batches, run.linker)
+    changed = set()
+    for record_path, path in plan.scripts:
+        if pip_wheel.fix_script(path):
+            changed.add(plan.installed[record_path])
+    if request.pycompile:
+        _compile_rewritten(plan, lib_dir)
+    generated = _make_scripts(request, ready)
+    dest_info_dir = f"{lib_dir}/{ready.prepared.manifest.info_dir}"
+    mode = 0o666 & ~run.umask
+    contents: list[tuple[str, bytes]] = [("INSTALLER", b"pip\n")]
+    if request.direct_url is not None:
+        contents.append(("direct_url.json", request.direct_url.to_json().encode("utf-8")))
+    if request.requested:
+        contents.append(("REQUESTED", b""))
+    for name, content in contents:
+        _write_private(f"{dest_info_dir}/{name}", content, mode)
+        generated.append(os.path.join(dest_info_dir, name))
+    rows = installed_rows(ready.prepared.manifest.rows, plan.installed, changed, generated, lib_dir)
+    _write_private(f"{dest_info_dir}/RECORD", record_text(rows), mode)
+
+
+def _compile_rewritten(plan: Plan, lib_dir: str) -> None:
+    """Byte-compile Python scripts where they are: their first line was perhaps rewritten."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), warnings.catch_warnings():
+        warnings.filterwarnings("ignore")
+        for path in sorted(plan.uncompiled):
+            if compileall.compile_file(path, force=True, quiet=True):
+                pyc = importlib.util.cache_from_source(path)
+                relative = os.path.relpath(pyc, lib_dir).replace(os.path.sep, "/")
+                plan.installed[pyc] = relative
+    logger.debug(said.getvalue())
+
+
+def _make_scripts(request: Request, ready: Ready) -> list[str]:
+    """Generate the entry points' scripts with pip's own maker; return their paths."""
+    maker = pip_wheel.PipScriptMaker(None, request.scheme.scripts)
+    if request.script_executable is not None:
+        maker.executable = request.script_executable
+    maker.clobber = True
+    maker.variants = {""}
+    maker.set_mode = True
+    specifications = pip_wheel.get_console_script_specs(ready.console)
+    console = maker.make_multiple(specifications)
+    generated = list(console)
+    generated += maker.make_multiple([f"{name} = {value}" for name, value in ready.gui.items()], {"gui": True})
+    if request.warn_script_location:
+        message = pip_wheel.message_about_scripts_not_on_PATH(console)
+        if message is not None:
+            pip_wheel.logger.warning(message)
+    return generated
+
+
+def _write_private(path: str, content: bytes, mode: int) -> None:
+    """Write a file of this environment's own, whole or not at all.
+
+    :raises OSError: it could not be written.
+    """
+    aside = f"{path}.{os.getpid()}.tmp"
+    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(aside, mode)
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+

@@ -1,0 +1,156 @@
+"""What lives beside one pip command: the store, the workers, the connections; and their end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipfast.install.linker import Linker
+from pipfast.report import keep_timings, logger, say
+from pipfast.settings import Settings
+from pipfast.store.bytecode import BytecodeKind, current_kind
+from pipfast.store.layout import Layout, StoreUnusable, default_root, open_layout
+from pipfast.store.prepare import Preparer
+from pipfast.store.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipfast_hooks.downloads import Connections
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A file whose digest is known because its bytes were hashed when they came."""
+
+    digest: str
+    size: int
+    mtime_ns: int
+    digests: dict[str, str]
+    """All known digests by algorithm, SHA-256 among them."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One command; everything in it is made when it is first needed, and closed at the end."""
+
+    settings: Settings
+    umask: int
+    installing: bool = False
+    """An installation will follow: wheels are prepared as soon as they are here."""
+    bytecode: BytecodeKind | None = None
+    linker: Linker = field(default_factory=Linker)
+    verified: dict[str, Verified] = field(default_factory=dict)
+    """By full path."""
+    connections: dict[int, Connections] = field(default_factory=dict)
+    """By session, as ``id()``; the value keeps its session alive."""
+    store_allowed: bool = True
+    """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
+    _layout: Layout | None = None
+    _layout_failed: bool = False
+    _workers: Workers | None = None
+    _preparer: Preparer | None = None
+
+    def layout(self) -> Layout | None:
+        """Return the store, or None if there is none for this command; said once."""
+        if not self.store_allowed or self._layout_failed:
+            return None
+        if self._layout is None:
+            try:
+                self._layout = open_layout(self.settings.store or default_root())
+            except StoreUnusable as error:
+                self._layout_failed = True
+                say(str(error), error.hint)
+        return self._layout
+
+    def preparer(self) -> Preparer | None:
+        """Return what prepares wheels for this installation, or None if nothing is kept."""
+        if self._preparer is None:
+            layout = self.layout()
+            if layout is None or not self.installing:
+                return None
+            self._workers = Workers(self.settings.workers)
+            self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode)
+        return self._preparer
+
+    def remember(self, path: Path | str, digests: dict[str, str]) -> None:
+        """Note the digests of a file just written; valid for as long as its size and mtime stay."""
+        found = os.stat(path)
+        self.verified[os.fspath(path)] = Verified(
+            digests["sha256"], found.st_size, found.st_mtime_ns, digests
+        )
+
+    def known(self, path: str) -> Verified | None:
+        """Return what is known of a file, if it is unchanged."""
+        verified = self.verified.get(path)
+        if verified is None:
+            return None
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        if (found.st_size, found.st_mtime_ns) != (verified.size, verified.mtime_ns):
+            return None
+        return verified
+
+    def close(self) -> None:
+        """Stop connections and workers; nothing of ours is left running."""
+        for connections in list(self.connections.values()):
+            connections.close()
+        self.connections.clear()
+        if self._workers is not None:
+            self._workers.close()
+        self._workers = self._preparer = None
+        self.installing = False
+
+
+def _current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_run: Run | None = None
+
+
+def begin(settings: Settings) -> Run:
+    """Start a new run with these settings; the one before is closed."""
+    global _run
+    if _run is not None:
+        _run.close()
+    keep_timings(settings.timings)
+    _run = Run(settings, _current_umask(), linker=Linker(settings.link_mode))
+    return _run
+
+
+def current() -> Run:
+    """Return the run that is under way; one with the environment's settings if none was begun."""
+    return _run if _run is not None else begin(Settings.from_environ(os.environ))
+
+
+def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Close everything of ours when a command ends, however it ends."""
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        current().close()
+
+
+def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Note what this installation will need."""
+    run = current()
+    try:
+        options = args[0] if args else kwargs["options"]
+        run.store_allowed = bool(options.cache_dir)
+        run.installing = not getattr(options, "dry_run", False)
+        run.bytecode = current_kind(os.environ) if options.compile else None
+        if options.compile and run.bytecode is None:
+            logger.debug("pipfast: bytecode is left to pip (%s)", sys.pycache_prefix)
+            run.installing = False
+    except Exception:
+        logger.debug("pipfast: installing without the store", exc_info=True)
+        run.installing = False
+    return wrapped(*args, **kwargs)

@@ -1,0 +1,66 @@
+"""pip's own entry point, and what pip says of itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pip
+
+if TYPE_CHECKING:
+    from pipfast.settings import Settings
+    from pipfast_hooks.apply import Hooks
+
+HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
+"""The commands that download or install; no other one has anything for us to do."""
+
+
+def run_pip(arguments: list[str]) -> int:
+    """Run pip's command line in this process, as its own console script does; return its exit code."""
+    from pip._internal.cli import main as module
+
+    # From 26.3 the command line has an entry of its own, which blocks imports until the process ends.
+    entry: Any = getattr(module, "cli", None) or module.main
+    status = entry(arguments)
+    return int(status) if status is not None else 0
+
+
+def has_command(name: str) -> bool:
+    """Tell whether this pip has a subcommand of that name."""
+    from pip._internal.commands import commands_dict
+
+    return name in commands_dict
+
+
+def hook(settings: Settings) -> Hooks:
+    """Attach to this process's pip."""
+    from pipfast_hooks import lifetime
+    from pipfast_hooks.apply import Hooks
+
+    hooks = Hooks(settings, pip.__version__)
+    lifetime.begin(settings)
+    hooks.apply()
+    return hooks
+
+
+def needs_hooks(arguments: list[str]) -> bool:
+    """Tell whether a command line may name a command that hooks are for.
+
+    Any argument counts, not only the first: options before the command can have values.
+    """
+    return not HOOKED_COMMANDS.isdisjoint(arguments)
+
+
+def pip_version() -> str:
+    """Return the version of the pip in this process."""
+    return pip.__version__
+
+
+def pip_location() -> str:
+    """Return the folder that this process's pip was imported from."""
+    return str(next(iter(pip.__path__), "?"))
+
+
+def interpreter() -> str:
+    """Return the interpreter this run is about."""
+    return sys.executable

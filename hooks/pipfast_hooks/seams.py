@@ -1,0 +1,110 @@
+"""Every name of pip's that pipfast relies on: where it is, its shape, and for which pips.
+
+No other module names a pip internal as a string, and none compares pip's version: a difference
+between two pips is a difference between two rows. A seam whose shape is not the one written here is
+not attached, and pip's own code runs in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Version = tuple[int, ...]
+
+OLDEST: Version = (23, 0)
+NEWEST_TESTED: Version = (26, 3)
+"""The newest pip that the whole test suite has passed on. Seams that write stay off above it:
+a signature does not tell what else a function has come to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """One function of pip's.
+
+    ``parameters`` are the names it must have, in order and without ``self``; ``optional`` those it
+    may have after them. Anything else is another shape.
+    """
+
+    module: str
+    name: str
+    """``function`` or ``Class.method``."""
+    family: str
+    """One of ``settings.FAMILIES``."""
+    parameters: tuple[str, ...]
+    wrapper: str
+    """``module:function`` in this package; empty where the name is only called."""
+    optional: tuple[str, ...] = ()
+    since: Version = OLDEST
+    before: Version | None = None
+    """The first pip that no longer has it."""
+    writes: bool = False
+    """It changes an environment: attached only up to ``NEWEST_TESTED``."""
+
+    def fits(self, pip: Version) -> bool:
+        """Tell whether this row speaks of that pip."""
+        return self.since <= pip and (self.before is None or pip < self.before)
+
+    @property
+    def label(self) -> str:
+        """The full name, as ``doctor`` shows it."""
+        return f"{self.module}.{self.name}"
+
+
+_INSTALL_WHEEL = (
+    "name", "wheel_path", "scheme", "req_description", "pycompile", "warn_script_location", "direct_url",
+    "requested",
+)
+
+SEAMS: tuple[Seam, ...] = (
+    # Every command passes here; what runs beside pip ends with it.
+    Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "lifetime:_around_main"),
+    # What is about to happen: a real installation or a dry run, with bytecode or without.
+    Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
+         "lifetime:_around_install_run"),
+
+    Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
+         "downloads:_around_call"),
+    Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),
+         "downloads:_around_batch", before=(25, 2)),
+    Seam("pip._internal.network.download", "Downloader.batch", "downloads", ("links", "location"),
+         "downloads:_around_batch", since=(25, 2)),
+    # Called, so that the lines about a download are pip's own.
+    Seam("pip._internal.network.download", "_prepare_download", "downloads",
+         ("resp", "link", "progress_bar"), "", optional=("total_length", "range_start"), before=(25, 2)),
+    Seam("pip._internal.network.download", "_log_download", "downloads",
+         ("resp", "link", "progress_bar", "total_length"), "", optional=("range_start",), since=(25, 2)),
+    Seam("pip._internal.network.download", "_get_http_response_filename", "downloads", ("resp", "link"), ""),
+    # A worker thread never asks for a password: the main thread comes to that download itself.
+    Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
+         "downloads:_around_prompt"),
+    # The bytes were hashed when they arrived: they are not read again for that.
+    Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
+         "downloads:_around_check_against_path"),
+
+    Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
+         "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
+    # Bound here by a from-import up to 26.1: matters when pip was imported before us.
+    Seam("pip._internal.req.req_install", "install_wheel", "install", _INSTALL_WHEEL,
+         "install:_around_install_wheel", before=(26, 2), writes=True),
+    # Called, so that scripts and messages are pip's own.
+    Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install",
+         ("specification", "options"), "", writes=True),
+    Seam("pip._internal.operations.install.wheel", "get_console_script_specs", "install", ("console",), ""),
+    Seam("pip._internal.operations.install.wheel", "message_about_scripts_not_on_PATH", "install",
+         ("scripts",), ""),
+    Seam("pip._internal.operations.install.wheel", "fix_script", "install", ("path",), "", writes=True),
+    Seam("pip._internal.operations.install.wheel", "req_error_context", "install", ("req_description",), ""),
+)
+
+
+def parse_version(text: str) -> Version:
+    """Return the release numbers of a pip version: ``26.3.dev0`` is (26, 3)."""
+    numbers: list[int] = []
+    for part in text.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)

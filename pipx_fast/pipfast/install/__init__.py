@@ -1,0 +1,1 @@
+"""From a stored tree to the files of one environment."""

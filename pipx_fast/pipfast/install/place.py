@@ -1,0 +1,62 @@
+"""Put a planned wheel's files in place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from pipfast.install.linker import copy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipfast.install.linker import Linker
+    from pipfast.install.plan import Batch
+
+
+def place(batches: Sequence[Batch], linker: Linker) -> int:
+    """Make the folders and files of ``batches``; return the number of files.
+
+    Folders are made only where a file goes: an empty one could not be uninstalled.
+
+    :raises OSError: as pip's own writing would; what was placed before stays, as under pip.
+    """
+    count = 0
+    for batch in batches:
+        if not batch.files:
+            continue
+        _ensure_folder(batch.target)
+        if batch.private or linker.mode == "copy":
+            for file in batch.files:
+                copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
+        else:
+            source_fd = os.open(batch.source, os.O_RDONLY)
+            try:
+                target_fd = os.open(batch.target, os.O_RDONLY)
+                try:
+                    for file in batch.files:
+                        linker.put(
+                            f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}",
+                            source_fd, target_fd,
+                        )
+                finally:
+                    os.close(target_fd)
+            finally:
+                os.close(source_fd)
+        count += len(batch.files)
+    return count
+
+
+def _ensure_folder(path: str) -> None:
+    try:
+        os.mkdir(path)  # noqa: PTH102 - one call for most of some thousand folders
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        try:
+            os.makedirs(path)  # noqa: PTH103
+        except OSError as error:
+            # pip's ensure_dir passes over both.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise

@@ -1,0 +1,163 @@
+"""Where each file of a stored wheel goes in one environment."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipfast.store.manifest import TREE, Folder, StoredFile
+from pipfast.store.members import split_data_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pipfast.store.prepare import Prepared
+
+_PRIVATE = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
+"""Files of the .dist-info folder that tools append to: never shared with the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files of one stored folder that go to one folder of the environment."""
+
+    source: str
+    target: str
+    files: tuple[StoredFile, ...]
+    private: bool = False
+    """They are copied, whatever the link mode: they will be rewritten."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that placing a wheel does before entry points and generated files."""
+
+    batches: list[Batch] = field(default_factory=list)
+    installed: dict[str, str] = field(default_factory=dict)
+    """Path in the archive -> path in RECORD of the environment, in pip's order of installing."""
+    scripts: list[tuple[str, str]] = field(default_factory=list)
+    """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
+    uncompiled: list[str] = field(default_factory=list)
+    """Full paths of Python sources for which the store has no bytecode: rewritten scripts."""
+
+
+def plan_wheel(
+    prepared: Prepared,
+    schemes: Mapping[str, str],
+    lib_dir: str,
+    is_wrapper: Callable[[str], bool],
+) -> Plan:
+    """Work out where each file goes; nothing is written.
+
+    :param schemes: scheme key -> folder, for all of ``members.SCHEME_KEYS``.
+    :param lib_dir: the scheme folder of the wheel's root.
+    :param is_wrapper: tells of a script's file name whether an entry point generates it anyway.
+
+    Binary distribution format, "Installing a wheel 'distribution-1.0-py32-none-any.whl'".
+    """
+    plan = Plan()
+    root = os.fspath(prepared.tree / TREE)
+    record_prefix = _RecordPaths(lib_dir)
+    deferred: list[tuple[Folder, str, str]] = []
+    info_dir = prepared.manifest.info_dir
+    for folder in prepared.manifest.folders:
+        data = split_data_path(f"{folder.path}/x") if folder.path else None
+        if data is not None:
+            deferred.append((folder, data[0], posixpath.dirname(data[1])))
+            continue
+        source = f"{root}/{folder.path}" if folder.path else root
+        target = f"{lib_dir}/{folder.path}" if folder.path else lib_dir
+        prefix = folder.path + "/" if folder.path else ""
+        if folder.path == info_dir:
+            private = tuple(file for file in folder.files if file.name in _PRIVATE)
+            shared = tuple(file for file in folder.files if file.name not in _PRIVATE)
+            plan.batches.append(Batch(source, target, shared))
+            plan.batches.append(Batch(source, target, private, private=True))
+        else:
+            plan.batches.append(Batch(source, target, folder.files))
+        for file in folder.files:
+            path = prefix + file.name
+            plan.installed[path] = path
+    # pip installs the root first, then data files, scripts last.
+    deferred.sort(key=lambda each: each[1] == "scripts")
+    for folder, key, below in deferred:
+        target = f"{schemes[key]}/{below}" if below else schemes[key]
+        files = folder.files
+        if key == "scripts":
+            files = tuple(file for file in files if not is_wrapper(file.name))
+            plan.scripts += [(f"{folder.path}/{file.name}", f"{target}/{file.name}") for file in files]
+        plan.batches.append(Batch(f"{root}/{folder.path}", target, files, private=key == "scripts"))
+        for file in files:
+            plan.installed[f"{folder.path}/{file.name}"] = record_prefix.of(target, file.name)
+    if prepared.bytecode is not None and prepared.bytecode_manifest is not None:
+        _plan_bytecode(plan, prepared, schemes, lib_dir, record_prefix)
+    return plan
+
+
+def _plan_bytecode(
+    plan: Plan, prepared: Prepared, schemes: Mapping[str, str], lib_dir: str, record_prefix: _RecordPaths
+) -> None:
+    assert prepared.bytecode is not None and prepared.bytecode_manifest is not None
+    root = os.fspath(prepared.bytecode / TREE)
+    for folder in prepared.bytecode_manifest.folders:
+        data = split_data_path(f"{folder.path}/x") if folder.path else None
+        if data is not None and data[0] == "scripts":
+            # A script may be rewritten, so it is compiled where it is.
+            continue
+        if data is not None:
+            below = posixpath.dirname(data[1])
+            place = f"{schemes[data[0]]}/{below}" if below else schemes[data[0]]
+        else:
+            place = f"{lib_dir}/{folder.path}" if folder.path else lib_dir
+        cache = f"{folder.path}/__pycache__" if folder.path else "__pycache__"
+        target = f"{place}/__pycache__"
+        plan.batches.append(Batch(f"{root}/{cache}", target, folder.files))
+        for file in folder.files:
+            # pip's key for bytecode is the full path; it has no row in the wheel's RECORD.
+            plan.installed[f"{target}/{file.name}"] = record_prefix.of(target, file.name)
+    plan.uncompiled += [target for _, target in plan.scripts if target.endswith(".py")]
+
+
+class _RecordPaths:
+    """Paths as RECORD has them: relative to the wheel's own folder, with ``/`` (PEP 376)."""
+
+    def __init__(self, lib_dir: str) -> None:
+        self._lib_dir = lib_dir
+        self._folders: dict[str, str] = {}
+
+    def of(self, folder: str, name: str) -> str:
+        relative = self._folders.get(folder)
+        if relative is None:
+            relative = os.path.relpath(folder, self._lib_dir).replace(os.path.sep, "/")
+            self._folders[folder] = relative
+        return name if relative == "." else f"{relative}/{name}"
+
+
+def check_sources(batches: list[Batch]) -> str | None:
+    """Compare each stored file's size and mtime with the manifest; return the first that differs.
+
+    An edit made through a link in some environment changes the stored file, too: it is found here.
+    """
+    for batch in batches:
+        try:
+            folder = os.open(batch.source, os.O_RDONLY)
+        except OSError:
+            return batch.source
+        try:
+            for file in batch.files:
+                found = os.stat(file.name, dir_fd=folder, follow_symlinks=False)
+                if found.st_size != file.size or found.st_mtime_ns != file.mtime_ns:
+                    return f"{batch.source}/{file.name}"
+        except OSError:
+            return f"{batch.source}/{file.name}"
+        finally:
+            os.close(folder)
+    return None
+
+
+def tree_of(prepared: Prepared) -> Path:
+    """Return the folder under which the stored files of a wheel are."""
+    return prepared.tree / TREE

@@ -1,0 +1,56 @@
+"""From the command line to pip, hooked, or to a command of pipfast's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pipfast import __version__
+from pipfast.settings import Settings
+
+OWN_COMMANDS = ("doctor", "store")
+"""Commands of pipfast; a pip that has one of that name keeps it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    from pipfast_hooks import pip_main, program
+
+    settings = Settings.from_environ(os.environ)
+    if not settings.enabled:
+        return pip_main.run_pip(arguments)
+    program.name_program()
+    if arguments and arguments[0] in OWN_COMMANDS and not pip_main.has_command(arguments[0]):
+        return _own_command(arguments[0], arguments[1:], settings)
+    if arguments in (["--version"], ["-V"]):
+        return _version(arguments)
+    if pip_main.needs_hooks(arguments):
+        for problem in settings.problems:
+            from pipfast.report import say
+
+            say(problem, "unset it, or give it one of the values that README lists")
+        pip_main.hook(settings)
+    return pip_main.run_pip(arguments)
+
+
+def _version(arguments: list[str]) -> int:
+    """Print pip's line, then ours."""
+    from pipfast_hooks import pip_main
+
+    try:
+        status = pip_main.run_pip(arguments)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    sys.stdout.write(f"pipfast {__version__} from {os.path.dirname(__file__)}\n")  # noqa: PTH120
+    return status
+
+
+def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
+    if name == "doctor":
+        from pipfast.commands import doctor
+
+        return doctor.main(arguments, settings)
+    from pipfast.commands import store
+
+    return store.main(arguments, settings)
