@@ -1,0 +1,349 @@
+"""Large files in segments, and servers that do ranges badly or not at all."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
+from pipfast.fetch.pool import DownloadPool
+from support.plain_transport import PlainTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipfast.fetch.job import Download
+
+BIG = content(LARGE)
+
+
+def test_small_file_is_one_plain_request(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A file below the threshold is fetched by what pip would send: one GET without a range."""
+    body = content(THRESHOLD - 1)
+    fetched = fetch("/small.whl", body).result()
+    assert fetched.path.read_bytes() == body
+    assert (fetched.sha256, fetched.size, fetched.matches) == (sha256(body), len(body), None)
+    assert server.log == [("/small.whl", None)]
+    assert not {"Range", "If-Range"} & set(server.received_headers[0])
+
+
+def test_all_connections_work_on_one_large_file(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """The first stream is held up until seven ranged ones are being answered at the same moment."""
+    together = threading.Barrier(8, timeout=20)
+
+    def answer(exchange: Exchange) -> None:
+        start, end = exchange.span()
+        exchange.head_for(start, end, partial=exchange.range is not None)
+        exchange.send(exchange.body[start : start + 1000])
+        if exchange.number < 8:
+            together.wait()
+        exchange.send(exchange.body[start + 1000 : end])
+
+    server.behaviours["/big.whl"] = answer
+    download = fetch("/big.whl", BIG, sha256=sha256(BIG))
+    assert sum(download.received()) == download.size == LARGE
+    fetched = download.result()
+    assert fetched.path.read_bytes() == BIG
+    assert fetched.matches is True
+    assert server.most_concurrent == 8
+    asked = server.ranges("/big.whl")
+    assert asked[0] is None
+    assert None not in asked[1:]
+
+
+def test_slow_first_stream_is_overtaken(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A first stream that gives 1000 bytes and then waits for all the others brings next to nothing."""
+    others = threading.Event()
+    brought = 0
+
+    def answer(exchange: Exchange) -> None:
+        nonlocal brought
+        if exchange.range is None:
+            exchange.head_for(0, LARGE, partial=False)
+            exchange.send(BIG[:1000])
+            others.wait(20)
+            exchange.send(BIG[1000:])
+            return
+        exchange.serve()
+        start, end = exchange.range
+        brought += end - start
+        if brought > LARGE // 2:
+            others.set()
+
+    server.behaviours["/big.whl"] = answer
+    fetched = fetch("/big.whl", BIG).result()
+    assert fetched.path.read_bytes() == BIG
+    assert others.is_set()
+
+
+def test_if_range_names_the_strong_etag(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """Every ranged request carries the validator of the first answer."""
+    fetch("/big.whl", BIG).result()
+    ranged = [headers for headers in server.received_headers if "Range" in headers]
+    assert ranged
+    assert {headers["If-Range"] for headers in ranged} == {'"v1"'}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept-Ranges": "none"},
+        {"ETag": 'W/"weak"'},
+        {"ETag": ""},
+        {"Content-Encoding": "gzip"},
+    ],
+    ids=["none", "weak", "no-validator", "encoded"],
+)
+def test_no_ranges_without_grounds(
+    server: FaultServer, fetch: Callable[..., Download], headers: dict[str, str]
+) -> None:
+    """Where a part could not be asked for or be checked, there is one plain request."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.headers = headers
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG).result().path.read_bytes() == BIG
+    assert server.ranges("/big.whl") == [None]
+
+
+def test_known_digest_is_grounds_enough(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """Without a validator, a known digest allows ranges."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.etag = None
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG, sha256=sha256(BIG)).result().matches is True
+    assert len(server.ranges("/big.whl")) > 1
+    assert not any("If-Range" in headers for headers in server.received_headers)
+
+
+def hold_front(exchange: Exchange, until: threading.Event) -> None:
+    """Answer the plain request, its second half not before ``until``."""
+    exchange.head_for(0, len(exchange.body), partial=False)
+    exchange.send(exchange.body[:1000])
+    until.wait(20)
+    exchange.send(exchange.body[1000:])
+
+
+def test_lying_accept_ranges_keeps_the_first_stream(
+    server: FaultServer, fetch: Callable[..., Download]
+) -> None:
+    """A server that answers 200 to ranges is asked no second time for what the first stream brings."""
+    refused = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is None:
+            hold_front(exchange, refused)
+        else:
+            exchange.range = None
+            exchange.serve(stop_after=1000)
+            refused.set()
+            exchange.stall()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG).result().path.read_bytes() == BIG
+    assert server.ranges("/big.whl").count(None) == 1
+
+
+def test_refused_range_is_no_failure(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """403 or 416 to a ranged request leads back to one stream."""
+    refused = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is None:
+            hold_front(exchange, refused)
+        else:
+            exchange.head(416 if exchange.number % 2 else 403, {"Content-Length": "0"})
+            refused.set()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG, sha256=sha256(BIG)).result().matches is True
+    assert server.ranges("/big.whl").count(None) <= 2
+
+
+def wrong_start(exchange: Exchange) -> dict[str, str]:
+    start, end = exchange.span()
+    return {"Content-Range": f"bytes {start + 1}-{end}/{LARGE}"}
+
+
+def wrong_total(exchange: Exchange) -> dict[str, str]:
+    start, end = exchange.span()
+    return {"Content-Range": f"bytes {start}-{end - 1}/{LARGE + 1}"}
+
+
+def unknown_total(exchange: Exchange) -> dict[str, str]:
+    start, end = exchange.span()
+    return {"Content-Range": f"bytes {start}-{end - 1}/*"}
+
+
+def beyond_the_end(exchange: Exchange) -> dict[str, str]:
+    start, end = exchange.span()
+    return {"Content-Range": f"bytes {start}-{end}/{LARGE}"}
+
+
+def backwards(exchange: Exchange) -> dict[str, str]:
+    start, _ = exchange.span()
+    return {"Content-Range": f"bytes {start}-{start - 1}/{LARGE}"}
+
+
+def missing(exchange: Exchange) -> dict[str, str]:
+    return {"Content-Range": "", "Content-Type": "multipart/byteranges; boundary=x"}
+
+
+def other_etag(exchange: Exchange) -> dict[str, str]:
+    return {"ETag": '"v2"'}
+
+
+def encoded(exchange: Exchange) -> dict[str, str]:
+    return {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [wrong_start, wrong_total, unknown_total, beyond_the_end, backwards, missing, other_etag, encoded],
+)
+def test_spoilt_partial_answer_is_not_used(
+    server: FaultServer, fetch: Callable[..., Download], spoil: Callable[[Exchange], dict[str, str]]
+) -> None:
+    """A 206 that is not exactly what was asked for contributes no byte, and the file is right."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is not None:
+            exchange.headers = spoil(exchange)
+            exchange.body = bytes(len(exchange.body))
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    fetched = fetch("/big.whl", BIG).result()
+    assert fetched.path.read_bytes() == BIG
+    assert server.ranges("/big.whl").count(None) <= 2
+
+
+def test_shorter_parts_than_asked_for(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A server may send less than the whole range; the rest is asked for again."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is not None:
+            start, end = exchange.range
+            exchange.range = (start, min(end, start + 100_000))
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG).result().path.read_bytes() == BIG
+
+
+def test_file_changed_between_requests(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """If-Range fails when the file is another by now: what arrives is the one file or the other, whole."""
+    after = content(LARGE - 4321, seed=2)
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number:
+            exchange.body, exchange.etag = after, '"v2"'
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    fetched = fetch("/big.whl", BIG).result()
+    data = fetched.path.read_bytes()
+    assert data in (BIG, after)
+    assert (fetched.sha256, fetched.size) == (sha256(data), len(data))
+    assert server.ranges("/big.whl").count(None) <= 2
+
+
+def test_file_changed_late(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A change that shows after parts were taken throws them away."""
+    after = content(LARGE, seed=2)
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number > 4:
+            exchange.body, exchange.etag = after, '"v2"'
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG).result().path.read_bytes() in (BIG, after)
+
+
+def test_silently_different_parts_are_caught_by_the_digest(
+    server: FaultServer, fetch: Callable[..., Download]
+) -> None:
+    """Parts of another file under the same validator: the mismatch leads to one plain request."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is not None:
+            exchange.body = bytes(LARGE)
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = answer
+    fetched = fetch("/big.whl", BIG, sha256=sha256(BIG)).result()
+    assert fetched.matches is True
+    assert fetched.path.read_bytes() == BIG
+    assert server.ranges("/big.whl").count(None) == 2
+
+
+def test_mismatch_keeps_the_file(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A wrong digest is the caller's to report; the file is there and the digests are told."""
+    fetched = fetch("/small.whl", b"content", sha256="0" * 64, md5="0" * 32).result()
+    assert fetched.matches is False
+    assert fetched.path.read_bytes() == b"content"
+    assert set(fetched.digests) == {"sha256", "md5"}
+
+
+def test_resumes_where_a_stream_broke(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A small file that breaks off is continued by a range from exactly there."""
+    body = content(200_000)
+
+    def answer(exchange: Exchange) -> None:
+        exchange.serve(stop_after=None if exchange.range else 70_000)
+
+    server.behaviours["/small.whl"] = answer
+    assert fetch("/small.whl", body).result().path.read_bytes() == body
+    assert server.ranges("/small.whl") == [None, (70_000, 200_000)]
+
+
+def test_broken_segments_resume(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """Every segment breaks off after 50 kB, by an early end or a reset; no byte is lost or doubled."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is None:
+            exchange.serve()
+            return
+        exchange.serve(stop_after=50_000)
+        if exchange.number % 2:
+            exchange.reset()
+
+    server.behaviours["/big.whl"] = answer
+    download = fetch("/big.whl", BIG, sha256=sha256(BIG))
+    assert sum(download.received()) == LARGE
+    assert download.result().matches is True
+
+
+def test_ranges_that_always_break(server: FaultServer, fetch: Callable[..., Download]) -> None:
+    """A server that resets every ranged request still serves the file, in one stream."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.range is None:
+            exchange.serve()
+        else:
+            exchange.reset()
+
+    server.behaviours["/big.whl"] = answer
+    assert fetch("/big.whl", BIG, sha256=sha256(BIG)).result().matches is True
+
+
+def test_threshold_is_the_callers(server: FaultServer, tmp_path: Path) -> None:
+    """A pool with a high threshold sends plain requests only; one connection as well."""
+    server.bodies["/big.whl"] = BIG
+    for pool in (
+        DownloadPool(PlainTransport(), segment_threshold=LARGE + 1),
+        DownloadPool(PlainTransport(), connections=1, segment_threshold=THRESHOLD),
+    ):
+        with pool:
+            fetched = pool.submit(server.url("/big.whl"), tmp_path, name=named).result()
+            assert fetched.path.read_bytes() == BIG
+    assert server.ranges("/big.whl") == [None, None]
