@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
+from pip._internal.utils.logging import get_indentation
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.fetch.errors import FetchError
@@ -25,6 +26,7 @@ from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out
 from pipfast_hooks import lifetime
+from pipfast_hooks.look import Display, terminal_console
 from pipfast_hooks.transport import SessionTransport
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Connections:
         job.download.add_done_callback(self._arrived)
         return job
 
-    def finish(self, job: Job, progress_bar: str) -> tuple[str, str]:
+    def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).
 
         :raises Exception: what pip's session raised.
@@ -103,7 +105,11 @@ class Connections:
             raise
         _replay(job)
         size = pip_download._get_http_response_size(response.response)
-        _tell(response.response, job.link, progress_bar, size, job.download.received())
+        received = job.download.received()
+        if display is not None:
+            _tell(response.response, job.link, "off", size, display.watch(received))
+        else:
+            _tell(response.response, job.link, progress_bar, size, received)
         fetched = job.download.result()
         _replay(job)
         path = self._deliver(job, fetched)
@@ -331,13 +337,19 @@ def _batch(
     wrapped: Callable[..., Any], instance: Any, connections: Connections, links: list[Any], location: str
 ) -> Iterator[tuple[Any, tuple[str, str]]]:
     jobs = [_begin_or_leave(connections, link, location) for link in links]
-    for link, job in zip(links, jobs, strict=True):
+    fetched = [job.download for job in jobs if job is not None and job.download is not None]
+    console = terminal_console(instance._progress_bar) if fetched else None
+    with Display(console, fetched, get_indentation() + 2) if console else contextlib.nullcontext() as display:
+        for link, job in zip(links, jobs, strict=True):
 
-        def alone(link: Any = link) -> tuple[str, str]:
-            (_, found), *_ = wrapped([link], location)
-            return found  # type: ignore[no-any-return]
+            def alone(link: Any = link) -> tuple[str, str]:
+                (_, found), *_ = wrapped([link], location)
+                return found  # type: ignore[no-any-return]
 
-        yield link, (_finish_or_leave(connections, job, instance, alone) if job else alone())
+            if job is None:
+                yield link, alone()
+            else:
+                yield link, _finish_or_leave(connections, job, instance, alone, display)
 
 
 def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job | None:
@@ -349,10 +361,14 @@ def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job |
 
 
 def _finish_or_leave(
-    connections: Connections, job: Job, downloader: Any, alone: Callable[[], tuple[str, str]]
+    connections: Connections,
+    job: Job,
+    downloader: Any,
+    alone: Callable[[], tuple[str, str]],
+    display: Display | None = None,
 ) -> tuple[str, str]:
     try:
-        return connections.finish(job, downloader._progress_bar)
+        return connections.finish(job, downloader._progress_bar, display)
     except pip_download.NetworkConnectionError as error:
         # pip's own words, at pip's own turn.
         assert error.response is not None
