@@ -1,0 +1,1 @@
+"""What the tests stand on: archives written inline, an index on loopback, environments, twins."""

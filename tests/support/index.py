@@ -1,0 +1,405 @@
+"""A server on loopback: package indexes and plain files, with every manner a real one may have."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from support.wheels import Archive
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+HTML_TYPE = "application/vnd.pypi.simple.v1+html"
+LAST_MODIFIED = "Sun, 02 Feb 2020 02:02:02 GMT"
+UPLOADED = "2020-02-02T02:02:02Z"
+
+
+class Breakage(Enum):
+    """How the body of an answer ends before its end."""
+
+    RESET = "the connection is reset halfway"
+    SHORT = "the connection is closed halfway, in good order"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back for one request."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    breakage: Breakage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that came, and the status it was answered with."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file of an index and what the index says about it, true or not."""
+
+    archive: Archive
+    yanked: str | None = None
+    """The reason; an empty string is yanked too."""
+    sha256: str | None = None
+    """The digest that the page claims; None means the true one."""
+    served: bytes | None = None
+    """What is sent for it; None means its own bytes."""
+    metadata: bytes | None = None
+    """What is sent as its core metadata; None means its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How an index behaves; the default is the one most people use."""
+
+    pages: Literal["negotiated", "html", "json"] = "negotiated"
+    core_metadata: bool = True
+    hashes: bool = True
+    upload_times: bool = True
+    ranges: bool = True
+    validators: bool = True
+    """ETag and Last-Modified, and 304 for those who send them back."""
+    cache_control: str | None = "max-age=600, public"
+    credentials: tuple[str, str] | None = None
+    """The user and the password without which everything is 401."""
+
+
+class Index:
+    """One package index under a prefix of the server: ``<prefix>/simple/`` and ``<prefix>/files/``."""
+
+    def __init__(self, base: str, manners: Manners) -> None:
+        self._base = base
+        self._manners = manners
+        self._uploads: dict[str, list[Upload]] = {}
+
+    @property
+    def url(self) -> str:
+        """Return what ``--index-url`` takes."""
+        return f"{self._base}/simple/"
+
+    @property
+    def args(self) -> tuple[str, str]:
+        """Return the option that names this index."""
+        return ("--index-url", self.url)
+
+    def authenticated(self, user: str, password: str) -> str:
+        """Return the URL with the credentials in it."""
+        return self.url.replace("://", f"://{user}:{password}@")
+
+    def file_url(self, archive: Archive) -> str:
+        """Return the address of one file."""
+        return f"{self._base}/files/{archive.filename}"
+
+    def add(
+        self,
+        *archives: Archive,
+        yanked: str | None = None,
+        sha256: str | None = None,
+        served: bytes | None = None,
+        metadata: bytes | None = None,
+    ) -> Index:
+        """Put files on the index, in the order they are given in."""
+        for archive in archives:
+            upload = Upload(archive, yanked, sha256, served, metadata)
+            self._uploads.setdefault(archive.project, []).append(upload)
+        return self
+
+    def answer(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """Answer a GET for a path below the prefix."""
+        manners = self._manners
+        if manners.credentials is not None:
+            token = base64.b64encode(":".join(manners.credentials).encode()).decode()
+            if headers.get("authorization") != f"Basic {token}":
+                return Answer(401, b"who are you?", {"WWW-Authenticate": 'Basic realm="tests"'})
+        kind, _, rest = path.partition("/")
+        if kind == "simple":
+            return self._page(rest.strip("/"), headers)
+        if kind == "files":
+            return self._file(rest, headers)
+        return Answer(404, b"not found")
+
+    def _page(self, project: str, headers: Mapping[str, str]) -> Answer:
+        uploads = self._uploads.get(project)
+        if not uploads:
+            return Answer(404, b"not found")
+        wanted = self._manners.pages
+        is_json = wanted == "json" or (wanted == "negotiated" and JSON_TYPE in headers.get("accept", ""))
+        body = self._json_page(project, uploads) if is_json else self._html_page(project, uploads)
+        content_type = JSON_TYPE if is_json else ("text/html" if wanted == "html" else HTML_TYPE)
+        return self._validated(Answer(200, body, {"Content-Type": content_type, "Vary": "Accept"}), headers)
+
+    def _html_page(self, project: str, uploads: list[Upload]) -> bytes:
+        links = []
+        for upload in uploads:
+            archive = upload.archive
+            href = f"../../files/{archive.filename}"
+            if self._manners.hashes:
+                href += f"#sha256={upload.sha256 or archive.sha256}"
+            attributes = ""
+            if archive.requires_python:
+                attributes += f' data-requires-python="{html.escape(archive.requires_python)}"'
+            if upload.yanked is not None:
+                attributes += f' data-yanked="{html.escape(upload.yanked)}"'
+            if digest := self._metadata_digest(upload):
+                attributes += f' data-core-metadata="{digest}" data-dist-info-metadata="{digest}"'
+            links.append(f'<a href="{href}"{attributes}>{archive.filename}</a><br/>')
+        body = "\n".join(links)
+        return (
+            f"<!DOCTYPE html><html><head><title>{project}</title></head><body>\n{body}\n</body></html>\n"
+        ).encode()
+
+    def _json_page(self, project: str, uploads: list[Upload]) -> bytes:
+        files = []
+        for upload in uploads:
+            archive = upload.archive
+            row: dict[str, object] = {
+                "filename": archive.filename,
+                "url": f"../../files/{archive.filename}",
+                "hashes": {"sha256": upload.sha256 or archive.sha256} if self._manners.hashes else {},
+                "requires-python": archive.requires_python,
+                "yanked": False if upload.yanked is None else (upload.yanked or True),
+                "size": len(archive.data),
+            }
+            if self._manners.upload_times:
+                row["upload-time"] = UPLOADED
+            if digest := self._metadata_digest(upload):
+                row["core-metadata"] = row["dist-info-metadata"] = {"sha256": digest.partition("=")[2]}
+            files.append(row)
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()
+
+    def _metadata_digest(self, upload: Upload) -> str | None:
+        content = upload.metadata or upload.archive.metadata
+        if content is None or not self._manners.core_metadata:
+            return None
+        return f"sha256={hashlib.sha256(content).hexdigest()}"
+
+    def _file(self, filename: str, headers: Mapping[str, str]) -> Answer:
+        for upload in (upload for uploads in self._uploads.values() for upload in uploads):
+            archive = upload.archive
+            if filename == archive.filename:
+                body = archive.data if upload.served is None else upload.served
+                answer = Answer(200, body, {"Content-Type": "application/octet-stream"})
+                return self._ranged(self._validated(answer, headers), headers)
+            content = upload.metadata or archive.metadata
+            if filename == f"{archive.filename}.metadata" and self._manners.core_metadata and content:
+                return self._validated(Answer(200, content, {"Content-Type": "text/plain"}), headers)
+        return Answer(404, b"not found")
+
+    def _validated(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
+        """Add what caches need, and answer 304 to a copy that is still right."""
+        more = dict(answer.headers)
+        if self._manners.cache_control:
+            more["Cache-Control"] = self._manners.cache_control
+        if not self._manners.validators:
+            return replace(answer, headers=more)
+        etag = f'"{hashlib.sha256(answer.body).hexdigest()[:20]}"'
+        more |= {"ETag": etag, "Last-Modified": LAST_MODIFIED}
+        if "range" not in headers and headers.get("if-none-match") == etag:
+            return Answer(304, b"", more)
+        return replace(answer, headers=more)
+
+    def _ranged(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
+        if not self._manners.ranges or answer.status != 200:
+            return answer
+        more = {**answer.headers, "Accept-Ranges": "bytes"}
+        whole = replace(answer, headers=more)
+        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", ""))
+        validator = headers.get("if-range")
+        if not asked or (validator and validator not in (more.get("ETag"), more.get("Last-Modified"))):
+            return whole
+        size = len(answer.body)
+        first, last = asked.groups()
+        start, stop = (int(first), int(last or size - 1)) if first else (max(0, size - int(last)), size - 1)
+        stop = min(stop, size - 1)
+        if start > stop:
+            return Answer(416, b"", {"Content-Range": f"bytes */{size}"})
+        more["Content-Range"] = f"bytes {start}-{stop}/{size}"
+        return Answer(206, answer.body[start : stop + 1], more)
+
+
+@dataclass(slots=True)
+class _Override:
+    """An answer that stands before the usual one, the first so many times."""
+
+    answer: Answer
+    times: int | None
+    used: int = 0
+
+
+class Server:
+    """The server and everything on it. Each run of a twin begins with ``rewind``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._indexes: dict[str, Index] = {}
+        self._files: dict[str, bytes] = {}
+        self._overrides: dict[str, _Override] = {}
+        self._breakages: dict[str, tuple[Breakage, int]] = {}
+        self._broken: Counter[str] = Counter()
+        self._delays: dict[str, float] = {}
+        self._requests: list[Request] = []
+        self._httpd = _HTTPServer(("127.0.0.1", 0), _Handler)
+        self._httpd.owner = self
+        self.url = f"http://127.0.0.1:{self._httpd.server_port}"
+
+    def start(self) -> None:
+        """Serve, in threads of this process."""
+        threading.Thread(
+            target=self._httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._httpd.shutdown()
+        self._httpd.server_close()
+
+    def clear(self) -> None:
+        """Take everything off the server."""
+        with self._lock:
+            self._indexes, self._files, self._overrides = {}, {}, {}
+            self._breakages, self._delays, self._requests = {}, {}, []
+            self._broken.clear()
+
+    def rewind(self) -> None:
+        """Forget the requests and the times something has happened; keep what is on the server."""
+        with self._lock:
+            self._requests = []
+            self._broken.clear()
+            for override in self._overrides.values():
+                override.used = 0
+
+    def index(self, prefix: str = "a", manners: Manners | None = None) -> Index:
+        """Open a new, empty index under ``/<prefix>/``."""
+        index = Index(f"{self.url}/{prefix}", manners or Manners())
+        self._indexes[prefix] = index
+        return index
+
+    def file(self, path: str, content: str | bytes) -> str:
+        """Serve a file at ``/<path>`` and return its address."""
+        self._files[f"/{path}"] = content.encode() if isinstance(content, str) else content
+        return f"{self.url}/{path}"
+
+    def override(
+        self, path: str, status: int, *, headers: Mapping[str, str] | None = None, times: int | None = None
+    ) -> None:
+        """Answer ``/<path>`` with a status, always or the first ``times`` of a run."""
+        self._overrides[f"/{path}"] = _Override(Answer(status, b"as told", headers or {}), times)
+
+    def break_off(self, path: str, breakage: Breakage, *, times: int) -> None:
+        """Let the answers for ``/<path>`` end halfway, the first ``times`` of a run."""
+        self._breakages[f"/{path}"] = (breakage, times)
+
+    def delay(self, path: str, seconds: float) -> None:
+        """Answer ``/<path>`` later: it is overtaken by what was asked for after it."""
+        self._delays[f"/{path}"] = seconds
+
+    def requests(self) -> list[Request]:
+        """Return what was asked since the last ``rewind``, in order."""
+        with self._lock:
+            return list(self._requests)
+
+    def respond(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Find the answer to one request, and note it."""
+        # A proxy is asked for whole addresses.
+        path = unquote(urlsplit(target).path)
+        if wait := self._delays.get(path):
+            time.sleep(wait)
+        with self._lock:
+            answer = self._answer(path, headers)
+            if answer.status in (200, 206) and path in self._breakages:
+                breakage, times = self._breakages[path]
+                self._broken[path] += 1
+                if self._broken[path] <= times:
+                    answer = replace(answer, breakage=breakage)
+            self._requests.append(Request(method, path, headers, answer.status))
+        return answer
+
+    def _answer(self, path: str, headers: Mapping[str, str]) -> Answer:
+        override = self._overrides.get(path)
+        if override is not None and (override.times is None or override.used < override.times):
+            override.used += 1
+            return override.answer
+        if path in self._files:
+            return Answer(200, self._files[path], {"Content-Type": "text/plain"})
+        prefix, _, rest = path[1:].partition("/")
+        index = self._indexes.get(prefix)
+        return index.answer(rest, headers) if index else Answer(404, b"not found")
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    owner: Server
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that went away."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _HTTPServer
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.owner.respond(self.command, self.path, headers)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 304:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            whole = answer.breakage is None
+            self.wfile.write(answer.body if whole else answer.body[: len(answer.body) // 2])
+        self.wfile.flush()
+        if answer.breakage is not None:
+            self._hang_up(answer.breakage)
+
+    do_HEAD = do_GET
+
+    def _hang_up(self, breakage: Breakage) -> None:
+        self.close_connection = True
+        if breakage is Breakage.RESET:
+            # Closing with a linger time of zero sends RST instead of FIN.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a server for the length of the block."""
+    server = Server()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
