@@ -14,7 +14,7 @@ from pipfast.report import logger
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
     from pipfast.settings import Settings
@@ -41,6 +41,34 @@ class _Original:
     parent: Any
     attribute: str
     original: Any
+
+
+class _Late:
+    """A wrapper that is imported when it is first called.
+
+    Our modules import pip's, which would attach further seams while ours are half imported.
+    """
+
+    def __init__(self, state: SeamState) -> None:
+        self._state = state
+        self._function: Callable[..., Any] | None = None
+
+    def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        if self._function is None and not self._state.why:
+            try:
+                self._function = load_wrapper(self._state.seam)
+            except Exception as error:
+                self._state.state, self._state.why = "stock", f"our own module failed: {error!r}"
+                logger.debug("pipfast: %s stays stock", self._state.seam.label, exc_info=True)
+        if self._function is None:
+            return wrapped(*args, **kwargs)
+        return self._function(wrapped, instance, args, kwargs)
+
+
+def load_wrapper(seam: Seam) -> Callable[..., Any]:
+    """Import and return the function that stands around a seam."""
+    module, _, function = seam.wrapper.partition(":")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), function)  # type: ignore[no-any-return]
 
 
 class Hooks:
@@ -84,6 +112,12 @@ class Hooks:
                 for state in self.states:
                     if state.seam.module == module:
                         state.state, state.why = "stock", f"no such module: {error}"
+        for state in self.states:
+            if state.state == ATTACHED:
+                try:
+                    load_wrapper(state.seam)
+                except Exception as error:
+                    state.state, state.why = "stock", f"our own module failed: {error!r}"
         return self.states
 
     def _attach(self, module: ModuleType) -> None:
@@ -108,16 +142,9 @@ class Hooks:
                 self._wrap(module, state)
 
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
-        wrapper_module, _, function = state.seam.wrapper.partition(":")
-        try:
-            wrapper = getattr(importlib.import_module(f"{__package__}.{wrapper_module}"), function)
-        except Exception as error:
-            state.state, state.why = "stock", f"our own module failed: {error!r}"
-            logger.debug("pipfast: %s", state.why, exc_info=True)
-            return
         parent, attribute, original = wrapt.resolve_path(module, state.seam.name)
         if not isinstance(original, wrapt.FunctionWrapper):
-            wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, wrapper))
+            wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(state)))
             self._originals.append(_Original(parent, attribute, original))
         state.state = ATTACHED
 

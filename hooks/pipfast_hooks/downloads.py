@@ -25,6 +25,7 @@ from pipfast.fetch.errors import FetchError
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out
+from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import lifetime
 from pipfast_hooks.look import Display, terminal_console
 from pipfast_hooks.transport import SessionTransport
@@ -139,6 +140,8 @@ class Connections:
         if fetched is None or fetched.matches is False or layout is None:
             return
         job = self._jobs[download.url]
+        if not fetched.from_cache and self._pip_would_keep(download):
+            note_url(layout, download.url, fetched.sha256)
         archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
             job.archive = archive
@@ -171,12 +174,27 @@ class Connections:
     def _pip_has(self, link: Any) -> bool:
         """Tell whether pip would have found this file in its own HTTP cache."""
         url = link.url_without_fragment
-        adapter = self.session.get_adapter(url)
-        if not isinstance(adapter, CacheControlAdapter):
+        layout = self.run.layout()
+        return (
+            layout is not None
+            and isinstance(self.session.get_adapter(url), CacheControlAdapter)
+            and is_noted(layout, url, link.hash)
+        )
+
+    def _pip_would_keep(self, download: Download) -> bool:
+        """Tell whether pip's HTTP cache would have kept this answer: cachecontrol's rules for a 200."""
+        if not isinstance(self.session.get_adapter(download.url), CacheControlAdapter):
             return False
-        with contextlib.suppress(Exception):
-            return adapter.cache.get(adapter.controller.cache_url(url)) is not None
-        return False
+        headers = download.first_response().headers
+        directives = [part.strip() for part in headers.get("Cache-Control", "").lower().split(",")]
+        if "no-store" in directives or headers.get("Vary") == "*":
+            return False
+        if "etag" in headers:
+            return True
+        fresh = any(
+            part.startswith("max-age=") and part[8:].isdigit() and int(part[8:]) > 0 for part in directives
+        )
+        return "date" in headers and (fresh or bool(headers.get("Expires")))
 
     @contextlib.contextmanager
     def _routed(self, download: Download) -> Iterator[None]:

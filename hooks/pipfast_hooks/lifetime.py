@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from dataclasses import dataclass, field
@@ -150,6 +151,11 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         if options.compile and run.bytecode is None:
             logger.debug("pipfast: bytecode is left to pip (%s)", sys.pycache_prefix)
             run.installing = False
+        if run.installing:
+            # From 26.3 on nothing can be imported any more once installing has begun.
+            importlib.import_module(f"{__package__}.install")
+            importlib.import_module(f"{__package__}.downloads")
+            run.layout()
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)
         run.installing = False

@@ -7,6 +7,7 @@
       archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
       trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
       bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
+      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 ARCHIVES = "archives-v0"
 TREES = "trees-v0"
 BYTECODE = "bytecode-v0"
+URLS = "urls-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS)
 
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast; losing it loses time only.\n"
 """The Cache Directory Tagging Specification's first line: back-up tools leave such a folder out."""
