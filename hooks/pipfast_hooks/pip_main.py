@@ -53,7 +53,7 @@ def needs_hooks(arguments: list[str]) -> bool:
 
 def pip_version() -> str:
     """Return the version of the pip in this process."""
-    return pip.__version__
+    return str(pip.__version__)
 
 
 def pip_location() -> str:

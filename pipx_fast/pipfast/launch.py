@@ -42,7 +42,7 @@ def _version(arguments: list[str]) -> int:
         status = pip_main.run_pip(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-    sys.stdout.write(f"pipfast {__version__} from {os.path.dirname(__file__)}\n")  # noqa: PTH120
+    sys.stdout.write(f"pipfast {__version__} from {os.path.dirname(__file__)}\n")
     return status
 
 

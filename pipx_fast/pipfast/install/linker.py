@@ -50,7 +50,7 @@ class Linker:
                 return
             except OSError as error:
                 if error.errno == errno.EEXIST:
-                    os.unlink(target)  # noqa: PTH108
+                    os.unlink(target)
                     self.put(source, file, target, source_fd, target_fd)
                     return
                 if error.errno not in _LINK_REFUSALS:
@@ -113,12 +113,12 @@ def clone(source: str, file: StoredFile, target: str) -> None:
     if _ioctl is None:
         raise import_failed
     _remove(target)
-    with open(source, "rb") as read:  # noqa: PTH123
+    with open(source, "rb") as read:
         descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         try:
             _ioctl(descriptor, _FICLONE, read.fileno())
         except OSError:
-            os.unlink(target)  # noqa: PTH108
+            os.unlink(target)
             raise
         finally:
             os.close(descriptor)
@@ -136,13 +136,13 @@ def copy(source: str, file: StoredFile, target: str) -> None:
 
 
 def _dress(source: str, file: StoredFile, target: str) -> None:
-    os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))  # noqa: PTH101, PTH116
+    os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
     os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
 
 
 def _remove(target: str) -> None:
     with suppress(FileNotFoundError):
-        os.unlink(target)  # noqa: PTH108
+        os.unlink(target)
 
 
 try:

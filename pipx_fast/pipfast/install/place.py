@@ -50,12 +50,13 @@ def place(batches: Sequence[Batch], linker: Linker) -> int:
 
 def _ensure_folder(path: str) -> None:
     try:
-        os.mkdir(path)  # noqa: PTH102 - one call for most of some thousand folders
+        # One call for most of some thousand folders.
+        os.mkdir(path)
     except FileExistsError:
         return
     except FileNotFoundError:
         try:
-            os.makedirs(path)  # noqa: PTH103
+            os.makedirs(path)
         except OSError as error:
             # pip's ensure_dir passes over both.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):

@@ -34,7 +34,7 @@ def installed_rows(
     for old, digest, size in wheel_rows:
         new = left.pop(old, old)
         if new in changed:
-            digest, size = digest_and_size(os.path.join(lib_dir, new))  # noqa: PTH118
+            digest, size = digest_and_size(os.path.join(lib_dir, new))
         rows.append((new, digest, size))
     for path in generated:
         relative = os.path.relpath(path, lib_dir).replace(os.path.sep, "/")
@@ -54,7 +54,7 @@ def record_text(rows: Iterable[Row]) -> bytes:
 def digest_and_size(path: str) -> tuple[str, str]:
     """Return a file's ``sha256=<urlsafe base64 without padding>`` and its size in bytes."""
     digest, size = hashlib.sha256(), 0
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
             size += len(block)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from types import CodeType
 
     from pipfast.store.manifest import StoredFile
     from pipfast.store.unpack import FileFacts
@@ -75,16 +76,16 @@ def compile_sources(
         warnings.simplefilter("ignore")
         for folder, file in sources:
             path = f"{folder}/{file.name}" if folder else file.name
-            with open(f"{tree}/{path}", "rb") as stream:  # noqa: PTH123 - tens of thousands of calls
+            with open(f"{tree}/{path}", "rb") as stream:
                 source = stream.read()
             try:
                 # The path is put right by the import system when the module is loaded.
                 code = compile(source, path, "exec", dont_inherit=True, optimize=kind.optimization)
                 content = _pyc(kind, code, source, file.mtime_ns)
-            except Exception:  # noqa: S112 - SyntaxError, ValueError, RecursionError …: as in py_compile
+            except Exception:
                 continue
             cache = f"{target}/{folder}/__pycache__" if folder else f"{target}/__pycache__"
-            os.makedirs(cache, exist_ok=True)  # noqa: PTH103
+            os.makedirs(cache, exist_ok=True)
             name = kind.pyc_name(file.name)
             # The source's mode without the executable bits, as py_compile gives it: the umask does that.
             descriptor = os.open(f"{cache}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -96,7 +97,7 @@ def compile_sources(
     return facts
 
 
-def _pyc(kind: BytecodeKind, code: object, source: bytes, mtime_ns: int) -> bytes:
+def _pyc(kind: BytecodeKind, code: CodeType, source: bytes, mtime_ns: int) -> bytes:
     """Return the file's content: PEP 552, "Specification"."""
     magic = bytes.fromhex(kind.magic)
     if kind.mode == CHECKED_HASH:

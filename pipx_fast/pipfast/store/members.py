@@ -31,7 +31,7 @@ MAX_UNPACKED = 1 << 36
 
 
 class NotStorable(PipfastError):
-    """This archive is not kept unpacked; the reason is for the debug log."""
+    """The archive is not kept unpacked; the reason is for the debug log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pipfast.store.manifest import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipfast.store.bytecode import BytecodeKind
@@ -61,11 +62,7 @@ class Preparer:
         if preparation.reason:
             logger.debug("pipfast: %s is not kept unpacked: %s", archive.name, preparation.reason)
             return None
-        try:
-            return self._read(digest)
-        except (Damaged, OSError) as error:
-            logger.debug("pipfast: %s: %r", archive.name, error)
-            return None
+        return preparation.prepared
 
     def renew(self, digest: str, archive: Path) -> Prepared | None:
         """Throw away what is there, prepare it again and wait for it."""
@@ -83,14 +80,6 @@ class Preparer:
         preparation.begin()
         return preparation
 
-    def _read(self, digest: str) -> Prepared:
-        tree = self._layout.tree(digest, self._umask)
-        manifest = read_tree_manifest(tree)
-        if self._kind is None:
-            return Prepared(tree, manifest)
-        bytecode = self._layout.bytecode(digest, self._umask, manifest.tree_id, self._kind.tag)
-        return Prepared(tree, manifest, bytecode, read_bytecode_manifest(bytecode))
-
 
 class _Preparation:
     """One archive on its way: a chain of jobs, each of which puts the next."""
@@ -98,6 +87,7 @@ class _Preparation:
     def __init__(self, preparer: Preparer, digest: str, archive: Path) -> None:
         self.done = threading.Event()
         self.reason = ""
+        self.prepared: Prepared | None = None
         self._layout = preparer._layout
         self._workers = preparer._workers
         self._kind = preparer._kind
@@ -106,44 +96,57 @@ class _Preparation:
         self._umask = preparer._umask
         self._tree = self._layout.tree(digest, self._umask)
         self._staging: Path | None = None
+        self._manifest: TreeManifest
         self._pending = 0
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Find out what is missing, and put the first job."""
+        """Use what is there, or put the first job for what is missing."""
         try:
-            if (self._tree / "manifest").exists():
-                self._begin_bytecode()
+            try:
+                manifest = read_tree_manifest(self._tree)
+            except FileNotFoundError:
+                self._begin_tree()
+            except Damaged as error:
+                # Another version's, truncated, or flipped bits: made again.
+                logger.debug("pipfast: %s", error)
+                self._layout.discard(self._tree)
+                self._begin_tree()
             else:
-                self._staging = self._layout.new_staging()
-                self._put(_UNPACK, "plan-unpack", self._unpack_planned)
+                self._begin_bytecode(manifest)
         except Exception as error:
             self._fail(repr(error))
 
-    def _begin_bytecode(self) -> None:
-        if self._kind is None:
-            self.done.set()
-            return
-        try:
-            tree_id = read_tree_manifest(self._tree).tree_id
-        except Damaged as error:
-            # Another version's, truncated, or flipped bits: made again.
-            logger.debug("pipfast: %s", error)
-            self._layout.discard(self._tree)
-            self.begin()
-            return
-        target = self._layout.bytecode(self._digest, self._umask, tree_id, self._kind.tag)
-        if (target / "manifest").exists():
-            try:
-                read_bytecode_manifest(target)
-            except Damaged as error:
-                logger.debug("pipfast: %s", error)
-                self._layout.discard(target)
-            else:
-                self.done.set()
-                return
+    def _begin_tree(self) -> None:
         self._staging = self._layout.new_staging()
+        self._put(_UNPACK, "plan-unpack", self._unpack_planned)
+
+    def _begin_bytecode(self, manifest: TreeManifest) -> None:
+        if self._kind is None:
+            self._succeed(Prepared(self._tree, manifest))
+            return
+        target = self._bytecode_folder(manifest)
+        try:
+            bytecode = read_bytecode_manifest(target)
+        except FileNotFoundError:
+            pass
+        except Damaged as error:
+            logger.debug("pipfast: %s", error)
+            self._layout.discard(target)
+        else:
+            self._succeed(Prepared(self._tree, manifest, target, bytecode))
+            return
+        self._staging = self._layout.new_staging()
+        self._manifest = manifest
         self._put(_COMPILE, "plan-compile", self._compile_planned)
+
+    def _bytecode_folder(self, manifest: TreeManifest) -> Path:
+        assert self._kind is not None
+        return self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
+
+    def _succeed(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.done.set()
 
     def _put(self, priority: int, do: str, done: Any, **fields: Any) -> None:
         job: Answer = {
@@ -180,10 +183,10 @@ class _Preparation:
     def _unpack_planned(self, answer: Answer) -> None:
         self._share_out(answer["bounds"], _UNPACK, "unpack", self._seal_tree)
 
-    def _share_out(self, bounds: list[list[int]], priority: int, do: str, then: Any, **fields: Any) -> None:
+    def _share_out(self, bounds: list[list[int]], priority: int, do: str, then: Callable[[], None]) -> None:
         """Put one job for each share; ``then`` follows when all are done. A single one is done already."""
         if len(bounds) == 1:
-            then(**fields)
+            then()
             return
         self._pending = len(bounds)
 
@@ -192,16 +195,22 @@ class _Preparation:
                 self._pending -= 1
                 left = self._pending
             if left == 0:
-                then(**fields)
+                then()
 
         for share, each in enumerate(bounds):
             self._put(priority, do, share_done, share=share, bounds=each)
 
     def _seal_tree(self) -> None:
-        self._put(_UNPACK, "seal-tree", lambda _: self._begin_bytecode())
+        self._put(_UNPACK, "seal-tree", lambda _: self._begin_bytecode(read_tree_manifest(self._tree)))
 
     def _compile_planned(self, answer: Answer) -> None:
-        self._share_out(answer["bounds"], _COMPILE, "compile", self._seal_bytecode, id=answer["id"])
+        self._share_out(answer["bounds"], _COMPILE, "compile", self._seal_bytecode)
 
-    def _seal_bytecode(self, id: str) -> None:  # noqa: A002 - the job's field
-        self._put(_COMPILE, "seal-bytecode", lambda _: self.done.set(), id=id)
+    def _seal_bytecode(self) -> None:
+        self._put(_COMPILE, "seal-bytecode", self._bytecode_sealed, id=self._manifest.tree_id)
+
+    def _bytecode_sealed(self, _: Answer) -> None:
+        # The tree's manifest is read once more: it may be another process's tree by now.
+        manifest = read_tree_manifest(self._tree)
+        target = self._bytecode_folder(manifest)
+        self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))

@@ -55,7 +55,7 @@ def unpack_members(
             target = f"{root}/{member.filename}"
             folder = target.rpartition("/")[0]
             if folder not in made:
-                os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - one of tens of thousands of calls
+                os.makedirs(folder, exist_ok=True)
                 made.add(folder)
             facts.append(_write_member(data, member, target, umask))
     return facts

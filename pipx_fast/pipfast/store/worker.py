@@ -102,7 +102,7 @@ def _plan_compile(job: dict[str, Any]) -> dict[str, Any]:
     bounds = _shares([file.size for _, file in manifest.sources()], COMPILE_SHARE)
     if len(bounds) == 1:
         _compile_share({**job, "share": 0, "bounds": bounds[0]})
-    return {"bounds": bounds, "id": manifest.tree_id}
+    return {"bounds": bounds}
 
 
 def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
