@@ -11,7 +11,7 @@ import json
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipfast.errors import PipfastError
 
@@ -32,9 +32,8 @@ class Damaged(PipfastError):
     """An entry of the store is not as it was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file of a folder: what it must look like."""
+class StoredFile(NamedTuple):
+    """One file of a folder: what it must look like. A tuple: there are tens of thousands of them."""
 
     name: str
     size: int

@@ -96,7 +96,7 @@ class _Preparation:
         self._umask = preparer._umask
         self._tree = self._layout.tree(digest, self._umask)
         self._staging: Path | None = None
-        self._manifest: TreeManifest
+        self._manifest: TreeManifest | None = None
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -151,6 +151,7 @@ class _Preparation:
     def _put(self, priority: int, do: str, done: Any, **fields: Any) -> None:
         job: Answer = {
             "do": do,
+            "id": self._manifest.tree_id if self._manifest else "",
             "root": str(self._layout.root),
             "archive": str(self._archive),
             "digest": self._digest,
@@ -207,7 +208,7 @@ class _Preparation:
         self._share_out(answer["bounds"], _COMPILE, "compile", self._seal_bytecode)
 
     def _seal_bytecode(self) -> None:
-        self._put(_COMPILE, "seal-bytecode", self._bytecode_sealed, id=self._manifest.tree_id)
+        self._put(_COMPILE, "seal-bytecode", self._bytecode_sealed)
 
     def _bytecode_sealed(self, _: Answer) -> None:
         # The tree's manifest is read once more: it may be another process's tree by now.

@@ -24,6 +24,7 @@ from pipfast.store.layout import Layout
 from pipfast.store.manifest import (
     TREE,
     BytecodeManifest,
+    Damaged,
     TreeManifest,
     group_by_folder,
     read_tree_manifest,
@@ -98,15 +99,23 @@ def _seal_tree(job: dict[str, Any]) -> dict[str, Any]:
 
 def _plan_compile(job: dict[str, Any]) -> dict[str, Any]:
     """Tell into how many shares a tree's sources are divided; a single one is done at once."""
-    manifest = read_tree_manifest(Path(job["tree"]))
+    manifest = _tree_manifest(job)
     bounds = _shares([file.size for _, file in manifest.sources()], COMPILE_SHARE)
     if len(bounds) == 1:
         _compile_share({**job, "share": 0, "bounds": bounds[0]})
     return {"bounds": bounds}
 
 
-def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
+def _tree_manifest(job: dict[str, Any]) -> TreeManifest:
     manifest = read_tree_manifest(Path(job["tree"]))
+    if manifest.tree_id != job["id"]:
+        # Another process threw the tree away and made it again: its sources have other times.
+        raise Damaged(f"{job['tree']} is another tree by now")
+    return manifest
+
+
+def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
+    manifest = _tree_manifest(job)
     begin, end = job["bounds"]
     os.umask(job["umask"])
     kind = BytecodeKind(**job["kind"])
