@@ -49,7 +49,8 @@ class _Late:
     Our modules import pip's, which would attach further seams while ours are half imported.
     """
 
-    def __init__(self, state: SeamState) -> None:
+    def __init__(self, hooks: Hooks, state: SeamState) -> None:
+        self.hooks = hooks
         self._state = state
         self._function: Callable[..., Any] | None = None
 
@@ -100,6 +101,7 @@ class Hooks:
         for each in reversed(self._originals):
             setattr(each.parent, each.attribute, each.original)
         self._originals.clear()
+        self._broken.clear()
         for state in self.states:
             state.state, state.why = WAITING, ""
 
@@ -138,14 +140,23 @@ class Hooks:
             elif f"{module.__name__}:{state.seam.family}" in self._broken:
                 # A wrapper leans on all the names of its module and family, not on its own alone.
                 state.state, state.why = "stock", "another seam of this module is not as expected"
+            elif missing := [label for label in state.seam.needs if not self._is_attached(label)]:
+                state.state, state.why = "stock", f"it needs {', '.join(missing)}"
             else:
                 self._wrap(module, state)
 
+    def _is_attached(self, label: str) -> bool:
+        return any(state.seam.label == label and state.state == ATTACHED for state in self.states)
+
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
         parent, attribute, original = wrapt.resolve_path(module, state.seam.name)
-        if not isinstance(original, wrapt.FunctionWrapper):
-            wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(state)))
+        present = getattr(original, "_self_wrapper", None)
+        if not isinstance(present, _Late):
+            wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(self, state)))
             self._originals.append(_Original(parent, attribute, original))
+        elif present.hooks is self:
+            # Bound here by a from-import, after it was wrapped where it is defined.
+            self._originals.append(_Original(parent, attribute, original.__wrapped__))
         state.state = ATTACHED
 
     def _reason_against(self, module: ModuleType, seam: Seam) -> str:

@@ -24,7 +24,7 @@ from pip._vendor.requests.structures import CaseInsensitiveDict
 from pipfast.fetch.errors import FetchError
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger
-from pipfast.store.archives import Archive, add_archive, find_archive, hand_out
+from pipfast.store.archives import Archive, add_archive, hand_out, read_archive
 from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import lifetime
 from pipfast_hooks.look import Display, terminal_console
@@ -80,7 +80,7 @@ class Connections:
         digests = _digests(link)
         layout = self.run.layout() if self.keeps else None
         if layout is not None and "sha256" in digests:
-            job.archive = find_archive(layout, digests["sha256"])
+            job.archive = read_archive(layout, digests["sha256"])
             if job.archive is not None:
                 self._prepare(job.archive.digest, job.archive.path, link.filename)
                 return job

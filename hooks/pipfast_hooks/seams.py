@@ -39,6 +39,8 @@ class Seam:
     """The first pip that no longer has it."""
     writes: bool = False
     """It changes an environment: attached only up to ``NEWEST_TESTED``."""
+    needs: tuple[str, ...] = ()
+    """Labels of rows above this one without which it stays stock."""
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
@@ -55,6 +57,9 @@ _INSTALL_WHEEL = (
     "requested",
 )
 
+_QUIET_WORKERS = ("pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_password",)
+"""Without it, a download in a worker thread could ask for a password on the terminal."""
+
 SEAMS: tuple[Seam, ...] = (
     # Every command passes here; what runs beside pip ends with it.
     Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "lifetime:_around_main"),
@@ -62,21 +67,21 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
          "lifetime:_around_install_run"),
 
+    # A worker thread never asks for a password: the main thread comes to that download itself.
+    Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
+         "downloads:_around_prompt"),
     Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
-         "downloads:_around_call"),
+         "downloads:_around_call", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),
-         "downloads:_around_batch", before=(25, 2)),
+         "downloads:_around_batch", before=(25, 2), needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "Downloader.batch", "downloads", ("links", "location"),
-         "downloads:_around_batch", since=(25, 2)),
+         "downloads:_around_batch", since=(25, 2), needs=_QUIET_WORKERS),
     # Called, so that the lines about a download are pip's own.
     Seam("pip._internal.network.download", "_prepare_download", "downloads",
          ("resp", "link", "progress_bar"), "", optional=("total_length", "range_start"), before=(25, 2)),
     Seam("pip._internal.network.download", "_log_download", "downloads",
          ("resp", "link", "progress_bar", "total_length"), "", optional=("range_start",), since=(25, 2)),
     Seam("pip._internal.network.download", "_get_http_response_filename", "downloads", ("resp", "link"), ""),
-    # A worker thread never asks for a password: the main thread comes to that download itself.
-    Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
-         "downloads:_around_prompt"),
     # The bytes were hashed when they arrived: they are not read again for that.
     Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
          "downloads:_around_check_against_path"),
@@ -85,7 +90,8 @@ SEAMS: tuple[Seam, ...] = (
          "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.
     Seam("pip._internal.req.req_install", "install_wheel", "install", _INSTALL_WHEEL,
-         "install:_around_install_wheel", before=(26, 2), writes=True),
+         "install:_around_install_wheel", before=(26, 2), writes=True,
+         needs=("pip._internal.operations.install.wheel.install_wheel",)),
     # Called, so that scripts and messages are pip's own.
     Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install",
          ("specification", "options"), "", writes=True),

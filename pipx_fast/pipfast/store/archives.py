@@ -57,6 +57,24 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
     return Archive(digest, folder / _BYTES, size, name)
 
 
+def read_archive(layout: Layout, digest: str) -> Archive | None:
+    """Return the stored archive after reading it all: its bytes have this SHA-256.
+
+    For handing it to pip, or unpacking it: size and mtime can be put back, a digest can't.
+    """
+    archive = find_archive(layout, digest)
+    if archive is None:
+        return None
+    try:
+        if sha256_of(archive.path) == digest:
+            return archive
+    except OSError as error:
+        logger.debug("pipfast: stored archive of %s: %r", archive.name, error)
+    say(f"the stored archive of {archive.name} is damaged; it is thrown away")
+    layout.discard(archive.path.parent)
+    return None
+
+
 def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: bool) -> Archive | None:
     """Keep the file ``source``, whose SHA-256 the caller has computed while reading it.
 

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipfast.store.archives import sha256_of
 from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import (
@@ -65,7 +66,10 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 
 def _plan_unpack(job: dict[str, Any]) -> dict[str, Any]:
     """Tell into how many shares an archive's members are divided; a single one is done at once."""
-    members = read_members(Path(job["archive"]))
+    archive = Path(job["archive"])
+    if sha256_of(archive) != job["digest"]:
+        raise Damaged(f"{archive} is not what it was")
+    members = read_members(archive)
     bounds = _shares([member.file_size for member in members.files], UNPACK_SHARE)
     Path(job["staging"], TREE).mkdir(exist_ok=True)
     if len(bounds) == 1:
