@@ -107,9 +107,7 @@ def test_503_above_some_connections(
     check({path: fetch(path, body) for path, body in bodies.items()}, bodies)
 
 
-def test_server_that_answers_one_request_at_a_time(
-    server: FaultServer, fetch: Callable[..., Download]
-) -> None:
+def test_server_that_answers_one_request_at_a_time(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """Requests that queue up at the server are no error, and no deadlock."""
     turn = threading.Lock()
 

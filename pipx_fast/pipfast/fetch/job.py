@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -63,6 +64,7 @@ class Download:
         self._fetched: Fetched | None = None
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[Download], None]] | None = []
+        self._called_back_by: int | None = None
 
     def first_response(self) -> Response:
         """Wait for the headers; the body is not the caller's to read.
@@ -83,7 +85,7 @@ class Download:
         seen = 0
         while True:
             with self._changed:
-                finished = self._changed.wait_for(lambda: self.finished, PROGRESS_INTERVAL_S)
+                finished = self._changed.wait_for(self._settled, PROGRESS_INTERVAL_S)
                 arrived = self.arrived
                 if finished and self._fetched is None:
                     raise self._failure()
@@ -94,12 +96,12 @@ class Download:
                 return
 
     def result(self) -> Fetched:
-        """Wait for the end.
+        """Wait for the end, and until the callbacks have run.
 
         :raises BaseException: the transport's exception, a local error, or ``DownloadCancelled``.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.finished)
+            self._changed.wait_for(self._settled)
             if self._fetched is None:
                 raise self._failure()
             return self._fetched
@@ -107,15 +109,15 @@ class Download:
     def add_done_callback(self, callback: Callable[[Download], None]) -> None:
         """Have ``callback`` called in the worker thread once the file is whole and hashed.
 
-        It is called at once, here, if that has happened already, and never if the download fails. It holds
-        up a worker thread, so it should hand on anything long; what it raises is logged, no more.
+        It is called at once, here, if that has happened already, and never if the download fails. It finds
+        the result in ``fetched``. ``result()`` returns to others after it, so a callback may move the file;
+        it holds up a worker thread, so it should hand on anything long. What it raises is logged, no more.
         """
         with self._lock:
             if self._callbacks is not None:
                 self._callbacks.append(callback)
                 return
-        if self._fetched is not None:
-            self._call(callback)
+        self._call(callback)
 
     @property
     def finished(self) -> bool:
@@ -126,6 +128,12 @@ class Download:
     def fetched(self) -> Fetched | None:
         """The result, if it is there by now."""
         return self._fetched
+
+    def _settled(self) -> bool:
+        """Whether waiting is over: for callbacks when the file is there, for others after the callbacks."""
+        if self._fetched is not None:
+            return self._callbacks is None or self._called_back_by == threading.get_ident()
+        return self._error is not None
 
     # What follows is for the scheduler, which holds the lock, and for workers.
 
@@ -147,15 +155,22 @@ class Download:
 
     def call_back(self) -> None:
         """Call the callbacks; by the worker that finished the file, without the lock."""
-        with self._lock:
-            callbacks, self._callbacks = self._callbacks or [], None
-        for callback in callbacks:
-            self._call(callback)
+        self._called_back_by = threading.get_ident()
+        while True:
+            with self._lock:
+                if not self._callbacks:
+                    self._callbacks = None
+                    self._called_back_by = None
+                    self._changed.notify_all()
+                    return
+                callback = self._callbacks.pop(0)
+            with suppress(BaseException):  # whatever happens, those who wait for the result get it
+                self._call(callback)
 
     def _call(self, callback: Callable[[Download], None]) -> None:
         try:
             callback(self)
-        except Exception:
+        except Exception:  # a download does not fail for what is made of it
             logger.debug("a callback of the download of %s failed", self.url, exc_info=True)
 
     def _failure(self) -> BaseException:

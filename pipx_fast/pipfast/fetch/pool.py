@@ -106,9 +106,7 @@ class DownloadPool:
     def _grow_locked(self) -> None:
         if len(self._threads) < self._connections and not self._scheduler.closing:
             # Daemons: a request that never ends must not keep the interpreter from exiting after Ctrl-C.
-            thread = threading.Thread(
-                target=self._serve, name=f"pipfast-fetch-{len(self._threads)}", daemon=True
-            )
+            thread = threading.Thread(target=self._serve, name=f"pipfast-fetch-{len(self._threads)}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the system gives no more threads: those that there are have to do

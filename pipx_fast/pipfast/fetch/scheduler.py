@@ -36,6 +36,8 @@ class Task:
     assembly: Assembly | None
     claim: Claim | None
     started: float
+    ranged: bool
+    """Whether it asks for a part, not for the whole file as pip would."""
     abandoned: bool = False
     """It is over, or somebody else has taken it on: it counts as a request in flight no more."""
 
@@ -144,11 +146,11 @@ class Scheduler:
     def _task_for(self, download: Download, now: float) -> Task | None:
         assembly = download.state.assembly
         if assembly is None:
-            return Task(download, None, None, now)
+            return Task(download, None, None, now, ranged=False)
         if assembly.finishing or not download.state.ranges_allowed:
             return None
         claim = assembly.plan.claim(now)
-        return None if claim is None else Task(download, assembly, claim, now)
+        return None if claim is None else Task(download, assembly, claim, now, ranged=True)
 
     def _take_over_stalled(self, ready: Iterable[Download], now: float) -> Task | None:
         for download in ready:

@@ -171,6 +171,7 @@ class Worker:
                 streams = self._scheduler.abandon_locked(download, task)
                 assembly.leave()
                 task.assembly = task.claim = None
+                task.ranged = False
         if current:
             _close(streams)
         if response is None:
@@ -237,12 +238,10 @@ class Worker:
             else:
                 limiter, budget = self._scheduler.limiter, download.state.budget
                 alone = limiter.in_flight == 1 or limiter.allowed == 1
-                limiter.busy(
-                    download.state.host, started=task.started, now=now, retry_after=failure.retry_after
-                )
+                limiter.busy(download.state.host, started=task.started, now=now, retry_after=failure.retry_after)
                 if budget.failed(now - task.started, alone=alone):
                     streams = self._scheduler.retry_locked(task, budget.delay())
-                elif assembly is not None and assembly.ranged and download.state.ranges_allowed:
+                elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
                     # Perhaps it is only the ranges that this server cannot do: one last time in one stream.
                     budget.progressed()
                     download.state.ranges_allowed = False
