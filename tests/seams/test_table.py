@@ -1,0 +1,72 @@
+"""The table of seams in itself."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from itertools import combinations
+
+import pytest
+
+from pipfast.settings import FAMILIES
+from pipfast_hooks.apply import load_wrapper
+from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, Version, parse_version
+
+PIPS: tuple[Version, ...] = (
+    (23, 0, 1), (23, 2, 1), (24, 2), (25, 1), (25, 2), (25, 3), (26, 1, 2), (26, 2, 1), (26, 3),
+)
+
+
+def test_each_row_is_of_a_known_family() -> None:
+    """A family that ``PIPFAST_DISABLE`` cannot name could not be switched off."""
+    assert {seam.family for seam in SEAMS} <= set(FAMILIES)
+    assert set(FAMILIES) <= {seam.family for seam in SEAMS}
+
+
+def test_no_name_has_two_rows_for_one_pip() -> None:
+    """Two rows for one name would wrap it twice."""
+    for pip in PIPS:
+        labels = [seam.label for seam in SEAMS if seam.fits(pip)]
+        assert len(labels) == len(set(labels)), pip
+
+
+@pytest.mark.parametrize("one, other", [
+    pytest.param(one, other, id=f"{one.label}-{other.label}")
+    for one, other in combinations(SEAMS, 2)
+    if one.wrapper and one.wrapper == other.wrapper and one.module == other.module
+])
+def test_rows_for_one_purpose_follow_each_other(one: Seam, other: Seam) -> None:
+    """Of two rows of one module with one wrapper, the second begins where the first ends."""
+    first, second = sorted((one, other), key=lambda seam: seam.since)
+    assert first.before == second.since
+
+
+@pytest.mark.parametrize("seam", [seam for seam in SEAMS if seam.wrapper], ids=lambda seam: seam.label)
+def test_wrapper_exists(seam: Seam) -> None:
+    """A wrapper takes what wrapt gives it, and is named for what it is."""
+    # As in a run, where pip's commands are imported by then; on 25.1, the modules we import cannot be first.
+    importlib.import_module("pip._internal.commands.install")
+    wrapper = load_wrapper(seam)
+    assert list(inspect.signature(wrapper).parameters) == ["wrapped", "instance", "args", "kwargs"]
+    assert wrapper.__name__.startswith("_around_")
+
+
+def test_needed_rows_stand_above() -> None:
+    """Rows are attached from the top: what a row needs has been tried before it."""
+    for number, seam in enumerate(SEAMS):
+        assert set(seam.needs) <= {above.label for above in SEAMS[:number]}, seam.label
+
+
+def test_ranges_lie_within_the_supported_pips() -> None:
+    """A row that begins before the oldest pip, or after the newest tested one, is never used."""
+    for seam in SEAMS:
+        assert OLDEST <= seam.since <= NEWEST_TESTED
+        assert seam.before is None or seam.since < seam.before <= NEWEST_TESTED
+
+
+@pytest.mark.parametrize("text, version", [
+    ("26.3", (26, 3)), ("26.3.dev0", (26, 3)), ("23.0.1", (23, 0, 1)), ("25.1b1", (25, 1)), ("", ()),
+])
+def test_pip_version_is_its_release_numbers(text: str, version: Version) -> None:
+    """A development version counts as its release, which has its seams."""
+    assert parse_version(text) == version
