@@ -1,0 +1,43 @@
+"""What a command printed, without what is different every time: speeds, times, random names."""
+
+from __future__ import annotations
+
+import re
+
+# e.g. `   ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1.0/1.0 MB 50.1 MB/s  0:00:00`
+_BAR = re.compile(r"^ *[━╸╺ ]*[━╸╺][━╸╺ ]* *(?P<done>[\d.]+/[\d.]+ [kMG]?B|[\d.]+ [kMG]?B).*$", re.MULTILINE)
+
+# e.g. `     - 1.0 MB 50.1 MB/s 0:00:00`: the size of the file was not known
+_SPINNER = re.compile(r"^ *[-\\|/] (?P<done>[\d.]+ [kMG]?B|\d+ bytes) (\? |[\d.]+ [kMG]?B/s ).*$", re.MULTILINE)
+
+# e.g. `Progress 262144 of 1048576`: as many lines as there was time for
+_RAW = re.compile(r"(?:^Progress \d+ of \d+\n)*^Progress (?P<done>\d+ of \d+)$", re.MULTILINE)
+
+# e.g. `/tmp/pip-install-x8s_ub1v/demo_…`, `/tmp/pip-ephem-wheel-cache-0kz7e4eg`
+_RANDOM_NAME = re.compile(r"\b(pip-[a-z]+(?:-[a-z]+)*-)[a-z0-9_]{8}\b")
+_TEMPORARY_FILE = re.compile(r"(/tmp/tmp)[a-z0-9_]{8}\b")
+
+# e.g. `demo_2f3c51d1c0b94cbd8e2a3c3d3c0d9c0b`: an unpacked source
+_UNPACKED = re.compile(r"(<random>/[\w.-]+_)[0-9a-f]{32}\b")
+
+# e.g. `2026-11-23T04:20:32,123 ` at the start of each line of a log
+_LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
+
+_NOTE = re.compile(r"^(?:pipfast|hint): .*\n?", re.MULTILINE)
+
+
+def normalized(text: str) -> str:
+    """Return ``text`` without times, speeds, random names and the module that was run."""
+    text = text.replace("-m pipfast", "-m pip")
+    text = _BAR.sub(r"<bar \g<done>>", text)
+    text = _SPINNER.sub(r"<bar \g<done>>", text)
+    text = _RAW.sub(r"<progress \g<done>>", text)
+    text = _RANDOM_NAME.sub(r"\1<random>", text)
+    text = _TEMPORARY_FILE.sub(r"\1<random>", text)
+    text = _UNPACKED.sub(r"\1<random>", text)
+    return _LOG_TIME.sub("", text)
+
+
+def without_notes(text: str) -> tuple[str, list[str]]:
+    """Take what pipfast says for itself out of what was written to standard error."""
+    return _NOTE.sub("", text), [note.strip() for note in _NOTE.findall(text)]

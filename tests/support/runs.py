@@ -1,0 +1,104 @@
+"""Run one command in the places of a twin, and see what it leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from support.environments import Places
+
+TIMEOUT_S = 120.0
+"""Seconds one command may take: none takes more than a few on an idle machine."""
+
+CHILD_GRACE_S = 2.0
+"""Seconds for processes that end by themselves when their parent has, such as a resource tracker."""
+
+_MARKER = "TWIN_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+    left_in_tmp: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    """The command lines of processes that outlived it."""
+
+
+def base_environ(places: Places) -> dict[str, str]:
+    """Return the whole environment of a run: nothing is inherited."""
+    git = shutil.which("git") or "/usr/bin/git"
+    return {
+        "PATH": os.pathsep.join(dict.fromkeys([str(Path(git).parent), "/usr/bin", "/bin"])),
+        "HOME": str(places.home),
+        "XDG_CONFIG_HOME": str(places.home / ".config"),
+        "XDG_CONFIG_DIRS": str(places.base / "no-config"),
+        "XDG_CACHE_HOME": str(places.home / ".cache"),
+        "TMPDIR": str(places.tmp),
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_CACHE_DIR": str(places.cache),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PIPFAST_STORE": str(places.store),
+    }
+
+
+def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umask: int = -1) -> Result:
+    """Run a command in ``places.work`` and return what it did.
+
+    An empty value in ``environ`` takes the variable away.
+    """
+    token = uuid.uuid4().hex
+    variables = {name: value for name, value in environ.items() if value} | {_MARKER: token}
+    process = subprocess.Popen(
+        command,
+        cwd=places.work,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        umask=umask,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+    children = _left_running(f"{_MARKER}={token}".encode())
+    left = tuple(sorted(path.name for path in places.tmp.iterdir()))
+    text = [output.decode("utf-8", "backslashreplace") for output in (stdout, stderr)]
+    return Result(process.returncode, text[0], text[1], left, children)
+
+
+def _left_running(marker: bytes) -> tuple[str, ...]:
+    deadline = time.monotonic() + CHILD_GRACE_S
+    while (found := _marked(marker)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def _marked(marker: bytes) -> tuple[str, ...]:
+    """Return the command lines of the processes that have the marker in their environment."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if marker in environ.read_bytes().split(b"\0"):
+                found.append(environ.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return tuple(found)

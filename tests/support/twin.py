@@ -1,0 +1,381 @@
+"""Twins: the same commands by stock pip and by pipfast, in the same place, one after the other.
+
+Each scenario is run with everything cold and then again, in fresh environments, with what the first round has
+left: pip's cache for stock pip, pip's cache and the store for pipfast.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from support import snapshot
+from support.environments import Environment, Kind, Places, build_templates
+from support.outputs import normalized, without_notes
+from support.runs import Result, base_environ, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from support.index import Request, Server
+
+OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
+"""The module that is compared with pip; ``PIPFAST_TWIN=pip`` tries the comparison itself."""
+
+
+class Twin(Enum):
+    """Who runs a command."""
+
+    STOCK = "stock"
+    OURS = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of a scenario."""
+
+    args: tuple[str, ...]
+    fails: bool | None = False
+    """Whether stock pip must fail here; None where that depends on the pip."""
+    stock: bool = False
+    """Stock pip runs it for both."""
+    python: tuple[str, ...] = ()
+    """Options of the interpreter."""
+    program: bool = False
+    """``args`` are the interpreter's own: pip has no part in it."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def pip(*args: str, fails: bool | None = False, environ: Mapping[str, str] | None = None) -> Step:
+    """Return a step: pip with these arguments."""
+    return Step(args, fails=fails, environ=environ or {})
+
+
+def stock(*args: str) -> Step:
+    """Return a step that stock pip runs for both twins."""
+    return Step(args, stock=True)
+
+
+def python(*args: str) -> Step:
+    """Return a step that runs the environment's interpreter."""
+    return Step(args, program=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is run, where, and what it must show."""
+
+    steps: tuple[Step, ...]
+    kind: Kind = Kind.VENV
+    environ: Mapping[str, str] = field(default_factory=dict)
+    umask: int = -1
+    prepare: Callable[[Places], object] | None = None
+    """Changes the places before each run: the environment, the current and the home folder."""
+    between: Callable[[Places], object] | None = None
+    """Changes the world between the cold and the warm round; the store is at ``Places.store``."""
+    installed: Mapping[str, str | None] | None = None
+    """Versions that stock pip must have installed in the end, None for not at all."""
+    says: tuple[str, ...] = ()
+    """Parts of what stock pip must have printed."""
+    inspect: bool = False
+    """Whether ``pip inspect`` is compared as well."""
+    uninstall: bool = True
+    """Whether what was installed is uninstalled by stock pip, and what that leaves compared."""
+    notes: bool = False
+    """Whether pipfast may have something to say for itself."""
+    more_requests: bool = False
+    """Whether pipfast may ask for the same thing more often than pip, as after broken answers."""
+    warm: bool = True
+    """Whether there is a second round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one twin's run of all steps gave."""
+
+    results: tuple[Result, ...]
+    changed: snapshot.Tree
+    """What is new or other in the environment."""
+    gone: tuple[str, ...]
+    work: snapshot.Tree
+    home: snapshot.Tree
+    inspected: Result | None
+    uninstalled: Result | None
+    left: snapshot.Tree
+    """What is new or other in the environment after the uninstall."""
+    versions: Mapping[str, str]
+    """Distributions in the environment that the template has not, or has in another version."""
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be."""
+
+    round: str
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"[{self.round}] {self.kind}: {self.detail}"
+
+
+class Laboratory:
+    """The places and environments of one test process; they are built once."""
+
+    def __init__(self, base: Path, server: Server) -> None:
+        self.places = Places(base)
+        self.server = server
+        self._environments = build_templates(base)
+        self._held = base / "held"
+
+    def forget(self) -> None:
+        """Empty the caches and the store of both twins."""
+        shutil.rmtree(self._held, ignore_errors=True)
+        for twin in Twin:
+            (self._held / twin.value / "cache").mkdir(parents=True)
+        (self._held / Twin.OURS.value / "store").mkdir(mode=0o700)
+
+    def store_of_ours(self, change: Callable[[Places], object]) -> None:
+        """Let ``change`` see the store at its place, between two runs."""
+        held = self._held / Twin.OURS.value / "store"
+        held.rename(self.places.store)
+        try:
+            change(self.places)
+        finally:
+            self.places.store.rename(held)
+
+    def run(
+        self,
+        scenario: Scenario,
+        twin: Twin,
+        inputs: Path,
+        sabotage: Callable[[Places], object] | None = None,
+    ) -> Run:
+        """Run every step as one twin and look at what came of it."""
+        environment = self._environments[scenario.kind]
+        places = self.places
+        self._set_out(twin, inputs)
+        environment.take_out()
+        self.server.rewind()
+        try:
+            if scenario.prepare is not None:
+                scenario.prepare(places)
+            results = tuple(self._step(scenario, step, twin) for step in scenario.steps)
+            requests = tuple(self.server.requests())
+            if sabotage is not None:
+                sabotage(places)
+            return self._look(scenario, environment, results, requests)
+        finally:
+            environment.put_back()
+            self._put_away(twin)
+
+    def _set_out(self, twin: Twin, inputs: Path) -> None:
+        places = self.places
+        for folder, source in ((places.work, inputs / "work"), (places.home, inputs / "home")):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(source, folder, symlinks=True)
+        shutil.rmtree(places.tmp, ignore_errors=True)
+        places.tmp.mkdir()
+        for held in (self._held / twin.value).iterdir():
+            held.rename(places.base / held.name)
+
+    def _put_away(self, twin: Twin) -> None:
+        for folder in (self.places.cache, self.places.store):
+            if folder.exists():
+                folder.rename(self._held / twin.value / folder.name)
+
+    def _step(self, scenario: Scenario, step: Step, twin: Twin) -> Result:
+        module = OURS if twin is Twin.OURS and not step.stock else "pip"
+        what = () if step.program else ("-m", module)
+        return self._command(scenario, (*step.python, *what, *step.args), step.environ)
+
+    def _command(self, scenario: Scenario, args: Sequence[str], environ: Mapping[str, str]) -> Result:
+        variables = {**base_environ(self.places), **scenario.environ, **environ}
+        return run([str(self.places.python), *args], self.places, variables, scenario.umask)
+
+    def _look(
+        self,
+        scenario: Scenario,
+        environment: Environment,
+        results: tuple[Result, ...],
+        requests: tuple[Request, ...],
+    ) -> Run:
+        places = self.places
+        changed, gone = self._changes(environment)
+        work, home = snapshot.picture(places.work), snapshot.picture(places.home)
+        versions = _versions(places.env, changed)
+        inspected = uninstalled = None
+        left: snapshot.Tree = {}
+        if scenario.inspect:
+            inspected = self._command(scenario, ("-m", "pip", "inspect"), {})
+        if scenario.uninstall and versions:
+            names = sorted(versions)
+            uninstalled = self._command(scenario, ("-m", "pip", "uninstall", "-y", *names), {})
+            left, _ = self._changes(environment)
+        return Run(results, changed, gone, work, home, inspected, uninstalled, left, versions, requests)
+
+    def _changes(self, environment: Environment) -> tuple[snapshot.Tree, tuple[str, ...]]:
+        changed, gone = environment.changes()
+        paths = [path for path in changed if not environment.is_own_bytecode(path)]
+        return snapshot.picture(self.places.env, paths), tuple(gone)
+
+
+def _versions(env: Path, changed: Sequence[str] | snapshot.Tree) -> dict[str, str]:
+    versions = {}
+    for path in changed:
+        folder, _, name = path.rpartition("/")
+        if name == "METADATA" and folder.endswith(".dist-info") and "/_vendor/" not in folder:
+            stem = folder.rpartition("/")[2].removesuffix(".dist-info")
+            project, _, version = stem.rpartition("-")
+            versions[project.replace("_", "-").lower()] = version
+    return versions
+
+
+def run_twins(
+    laboratory: Laboratory,
+    scenario: Scenario,
+    inputs: Path,
+    sabotage: Callable[[Places], object] | None = None,
+) -> list[Difference]:
+    """Run both twins, cold and warm, and return everything that is not as it should be."""
+    differences: list[Difference] = []
+    laboratory.forget()
+    for name in ("cold", "warm") if scenario.warm else ("cold",):
+        if name == "warm" and scenario.between is not None:
+            laboratory.store_of_ours(scenario.between)
+        theirs = laboratory.run(scenario, Twin.STOCK, inputs)
+        mine = laboratory.run(scenario, Twin.OURS, inputs, sabotage)
+        if name == "cold":
+            differences += (Difference(name, "claim", text) for text in _unshown(scenario, theirs))
+        for kind, detail in (*_compare(theirs, mine), *_manners(scenario, theirs, mine)):
+            differences.append(Difference(name, kind, detail))
+    return differences
+
+
+def _unshown(scenario: Scenario, stock: Run) -> Iterator[str]:
+    """Yield what the scenario promises to show and stock pip does not do."""
+    for step, result in zip(scenario.steps, stock.results, strict=True):
+        if step.fails is not None and step.fails != (result.code != 0):
+            yield f"{step.args} gave {result.code}:\n{result.stdout}\n{result.stderr}"
+    for name, version in (scenario.installed or {}).items():
+        if stock.versions.get(name) != version:
+            yield f"stock pip installed {name} {stock.versions.get(name)}, not {version}"
+    printed = "".join(result.stdout + result.stderr for result in stock.results)
+    for part in scenario.says:
+        if part not in printed:
+            yield f"stock pip did not say {part!r}:\n{printed}"
+
+
+def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
+    pairs = [
+        (f"step {number}", *pair) for number, pair in enumerate(zip(stock.results, ours.results, strict=True))
+    ]
+    if stock.inspected and ours.inspected:
+        pairs.append(("inspect", stock.inspected, ours.inspected))
+    if stock.uninstalled and ours.uninstalled:
+        pairs.append(("uninstall", stock.uninstalled, ours.uninstalled))
+    for what, theirs, mine in pairs:
+        if theirs.code != mine.code:
+            yield "exit code", f"{what}: stock {theirs.code}, ours {mine.code}\n{mine.stdout}\n{mine.stderr}"
+        outputs = (normalized(theirs.stdout), normalized(mine.stdout))
+        if outputs[0] != outputs[1]:
+            yield "stdout", f"{what}\n{snapshot.text_difference(*outputs)}"
+        errors = (normalized(theirs.stderr), normalized(without_notes(mine.stderr)[0]))
+        if errors[0] != errors[1]:
+            yield "stderr", f"{what}\n{snapshot.text_difference(*errors)}"
+    trees = [
+        ("environment", stock.changed, ours.changed),
+        ("work folder", stock.work, ours.work),
+        ("home folder", stock.home, ours.home),
+        ("after uninstall", stock.left, ours.left),
+    ]
+    for what, before, after in trees:
+        for problem in snapshot.compare_trees(_comparable(before), _comparable(after)):
+            yield what, problem
+    if stock.gone != ours.gone:
+        yield "environment", f"gone with one only: {sorted(set(stock.gone) ^ set(ours.gone))}"
+
+
+def _comparable(tree: snapshot.Tree) -> snapshot.Tree:
+    """Take times and random names out of logs."""
+    return {
+        path: replace(entry, content=normalized(entry.content.decode()).encode())
+        if path.endswith(".log") and entry.is_file
+        else entry
+        for path, entry in tree.items()
+    }
+
+
+def _manners(scenario: Scenario, stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
+    """Yield what only pipfast can do wrong."""
+    for number, (theirs, mine) in enumerate(zip(stock.results, ours.results, strict=True)):
+        if len(mine.left_in_tmp) > len(theirs.left_in_tmp):
+            yield "left in the temporary folder", f"step {number}: {mine.left_in_tmp}"
+        if mine.children:
+            yield "still running", f"step {number}: {mine.children}"
+        notes = without_notes(mine.stderr)[1]
+        if notes and not scenario.notes:
+            yield "note", f"step {number}: {notes}"
+        if "Traceback" in mine.stdout + mine.stderr and "Traceback" not in theirs.stdout + theirs.stderr:
+            yield "traceback", f"step {number}:\n{mine.stderr}"
+    for problem in (*snapshot.stale_bytecode(ours.changed), *snapshot.shared_files(ours.changed)):
+        yield "environment", problem
+    if not scenario.more_requests:
+        yield from (("requests", problem) for problem in _surplus_requests(stock.requests, ours.requests))
+
+
+def _surplus_requests(stock: Sequence[Request], ours: Sequence[Request]) -> Iterator[str]:
+    """Yield probes that pip would not send, and what was fetched whole more often than pip does."""
+
+    def whole(requests: Sequence[Request]) -> Counter[tuple[str, str]]:
+        return Counter((each.method, each.path) for each in requests if each.status == 200)
+
+    theirs, mine = whole(stock), whole(ours)
+    for (method, path), count in sorted(mine.items()):
+        if method != "GET" and not theirs[method, path]:
+            yield f"{method} {path}, which pip does not send"
+        elif count > max(1, theirs[method, path]):
+            yield f"{method} {path} {count} times, pip {theirs[method, path]} times"
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """What a test of parity has in its hands."""
+
+    laboratory: Laboratory
+    inputs: Path
+    """``work`` and ``home`` below it are copied to their places before each run."""
+
+    @property
+    def places(self) -> Places:
+        """Return the folders, as the commands will see them."""
+        return self.laboratory.places
+
+    @property
+    def server(self) -> Server:
+        """Return the server on loopback; it is empty when a test begins."""
+        return self.laboratory.server
+
+    def write(self, files: Mapping[str, str | bytes], under: str = "work") -> None:
+        """Write the files that every run finds in its current (or home) folder."""
+        for relative, content in files.items():
+            path = self.inputs / under / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def differences(
+        self, scenario: Scenario, sabotage: Callable[[Places], object] | None = None
+    ) -> list[Difference]:
+        """Run a scenario and return the differences."""
+        return run_twins(self.laboratory, scenario, self.inputs, sabotage)
+
+    def agree(self, *steps: Step, **options: object) -> None:
+        """Fail unless both twins do the same, cold and warm; ``options`` are fields of ``Scenario``."""
+        found = self.differences(replace(Scenario(steps), **options))  # type: ignore[arg-type]  # checked by name
+        assert not found, "\n\n".join(map(str, found))
