@@ -31,9 +31,7 @@ class PlainResponse:
 
     from_cache = False
 
-    def __init__(
-        self, url: str, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
-    ) -> None:
+    def __init__(self, url: str, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
         self.url = url
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers  # type: ignore[assignment]
