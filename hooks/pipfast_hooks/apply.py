@@ -149,6 +149,7 @@ class Hooks:
         return any(state.seam.label == label and state.state == ATTACHED for state in self.states)
 
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
+        original: Any
         parent, attribute, original = wrapt.resolve_path(module, state.seam.name)
         present = getattr(original, "_self_wrapper", None)
         if not isinstance(present, _Late):

@@ -40,6 +40,10 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
              ".tar.lzma")
 """What pip calls archives; everything else (metadata files, pages) is fetched by pip alone."""
 
+_OURS = (FetchError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError, RuntimeError)
+"""Errors of ours, or of the network, after which pip fetches a file itself; what pip raises on its own
+account (a broken standard output, say) goes its way."""
+
 _worker = threading.local()
 """``records``: where the log records of this worker thread's download are kept."""
 
@@ -389,13 +393,12 @@ def _finish_or_leave(
         return connections.finish(job, downloader._progress_bar, display)
     except pip_download.NetworkConnectionError as error:
         # pip's own words, at pip's own turn.
-        assert error.response is not None
-        if error.response.status_code == 401:
+        if error.response is None or error.response.status_code == 401:
             # It may be that pip asks for a password here, which a worker must not do.
             return alone()
         pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
         raise
-    except (FetchError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except _OURS as error:
         logger.debug("pipfast: %s left to pip after %r", job.link, error, exc_info=True)
         return alone()
 

@@ -66,7 +66,7 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
         ready = _ready(request, lifetime.current())
     except NotStorable as error:
         logger.debug("pipfast: %s", error)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+    except Exception:
         # Nothing is written yet: pip starts from the beginning.
         logger.debug("pipfast: installation left to pip", exc_info=True)
     if ready is None:

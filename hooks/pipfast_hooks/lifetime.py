@@ -132,12 +132,21 @@ def current() -> Run:
     return _run if _run is not None else begin(Settings.from_environ(os.environ))
 
 
+def end() -> None:
+    """Close the run that is under way, if there is one; a failure of that is not the command's."""
+    try:
+        if _run is not None:
+            _run.close()
+    except Exception:
+        logger.debug("pipfast: at the end of a command", exc_info=True)
+
+
 def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Close everything of ours when a command ends, however it ends."""
     try:
         return wrapped(*args, **kwargs)
     finally:
-        current().close()
+        end()
 
 
 def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:

@@ -43,6 +43,13 @@ def hook(settings: Settings) -> Hooks:
     return hooks
 
 
+def release() -> None:
+    """End what ran beside pip: a command does that itself, unless its seam is stock."""
+    from pipfast_hooks import lifetime
+
+    lifetime.end()
+
+
 def needs_hooks(arguments: list[str]) -> bool:
     """Tell whether a command line may name a command that hooks are for.
 

@@ -63,9 +63,10 @@ _QUIET_WORKERS = ("pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_p
 SEAMS: tuple[Seam, ...] = (
     # Every command passes here; what runs beside pip ends with it.
     Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "lifetime:_around_main"),
-    # What is about to happen: a real installation or a dry run, with bytecode or without.
+    # What is about to happen: a real installation or a dry run, with bytecode or without. It writes
+    # nothing itself; where `install_wheel` stays stock, nothing is to be prepared for it.
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
-         "lifetime:_around_install_run"),
+         "lifetime:_around_install_run", writes=True),
 
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),

@@ -25,13 +25,21 @@ def main(arguments: list[str] | None = None) -> int:
         return _own_command(arguments[0], arguments[1:], settings)
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
-    if pip_main.needs_hooks(arguments):
-        for problem in settings.problems:
-            from pipfast.report import say
+    if not pip_main.needs_hooks(arguments):
+        return pip_main.run_pip(arguments)
+    from pipfast.report import say
 
-            say(problem, "unset it, or give it one of the values that README lists")
+    for problem in settings.problems:
+        say(problem, "unset it, or give it one of the values that README lists")
+    try:
         pip_main.hook(settings)
-    return pip_main.run_pip(arguments)
+    except Exception as error:
+        say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
+        return pip_main.run_pip(arguments)
+    try:
+        return pip_main.run_pip(arguments)
+    finally:
+        pip_main.release()
 
 
 def _version(arguments: list[str]) -> int:

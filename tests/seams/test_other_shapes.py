@@ -1,0 +1,191 @@
+"""A pip that is not as expected, and errors of ours: pip's own code runs, and the command succeeds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.program import add_shim
+
+if TYPE_CHECKING:
+    from support.program import Box
+
+DRIVER = """
+import json, os, sys
+from pipfast.settings import Settings
+from pipfast_hooks import pip_main
+hooks = pip_main.hook(Settings.from_environ(os.environ))
+status = pip_main.run_pip(json.loads(sys.argv[1]))
+for each in hooks.states:
+    sys.stderr.write("STATE " + json.dumps([each.seam.label, each.state]) + "\\n")
+sys.exit(status)
+"""
+"""pipfast's own way through a command, and what has become of the seams at its end."""
+
+PIP_IMPORTS = """
+import pip._internal.commands.install
+import pip._internal.network.auth as auth
+import pip._internal.network.download as download
+import pip._internal.operations.install.wheel as wheel
+import pip._internal.req.req_install as req_install
+"""
+
+INSTALL = "pip._internal.operations.install.wheel.install_wheel"
+INSTALL_BOUND = "pip._internal.req.req_install.install_wheel"
+DOWNLOAD = "pip._internal.network.download.Downloader.__call__"
+AUTH = "pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_password"
+
+
+def install(box: Box, index_url: str) -> dict[str, str]:
+    """Install under the hooks; return the state of each seam at the end."""
+    arguments = json.dumps(["install", "--index-url", index_url, "seamless"])
+    ended = box.run("-c", DRIVER, arguments, PIPFAST_LINK_MODE="hardlink")
+    assert ended.status == 0, ended.err
+    assert "Successfully installed" in ended.out
+    assert {"seamless", "needed"} <= set(box.installed())
+    assert box.run("-c", "import seamless, needed").status == 0
+    lines = [line[6:] for line in ended.err.splitlines() if line.startswith("STATE ")]
+    return dict(json.loads(line) for line in lines)
+
+
+def is_linked(box: Box) -> bool:
+    """Tell whether the installed files are links to the store's, which pip's own never are."""
+    return (box.site_packages / "seamless" / "__init__.py").stat().st_nlink > 1
+
+
+def test_install_with_every_seam(box: Box, index_url: str) -> None:
+    """What the other tests compare with: all seams are attached and the store is filled."""
+    states = install(box, index_url)
+    assert "stock" not in states.values()
+    assert {entry.partition("/")[0] for entry in box.entries()} == {"archives-v0", "trees-v0", "bytecode-v0"}
+    assert is_linked(box)
+
+
+RENAMED_PARAMETER = """
+def install_wheel(name, wheel_file=None, *args, wheel_path=None, **kwargs):
+    return original(name, wheel_file or wheel_path, *args, **kwargs)
+"""
+
+ADDED_PARAMETER = """
+def install_wheel(name, wheel_path, scheme, req_description, pycompile=True, warn_script_location=True,
+                  direct_url=None, requested=False, mirror=None, **kwargs):
+    return original(name, wheel_path, scheme, req_description, pycompile, warn_script_location, direct_url,
+                    requested, **kwargs)
+"""
+
+
+@pytest.mark.parametrize("change", [RENAMED_PARAMETER, ADDED_PARAMETER], ids=["renamed", "added"])
+def test_function_of_another_shape_stays_stock(box: Box, index_url: str, change: str) -> None:
+    """pip's own installation runs where the function that installs takes other parameters."""
+    add_shim(box, f"""{PIP_IMPORTS}
+original = wheel.install_wheel
+{change}
+wheel.install_wheel = install_wheel
+if hasattr(req_install, "install_wheel"):
+    req_install.install_wheel = install_wheel
+""")
+    states = install(box, index_url)
+    assert states[INSTALL] == "stock"
+    assert states.get(INSTALL_BOUND, "stock") == "stock"
+    assert states[DOWNLOAD] == "attached"
+    assert not is_linked(box)
+
+
+def test_missing_name_takes_those_that_lean_on_it_along(box: Box, index_url: str) -> None:
+    """Without a name that the installation calls, no installation is ours, in whatever module it is bound."""
+    add_shim(box, PIP_IMPORTS + """
+import builtins
+builtins.message_about_scripts_not_on_PATH = vars(wheel).pop("message_about_scripts_not_on_PATH")
+""")
+    states = install(box, index_url)
+    assert states["pip._internal.operations.install.wheel.message_about_scripts_not_on_PATH"] == "stock"
+    assert states[INSTALL] == "stock"
+    assert states.get(INSTALL_BOUND, "stock") == "stock"
+    assert not is_linked(box)
+
+
+def test_no_worker_downloads_where_it_could_ask_for_a_password(box: Box, index_url: str) -> None:
+    """Where the prompt cannot be kept off the workers, there are none."""
+    add_shim(box, PIP_IMPORTS + """
+own = auth.MultiDomainBasicAuth._prompt_for_password
+auth.MultiDomainBasicAuth._prompt_for_password = lambda self, netloc, again=False: own(self, netloc)
+""")
+    states = install(box, index_url)
+    assert states[AUTH] == "stock"
+    downloads = {label: state for label, state in states.items() if ".download.Down" in label}
+    assert set(downloads.values()) == {"stock"}
+
+
+def test_newer_pip_than_any_tested_installs_by_itself(box: Box, index_url: str) -> None:
+    """No writing seam is attached to a pip nobody has tried; the command works."""
+    add_shim(box, "import pip\npip.__version__ = '99.0'\n")
+    states = install(box, index_url)
+    assert states[INSTALL] == "stock"
+    assert DOWNLOAD not in states or states[DOWNLOAD] == "attached"
+    assert not [entry for entry in box.entries() if entry.startswith("bytecode")]
+
+
+def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> None:
+    """Nothing at all is attached below the oldest pip."""
+    add_shim(box, "import pip\npip.__version__ = '22.3.1'\n")
+    assert set(install(box, index_url).values()) <= {"stock"}
+    assert not box.entries()
+
+
+@pytest.mark.parametrize("module, name", [
+    ("pipfast_hooks.install", "_ready"),
+    ("pipfast_hooks.install", "_request"),
+    ("pipfast_hooks.downloads", "Connections.__init__"),
+    ("pipfast_hooks.downloads", "Connections.begin"),
+    ("pipfast_hooks.downloads", "Connections.finish"),
+    ("pipfast_hooks.downloads", "Connections._arrived"),
+    ("pipfast_hooks.downloads", "_tell"),
+    ("pipfast_hooks.lifetime", "Run.layout"),
+    ("pipfast_hooks.lifetime", "Run.preparer"),
+    ("pipfast_hooks.lifetime", "Run.known"),
+    ("pipfast_hooks.lifetime", "Run.close"),
+    ("pipfast.store.prepare", "Preparer.start"),
+    ("pipfast.store.prepare", "Preparer.wait"),
+    ("pipfast.store.archives", "find_archive"),
+    ("pipfast.store.archives", "add_archive"),
+    ("pipfast.store.workers", "Workers.put"),
+    ("pipfast.fetch.pool", "DownloadPool.submit"),
+])
+def test_error_of_ours_before_any_side_effect_is_pips_success(
+    box: Box, index_url: str, module: str, name: str
+) -> None:
+    """Whatever breaks in our own code before it has written anything, pip does the work and says so."""
+    add_shim(box, f"""
+import wrapt
+def fail(*args, **kwargs):
+    raise RuntimeError("broken for the test")
+@wrapt.when_imported({module!r})
+def break_it(module):
+    parent, attribute, _ = wrapt.resolve_path(module, {name!r})
+    setattr(parent, attribute, fail)
+""")
+    log = box.root / "log"
+    ended = box.pipfast("install", "--index-url", index_url, "--log", str(log), "seamless")
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
+    assert {"seamless", "needed"} <= set(box.installed())
+    assert "broken for the test" in log.read_text(encoding="utf-8")
+    assert box.leftovers() == []
+    assert box.broken_entries() == []
+
+
+def test_error_while_attaching_leaves_pip_alone(box: Box, index_url: str) -> None:
+    """Hooks that cannot be made are one message; pip runs."""
+    add_shim(box, """
+import wrapt
+@wrapt.when_imported("pipfast_hooks.apply")
+def break_it(module):
+    module.Hooks.apply = lambda self: 1 / 0
+""")
+    ended = box.pipfast("install", "--index-url", index_url, "seamless")
+    assert ended.status == 0
+    assert ended.err.count("pipfast: ") == 1
+    assert "hint: " in ended.err
+    assert {"seamless", "needed"} <= set(box.installed())
