@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from bench.race import race
 from bench.relay import Line, Relay
 from bench.scenarios import SCENARIOS
 from bench.server import Server
-from bench.session import Options, Session, names
+from bench.session import RUNS, Options, Session, names
 from bench.sets import SETS
 from bench.stream import one_stream
 
@@ -50,7 +51,8 @@ def run(chosen: argparse.Namespace) -> None:
         runs: list[dict[str, Any]] = []
         line = Line(chosen.rtt, chosen.mbit)
         for place in session.places(line):
-            runs += session.rounds.measure(place, chosen.scenarios, chosen.rounds, chosen.memory_rounds)
+            records = session.rounds.measure(place, chosen.scenarios, chosen.rounds, chosen.memory_rounds)
+            runs += session.keep(records)
             session.rounds.forget(place)
         _finish(session.results(runs=runs), chosen)
 
@@ -83,7 +85,7 @@ def run_goals(chosen: argparse.Namespace) -> None:
         near = {place.wanted.name: place for place in session.places(Line())}
         if "jupyter" in near:
             place = near["jupyter"]
-            parts["runs"] += session.rounds.measure(place, ("cold", "warm"), chosen.rounds)
+            parts["runs"] += session.keep(session.rounds.measure(place, ("cold", "warm"), chosen.rounds))
             parts["placing"] += measure_placing(session.rounds, place, session.pipfast, chosen.rounds)
             session.rounds.forget(place)
         for place in session.places(CAPPED):
@@ -91,7 +93,7 @@ def run_goals(chosen: argparse.Namespace) -> None:
                 archive = Corpus(chosen.corpus).picks("torch")[0]
                 seconds = [one_stream(place.index, archive) for _ in range(2)]
                 parts["stream"].append({"set": "torch", "line": place.line, "seconds": seconds})
-                parts["runs"] += session.rounds.measure(place, ("cold",), chosen.rounds)
+                parts["runs"] += session.keep(session.rounds.measure(place, ("cold",), chosen.rounds))
         if "web" in near:
             parts["race"] += race(session.rounds, near["web"], session.pipfast, chosen.times)
         results = session.results(**parts)
@@ -120,7 +122,12 @@ def serve(chosen: argparse.Namespace) -> None:
 
 
 def show(chosen: argparse.Namespace) -> None:
-    """Write table and picture of an earlier run again."""
+    """Write table and picture of an earlier run again, or of one that was interrupted."""
+    interrupted = chosen.out / RUNS
+    if interrupted.exists():
+        lines = interrupted.read_text(encoding="utf-8").splitlines()
+        _finish({"meta": {"command": "interrupted"}, "runs": list(map(json.loads, lines))}, chosen)
+        return
     results = json.loads((chosen.out / "results.json").read_text(encoding="utf-8"))
     _finish(results, chosen)
 
@@ -129,6 +136,7 @@ def _finish(results: dict[str, Any], chosen: argparse.Namespace) -> None:
     print(report.table(results))
     for path in report.write(results, chosen.out):
         say(f"written: {path}")
+    (chosen.out / RUNS).unlink(missing_ok=True)
 
 
 def _options(chosen: argparse.Namespace) -> Options:
@@ -196,11 +204,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
         words.insert(0, "run")
     chosen = parser().parse_args(words)
+    # Ended by `timeout` or a CI's limit, it takes its server and its folder with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         chosen.function(chosen)
     except client.BenchError as error:
         say(f"bench: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -18,7 +18,9 @@ Without core metadata archives come while resolving, and the first line after is
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -55,6 +57,8 @@ class Outcome:
     install_phase_s: float | None
     settled_phase_s: float | None
     download_phase_s: float | None
+    others_cpu_s: float
+    """Processor time that all other processes took meanwhile: the server, and whatever disturbed the run."""
     late_close_s: float
     """How long after the exit something still held standard output: nothing of pip's does."""
     output: tuple[str, ...] = ()
@@ -73,10 +77,24 @@ def run(command: Sequence[str], env: Mapping[str, str], cwd: Path, sampled: bool
     """
     request = {"command": list(command), "env": dict(env), "cwd": str(cwd), "sample_s": sampled * SAMPLE_S}
     launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py"))]
-    done = subprocess.run(launcher, input=json.dumps(request), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchError(f"the launcher failed\n{done.stderr}")
-    outcome = read(json.loads(done.stdout))
+    # A session of its own, so that all of it can be ended with the benchmark.
+    process = subprocess.Popen(
+        launcher,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        answer, said = process.communicate(json.dumps(request))
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode:
+        raise BenchError(f"the launcher failed\n{said}")
+    outcome = read(json.loads(answer))
     if outcome.exit_code:
         said = "\n".join([*outcome.output, *outcome.errors.splitlines()][-25:])
         raise BenchError(f"{' '.join(command)} exited {outcome.exit_code}\n{said}")
@@ -98,6 +116,7 @@ def read(answer: Mapping[str, Any]) -> Outcome:
         install_phase_s=None if resolved is None else wall - resolved,
         settled_phase_s=None if settled is None else wall - settled,
         download_phase_s=None if resolved is None or installing is None else installing - resolved,
+        others_cpu_s=answer["others_cpu_s"],
         late_close_s=max(0.0, answer["closed_s"] - wall),
         output=tuple(text for _, text in lines),
         errors=answer["errors"],

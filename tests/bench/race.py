@@ -68,7 +68,7 @@ def _verify(pipfast: Tool, python: Path, env: dict[str, str]) -> list[str]:
     command = [*(word.format(python=python) for word in pipfast.program), "store", "verify"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        return [f"store verify exited {done.returncode}: {(done.stdout + done.stderr)[-500:]}"]
+        return [f"store verify exited {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}"]
     return []
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FIGURES = (
     "wall_s", "cpu_s", "install_phase_s", "settled_phase_s", "download_phase_s",
-    "largest_rss", "tree_pss", "tree_rss", "late_close_s",
+    "largest_rss", "tree_pss", "tree_rss", "others_cpu_s", "late_close_s",
 )  # fmt: skip
 _FROM_MEMORY_ROUNDS = frozenset({"tree_pss", "tree_rss"})
 _MB = 1e6
@@ -90,12 +90,27 @@ def table(results: Mapping[str, Any]) -> str:
             )
         )
     lines += _extras(results)
-    lines += ["", *(f"note: {note}" for note in results.get("notes", []))]
+    notes = [*results.get("notes", []), *_disturbed(results["runs"])]
+    lines += ["", *(f"note: {note}" for note in notes)]
     legend = (
         "median (least-greatest). x TOOL: how many times faster than TOOL, whole command, run against run of the "
         "same round. MB one: the largest process; MB tree: all processes, shared pages shared out."
     )
     return "\n".join([*lines, legend])
+
+
+DISTURBED = 0.5
+"""Cores that others may use while something is measured: server and relay take a quarter of one at most."""
+
+
+def _disturbed(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say so when the machine was doing something else meanwhile."""
+    timed = [run for run in runs if run["kind"] == "timing" and run["wall_s"] > 1]
+    shares = [run["others_cpu_s"] / run["wall_s"] for run in timed]
+    if not shares or statistics.median(shares) < DISTURBED:
+        return []
+    typical, worst = statistics.median(shares), max(shares)
+    return [f"other processes used {typical:.1f} cores meanwhile (at worst {worst:.1f}): measure again in quiet"]
 
 
 def _extras(results: Mapping[str, Any]) -> list[str]:

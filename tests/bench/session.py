@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
@@ -21,10 +22,14 @@ from bench.scenarios import Place, Rounds
 from bench.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from bench.sets import PackageSet
+
+
+RUNS = "runs.jsonl"
+"""Where the runs of a benchmark that has not ended are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,16 @@ class Session:
             assert self._server is not None
             self._ports[line] = self._open.enter_context(Relay(line, self._server.port))
         return self._ports[line]
+
+    def keep(self, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Collect ``records``; each is on disk as soon as it is there, for a benchmark that is interrupted."""
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        collected = []
+        for record in records:
+            collected.append(record)
+            with (self.options.out / RUNS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        return collected
 
     def results(self, **parts: Any) -> dict[str, Any]:
         """Return ``parts`` with all that a reader must know about how they came about."""

@@ -138,7 +138,7 @@ def test_phases_are_told_by_the_lines() -> None:
         (1.7, "Installing collected packages: click, flask"),
         (2.9, "Successfully installed click-8.5.1 flask-3.1.3"),
     ]
-    memory = {"largest_rss": 1, "tree_pss": 0, "tree_rss": 0}
+    memory = {"others_cpu_s": 0, "largest_rss": 1, "tree_pss": 0, "tree_rss": 0}
     times = {"wall_s": 3.0, "closed_s": 3.0, "user_s": 1.0, "system_s": 0.5}
     outcome = measure.read({"exit_code": 0, **times, **memory, "lines": lines, "errors": ""})
     assert outcome.install_phase_s == pytest.approx(1.8)
