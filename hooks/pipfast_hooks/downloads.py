@@ -20,6 +20,7 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 from pip._internal.utils.logging import get_indentation
 from pip._vendor.requests.structures import CaseInsensitiveDict
+from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipfast.fetch.errors import FetchError
 from pipfast.fetch.pool import DownloadPool

@@ -20,6 +20,30 @@ _BUSY_STATUS = frozenset({429, 503})
 """Too Many Requests, Service Unavailable: what servers say that want fewer requests."""
 
 
+_CHUNK = 256 * 1024
+"""Bytes read at once, pip's own number since 24.1; older ones read 10 KiB at twice the CPU time."""
+
+_HOPELESS = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ProxyError,
+    urllib3.exceptions.SSLError,
+    requests.exceptions.SSLError,
+)
+"""Nobody is there, or nobody to be trusted: pip's session has tried often enough, and fewer connections
+will not help."""
+
+_TIRED = (
+    TruncatedBody,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    ConnectionError,
+    TimeoutError,
+)
+"""Broken, cut short, or too slow to answer."""
+
+
 class SessionResponse:
     """A ``requests`` response, read raw as pip reads downloads."""
 
@@ -32,15 +56,16 @@ class SessionResponse:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it came over the wire."""
-        yield from response_chunks(self.response)
+        yield from response_chunks(self.response, _CHUNK)
 
     def close(self) -> None:
         """End the response; a read that waits in another thread ends with it."""
-        with contextlib.suppress(Exception):
-            connection = self.response.raw._connection
-            # Closing alone does not wake a thread that waits in recv().
-            if connection is not None and connection.sock is not None:
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        raw = self.response.raw
+        # Closing alone does not wake a thread that waits in recv(). With `Connection: close` the connection
+        # has given its socket up by now, and only the body's own file knows it.
+        for find in (lambda: raw._connection.sock, lambda: raw._fp.fp.raw._sock):
+            with contextlib.suppress(Exception):
+                find().shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self.response.close()
 
@@ -66,20 +91,25 @@ class SessionTransport:
             if error.response.status_code in _BUSY_STATUS:
                 return Failure(FailureKind.BUSY, _seconds(error.response.headers.get("Retry-After")))
             return Failure(FailureKind.FATAL)
-        if isinstance(error, urllib3.exceptions.SSLError | requests.exceptions.SSLError):
+        # From 25.2 on pip puts its own diagnostic errors in front of what requests and urllib3 raise.
+        causes = list(_chain(error))
+        if any(isinstance(cause, _HOPELESS) for cause in causes):
             return Failure(FailureKind.FATAL)
-        if isinstance(
-            error,
-            TruncatedBody
-            | urllib3.exceptions.ProtocolError
-            | urllib3.exceptions.ReadTimeoutError
-            | requests.exceptions.ConnectionError
-            | requests.exceptions.Timeout
-            | ConnectionError
-            | TimeoutError,
-        ):
+        if any(isinstance(cause, _TIRED) for cause in causes):
             return Failure(FailureKind.BUSY)
         return Failure(FailureKind.FATAL)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what led to it, the reason inside urllib3's MaxRetryError included."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args[:1]]
 
 
 def _seconds(retry_after: str | None) -> float | None:
