@@ -231,10 +231,8 @@ def _requirements_of_pipfast() -> list[str]:
 
 
 def _project() -> dict[str, list[str]]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    # build brings tomli to the Pythons that have no tomllib.
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project: dict[str, list[str]] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     return project
 

@@ -268,9 +268,7 @@ class Server:
 
     def start(self) -> None:
         """Serve, in threads of this process."""
-        threading.Thread(
-            target=self._httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        ).start()
+        threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self) -> None:
         """Serve no more."""
@@ -344,7 +342,8 @@ class Server:
             override.used += 1
             return override.answer
         if path in self._files:
-            return Answer(200, self._files[path], {"Content-Type": "text/plain"})
+            content_type = "text/html" if path.endswith("/") else "text/plain"
+            return Answer(200, self._files[path], {"Content-Type": content_type})
         prefix, _, rest = path[1:].partition("/")
         index = self._indexes.get(prefix)
         return index.answer(rest, headers) if index else Answer(404, b"not found")

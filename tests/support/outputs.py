@@ -23,7 +23,8 @@ _UNPACKED = re.compile(r"(<random>/[\w.-]+_)[0-9a-f]{32}\b")
 # e.g. `2026-11-23T04:20:32,123 ` at the start of each line of a log
 _LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 
-_NOTE = re.compile(r"^(?:pipfast|hint): .*\n?", re.MULTILINE)
+# e.g. `pipfast: not using the store /x: it belongs to somebody else` and, below it, `hint: chown …`
+_NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 
 
 def normalized(text: str) -> str:

@@ -156,8 +156,10 @@ class Laboratory:
         twin: Twin,
         inputs: Path,
         sabotage: Callable[[Places], object] | None = None,
+        *,
+        last: bool = True,
     ) -> Run:
-        """Run every step as one twin and look at what came of it."""
+        """Run every step as one twin and look at what came of it, more closely in the ``last`` round."""
         environment = self._environments[scenario.kind]
         places = self.places
         self._set_out(twin, inputs)
@@ -170,7 +172,7 @@ class Laboratory:
             requests = tuple(self.server.requests())
             if sabotage is not None:
                 sabotage(places)
-            return self._look(scenario, environment, results, requests)
+            return self._look(scenario, environment, results, requests, last)
         finally:
             environment.put_back()
             self._put_away(twin)
@@ -205,6 +207,7 @@ class Laboratory:
         environment: Environment,
         results: tuple[Result, ...],
         requests: tuple[Request, ...],
+        last: bool,
     ) -> Run:
         places = self.places
         changed, gone = self._changes(environment)
@@ -212,9 +215,9 @@ class Laboratory:
         versions = _versions(places.env, changed)
         inspected = uninstalled = None
         left: snapshot.Tree = {}
-        if scenario.inspect:
+        if scenario.inspect and last:
             inspected = self._command(scenario, ("-m", "pip", "inspect"), {})
-        if scenario.uninstall and versions:
+        if scenario.uninstall and versions and last:
             names = sorted(versions)
             uninstalled = self._command(scenario, ("-m", "pip", "uninstall", "-y", *names), {})
             left, _ = self._changes(environment)
@@ -246,11 +249,13 @@ def run_twins(
     """Run both twins, cold and warm, and return everything that is not as it should be."""
     differences: list[Difference] = []
     laboratory.forget()
-    for name in ("cold", "warm") if scenario.warm else ("cold",):
+    rounds = ("cold", "warm") if scenario.warm else ("cold",)
+    for name in rounds:
+        last = name == rounds[-1]
         if name == "warm" and scenario.between is not None:
             laboratory.store_of_ours(scenario.between)
-        theirs = laboratory.run(scenario, Twin.STOCK, inputs)
-        mine = laboratory.run(scenario, Twin.OURS, inputs, sabotage)
+        theirs = laboratory.run(scenario, Twin.STOCK, inputs, last=last)
+        mine = laboratory.run(scenario, Twin.OURS, inputs, sabotage, last=last)
         if name == "cold":
             differences += (Difference(name, "claim", text) for text in _unshown(scenario, theirs))
         for kind, detail in (*_compare(theirs, mine), *_manners(scenario, theirs, mine)):

@@ -378,9 +378,7 @@ def source_tree(
     }
 
 
-def sdist_of(
-    name: str, version: str, tree: Mapping[str, bytes], *, requires_python: str | None = None
-) -> Archive:
+def sdist_of(name: str, version: str, tree: Mapping[str, bytes], *, requires_python: str | None = None) -> Archive:
     """Pack a source tree as a source distribution."""
     stem = f"{_escaped(name)}-{version}"
     buffer = io.BytesIO()
