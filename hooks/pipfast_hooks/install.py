@@ -22,6 +22,7 @@ from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.manifest import is_tree
 from pipfast.store.members import NotStorable
 from pipfast_hooks import lifetime
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from pipfast.store.prepare import Prepared
     from pipfast_hooks.lifetime import Run
+
+
+_PLACINGS = 3
+"""How often a wheel is placed whose entry keeps vanishing from the store, before pip installs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,11 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
     if ready is None:
         return wrapped(*args, **kwargs)
     with pip_wheel.req_error_context(request.req_description):
-        _install(request, ready, lifetime.current())
-    return None
+        placed = _place(request, ready, lifetime.current())
+        if placed is not None:
+            _install(request, placed, lifetime.current())
+    # What was placed of a wheel that then went from the store is replaced by pip's own files.
+    return wrapped(*args, **kwargs) if placed is None else None
 
 
 def _request(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Request:
@@ -86,8 +94,11 @@ def _request(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Request:
     )
 
 
-def _ready(request: Request, run: Run) -> Ready | None:
-    """Get a wheel ready to be placed, or return None if pip is to install it."""
+def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
+    """Get a wheel ready to be placed, or return None if pip is to install it.
+
+    :param again: what was ready before has gone from the store.
+    """
     preparer = run.preparer()
     if preparer is None or _is_passing(request):
         return None
@@ -98,7 +109,10 @@ def _ready(request: Request, run: Run) -> Ready | None:
         return None
     digest, archive = found
     with timed("prepare", name=request.name):
-        prepared = preparer.wait(digest, archive)
+        prepared = preparer.wait(digest, archive, again=again)
+        if prepared is not None and not is_tree(prepared.tree, prepared.manifest.tree_id):
+            # Pruned since it was prepared, during the downloads perhaps.
+            prepared = preparer.wait(digest, archive, again=True)
     if prepared is None:
         return None
     ready = _planned(request, prepared)
@@ -183,11 +197,40 @@ def _entry_points(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
     return groups["console_scripts"], groups["gui_scripts"]
 
 
+def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
+    """Put the stored files in place; return what they were, or None if pip has to install the wheel.
+
+    The store may lose an entry at any time (`store prune`, `store purge`, another run that makes a
+    changed one again). Then all its files are placed once more: half of a tree and half of its
+    successor would be sources of two times, with bytecode for one of them.
+
+    :raises OSError: the environment cannot be written, as pip would find, too.
+    """
+    for _ in range(_PLACINGS):
+        try:
+            with timed("place", name=request.name) as facts:
+                facts["files"] = place(ready.plan.batches, run.linker)
+        except OSError:
+            if check_sources(ready.plan.batches) is None:
+                raise
+        else:
+            if is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):
+                return ready
+        logger.debug("pipfast: %s went from the store while it was placed", request.name)
+        try:
+            found = _ready(request, run, again=True)
+        except Exception:
+            logger.debug("pipfast: installation left to pip", exc_info=True)
+            return None
+        if found is None:
+            return None
+        ready = found
+    return None
+
+
 def _install(request: Request, ready: Ready, run: Run) -> None:
-    """Write the wheel's files, in pip's order: files, bytecode, scripts, metadata, RECORD."""
+    """Write what is this environment's own, in pip's order: scripts, metadata, RECORD."""
     plan, lib_dir = ready.plan, ready.lib_dir
-    with timed("place", name=request.name) as facts:
-        facts["files"] = place(plan.batches, run.linker)
     changed = set()
     for record_path, path in plan.scripts:
         if pip_wheel.fix_script(path):

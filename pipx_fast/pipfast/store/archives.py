@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger, say
+from pipfast.store.layout import TMP, note_use, remove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +57,7 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
         say(f"the stored archive of {name} was changed in place; it is thrown away")
         layout.discard(folder)
         return None
+    note_use(folder)
     return Archive(digest, folder / _BYTES, size, name)
 
 
@@ -116,7 +120,16 @@ def hand_out(archive: Archive, target: Path) -> None:
     try:
         os.link(archive.path, target)
     except OSError:
-        target.symlink_to(archive.path)
+        # Another filesystem. The link leads to a name of our own, which `prune` leaves alone while this
+        # process lives: pip reads the file much later.
+        root = archive.path.parents[3]
+        held = root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            os.link(archive.path, held)
+        except OSError:
+            shutil.copyfile(archive.path, held)
+        atexit.register(remove, held)
+        target.symlink_to(held)
 
 
 def sha256_of(path: Path) -> str:

@@ -44,7 +44,8 @@ class BytecodeKind:
     def pyc_name(self, source_name: str) -> str:
         """Return the .pyc file's name for ``module.py``, as ``cache_from_source`` builds it."""
         optimization = f".opt-{self.optimization}" if self.optimization else ""
-        return f"{source_name.removesuffix('.py')}.{self.cache_tag}{optimization}.pyc"
+        # A file named `.py` keeps that name, as under compileall.
+        return f"{source_name.removesuffix('.py') or 'py'}.{self.cache_tag}{optimization}.pyc"
 
 
 def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | None:

@@ -20,6 +20,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS)
 
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast; losing it loses time only.\n"
 """The Cache Directory Tagging Specification's first line: back-up tools leave such a folder out."""
+
+
+USE_NOTED_S = 86_400
+"""Seconds for which a noted use stands: finer would cost a write for each entry of each run."""
 
 
 class StoreUnusable(PipfastError):
@@ -80,24 +85,41 @@ class Layout:
 
         Either way ``staging`` is gone afterwards.
         """
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            staging.rename(target)
-        except OSError as error:
+            for attempt in (1, 2):
+                # Again after the first failure: `purge` may take the parent folder away meanwhile, and an
+                # entry that lost its own files would otherwise stand in the way for ever.
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                try:
+                    staging.rename(target)
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                        if _has_its_files(target):
+                            return False
+                        self.discard(target)
+                    elif not isinstance(error, FileNotFoundError):
+                        raise
+                    if attempt == 2:
+                        raise
+                else:
+                    return True
+        finally:
             shutil.rmtree(staging, ignore_errors=True)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return False
-            raise
-        return True
+        return False
 
-    def discard(self, folder: Path) -> None:
-        """Take a folder of the store away: renamed aside at once, so that nobody reads half of it."""
+    def discard(self, folder: Path) -> bool:
+        """Take something of the store away: renamed aside at once, so that nobody reads half of it.
+
+        :returns: False if it was not there, or cannot be taken away.
+        """
         aside = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
+            aside.parent.mkdir(mode=0o700, exist_ok=True)
             folder.rename(aside)
         except OSError:
-            return
-        shutil.rmtree(aside, ignore_errors=True)
+            return False
+        remove(aside)
+        return True
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -114,6 +136,27 @@ class Layout:
         path = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
         path.mkdir(mode=0o700, parents=True)
         return path
+
+
+def note_use(folder: Path) -> None:
+    """Note on an entry's folder that it is used now, for `prune`; never on the files in it."""
+    with suppress(OSError):
+        if abs(time.time() - folder.stat().st_mtime) > USE_NOTED_S:
+            os.utime(folder)
+
+
+def remove(path: Path) -> None:
+    """Delete a folder with all that is in it, or a file; what cannot be deleted stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _has_its_files(entry: Path) -> bool:
+    # A folder is renamed into place whole: one without these was damaged later.
+    return (entry / "manifest").exists() or ((entry / "note.json").exists() and (entry / "bytes").exists())
 
 
 def default_root() -> Path:

@@ -130,6 +130,15 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
         raise Damaged(f"{folder}: {error!r}") from error
 
 
+def is_tree(folder: Path, tree_id: str) -> bool:
+    """Tell whether the tree in ``folder`` is still this one; reads only its manifest's beginning."""
+    try:
+        with (folder / MANIFEST).open("rb") as file:
+            return file.read(256).partition(b"\n")[2].startswith(f'{{"id":"{tree_id}"'.encode())
+    except OSError:
+        return False
+
+
 def read_bytecode_manifest(folder: Path) -> BytecodeManifest:
     """Read the manifest in ``folder``; raises as ``read_tree_manifest`` does."""
     body = _read(folder / MANIFEST, "bytecode")
@@ -154,6 +163,8 @@ def _folders(plain: Any) -> list[Folder]:
     # One search over all of them: a manifest may name tens of thousands of files.
     names = "\n".join(file.name for folder in folders for file in folder.files)
     paths = "\n".join(folder.path for folder in folders if folder.path)
+    if not all(file.name for folder in folders for file in folder.files):
+        raise Damaged("a file without a name")
     if (names and ("/" in names or _UNSAFE.search(names))) or (paths and _UNSAFE.search(paths)):
         raise Damaged("a path that leaves the tree")
     return folders

@@ -30,6 +30,10 @@ MAX_UNPACKED = 1 << 36
 """Bytes (64 GiB): an archive that claims to hold more is left to pip; none on any index does."""
 
 
+_ENCRYPTED_OR_PATCHED = 0x1 | 0x20 | 0x40
+"""Flag bits that zipfile refuses, too: encrypted, patch data, strongly encrypted (APPNOTE 4.4.4)."""
+
+
 class NotStorable(PipfastError):
     """The archive is not kept unpacked; the reason is for the debug log."""
 
@@ -107,7 +111,7 @@ def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             raise NotStorable(f"two members are named {name!r}, capitals aside")
         seen.add(folded)
         folders.add(posixpath.dirname(folded))
-        if info.flag_bits & 0x1:
+        if info.flag_bits & _ENCRYPTED_OR_PATCHED:
             raise NotStorable(f"{name!r} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise NotStorable(f"{name!r} is compressed by method {info.compress_type}")
@@ -120,9 +124,14 @@ def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             folder = posixpath.dirname(folder)
     if unpacked > MAX_UNPACKED:
         raise NotStorable(f"it would unpack to {unpacked} bytes")
-    if archive.fp is not None and archive.start_dir < packed:
-        # Members that share bytes: a small archive that unpacks to a huge one.
-        raise NotStorable("its members overlap")
+    # Members that share bytes: a small archive that unpacks to a huge one.
+    end = 0
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise NotStorable(f"{info.filename!r} overlaps another member")
+        end = info.header_offset + zipfile.sizeFileHeader + len(info.orig_filename) + info.compress_size
+    if archive.start_dir < max(end, packed):
+        raise NotStorable("its members overlap the central directory")
     return files
 
 

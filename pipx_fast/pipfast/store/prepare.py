@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
+from pipfast.store.layout import note_use
 from pipfast.store.manifest import (
     BytecodeManifest,
     Damaged,
@@ -55,21 +56,38 @@ class Preparer:
         """Begin to prepare an archive, unless that has begun; returns at once."""
         self._preparation(digest, archive)
 
-    def wait(self, digest: str, archive: Path) -> Prepared | None:
-        """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked."""
+    def wait(self, digest: str, archive: Path, *, again: bool = False) -> Prepared | None:
+        """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked.
+
+        :param again: what was ready before has gone from the store; what is missing is made again.
+        """
+        if again:
+            self._forget(digest)
         preparation = self._preparation(digest, archive)
         preparation.done.wait()
+        if preparation.vanished:
+            # Pruned or made again by another process while this one worked on it.
+            self._forget(digest)
+            preparation = self._preparation(digest, archive)
+            preparation.done.wait()
         if preparation.reason:
             logger.debug("pipfast: %s is not kept unpacked: %s", archive.name, preparation.reason)
             return None
-        return preparation.prepared
+        prepared = preparation.prepared
+        if prepared is not None:
+            note_use(prepared.tree)
+            if prepared.bytecode is not None:
+                note_use(prepared.bytecode)
+        return prepared
 
     def renew(self, digest: str, archive: Path) -> Prepared | None:
         """Throw away what is there, prepare it again and wait for it."""
         self._layout.discard(self._layout.tree(digest, self._umask))
+        return self.wait(digest, archive, again=True)
+
+    def _forget(self, digest: str) -> None:
         with self._lock:
             self._jobs.pop(digest, None)
-        return self.wait(digest, archive)
 
     def _preparation(self, digest: str, archive: Path) -> _Preparation:
         with self._lock:
@@ -87,6 +105,8 @@ class _Preparation:
     def __init__(self, preparer: Preparer, digest: str, archive: Path) -> None:
         self.done = threading.Event()
         self.reason = ""
+        self.vanished = False
+        """It failed because an entry of the store went away meanwhile."""
         self.prepared: Prepared | None = None
         self._layout = preparer._layout
         self._workers = preparer._workers
@@ -165,18 +185,18 @@ class _Preparation:
 
     def _advance(self, answer: Answer, done: Any) -> None:
         if not answer["ok"]:
-            self._fail(answer["reason"])
+            self._fail(answer["reason"], vanished=answer.get("again", False))
             return
         try:
             done(answer)
         except Exception as error:
-            self._fail(repr(error))
+            self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, *, vanished: bool = False) -> None:
         with self._lock:
             if self.reason:
                 return
-            self.reason = reason
+            self.reason, self.vanished = reason, vanished
         if self._staging is not None:
             self._layout.discard(self._staging)
         self.done.set()

@@ -98,7 +98,10 @@ def _member_start(data: mmap.mmap, member: zipfile.ZipInfo) -> int:
     fields = _LOCAL_HEADER.unpack(header)
     flags, name_length, extra_length = fields[3], fields[10], fields[11]
     begin = offset + _LOCAL_HEADER.size
-    name = data[begin : begin + name_length].decode("utf-8" if flags & _UTF8_NAME else "cp437")
+    try:
+        name = data[begin : begin + name_length].decode("utf-8" if flags & _UTF8_NAME else "cp437")
+    except UnicodeDecodeError as error:
+        raise NotStorable(f"the local header of {member.filename!r}: {error}") from error
     if name != member.orig_filename:
         raise NotStorable(f"the headers name {member.filename!r} and {name!r}")
     start: int = begin + name_length + extra_length

@@ -59,6 +59,9 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, **_JOBS[job["do"]](job)}
     except NotStorable as error:
         return {"ok": False, "reason": str(error), "storable": False}
+    except (FileNotFoundError, Damaged) as error:
+        # An entry went away meanwhile (pruned, or made again by another process).
+        return {"ok": False, "reason": repr(error), "storable": True, "again": True}
     except Exception as error:
         # Whatever it is, the archive is installed by pip's own code instead.
         return {"ok": False, "reason": repr(error), "storable": True}
