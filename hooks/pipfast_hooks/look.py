@@ -79,7 +79,8 @@ class Display:
 
 def terminal_console(progress_bar: str) -> Any | None:
     """Return pip's console if it writes to a terminal and a bar is wanted, else None."""
-    if progress_bar != "on" or not sys.stdout.isatty():
+    # Without a standard output (`>&-`), sys.stdout is None.
+    if progress_bar != "on" or sys.stdout is None or not sys.stdout.isatty():
         return None
     if logging.getLogger("pip").getEffectiveLevel() > logging.INFO:
         return None

@@ -44,8 +44,6 @@ class EndlessServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _EndlessHandler)
-        self.sent = threading.Event()
-        """The first part of the wheel is on its way."""
         self.ended = threading.Event()
 
     @property
@@ -67,7 +65,6 @@ class _EndlessHandler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(bytes(1 << 20))
             self.wfile.flush()
-        self.server.sent.set()
         self.server.ended.wait()
 
     def _answer(self, body: bytes, content_type: str) -> None:
