@@ -77,7 +77,8 @@ def test_usage_names_what_was_typed(box: Box, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [
-    ["nonsense"], ["instal"], ["--nonsense"], ["install", "--nonsense"], ["install"], ["download", "-r", "none.txt"],
+    ["nonsense"], ["instal"], ["--nonsense"], ["install", "--nonsense"], ["install"],
+    ["download", "-r", "none.txt"],
     ["install", "--index-url"], ["config", "get", "none.none"], ["show", "nonsense"], ["cache", "nonsense"],
     ["install", "--no-index", "not-there-at-all"], ["install", "not a requirement"],
 ], ids=" ".join)
@@ -125,7 +126,8 @@ TRAP = "import os, sys; open(os.environ['TRAPPED'], 'a').write(__name__ + chr(10
 
 def test_nothing_is_imported_from_the_current_folder(box: Box, index: Index) -> None:
     """Files that lie about in the current folder are not run, neither by us nor by our workers."""
-    for name in ("pip", "wrapt", "json", "isal", "filelock", "platformdirs", "pipfast_hooks", "zipfile", "secrets"):
+    names = ("pip", "wrapt", "json", "isal", "filelock", "platformdirs", "pipfast_hooks", "zipfile", "secrets")
+    for name in names:
         (box.work / f"{name}.py").write_text(TRAP, encoding="utf-8")
     trapped = box.root / "trapped"
     ended = box.pipfast("install", *index.args, "app", TRAPPED=str(trapped))

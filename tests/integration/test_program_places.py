@@ -1,0 +1,194 @@
+"""Places that cannot be used: stores, homes, targets and disks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.index import serving
+from support.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from support.index import Index
+    from support.program import Box, Ended
+
+
+def assert_installed_without_store(box: Box, ended: Ended) -> None:
+    """The installation is right, and why there is no store was said once, with a hint."""
+    assert ended.status == 0
+    assert ended.err.count("pipfast: not using the store ") == 1
+    assert len(ended.err.splitlines()) == 2
+    assert ended.err.splitlines()[1].startswith("hint: ")
+    assert {"app", "library"} <= set(box.installed())
+    assert box.leftovers() == []
+
+
+def _is_a_file(store: Path) -> Path:
+    store.write_text("mine", encoding="utf-8")
+    return store
+
+
+def _is_below_a_file(store: Path) -> Path:
+    return _is_a_file(store) / "store"
+
+
+def _is_open_to_others(store: Path) -> Path:
+    store.mkdir()
+    store.chmod(0o777)
+    return store
+
+
+def _has_a_bucket_open_to_others(store: Path) -> Path:
+    bucket = store / "trees-v0"
+    bucket.mkdir(parents=True, mode=0o700)
+    store.chmod(0o700)
+    bucket.chmod(0o777)
+    return store
+
+
+def _has_a_linked_bucket(store: Path) -> Path:
+    store.mkdir(mode=0o700)
+    (store.parent / "elsewhere").mkdir(mode=0o700)
+    (store / "archives-v0").symlink_to(store.parent / "elsewhere")
+    return store
+
+
+def _is_a_dangling_link(store: Path) -> Path:
+    store.symlink_to(store.parent / "nowhere" / "store")
+    return store
+
+
+def _is_another_users(store: Path) -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    store.mkdir(mode=0o700)
+    os.chown(store, 12345, 12345)
+    return store
+
+
+@pytest.mark.parametrize("make", [
+    _is_a_file, _is_below_a_file, _is_open_to_others, _has_a_bucket_open_to_others, _has_a_linked_bucket,
+    _is_a_dangling_link, _is_another_users,
+], ids=lambda make: make.__name__.strip("_").replace("_", " "))
+def test_store_that_cannot_be_used(box: Box, index: Index, make: Callable[[Path], Path]) -> None:
+    """The store is said to be unusable, nothing is put into it, and the installation goes on."""
+    store = make(box.store)
+    before = sorted(path.relative_to(box.root) for path in box.root.glob("store*/**/*"))
+    assert_installed_without_store(box, box.pipfast("install", *index.args, "app", PIPFAST_STORE=str(store)))
+    assert sorted(path.relative_to(box.root) for path in box.root.glob("store*/**/*")) == before
+    assert not list(box.root.glob("elsewhere/*"))
+
+
+def test_home_that_is_missing(box: Box, index: Index) -> None:
+    """A home that is not there yet is made by those who need it: the store goes below it."""
+    home = box.root / "no" / "home"
+    ended = box.pipfast("install", *index.args, "app", HOME=str(home), PIPFAST_STORE="")
+    assert (ended.status, ended.err) == (0, "")
+    assert (home / ".cache" / "pipfast" / "archives-v0").is_dir()
+
+
+def test_home_that_cannot_be_written(box: Box, index: Index) -> None:
+    """As for a store that cannot be used; pip has its own warning about its cache."""
+    home = _is_below_a_file(box.root / "file")
+    variables = {"HOME": str(home), "PIPFAST_STORE": ""}
+    expected = box.pip("install", "--target", str(box.root / "pip"), *index.args, "app", **variables)
+    ended = box.pipfast("install", "--target", str(box.root / "pipfast"), *index.args, "app", **variables)
+    assert (ended.status, expected.status) == (0, 0)
+    assert ended.out == expected.out
+    ours = [line for line in ended.err.splitlines() if line not in expected.err.splitlines()]
+    assert len(ours) in (0, 2)
+    assert sum(line.startswith("pipfast: ") for line in ours) <= 1
+
+
+@pytest.mark.parametrize("option", ["--target", "--prefix", "--root"])
+def test_target_that_cannot_be_written(box: Box, index: Index, option: str) -> None:
+    """pip's own error and exit code; the store is whole and serves the next installation."""
+    target = _is_below_a_file(box.root / "file")
+    arguments = ["install", option, str(target), "--ignore-installed", *index.args, "app"]
+    expected, ended = box.pip(*arguments), box.pipfast(*arguments)
+    assert expected.status != 0
+    assert ended.status == expected.status
+    assert ended.err.splitlines()[-1] == expected.err.splitlines()[-1]
+    assert box.leftovers() == []
+    assert box.broken_entries() == []
+    assert box.pipfast("install", *index.args, "app").status == 0
+
+
+def test_package_folder_that_cannot_be_written(box: Box, index: Index) -> None:
+    """A file stands where the package's folder should be: the error names it, as under pip."""
+    ends = {}
+    for program in ("pip", "pipfast"):
+        (box.site_packages / "app").write_text("a file", encoding="utf-8")
+        ended = box.run("-m", program, "install", "--no-deps", *index.args, "app")
+        ends[program] = (ended.status, ended.err)
+        assert box.leftovers() == []
+        (box.site_packages / "app").unlink(missing_ok=True)
+        box.run("-m", "pip", "uninstall", "-y", "app")
+    assert ends["pipfast"] == ends["pip"]
+    assert box.broken_entries() == []
+
+
+def test_temporary_folder_that_is_missing(box: Box, index: Index) -> None:
+    """Where TMPDIR is not there, Python takes another folder, and so do we."""
+    ended = box.pipfast("install", *index.args, "app", TMPDIR=str(box.root / "none"))
+    assert (ended.status, ended.err) == (0, "")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a file system of ``size`` at ``folder``; the test is skipped where that is not allowed."""
+    folder.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting is not permitted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def bulky() -> Iterator[Index]:
+    """Serve a wheel of 6 MB that hardly packs."""
+    files: dict[str, str | bytes] = {f"bulky/data{number}.bin": os.urandom(1 << 20) for number in range(6)}
+    files["bulky/__init__.py"] = ""
+    with serving() as server:
+        index = server.index()
+        index.add(Wheel("bulky", files=files).build())
+        yield index
+
+
+@pytest.mark.parametrize("size", ["64k", "2m", "7m"])
+def test_full_disk_under_the_store(box: Box, bulky: Index, size: str) -> None:
+    """What cannot be kept is installed all the same; no half of it stays in the store."""
+    with small_disk(box.store, size):
+        ended = box.pipfast("install", *bulky.args, "bulky")
+        assert ended.status == 0, ended.err
+        assert "bulky" in box.installed()
+        assert box.broken_entries() == []
+        assert box.leftovers() == []
+
+
+def test_full_disk_under_the_environment(box: Box, bulky: Index) -> None:
+    """pip's error about the full disk, its exit code, and a store that is whole."""
+    ends = {}
+    with small_disk(box.root / "disk", "4m") as disk:
+        for program in ("pip", "pipfast"):
+            ended = box.run("-m", program, "install", "--prefix", str(disk / program), *bulky.args, "bulky")
+            ends[program] = (ended.status, ended.err)
+            subprocess.run(["rm", "-rf", str(disk / program)], check=True)
+            assert box.leftovers() == []
+    assert ends["pipfast"][0] == ends["pip"][0]
+    assert "No space left on device" in ends["pip"][1]
+    assert "No space left on device" in ends["pipfast"][1]
+    assert box.broken_entries() == []
+    assert box.pipfast("install", *bulky.args, "bulky").status == 0
