@@ -57,8 +57,9 @@ def _version(arguments: list[str]) -> int:
 def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
     if name == "doctor":
         from pipfast.commands import doctor
+        from pipfast_hooks.examine import examine
 
-        return doctor.main(arguments, settings)
+        return doctor.main(arguments, settings, examine)
     from pipfast.commands import store
 
     return store.main(arguments, settings)

@@ -1,0 +1,1 @@
+"""The commands that are pipfast's own."""

@@ -38,8 +38,10 @@ URLS = "urls-v0"
 TMP = "tmp"
 BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS)
 
-_CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast; losing it loses time only.\n"
-"""The Cache Directory Tagging Specification's first line: back-up tools leave such a folder out."""
+TAG = "CACHEDIR.TAG"
+TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast"
+"""The Cache Directory Tagging Specification's first line - back-up tools leave such a folder out - and
+what tells our folder from another program's."""
 
 
 USE_NOTED_S = 86_400
@@ -181,10 +183,10 @@ def open_layout(root: Path) -> Layout:
         _refuse_unsafe(root)
         for bucket in (*BUCKETS, TMP):
             (root / bucket).mkdir(mode=0o700, exist_ok=True)
-        tag = root / "CACHEDIR.TAG"
+        tag = root / TAG
         if not tag.exists():
             with suppress(FileExistsError), tag.open("x", encoding="ascii") as file:
-                file.write(_CACHEDIR_TAG)
+                file.write(f"{TAG_SIGNATURE}; losing it loses time only.\n")
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
     return Layout(root)

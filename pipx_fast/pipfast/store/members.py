@@ -30,6 +30,9 @@ MAX_UNPACKED = 1 << 36
 """Bytes (64 GiB): an archive that claims to hold more is left to pip; none on any index does."""
 
 
+_LOCAL_HEADER_SIZE = 30
+"""Bytes of the fixed part of a local file header (APPNOTE 4.3.7)."""
+
 _ENCRYPTED_OR_PATCHED = 0x1 | 0x20 | 0x40
 """Flag bits that zipfile refuses, too: encrypted, patch data, strongly encrypted (APPNOTE 4.4.4)."""
 
@@ -129,7 +132,7 @@ def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         if info.header_offset < end:
             raise NotStorable(f"{info.filename!r} overlaps another member")
-        end = info.header_offset + zipfile.sizeFileHeader + len(info.orig_filename) + info.compress_size
+        end = info.header_offset + _LOCAL_HEADER_SIZE + len(info.orig_filename) + info.compress_size
     if archive.start_dir < max(end, packed):
         raise NotStorable("its members overlap the central directory")
     return files

@@ -1,0 +1,50 @@
+"""What ``pipfast doctor`` asks of pip: which one it is, and what becomes of every seam."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import pip
+
+from pipfast.commands.doctor import PipFacts, SeamFacts
+from pipfast_hooks.apply import WAITING, Hooks, without_disabled
+from pipfast_hooks.pip_main import pip_location
+from pipfast_hooks.seams import NEWEST_TESTED, parse_version
+
+if TYPE_CHECKING:
+    from pipfast.settings import Settings
+
+
+def examine(settings: Settings) -> PipFacts:
+    """Attach to all of this process's pip, note what became of each seam, and undo it."""
+    hooks = Hooks(settings, pip.__version__)
+    hooks.apply()
+    try:
+        states = hooks.check_all()
+        wanted = {id(state) for state in without_disabled(states)}
+        seams = [
+            SeamFacts(
+                state.seam.label, state.seam.family, state.state, state.why,
+                # A seam that nothing is wrong with has no reason.
+                as_wanted=(not state.why and state.state != WAITING) or id(state) not in wanted,
+            )
+            for state in states
+        ]
+    finally:
+        hooks.undo()
+    return PipFacts(
+        pip.__version__,
+        pip_location(),
+        ".".join(map(str, NEWEST_TESTED)),
+        parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED,
+        _version_of("wrapt"),
+        seams,
+    )
+
+
+def _version_of(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,226 @@
+"""``pipfast doctor``: what pipfast found here, what it does with it, and what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import sysconfig
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast import __version__
+from pipfast.commands.output import display_size, program
+from pipfast.settings import FAMILIES
+from pipfast.store.layout import BUCKETS, StoreUnusable, default_root, open_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipfast.settings import Settings
+    from pipfast.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class SeamFacts:
+    """What has become of one name of pip's that we rely on."""
+
+    name: str
+    family: str
+    state: str
+    """``attached``, ``as expected`` (it is only called), or ``stock``."""
+    why: str
+    """Why pip's own code runs; empty where ours does."""
+    as_wanted: bool
+    """False where it stays stock though no setting asks for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipFacts:
+    """The pip of this process; found out by the hooks, since nothing else knows pip."""
+
+    version: str
+    location: str
+    newest_tested: str
+    is_newer: bool
+    wrapt: str
+    seams: list[SeamFacts]
+
+
+def main(arguments: list[str], settings: Settings, examine: Callable[[Settings], PipFacts]) -> int:
+    """Run ``pipfast doctor`` and return its exit code: 1 if something is not as it should be."""
+    parser = argparse.ArgumentParser(
+        f"{program()} doctor",
+        description="Show the interpreter, the pip, every seam, the settings, the store and the link mode. "
+        "Exits with 1 when something stays stock that should not, or the store cannot be used.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args(arguments)
+    document = _diagnosis(settings, examine(settings))
+    if options.json:
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print("\n".join(_lines(document)))
+    return 1 if document["problems"] else 0
+
+
+def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
+    store, layout = _store(settings)
+    seams = [asdict(seam) for seam in pip.seams]
+    problems = [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
+    if not store["usable"]:
+        problems.append(str(store["reason"]))
+    return {
+        "pipfast": {"version": __version__, "location": str(Path(__file__).parents[1])},
+        "interpreter": {
+            "path": sys.executable,
+            "version": ".".join(map(str, sys.version_info[:3])),
+            "implementation": sys.implementation.name,
+            "virtual_environment": sys.prefix != sys.base_prefix,
+            "prefix": sys.prefix,
+        },
+        "pip": {
+            "version": pip.version,
+            "location": pip.location,
+            "newest_tested": pip.newest_tested,
+            "newer_than_tested": pip.is_newer,
+        },
+        "libraries": {"wrapt": pip.wrapt, "inflate": _inflater()},
+        "settings": {
+            "PIPFAST": "on" if settings.enabled else "off",
+            "PIPFAST_STORE": str(settings.store) if settings.store else None,
+            "PIPFAST_CONNECTIONS": settings.connections,
+            "PIPFAST_WORKERS": settings.workers,
+            "PIPFAST_LINK_MODE": settings.link_mode,
+            "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
+            "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
+            "problems": list(settings.problems),
+        },
+        "seams": seams,
+        "store": store,
+        "link": _link(layout, settings, Path(sysconfig.get_path("purelib"))),
+        "problems": problems,
+    }
+
+
+def _inflater() -> str:
+    from pipfast.store import unpack
+
+    if not unpack.inflater.__name__.startswith("isal"):
+        return "zlib"
+    try:
+        return f"isal {version('isal')}"
+    except PackageNotFoundError:
+        return "isal"
+
+
+def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
+    from pipfast.store.inventory import Usage, in_use, leftovers
+
+    root = settings.store or default_root()
+    try:
+        layout = open_layout(root)
+    except StoreUnusable as error:
+        facts = {"path": str(root), "usable": False, "reason": str(error), "hint": error.hint, "buckets": {},
+                 "leftovers": 0, "in_use": 0}
+        return facts, None
+    buckets: dict[str, int] = {}
+    for bucket in BUCKETS:
+        usage = Usage()
+        usage.add(root / bucket)
+        buckets[bucket] = usage.bytes
+    return {
+        "path": str(root), "usable": True, "reason": None, "hint": None, "buckets": buckets,
+        "leftovers": len(leftovers(layout)), "in_use": len(in_use(layout)),
+    }, layout
+
+
+def _link(layout: Layout | None, settings: Settings, target: Path) -> dict[str, Any]:
+    """Try how a stored file would reach ``target``, with a file that is removed afterwards."""
+    facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None}
+    if layout is None:
+        facts["reason"] = "there is no store"
+        return facts
+    there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with layout.staging() as staging:
+            here = staging / "file"
+            here.write_bytes(b"pipfast")
+            facts["mode"], facts["reason"] = _try_links(here, there, settings.link_mode)
+    except OSError as error:
+        facts["mode"], facts["reason"] = "none", f"{target}: {error.strerror or error}"
+    finally:
+        there.unlink(missing_ok=True)
+    return facts
+
+
+def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
+    """Return the link mode that works, and why no earlier one did.
+
+    :raises OSError: nothing can be written there.
+    """
+    from pipfast.install.linker import clone, copy
+    from pipfast.store.manifest import StoredFile
+
+    found = here.stat()
+    file = StoredFile(here.name, found.st_size, found.st_mtime_ns)
+    # Whether the folder can be written at all, before any way of linking is blamed.
+    copy(str(here), file, str(there))
+    there.unlink()
+    reason = None
+    for mode in ("clone", "hardlink") if asked == "auto" else (asked,):
+        try:
+            if mode == "clone":
+                clone(str(here), file, str(there))
+            elif mode == "hardlink":
+                os.link(here, there)
+            else:
+                break
+        except OSError as error:
+            reason = f"no {mode}: {error.strerror}"
+        else:
+            return mode, reason
+    return "copy", reason
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    """Return the diagnosis in the look of ``pip debug``."""
+    interpreter, pip, store, link = (document[key] for key in ("interpreter", "pip", "store", "link"))
+    where = "virtual environment" if interpreter["virtual_environment"] else "not a virtual environment"
+    newer = f" (newer than {pip['newest_tested']}, the newest tested)" if pip["newer_than_tested"] else ""
+    lines = [
+        f"pipfast version: pipfast {document['pipfast']['version']} from {document['pipfast']['location']}",
+        f"pip version: pip {pip['version']} from {pip['location']}{newer}",
+        f"sys.executable: {interpreter['path']}",
+        f"sys.version: {interpreter['version']}",
+        f"sys.implementation.name: {interpreter['implementation']}",
+        f"sys.prefix: {interpreter['prefix']} ({where})",
+        *(f"{name}: {value}" for name, value in document["libraries"].items()),
+        "settings:",
+    ]
+    for name, value in document["settings"].items():
+        if name != "problems":
+            shown = ", ".join(value) if isinstance(value, list) else value
+            lines.append(f"  {name}: {shown if shown not in (None, '') else '(not set)'}")
+    lines += [f"  problem: {problem}" for problem in document["settings"]["problems"]]
+    lines.append("seams:")
+    for seam in document["seams"]:
+        lines.append(f"  {seam['name']}: {seam['state']}" + (f" ({seam['why']})" if seam["why"] else ""))
+    lines.append(f"store: {store['path']}")
+    if store["usable"]:
+        lines += [f"  {bucket}: {display_size(size)}" for bucket, size in store["buckets"].items()]
+        lines.append(f"  leftovers in tmp: {store['leftovers']} (and {store['in_use']} of running processes)")
+    else:
+        lines += [f"  not usable: {store['reason']}", f"  hint: {store['hint']}"]
+    lines.append(f"link mode: {link['mode']}" + (f" ({link['reason']})" if link["reason"] else ""))
+    lines.append(f"  into: {link['target']}")
+    if document["problems"]:
+        lines += ["problems:", *(f"  {problem}" for problem in document["problems"])]
+    else:
+        lines.append("problems: none")
+    return lines

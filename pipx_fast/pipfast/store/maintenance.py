@@ -1,0 +1,145 @@
+"""Make the store smaller, or away with it, while other processes may be using it.
+
+What is taken away is renamed aside first, so that nobody reads half of it. A process that loses an entry
+makes it again; what is open or linked already stays whole.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipfast.errors import PipfastError
+from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
+from pipfast.store.layout import BUCKETS, BYTECODE, TAG, TAG_SIGNATURE, TMP, TREES, Layout, remove
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.store.inventory import Entry
+
+
+class NotAStore(PipfastError):
+    """A folder that was to be purged does not say that it is a store of ours."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.root = root
+        self.hint = "look at PIPFAST_STORE, or delete the folder yourself"
+
+    def __str__(self) -> str:
+        return f"{self.root} is not a store of pipfast (it has no {TAG} of ours); nothing was removed"
+
+
+@dataclass(slots=True)
+class Freed:
+    """What was taken away."""
+
+    entries: int = 0
+    orphans: int = 0
+    leftovers: int = 0
+    bytes: int = 0
+    """Disk space that was set free; files that environments share stay on the disk."""
+    in_use: int = 0
+    """Folders of running processes, which were left alone."""
+
+    def take(self, path: Path) -> None:
+        """Measure what is about to go."""
+        usage = Usage()
+        usage.add(path)
+        self.bytes += usage.bytes - usage.shared
+
+
+def prune(layout: Layout, *, max_size: int | None = None, older_than: float | None = None) -> Freed:
+    """Remove leftovers and orphans, then entries that were not used for longest.
+
+    :param max_size: bytes that may stay; None: as many as there are.
+    :param older_than: seconds; entries that were last used before that go.
+    """
+    freed = Freed(in_use=len(in_use(layout)))
+    for path in leftovers(layout):
+        freed.take(path)
+        remove(path)
+        freed.leftovers += 1
+    for orphan in orphans(layout):
+        freed.orphans += _take_away(layout, orphan, freed)
+    if max_size is None and older_than is None:
+        return freed
+    left = sorted(entries(layout), key=lambda entry: (entry.last_use, entry.path))
+    # Sizes are only needed where a size is asked for: they cost a look at each file.
+    sizes = {entry.path: _size(entry.path) for entry in left} if max_size is not None else {}
+    total = sum(sizes.values())
+    gone: set[tuple[str, str]] = set()
+    now = time.time()
+    for entry in left:
+        too_old = older_than is not None and now - entry.last_use > older_than
+        too_much = max_size is not None and total > max_size
+        if (too_old or too_much) and _take_away(layout, entry, freed):
+            freed.entries += 1
+            total -= sizes.get(entry.path, 0)
+            if entry.bucket == TREES:
+                gone.add((entry.digest, entry.detail))
+    if gone:
+        # Bytecode is worth nothing without its tree.
+        for orphan in orphans(layout):
+            freed.orphans += _take_away(layout, orphan, freed)
+    return freed
+
+
+def purge(root: Path) -> Freed:
+    """Remove everything of ours below ``root``, and ``root`` itself if nothing else is in it.
+
+    What running processes are making in tmp/ is left to them: pip may be about to read it.
+
+    :raises NotAStore: the folder does not say that it is a store.
+    """
+    if not is_store(root):
+        raise NotAStore(root)
+    layout = Layout(root)
+    freed = Freed(in_use=len(in_use(layout)))
+    freed.entries = sum(1 for _ in entries(layout))
+    for path in leftovers(layout):
+        freed.take(path)
+        remove(path)
+        freed.leftovers += 1
+    for bucket in BUCKETS:
+        if (root / bucket).is_symlink():
+            (root / bucket).unlink()
+            continue
+        freed.take(root / bucket)
+        layout.discard(root / bucket)
+    with suppress(OSError):
+        (root / TMP).rmdir()
+        (root / TAG).unlink()
+        root.rmdir()
+    return freed
+
+
+def is_store(root: Path) -> bool:
+    """Tell whether a folder says that it is a store of ours."""
+    try:
+        with (root / TAG).open("rb") as file:
+            return file.read(len(TAG_SIGNATURE)).decode("ascii", "replace") == TAG_SIGNATURE
+    except OSError:
+        return False
+
+
+def _take_away(layout: Layout, entry: Entry, freed: Freed) -> bool:
+    before = freed.bytes
+    freed.take(entry.path)
+    if not layout.discard(entry.path):
+        freed.bytes = before
+        return False
+    if entry.bucket == BYTECODE:
+        with suppress(OSError):
+            entry.path.parent.rmdir()
+    return True
+
+
+def _size(path: Path) -> int:
+    usage = Usage()
+    usage.add(os.fspath(path))
+    return usage.bytes
