@@ -187,7 +187,9 @@ class Index:
             if self._manners.upload_times:
                 row["upload-time"] = UPLOADED
             if digest := self._metadata_digest(upload):
-                row["core-metadata"] = row["dist-info-metadata"] = {"sha256": digest.partition("=")[2]}
+                # No "dist-info-metadata": pips before 23.2 fail on a mapping there, so that indexes with JSON
+                # pages give them this other name (PEP 714, "Motivation").
+                row["core-metadata"] = row["data-dist-info-metadata"] = {"sha256": digest.partition("=")[2]}
             files.append(row)
         return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()
 
