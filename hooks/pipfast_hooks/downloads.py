@@ -71,13 +71,13 @@ class Connections:
         self.run = run
         self._jobs: dict[str, Job] = {}
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        # pip's session has no caching adapter under --no-cache-dir.
+        self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
         self._pool = DownloadPool(
-            SessionTransport(session),
+            SessionTransport(session, lambda: self.keeps and run.layout() is not None),
             connections=run.settings.connections,
             on_thread_start=self._routed,
         )
-        # pip's session has no caching adapter under --no-cache-dir.
-        self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
 
     def begin(self, link: Any, location: str) -> Job:
         """Find a link's file in the store, or start to fetch it; returns at once."""

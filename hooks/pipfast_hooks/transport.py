@@ -14,7 +14,7 @@ from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.transport import Failure, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _BUSY_STATUS = frozenset({429, 503})
 """Too Many Requests, Service Unavailable: what servers say that want fewer requests."""
@@ -73,8 +73,10 @@ class SessionResponse:
 class SessionTransport:
     """GET through ``session``: its authentication, proxies, certificates, retries and cache."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, kept: Callable[[], bool]) -> None:
+        """:param kept: tells whether the store will keep what arrives; else pip's own cache may."""
         self._session = session
+        self._kept = kept
 
     def get(self, url: str, headers: Mapping[str, str]) -> SessionResponse:
         """Send the request pip would send.
@@ -83,6 +85,8 @@ class SessionTransport:
         """
         response = self._session.get(url, headers={**HEADERS, **headers}, stream=True)
         raise_for_status(response)
+        if self._kept():
+            _leave_out_of_cache(response)
         return SessionResponse(response)
 
     def classify(self, error: BaseException) -> Failure:
@@ -98,6 +102,18 @@ class SessionTransport:
         if any(isinstance(cause, _TIRED) for cause in causes):
             return Failure(FailureKind.BUSY)
         return Failure(FailureKind.FATAL)
+
+
+def _leave_out_of_cache(response: Any) -> None:
+    """Keep a body that is on its way to the store out of pip's HTTP cache: it would be written thrice.
+
+    cachecontrol copies what is read from ``raw._fp``; without its wrapper there is nothing to copy.
+    """
+    raw = response.raw
+    inner = vars(raw._fp).get("_CallbackFileWrapper__fp") if hasattr(raw._fp, "__dict__") else None
+    # A chunked body's reader relies on the wrapper.
+    if inner is not None and not raw.chunked:
+        raw._fp = inner
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
