@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 import stat
 import subprocess
@@ -100,19 +101,23 @@ Mark = tuple[int, int, int, int, int]
 
 
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file, link and folder below ``root`` with its relative path, folders first."""
-    folders = [(root, "")]
-    while folders:
-        folder, prefix = folders.pop()
-        for path in sorted(folder.iterdir()):
-            relative = prefix + path.name
-            yield relative, path
-            if path.is_dir() and not path.is_symlink():
-                folders.append((path, relative + "/"))
+    """Yield every file, link and folder below ``root`` with its relative path."""
+    return ((relative, Path(entry.path)) for relative, entry in _entries(str(root), ""))
 
 
-def _mark(path: Path) -> Mark:
-    info = path.lstat()
+def _entries(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield prefix + entry.name, entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path, f"{prefix}{entry.name}/")
+
+
+def _marks(root: Path) -> dict[str, Mark]:
+    return {relative: _mark(entry.stat(follow_symlinks=False)) for relative, entry in _entries(str(root), "")}
+
+
+def _mark(info: os.stat_result) -> Mark:
     if stat.S_ISDIR(info.st_mode):
         return (info.st_mode, 0, 0, 0, 0)
     return (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
@@ -129,7 +134,7 @@ class Environment:
         self._rest = rest
         self._env = env
         _copy_tree(template, rest)
-        self._pristine = {relative: _mark(path) for relative, path in walk(rest)}
+        self._pristine = _marks(rest)
 
     def take_out(self) -> None:
         """Move the environment to its place, exactly as the template is."""
@@ -141,7 +146,7 @@ class Environment:
                 _remove(path)
         for relative in sorted({*added, *gone} & self._pristine.keys()):
             _copy_one(self._template / relative, self._env / relative)
-            self._pristine[relative] = _mark(self._env / relative)
+            self._pristine[relative] = _mark((self._env / relative).lstat())
         assert self.changes() == ([], []), "the environment could not be brought back"
 
     def put_back(self) -> None:
@@ -151,7 +156,7 @@ class Environment:
 
     def changes(self) -> tuple[list[str], list[str]]:
         """Return what is new or other than in the template, and what is gone."""
-        marks = {relative: _mark(path) for relative, path in walk(self._env)}
+        marks = _marks(self._env)
         changed = [path for path, mark in marks.items() if self._pristine.get(path) != mark]
         gone = [path for path in self._pristine if path not in marks]
         return changed, gone
@@ -166,7 +171,7 @@ class Environment:
             return False
         source = f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py"
         path = self._env / source
-        return source in self._pristine and path.exists() and _mark(path) == self._pristine[source]
+        return source in self._pristine and path.exists() and _mark(path.lstat()) == self._pristine[source]
 
 
 def build_templates(base: Path) -> dict[Kind, Environment]:

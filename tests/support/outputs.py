@@ -23,19 +23,28 @@ _UNPACKED = re.compile(r"(<random>/[\w.-]+_)[0-9a-f]{32}\b")
 # e.g. `2026-11-23T04:20:32,123 ` at the start of each line of a log
 _LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 
+# e.g. `␛[2K   ━━━━━━━━━━ 1/2 [demo]`: as many times as there was time for
+_REDRAWN = re.compile(r"^.*\x1b\[2K.*\n?", re.MULTILINE)
+
+# e.g. `  File "/env/lib/python3.11/site-packages/pip/_internal/cli/req_command.py", line 162, in wrapper` and
+# below it the line of code: a wrapper is a frame more, what was raised is the same
+_FRAME = re.compile(r'^ *File "[^"]+", line \d+, in .*\n(?:^ {4,}.*\n)*', re.MULTILINE)
+
 # e.g. `pipfast: not using the store /x: it belongs to somebody else` and, below it, `hint: chown …`
 _NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 
 
 def normalized(text: str) -> str:
-    """Return ``text`` without times, speeds, random names and the module that was run."""
+    """Return ``text`` without times, speeds, random names, frames and the module that was run."""
     text = text.replace("-m pipfast", "-m pip")
+    text = _REDRAWN.sub("", text)
     text = _BAR.sub(r"<bar \g<done>>", text)
     text = _SPINNER.sub(r"<bar \g<done>>", text)
     text = _RAW.sub(r"<progress \g<done>>", text)
     text = _RANDOM_NAME.sub(r"\1<random>", text)
     text = _TEMPORARY_FILE.sub(r"\1<random>", text)
     text = _UNPACKED.sub(r"\1<random>", text)
+    text = _FRAME.sub("", text)
     return _LOG_TIME.sub("", text)
 
 

@@ -88,9 +88,9 @@ def _compare_bytecode(path: str, stock: bytes, ours: bytes) -> list[str]:
     return []
 
 
-def stale_bytecode(tree: Mapping[str, Entry]) -> list[str]:
-    """Return the .pyc files that the interpreter would not use for the source beside them."""
-    problems = []
+def stale_bytecode(tree: Mapping[str, Entry]) -> dict[str, str]:
+    """Return the .pyc files that the interpreter would not use for the source beside them, and why."""
+    problems = {}
     for path, entry in tree.items():
         folder, _, name = path.rpartition("/")
         source = tree.get(f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py")
@@ -98,7 +98,7 @@ def stale_bytecode(tree: Mapping[str, Entry]) -> list[str]:
             continue
         flags, mtime, size = struct.unpack("<4xIII", entry.content[:PYC_HEADER_SIZE])
         if flags == 0 and (mtime, size) != (source.mtime & 0xFFFFFFFF, len(source.content) & 0xFFFFFFFF):
-            problems.append(
+            problems[path] = (
                 f"{path} is for time {mtime} and size {size}, "
                 f"its source has {source.mtime} and {len(source.content)}"
             )

@@ -300,21 +300,27 @@ def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
         ("home folder", stock.home, ours.home),
         ("after uninstall", stock.left, ours.left),
     ]
+    printed = {line.strip() for each in stock.results for line in normalized(each.stdout).splitlines()}
     for what, before, after in trees:
-        for problem in snapshot.compare_trees(_comparable(before), _comparable(after)):
+        for problem in snapshot.compare_trees(_comparable(before, printed), _comparable(after, printed)):
             yield what, problem
     if stock.gone != ours.gone:
         yield "environment", f"gone with one only: {sorted(set(stock.gone) ^ set(ours.gone))}"
 
 
-def _comparable(tree: snapshot.Tree) -> snapshot.Tree:
-    """Take times and random names out of logs."""
+def _comparable(tree: snapshot.Tree, printed: set[str]) -> snapshot.Tree:
+    """Take out of logs what was not printed too: what is logged for debugging only is our own affair."""
     return {
-        path: replace(entry, content=normalized(entry.content.decode()).encode())
+        path: replace(entry, content=_printed_lines(entry.content, printed))
         if path.endswith(".log") and entry.is_file
         else entry
         for path, entry in tree.items()
     }
+
+
+def _printed_lines(log: bytes, printed: set[str]) -> bytes:
+    lines = [line.strip() for line in normalized(log.decode()).splitlines()]
+    return "\n".join(line for line in lines if line in printed).encode()
 
 
 def _manners(scenario: Scenario, stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
@@ -329,8 +335,11 @@ def _manners(scenario: Scenario, stock: Run, ours: Run) -> Iterator[tuple[str, s
             yield "note", f"step {number}: {notes}"
         if "Traceback" in mine.stdout + mine.stderr and "Traceback" not in theirs.stdout + theirs.stderr:
             yield "traceback", f"step {number}:\n{mine.stderr}"
-    for problem in (*snapshot.stale_bytecode(ours.changed), *snapshot.shared_files(ours.changed)):
-        yield "environment", problem
+    stale_with_stock = snapshot.stale_bytecode(stock.changed)
+    for path, problem in snapshot.stale_bytecode(ours.changed).items():
+        if path not in stale_with_stock:
+            yield "environment", problem
+    yield from (("environment", problem) for problem in snapshot.shared_files(ours.changed))
     if not scenario.more_requests:
         yield from (("requests", problem) for problem in _surplus_requests(stock.requests, ours.requests))
 

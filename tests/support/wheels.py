@@ -196,8 +196,11 @@ class Wheel:
         if files is None:
             files = {f"{_escaped(self.name)}/__init__.py": f"__version__ = {self.version!r}\n"}
         info = self._dist_info(metadata)
-        members = [self._member(path, content) for path, content in files.items()]
-        members += [self._member(f"{self.stem}.data/{path}", content) for path, content in self.data.items()]
+        members = [self._member(path, content, self.modes.get(path, 0o644)) for path, content in files.items()]
+        members += [
+            self._member(f"{self.stem}.data/{path}", content, self.modes.get(path, 0o644))
+            for path, content in self.data.items()
+        ]
         members += [self._member(f"{self.stem}.dist-info/{path}", content) for path, content in info.items()]
         members += self.more
         record = f"{self.stem}.dist-info/RECORD"
@@ -219,9 +222,8 @@ class Wheel:
             self.requires_python,
         )
 
-    def _member(self, path: str, content: str | bytes) -> Member:
-        mode = 0o100000 | self.modes.get(path, 0o644)
-        return Member(path, _bytes(content), mode, self.compression)
+    def _member(self, path: str, content: str | bytes, permissions: int = 0o644) -> Member:
+        return Member(path, _bytes(content), 0o100000 | permissions, self.compression)
 
     def _dist_info(self, metadata: bytes) -> dict[str, str | bytes]:
         wheel = (
