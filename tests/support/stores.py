@@ -1,0 +1,58 @@
+"""A store of a test's own, and what it takes to fill it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pipfast.store.archives import add_archive
+from pipfast.store.bytecode import current_kind
+from pipfast.store.layout import Layout, open_layout
+from pipfast.store.prepare import Prepared, Preparer
+from pipfast.store.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from support.wheels import Archive
+
+UMASK = 0o022
+
+
+def new_store(folder: Path) -> Layout:
+    """Make a store in a folder that need not be there."""
+    return open_layout(folder)
+
+
+@contextmanager
+def preparing(
+    layout: Layout, *, workers: int = 1, umask: int = UMASK, compile_: bool = True,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Preparer]:
+    """Yield what prepares archives of this store, with real worker processes."""
+    kind = current_kind(dict(os.environ if environ is None else environ)) if compile_ else None
+    processes = Workers(workers)
+    try:
+        yield Preparer(layout, processes, umask, kind)
+    finally:
+        processes.close()
+
+
+def keep(layout: Layout, archive: Archive, folder: Path) -> Path:
+    """Put an archive into the store and return its stored path."""
+    source = folder / f"in-{archive.sha256[:8]}-{archive.filename}"
+    source.write_bytes(archive.data)
+    kept = add_archive(layout, source, archive.sha256, archive.filename, move=True)
+    assert kept is not None
+    return kept.path
+
+
+def prepare(layout: Layout, archive: Archive, folder: Path, *, umask: int = UMASK, compile_: bool = True) -> Prepared:
+    """Keep, unpack and compile an archive."""
+    path = keep(layout, archive, folder)
+    with preparing(layout, umask=umask, compile_=compile_) as preparer:
+        prepared = preparer.wait(archive.sha256, path)
+    assert prepared is not None
+    return prepared

@@ -1,0 +1,102 @@
+"""``pipfast doctor``: what it shows, and when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipfast.commands import doctor
+from pipfast.commands.doctor import PipFacts, SeamFacts
+from pipfast.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = SeamFacts("somewhere.good", "install", "attached", "", True)
+OFF = SeamFacts("somewhere.off", "downloads", "stock", "PIPFAST_DISABLE names downloads", True)
+ODD = SeamFacts("somewhere.odd", "install", "stock", "its parameters are (a, b)", False)
+
+
+def facts(*seams: SeamFacts) -> PipFacts:
+    return PipFacts("99.0", "/pip", "98.0", True, "2.0", list(seams))
+
+
+def diagnose(
+    capsys: pytest.CaptureFixture[str], settings: Settings, *seams: SeamFacts
+) -> tuple[int, dict[str, Any]]:
+    status = doctor.main(["--json"], settings, lambda _: facts(*seams))
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a setting switched off is no problem."""
+    status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD, OFF)
+    assert status == 0 and document["problems"] == []
+    assert document["link"]["mode"] in ("clone", "hardlink", "copy")
+    assert not [name for name in os.listdir(document["link"]["target"]) if name.startswith(".pipfast-doctor")]
+    assert document["store"]["leftovers"] == 0 and document["store"]["in_use"] == 0
+
+
+def test_seam_that_stays_stock_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD, ODD)
+    assert status == 1
+    assert document["problems"] == ["somewhere.odd stays stock: its parameters are (a, b)"]
+
+
+def test_unusable_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o777)
+    status, document = diagnose(capsys, Settings(store=root), GOOD)
+    assert status == 1 and "others can write" in document["problems"][0]
+    assert document["link"] == {**document["link"], "mode": "none", "reason": "there is no store"}
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda _: str(tmp_path / "missing"))
+    _, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD)
+    assert document["link"]["mode"] == "none" and document["link"]["reason"]
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "copy"])
+def test_link_mode_that_was_asked_for(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda _: str(tmp_path))
+    _, document = diagnose(capsys, Settings(store=tmp_path / "store", link_mode=mode), GOOD)
+    assert document["link"]["mode"] == mode
+
+
+def test_text_names_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(store=tmp_path / "store", problems=("PIPFAST_WORKERS is 'x'",),
+                        disabled=frozenset({"downloads"}))
+    doctor.main([], settings, lambda _: facts(GOOD, OFF, ODD))
+    out = capsys.readouterr().out
+    for part in (sys.executable, "pip 99.0 from /pip (newer than 98.0, the newest tested)", "PIPFAST_DISABLE: downloads",
+                 "problem: PIPFAST_WORKERS is 'x'", "somewhere.odd: stock (its parameters are (a, b))",
+                 f"store: {tmp_path / 'store'}", "link mode: ", "problems:"):
+        assert part in out
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        doctor.main(["--what"], Settings(store=tmp_path), lambda _: facts())
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("disabled", ["", "downloads,install"])
+def test_on_this_pip(disabled: str, tmp_path: Path) -> None:
+    """The real pip: every seam is attached or as expected, or switched off; one JSON document, exit code 0."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipfast", "doctor", "--json"], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PIPFAST_STORE": str(tmp_path / "store"), "PIPFAST_DISABLE": disabled},
+    )
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["problems"]) == (0, [])
+    stock = {seam["family"] for seam in document["seams"] if seam["state"] == "stock"}
+    assert stock == set(filter(None, disabled.split(",")))

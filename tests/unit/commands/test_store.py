@@ -1,0 +1,143 @@
+"""``pipfast store``: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipfast.commands.output import display_size
+from pipfast.commands.store import age_in_seconds, main, size_in_bytes
+from pipfast.settings import Settings
+from pipfast.store.layout import open_layout
+from support.stores import prepare
+from support.wheels import sdist, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    layout = open_layout(tmp_path / "store")
+    prepare(layout, wheel("demo"), tmp_path)
+    prepare(layout, wheel("other"), tmp_path, compile_=False)
+    from support.stores import keep
+
+    keep(layout, sdist("source"), tmp_path)
+    return layout.root
+
+
+@pytest.fixture
+def run(root: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def command(*arguments: str, store: Path = root) -> tuple[int, str, str]:
+        status = main(list(arguments), Settings(store=store))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
+
+
+def test_path_prints_the_folder_only(run: Callable[..., Any], root: Path) -> None:
+    assert run("path") == (0, f"{root}\n", "")
+
+
+def test_info(run: Callable[..., Any], root: Path) -> None:
+    status, out, _ = run("info", "--json")
+    facts = json.loads(out)
+    assert status == 0 and facts["path"] == str(root) and facts["entries"] == 6
+    assert {name: facts["buckets"][name]["entries"] for name in facts["buckets"]} == {
+        "archives-v0": 3, "trees-v0": 2, "bytecode-v0": 1, "urls-v0": 0,
+    }
+    assert sum(bucket["bytes"] for bucket in facts["buckets"].values()) <= facts["bytes"]
+    assert facts["leftovers"] == facts["in_use"] == facts["shared_bytes"] == 0
+    assert "trees-v0: 2 entries" in run("info")[1]
+
+
+def test_linked_files_count_as_shared(run: Callable[..., Any], root: Path, tmp_path: Path) -> None:
+    before = json.loads(run("info", "--json")[1])
+    held = next((root / "archives-v0").glob("*/*/bytes"))
+    (tmp_path / "linked").hardlink_to(held)
+    after = json.loads(run("info", "--json")[1])
+    assert after["bytes"] == before["bytes"] and after["shared_bytes"] == held.stat().st_blocks * 512
+
+
+def test_list(run: Callable[..., Any]) -> None:
+    rows = json.loads(run("list", "--json")[1])
+    assert [row["name"] for row in rows] == [
+        "demo-1.0-py3-none-any.whl", "other-1.0-py3-none-any.whl", "source-1.0.tar.gz",
+    ]
+    assert [row["unpacked"] for row in rows] == [True, True, False]
+    assert [len(row["bytecode"]) for row in rows] == [1, 0, 0]
+    lines = run("list", "DEMO*")[1].splitlines()
+    assert len(lines) == 1 and lines[0].startswith("demo-1.0-py3-none-any.whl  ")
+
+
+def test_verify(run: Callable[..., Any], root: Path) -> None:
+    assert run("verify")[0] == 0
+    held = next((root / "archives-v0").glob("*/*/bytes"))
+    held.write_bytes(b"damaged")
+    status, out, _ = run("verify", "--dry-run", "--json")
+    document = json.loads(out)
+    assert status == 1 and [each["removed"] for each in document["damaged"]] == [False]
+    status, out, _ = run("verify")
+    assert status == 1 and out.startswith(f"Removed: {held.parent}: ")
+    assert run("verify")[0] == 0
+
+
+def test_prune_and_purge(run: Callable[..., Any], root: Path) -> None:
+    assert run("prune")[1].startswith("Removed 0 entries")
+    assert run("prune", "--older-than", "1d")[1].startswith("Removed 0 entries")
+    assert run("prune", "--max-size", "0")[0] == 0
+    assert json.loads(run("list", "--json")[1]) == []
+    assert run("purge")[0] == 0 and not root.exists()
+    assert run("purge")[0] == 0
+
+
+def test_purge_of_a_folder_that_is_no_store(run: Callable[..., Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "precious").write_text("x")
+    status, _, err = run("purge", store=home)
+    assert status == 1 and "is not a store" in err and "hint: " in err
+    assert (home / "precious").exists()
+
+
+@pytest.mark.parametrize("action", ["info", "list", "verify", "prune"])
+def test_unusable_store(action: str, run: Callable[..., Any], root: Path) -> None:
+    root.chmod(0o777)
+    status, out, err = run(action)
+    assert (status, out) == (1, "")
+    assert "others can write" in err and "hint: " in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["what"], ["prune", "--max-size", "5X"], ["prune", "--older-than", "30"], ["prune", "--max-size", "-1"],
+     ["info", "more"], ["prune", "--older-than"]],
+    ids=str,
+)
+def test_bad_arguments(arguments: list[str], run: Callable[..., Any]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+
+
+def test_sizes_and_ages() -> None:
+    sizes = {"0": 0, "5G": 5 * 10**9, "500M": 5 * 10**8, "1.5 kB": 1500, "7b": 7}
+    assert {text: size_in_bytes(text) for text in sizes} == sizes
+    assert [age_in_seconds(text) for text in ("12h", "30d", "2w", "1.5m")] == [43_200, 2_592_000, 1_209_600, 90]
+    for text in ("", "G", "5 apples", "\u0665G"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            size_in_bytes(text)
+
+
+def test_sizes_are_shown_as_pip_shows_them() -> None:
+    from importlib import import_module
+
+    format_size = import_module(".".join(["pip", "_internal", "utils", "misc"])).format_size
+    for size in (0, 1, 999, 1000, 1001, 1050, 9999, 10_000, 10_001, 999_999, 1_000_000, 1_000_001, 5 * 10**9):
+        assert display_size(size) == format_size(size)

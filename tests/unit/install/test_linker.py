@@ -1,0 +1,121 @@
+"""How a stored file gets its name in an environment."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipfast.install.linker import Linker
+from pipfast.install.place import place
+from pipfast.install.plan import Batch
+from pipfast.store.manifest import StoredFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("a.py", "b.py", "c.py")
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    source = tmp_path / "stored"
+    source.mkdir()
+    files = []
+    for name in NAMES:
+        (source / name).write_text(f"# {name}\n")
+        os.utime(source / name, ns=(1, 1_600_000_000_123_456_789))
+        found = (source / name).stat()
+        files.append(StoredFile(name, found.st_size, found.st_mtime_ns))
+    return Batch(str(source), str(tmp_path / "env" / "lib"), tuple(files))
+
+
+def inodes(folder: str) -> list[int]:
+    return [os.stat(f"{folder}/{name}").st_ino for name in NAMES]
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, code: int, only: str | None = None) -> None:
+    link = os.link
+
+    def fake(source: Any, target: Any, **options: Any) -> None:
+        if only is None or str(source).endswith(only):
+            raise OSError(code, os.strerror(code))
+        link(source, target, **options)
+
+    monkeypatch.setattr(os, "link", fake)
+
+
+def test_hard_links_share_the_stored_file(batch: Batch) -> None:
+    assert place([batch], Linker("hardlink")) == 3
+    assert inodes(batch.target) == inodes(batch.source)
+
+
+@pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "copy"])
+def test_every_mode_gives_the_same_files(mode: str, batch: Batch) -> None:
+    """Content, permissions and mtime: stored bytecode names the mtime."""
+    place([batch], Linker(mode))
+    for name in NAMES:
+        stored, placed = os.stat(f"{batch.source}/{name}"), os.stat(f"{batch.target}/{name}")
+        assert (stored.st_mode, stored.st_size, stored.st_mtime_ns) == (
+            placed.st_mode, placed.st_size, placed.st_mtime_ns)
+
+
+def test_copies_share_nothing(batch: Batch) -> None:
+    place([batch], Linker("copy"))
+    assert not set(inodes(batch.target)) & set(inodes(batch.source))
+
+
+def test_private_files_are_copies_whatever_the_mode(batch: Batch) -> None:
+    place([Batch(batch.source, batch.target, batch.files, private=True)], Linker("hardlink"))
+    assert not set(inodes(batch.target)) & set(inodes(batch.source))
+
+
+def test_other_filesystem_is_said_once_and_copied(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusing(monkeypatch, errno.EXDEV)
+    linker = Linker("auto")
+    place([batch], linker)
+    assert linker.mode == "copy"
+    assert not set(inodes(batch.target)) & set(inodes(batch.source))
+    assert capsys.readouterr().err.count("on another filesystem") == 1
+
+
+def test_one_file_with_too_many_names_is_copied_alone(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusing(monkeypatch, errno.EMLINK, only="b.py")
+    linker = Linker("hardlink")
+    place([batch], linker)
+    same = [a == b for a, b in zip(inodes(batch.target), inodes(batch.source), strict=True)]
+    assert same == [True, False, True] and linker.mode == "hardlink"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mode", ["auto", "hardlink", "copy"])
+def test_what_is_there_is_replaced_never_written_through(mode: str, batch: Batch, tmp_path: Path) -> None:
+    """The old file may be another environment's, by a link; a symbolic link may lead anywhere."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    os.makedirs(batch.target)
+    os.link(outside, f"{batch.target}/a.py")
+    os.symlink(outside, f"{batch.target}/b.py")
+    place([batch], Linker(mode))
+    assert outside.read_text() == "precious"
+    for name in NAMES:
+        with open(f"{batch.target}/{name}", encoding="utf-8") as file:
+            assert file.read() == f"# {name}\n"
+    assert not os.path.islink(f"{batch.target}/b.py")
+
+
+def test_stored_file_that_is_gone_is_an_error(batch: Batch) -> None:
+    os.unlink(f"{batch.source}/b.py")
+    with pytest.raises(FileNotFoundError):
+        place([batch], Linker("hardlink"))
+
+
+def test_batch_without_files_makes_no_folder(batch: Batch) -> None:
+    place([Batch(batch.source, batch.target, ())], Linker())
+    assert not os.path.exists(batch.target)

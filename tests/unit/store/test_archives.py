@@ -1,0 +1,95 @@
+"""Archives come and go by their digest."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipfast.store.archives import add_archive, find_archive, hand_out, read_archive
+from support.stores import keep
+from support.wheels import wheel
+
+if TYPE_CHECKING:
+    from pipfast.store.layout import Layout
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_what_is_kept_is_found(move: bool, layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("demo")
+    source = tmp_path / archive.filename
+    source.write_bytes(archive.data)
+    kept = add_archive(layout, source, archive.sha256, archive.filename, move=move)
+    assert kept is not None and kept == find_archive(layout, archive.sha256)
+    assert kept.path.read_bytes() == archive.data
+    assert source.exists() is not move
+
+
+def test_copy_with_another_digest_is_not_kept(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"other")
+    assert add_archive(layout, tmp_path / "x", "a" * 64, "x", move=False) is None
+    assert find_archive(layout, "a" * 64) is None
+
+
+def test_edited_in_place_is_thrown_away(layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = wheel("edited")
+    path = keep(layout, archive, tmp_path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert find_archive(layout, archive.sha256) is None
+    assert not path.exists()
+    assert "changed in place" in capsys.readouterr().err
+
+
+def test_poisoned_with_size_and_time_put_back_is_not_read(layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("poisoned")
+    path = keep(layout, archive, tmp_path)
+    found = path.stat()
+    data = bytearray(archive.data)
+    data[40] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert read_archive(layout, archive.sha256) is None
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{", '{"size": "x"}'])
+def test_unreadable_note(note: str, layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("demo")
+    path = keep(layout, archive, tmp_path)
+    (path.parent / "note.json").write_text(note)
+    assert find_archive(layout, archive.sha256) is None
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("missing", ["bytes", "note.json"])
+def test_gutted_entry_is_kept_again(missing: str, layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("demo")
+    path = keep(layout, archive, tmp_path)
+    (path.parent / missing).unlink()
+    assert find_archive(layout, archive.sha256) is None
+    assert keep(layout, archive, tmp_path).read_bytes() == archive.data
+
+
+def test_handed_out_across_filesystems_outlives_the_entry(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip reads the file long after it was handed out; `prune` may have come by."""
+    archive = wheel("demo")
+    path = keep(layout, archive, tmp_path)
+    found = find_archive(layout, archive.sha256)
+    assert found is not None
+    link = os.link
+
+    def refuse(source: Any, target: Any, **options: Any) -> None:
+        if Path(target).parent == tmp_path:
+            raise OSError(errno.EXDEV, "another filesystem")
+        link(source, target, **options)
+
+    monkeypatch.setattr(os, "link", refuse)
+    hand_out(found, tmp_path / "out.whl")
+    layout.discard(path.parent)
+    assert (tmp_path / "out.whl").read_bytes() == archive.data

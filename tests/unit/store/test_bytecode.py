@@ -1,0 +1,104 @@
+"""Stored bytecode is what compileall would have written, file names in code objects apart."""
+
+from __future__ import annotations
+
+import compileall
+import importlib.util
+import marshal
+import shutil
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.store.bytecode import BytecodeKind, compile_sources, current_kind
+from pipfast.store.manifest import StoredFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import CodeType
+
+SOURCES = {
+    "a.py": '"""Doc."""\nassert True\ndef f(x):\n    "doc"\n    return [y for y in x]\n',
+    "b.c.py": "x = 1\n",
+    ".py": "hidden = True\n",
+    "latin.py": "# -*- coding: latin-1 -*-\ns = '\xe9'\n",
+    "empty.py": "",
+    "escape.py": "s = '\\d'\n",
+    "broken.py": "def :\n",
+    "nul.py": "a = 1\0\n",
+}
+
+
+def write_sources(folder: Path) -> list[tuple[str, StoredFile]]:
+    folder.mkdir(exist_ok=True)
+    found = []
+    for name, text in SOURCES.items():
+        (folder / name).write_bytes(text.encode("latin-1"))
+        status = (folder / name).stat()
+        found.append(("", StoredFile(name, status.st_size, status.st_mtime_ns)))
+    return found
+
+
+def without_file_names(code: CodeType) -> CodeType:
+    constants = tuple(without_file_names(each) if hasattr(each, "co_code") else each for each in code.co_consts)
+    return code.replace(co_filename="", co_consts=constants)
+
+
+@pytest.mark.parametrize("optimization", [0, 1, 2])
+@pytest.mark.parametrize("epoch", [None, "1580608922"])
+def test_as_compileall_writes_it(
+    optimization: int, epoch: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same names, same headers, same code; nothing for a source that does not compile."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if epoch:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    tree = tmp_path / "tree"
+    sources = write_sources(tree)
+    kind = current_kind({"SOURCE_DATE_EPOCH": epoch} if epoch else {})
+    assert kind is not None
+    kind = BytecodeKind(kind.cache_tag, kind.magic, optimization, kind.mode)
+    facts = compile_sources(tree, sources, tmp_path / "ours", kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in SOURCES:
+            compileall.compile_file(tree / name, force=True, quiet=2, optimize=optimization)
+    theirs = {path.name: path for path in (tree / "__pycache__").iterdir()}
+    ours = {path.name: path for path in (tmp_path / "ours" / "__pycache__").iterdir()}
+    assert ours.keys() == theirs.keys() == {name for name, *_ in facts}
+    for name, path in ours.items():
+        our_bytes, their_bytes = path.read_bytes(), theirs[name].read_bytes()
+        assert our_bytes[:16] == their_bytes[:16]
+        our_code, their_code = marshal.loads(our_bytes[16:]), marshal.loads(their_bytes[16:])
+        assert without_file_names(our_code) == without_file_names(their_code)
+        assert path.stat().st_mode == theirs[name].stat().st_mode
+
+
+def test_names_are_those_of_the_import_system() -> None:
+    kind = current_kind({})
+    assert kind is not None
+    for name in ("a.py", "a.b.py", ".py"):
+        assert importlib.util.cache_from_source(f"/x/{name}") == f"/x/__pycache__/{kind.pyc_name(name)}"
+
+
+def test_interpreter_uses_it(tmp_path: Path) -> None:
+    """A module whose source and bytecode were put together is not compiled again."""
+    tree = tmp_path / "tree"
+    sources = [each for each in write_sources(tree) if each[1].name == "a.py"]
+    kind = current_kind({})
+    assert kind is not None
+    compile_sources(tree, sources, tree, kind)
+    shutil.copystat(tree, tree)
+    said = subprocess.run(
+        [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(tree)!r}); import a"],
+        capture_output=True, text=True, check=True,
+    ).stderr
+    assert f"matches {tree / 'a.py'}" in said
+
+
+def test_with_a_cache_prefix_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", "/elsewhere")
+    assert current_kind({}) is None

@@ -1,0 +1,103 @@
+"""Which folders may be a store, and how entries come and go."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pipfast.store.layout import TMP, Layout, StoreUnusable, note_use, open_layout
+
+
+def test_new_store_is_private_and_tagged(tmp_path: Path) -> None:
+    layout = open_layout(tmp_path / "a" / "store")
+    assert layout.root.stat().st_mode & 0o777 == 0o700
+    assert (layout.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    assert open_layout(layout.root) == layout
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_folder_that_others_can_write_is_refused(mode: int, tmp_path: Path) -> None:
+    root = open_layout(tmp_path / "store").root
+    root.chmod(mode)
+    with pytest.raises(StoreUnusable, match="others can write") as caught:
+        open_layout(root)
+    assert "chmod 700" in str(caught.value.hint)
+
+
+def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    root = open_layout(tmp_path / "store").root
+    (root / "trees-v0").chmod(0o777)
+    with pytest.raises(StoreUnusable, match="others can write"):
+        open_layout(root)
+
+
+def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = open_layout(tmp_path / "store").root
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(StoreUnusable, match="another user"):
+        open_layout(root)
+
+
+def test_linked_bucket_is_refused(tmp_path: Path) -> None:
+    root = open_layout(tmp_path / "store").root
+    (root / "trees-v0").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / "trees-v0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnusable, match="symbolic link"):
+        open_layout(root)
+
+
+def test_file_in_the_stores_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    with pytest.raises(StoreUnusable):
+        open_layout(tmp_path / "store")
+
+
+def entry(layout: Layout, content: str) -> Path:
+    staging = layout.new_staging()
+    (staging / "manifest").write_text(content)
+    return staging
+
+
+def test_first_one_stays(layout: Layout) -> None:
+    target = layout.tree("a" * 64, 0o022)
+    assert layout.settle(entry(layout, "first"), target)
+    assert not layout.settle(entry(layout, "second"), target)
+    assert (target / "manifest").read_text() == "first"
+    assert not list((layout.root / TMP).iterdir())
+
+
+def test_gutted_entry_gives_way(layout: Layout) -> None:
+    """An entry that lost its manifest would otherwise never be made again."""
+    target = layout.tree("a" * 64, 0o022)
+    layout.settle(entry(layout, "first"), target)
+    (target / "manifest").rename(target / "other")
+    assert layout.settle(entry(layout, "second"), target)
+    assert (target / "manifest").read_text() == "second"
+
+
+def test_settle_after_the_bucket_was_purged(layout: Layout) -> None:
+    staging = entry(layout, "first")
+    layout.discard(layout.root / "trees-v0")
+    assert layout.settle(staging, layout.tree("a" * 64, 0o022))
+
+
+def test_discard_tells_whether_there_was_anything(layout: Layout) -> None:
+    target = layout.tree("a" * 64, 0o022)
+    assert not layout.discard(target)
+    layout.settle(entry(layout, "first"), target)
+    assert layout.discard(target)
+    assert not target.exists() and not list((layout.root / TMP).iterdir())
+
+
+def test_use_is_noted_once_a_day(tmp_path: Path) -> None:
+    hour_ago, long_ago = time.time() - 3600, time.time() - 10 * 86_400
+    os.utime(tmp_path, (hour_ago, hour_ago))
+    note_use(tmp_path)
+    assert tmp_path.stat().st_mtime == pytest.approx(hour_ago)
+    os.utime(tmp_path, (long_ago, long_ago))
+    note_use(tmp_path)
+    assert tmp_path.stat().st_mtime == pytest.approx(time.time(), abs=60)

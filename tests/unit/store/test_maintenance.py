@@ -1,0 +1,185 @@
+"""Prune, purge, verify, and the inventory they stand on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.store import maintenance
+from pipfast.store.archives import find_archive
+from pipfast.store.inventory import Usage, entries, leftovers
+from pipfast.store.layout import TMP
+from pipfast.store.verify import verify
+from support.stores import keep, prepare
+from support.wheels import wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    os.utime(path, (then, then))
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_the_dead_go_those_of_the_living_stay(layout: Layout) -> None:
+    names = {
+        f"{dead_process()}-a": False, f"{os.getpid()}-b": True, f"{os.getpid()}-old": False,
+        "nobody": False, "0-x": False,
+    }
+    for name in names:
+        (layout.root / TMP / name).mkdir()
+        (layout.root / TMP / name / "file").write_text("x")
+    age(layout.root / TMP / f"{os.getpid()}-old", 2)
+    (layout.root / TMP / f"{os.getpid()}-held").write_text("x")
+    freed = maintenance.prune(layout)
+    assert {path.name for path in (layout.root / TMP).iterdir()} == {f"{os.getpid()}-b", f"{os.getpid()}-held"}
+    assert (freed.leftovers, freed.in_use) == (4, 2) and freed.bytes > 0
+    assert not leftovers(layout)
+
+
+def test_prune_without_options_keeps_what_can_be_used(layout: Layout, tmp_path: Path) -> None:
+    one, two = wheel("one"), wheel("two")
+    prepare(layout, one, tmp_path)
+    prepared = prepare(layout, two, tmp_path)
+    layout.discard(prepared.tree)
+    freed = maintenance.prune(layout)
+    assert (freed.entries, freed.orphans) == (0, 1)
+    assert prepared.bytecode is not None and not prepared.bytecode.exists()
+    assert len(list(entries(layout))) == 4
+    assert maintenance.prune(layout).orphans == 0
+
+
+def test_prune_takes_the_least_recently_used_first(layout: Layout, tmp_path: Path) -> None:
+    for number in range(4):
+        path = keep(layout, wheel(f"demo{number}"), tmp_path)
+        age(path.parent, 10 - number)
+    sizes = Usage()
+    for entry in entries(layout):
+        sizes.add(entry.path)
+    maintenance.prune(layout, max_size=sizes.bytes // 2)
+    # Asked for through the inventory: looking for an archive would note a use.
+    left = {entry.digest for entry in entries(layout)}
+    assert left == {wheel("demo2").sha256, wheel("demo3").sha256}
+
+
+def test_prune_by_age(layout: Layout, tmp_path: Path) -> None:
+    old, new = keep(layout, wheel("old"), tmp_path), keep(layout, wheel("new"), tmp_path)
+    age(old.parent, 31)
+    age(new.parent, 29)
+    maintenance.prune(layout, older_than=30 * 86_400)
+    assert not old.exists() and new.exists()
+
+
+def test_use_keeps_an_entry(layout: Layout, tmp_path: Path) -> None:
+    path = keep(layout, wheel("demo"), tmp_path)
+    age(path.parent, 31)
+    assert find_archive(layout, wheel("demo").sha256) is not None
+    maintenance.prune(layout, older_than=30 * 86_400)
+    assert path.exists()
+
+
+def test_prune_to_nothing_takes_bytecode_with_its_tree(layout: Layout, tmp_path: Path) -> None:
+    prepare(layout, wheel("demo"), tmp_path)
+    maintenance.prune(layout, max_size=0)
+    assert not list(entries(layout)) and not list((layout.root / TMP).iterdir())
+
+
+def test_purge_leaves_no_folder(layout: Layout, tmp_path: Path) -> None:
+    prepare(layout, wheel("demo"), tmp_path)
+    maintenance.purge(layout.root)
+    assert not layout.root.exists()
+
+
+def test_purge_leaves_what_is_not_ours(layout: Layout, tmp_path: Path) -> None:
+    keep(layout, wheel("demo"), tmp_path)
+    (layout.root / "mine.txt").write_text("x")
+    maintenance.purge(layout.root)
+    assert [path.name for path in layout.root.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("tag", [None, "", "Signature: 8a477f597d28d172789f06886806bc55\n# of another program\n"])
+def test_purge_refuses_what_is_no_store(tag: str | None, tmp_path: Path) -> None:
+    """PIPFAST_STORE may name anything, the home folder for one."""
+    (tmp_path / "trees-v0").mkdir()
+    (tmp_path / "trees-v0" / "precious").write_text("x")
+    if tag is not None:
+        (tmp_path / "CACHEDIR.TAG").write_text(tag)
+    with pytest.raises(maintenance.NotAStore):
+        maintenance.purge(tmp_path)
+    assert (tmp_path / "trees-v0" / "precious").exists()
+
+
+def test_whole_store_is_whole(layout: Layout, tmp_path: Path) -> None:
+    for number in range(3):
+        prepare(layout, wheel(f"demo{number}"), tmp_path)
+    verdict = verify(layout)
+    assert (verdict.checked, verdict.damages) == (9, [])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["archive", "archive-extra", "source", "source-same-time", "gone", "extra", "mode", "pyc", "pyc-header",
+     "manifest", "unknown"],
+)
+def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("demo")
+    prepared = prepare(layout, archive, tmp_path)
+    assert prepared.bytecode is not None
+    source = prepared.tree / "tree" / "demo" / "__init__.py"
+    (pyc,) = (prepared.bytecode / "tree" / "demo" / "__pycache__").iterdir()
+    held = layout.archive(archive.sha256) / "bytes"
+
+    def flip(path: Path, position: int) -> None:
+        found = path.stat()
+        data = bytearray(path.read_bytes())
+        data[position] ^= 4
+        path.write_bytes(data)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    {
+        "archive": lambda: flip(held, 45),
+        "archive-extra": lambda: (held.parent / "more").write_text("x"),
+        "source": lambda: source.write_text("y = 2\n"),
+        "source-same-time": lambda: flip(source, 0),
+        "gone": source.unlink,
+        "extra": lambda: (source.parent / "more.py").write_text("x"),
+        "mode": lambda: source.chmod(0o600),
+        "pyc": lambda: pyc.write_bytes(b""),
+        "pyc-header": lambda: flip(pyc, 9),
+        "manifest": lambda: flip(prepared.tree / "manifest", 100),
+        "unknown": lambda: (layout.root / "trees-v0" / "what").write_text("x"),
+    }[damage]()
+    reported = verify(layout, keep=True)
+    assert len(reported.damages) == 1 and not reported.damages[0].removed
+    path = reported.damages[0].path
+    assert path.exists()
+    removed = verify(layout)
+    assert [each.path for each in removed.damages] == [path] and removed.damages[0].removed
+    assert not path.exists()
+    assert not verify(layout).damages
+
+
+def test_tree_without_its_archive_is_compared_with_record(layout: Layout, tmp_path: Path) -> None:
+    archive = wheel("demo")
+    prepared = prepare(layout, archive, tmp_path)
+    layout.discard(layout.archive(archive.sha256))
+    assert not verify(layout, keep=True).damages
+    source = prepared.tree / "tree" / "demo" / "__init__.py"
+    found = source.stat()
+    source.write_bytes(source.read_bytes().replace(b"version", b"VERSION"))
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert "RECORD" in verify(layout, keep=True).damages[0].reason

@@ -1,0 +1,71 @@
+"""Who may import whom, and what a command loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pipfast
+import pipfast_hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENGINE = Path(str(pipfast.__file__)).parent
+HOOKS = Path(str(pipfast_hooks.__file__)).parent
+PIP_INTERNALS = ".".join(["pip", "_internal"])
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node, node.module or ""
+
+
+@pytest.mark.parametrize("path", modules(ENGINE), ids=lambda path: str(path.relative_to(ENGINE)))
+def test_engine_imports_neither_pip_nor_hooks(path: Path) -> None:
+    """`launch` reaches the hooks, inside functions only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_the_top = {id(node) for node in tree.body}
+    for node, name in imports(tree):
+        assert name.partition(".")[0] != "pip"
+        if name.partition(".")[0] == "pipfast_hooks":
+            assert path.name == "launch.py" and id(node) not in at_the_top
+
+
+@pytest.mark.parametrize("path", [*modules(ENGINE), *modules(HOOKS)], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_only_the_table_names_pips_internals(path: Path) -> None:
+    if path == HOOKS / "seams.py":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node.value for node in ast.walk(tree)
+             if isinstance(node, ast.Constant) and isinstance(node.value, str) and PIP_INTERNALS in node.value]
+    assert not found
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["freeze"]], ids=str)
+def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from pipfast.launch import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "finally:\n    print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60
+    ).stderr.split()
+    ours = {name for name in loaded if name.startswith(("pipfast.fetch", "pipfast.store", "pipfast.install", "wrapt",
+                                                        "isal", "platformdirs"))}
+    assert "pipfast.settings" in loaded
+    assert not ours

@@ -1,0 +1,54 @@
+"""What pipfast says, and the times it keeps."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast import report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(report, "_said", set())
+    yield
+    report.keep_timings(None)
+
+
+def test_each_thing_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    report.say("something", "do this")
+    report.say("something", "do this")
+    report.say("something else")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "pipfast: something\nhint: do this\npipfast: something else\n"
+
+
+def test_closed_or_missing_standard_error_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (closed, None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        report.say(f"to {stream!r}")
+
+
+def test_timings(tmp_path: Path) -> None:
+    path = tmp_path / "times"
+    with report.timed("before"):
+        pass
+    report.keep_timings(path)
+    with report.timed("place", name="demo") as facts:
+        facts["files"] = 3
+    with pytest.raises(KeyError), report.timed("failing"):
+        raise KeyError
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["place", "failing"]
+    assert lines[0]["files"] == 3 and lines[0]["seconds"] >= 0
