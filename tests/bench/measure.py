@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 SAMPLE_S = 0.02
 """Seconds between two looks at a tree's memory; a look at a pip of 100 MB takes about 2 ms."""
 
-# An indented line belongs to the requirement above it, e.g. `  Using cached flask-3.1.3-...whl.metadata (3 kB)`.
-_RESOLVING = re.compile(r"^(Collecting|Requirement already satisfied|Processing|Obtaining|INFO: pip is|  )")
+# Two spaces: of the requirement above, e.g. `  Using cached flask-3.1.3-py3-none-any.whl.metadata (3 kB)`.
+# Three: an archive's progress, e.g. `   ━━━━━━━━━━ 191.8/191.8 MB 20.0 MB/s  0:00:09`, after the resolver's end.
+_RESOLVING = re.compile(r"^(Collecting|Requirement already satisfied|Processing|Obtaining|INFO: pip is|  \S)")
 _RESOLVED = re.compile(r"^(Downloading|Using cached|Installing collected packages|Would install)")
 _INSTALLING = "Installing collected packages"
 

@@ -134,6 +134,7 @@ def test_phases_are_told_by_the_lines() -> None:
         (0.9, "Collecting click"),
         (1.0, "  Using cached click-8.5.1-py3-none-any.whl.metadata (3 kB)"),
         (1.2, "Downloading flask-3.1.3-py3-none-any.whl (103 kB)"),
+        (1.3, "   ━━━━━━━━━━━━━━━━━━━━━━━━━━ 103.4/103.4 kB 3.1 MB/s  0:00:00"),
         (1.4, "Using cached click-8.5.1-py3-none-any.whl (98 kB)"),
         (1.7, "Installing collected packages: click, flask"),
         (2.9, "Successfully installed click-8.5.1 flask-3.1.3"),
