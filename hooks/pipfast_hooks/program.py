@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from pipfast_hooks.seams import PROGRAM_NAME
+
 
 def name_program() -> None:
     """Have pip call itself ``python -m pipfast`` where that was typed.
@@ -16,8 +18,9 @@ def name_program() -> None:
     """
     if not sys.argv or os.path.basename(sys.argv[0]) != "__main__.py":
         return
-    misc: Any = import_module("pip._internal.utils.misc")
-    original = getattr(misc, "get_prog", None)
+    module, function = PROGRAM_NAME
+    misc: Any = import_module(module)
+    original = getattr(misc, function, None)
     if not callable(original):
         return
 
@@ -25,4 +28,4 @@ def name_program() -> None:
         name: str = original()
         return f"{sys.executable} -m pipfast" if name == f"{sys.executable} -m pip" else name
 
-    misc.get_prog = get_prog
+    setattr(misc, function, get_prog)

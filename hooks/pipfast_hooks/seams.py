@@ -77,6 +77,9 @@ SEAMS: tuple[Seam, ...] = (
          "downloads:_around_batch", before=(25, 2), needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "Downloader.batch", "downloads", ("links", "location"),
          "downloads:_around_batch", since=(25, 2), needs=_QUIET_WORKERS),
+    # A candidate whose metadata is known is almost always the one that is installed.
+    Seam("pip._internal.operations.prepare", "RequirementPreparer._fetch_metadata_only", "downloads", ("req",),
+         "downloads:_around_fetch_metadata_only", needs=_QUIET_WORKERS),
     # Called, so that the lines about a download are pip's own.
     Seam("pip._internal.network.download", "_prepare_download", "downloads",
          ("resp", "link", "progress_bar"), "", optional=("total_length", "range_start"), before=(25, 2)),
@@ -102,6 +105,10 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.operations.install.wheel", "fix_script", "install", ("path",), "", writes=True),
     Seam("pip._internal.operations.install.wheel", "req_error_context", "install", ("req_description",), ""),
 )
+
+
+PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
+"""Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 
 
 def parse_version(text: str) -> Version:

@@ -63,18 +63,22 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
     """Check every entry completely; a damaged one is taken away unless ``keep``."""
     damages: list[Damage] = []
     checked = 0
+    # Their trees are compared with RECORD instead: the tree of a damaged archive may be whole.
+    untrusted: set[str] = set()
     found = list(entries(layout))
     # Archives first: trees are compared with what they were made from; bytecode last.
     found.sort(key=lambda entry: ((ARCHIVES, TREES, BYTECODE, URLS).index(entry.bucket), entry.path))
     for entry in found:
         try:
-            _check(layout, entry)
+            _check(layout, entry, untrusted)
         except FileNotFoundError as error:
             if not os.path.lexists(entry.path):
                 continue  # Taken away by another process while we looked.
             damages.append(_damage(layout, entry.path, f"{error.filename} is missing", keep))
+            untrusted.add(entry.digest)
         except (Damaged, NotStorable, OSError, ValueError, TypeError, KeyError) as error:
             damages.append(_damage(layout, entry.path, str(error), keep))
+            untrusted.add(entry.digest)
         checked += 1
     damages += [_damage(layout, path, "it is none of ours", keep) for path in unknown(layout)]
     return Verdict(checked, damages)
@@ -84,7 +88,7 @@ def _damage(layout: Layout, path: Path, reason: str, keep: bool) -> Damage:
     return Damage(path, reason, removed=not keep and layout.discard(path))
 
 
-def _check(layout: Layout, entry: Entry) -> None:
+def _check(layout: Layout, entry: Entry, untrusted: set[str]) -> None:
     """Check one entry.
 
     :raises Damaged: it is not as it was made; other errors come from what cannot be read.
@@ -93,7 +97,7 @@ def _check(layout: Layout, entry: Entry) -> None:
     if entry.bucket == ARCHIVES:
         _check_archive(entry)
     elif entry.bucket == TREES:
-        _check_tree(layout, entry)
+        _check_tree(layout, entry, trusted=entry.digest not in untrusted)
     elif entry.bucket == BYTECODE:
         _check_bytecode(layout, entry)
     elif len(entry.path.read_text(encoding="ascii")) != 64:
@@ -120,12 +124,12 @@ def _check_archive(entry: Entry) -> None:
         raise Damaged("it has files that are none of ours")
 
 
-def _check_tree(layout: Layout, entry: Entry) -> None:
+def _check_tree(layout: Layout, entry: Entry, *, trusted: bool) -> None:
     manifest = read_tree_manifest(entry.path)
     umask = int(entry.detail, 8)
     _check_files(entry.path, manifest.folders, umask, cache=False)
     archive = layout.archive(entry.digest) / "bytes"
-    if archive.exists():
+    if trusted and archive.exists():
         members = {member.filename: member for member in read_members(archive).files}
         _compare_with_archive(entry.path / TREE, manifest, members)
     else:
