@@ -98,8 +98,9 @@ def test_mistakes_end_as_under_pip(box: Box, arguments: list[str]) -> None:
 def test_other_commands_are_pips(box: Box, arguments: list[str]) -> None:
     """A command that installs nothing is pip's to the letter, and makes no store."""
     expected, ended = box.pip(*arguments), box.pipfast(*arguments)
-    assert (ended.status, ended.err.replace("-m pipfast", "-m pip")) == (expected.status, expected.err)
-    assert ended.out.replace("-m pipfast", "-m pip") == expected.out
+    assert (ended.status, ended.err) == (expected.status, expected.err)
+    # In both: what is installed here may speak of `python -m pipfast`, too.
+    assert ended.out.replace("-m pipfast", "-m pip") == expected.out.replace("-m pipfast", "-m pip")
     assert not box.store.exists()
 
 
