@@ -49,7 +49,9 @@ def keep(layout: Layout, archive: Archive, folder: Path) -> Path:
     return kept.path
 
 
-def prepare(layout: Layout, archive: Archive, folder: Path, *, umask: int = UMASK, compile_: bool = True) -> Prepared:
+def prepare(
+    layout: Layout, archive: Archive, folder: Path, *, umask: int = UMASK, compile_: bool = True
+) -> Prepared:
     """Keep, unpack and compile an archive."""
     path = keep(layout, archive, folder)
     with preparing(layout, umask=umask, compile_=compile_) as preparer:

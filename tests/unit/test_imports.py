@@ -44,7 +44,9 @@ def test_engine_imports_neither_pip_nor_hooks(path: Path) -> None:
             assert path.name == "launch.py" and id(node) not in at_the_top
 
 
-@pytest.mark.parametrize("path", [*modules(ENGINE), *modules(HOOKS)], ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize(
+    "path", [*modules(ENGINE), *modules(HOOKS)], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_only_the_table_names_pips_internals(path: Path) -> None:
     if path == HOOKS / "seams.py":
         return
@@ -65,7 +67,7 @@ def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> N
     loaded = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60
     ).stderr.split()
-    ours = {name for name in loaded if name.startswith(("pipfast.fetch", "pipfast.store", "pipfast.install", "wrapt",
-                                                        "isal", "platformdirs"))}
+    heavy = ("pipfast.fetch", "pipfast.store", "pipfast.install", "wrapt", "isal", "platformdirs")
+    ours = {name for name in loaded if name.startswith(heavy)}
     assert "pipfast.settings" in loaded
     assert not ours

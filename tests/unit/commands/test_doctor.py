@@ -6,16 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import sysconfig
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipfast.commands import doctor
 from pipfast.commands.doctor import PipFacts, SeamFacts
 from pipfast.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = SeamFacts("somewhere.good", "install", "attached", "", True)
 OFF = SeamFacts("somewhere.off", "downloads", "stock", "PIPFAST_DISABLE names downloads", True)
@@ -38,7 +37,7 @@ def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD, OFF)
     assert status == 0 and document["problems"] == []
     assert document["link"]["mode"] in ("clone", "hardlink", "copy")
-    assert not [name for name in os.listdir(document["link"]["target"]) if name.startswith(".pipfast-doctor")]
+    assert not list(Path(document["link"]["target"]).glob(".pipfast-doctor*"))
     assert document["store"]["leftovers"] == 0 and document["store"]["in_use"] == 0
 
 
@@ -59,7 +58,7 @@ def test_unusable_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda _: str(tmp_path / "missing"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path / "missing"))
     _, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD)
     assert document["link"]["mode"] == "none" and document["link"]["reason"]
 
@@ -67,7 +66,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("mode", ["hardlink", "copy"])
 def test_link_mode_that_was_asked_for(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
     _, document = diagnose(capsys, Settings(store=tmp_path / "store", link_mode=mode), GOOD)
     assert document["link"]["mode"] == mode
 
@@ -77,7 +76,8 @@ def test_text_names_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str
                         disabled=frozenset({"downloads"}))
     doctor.main([], settings, lambda _: facts(GOOD, OFF, ODD))
     out = capsys.readouterr().out
-    for part in (sys.executable, "pip 99.0 from /pip (newer than 98.0, the newest tested)", "PIPFAST_DISABLE: downloads",
+    for part in (sys.executable, "pip 99.0 from /pip (newer than 98.0, the newest tested)",
+                 "PIPFAST_DISABLE: downloads",
                  "problem: PIPFAST_WORKERS is 'x'", "somewhere.odd: stock (its parameters are (a, b))",
                  f"store: {tmp_path / 'store'}", "link mode: ", "problems:"):
         assert part in out

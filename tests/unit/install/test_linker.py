@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,6 @@ from pipfast.install.linker import Linker
 from pipfast.install.place import place
 from pipfast.install.plan import Batch
 from pipfast.store.manifest import StoredFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = ("a.py", "b.py", "c.py")
 
@@ -33,7 +31,7 @@ def batch(tmp_path: Path) -> Batch:
 
 
 def inodes(folder: str) -> list[int]:
-    return [os.stat(f"{folder}/{name}").st_ino for name in NAMES]
+    return [Path(folder, name).stat().st_ino for name in NAMES]
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, code: int, only: str | None = None) -> None:
@@ -57,7 +55,7 @@ def test_every_mode_gives_the_same_files(mode: str, batch: Batch) -> None:
     """Content, permissions and mtime: stored bytecode names the mtime."""
     place([batch], Linker(mode))
     for name in NAMES:
-        stored, placed = os.stat(f"{batch.source}/{name}"), os.stat(f"{batch.target}/{name}")
+        stored, placed = Path(batch.source, name).stat(), Path(batch.target, name).stat()
         assert (stored.st_mode, stored.st_size, stored.st_mtime_ns) == (
             placed.st_mode, placed.st_size, placed.st_mtime_ns)
 
@@ -99,23 +97,22 @@ def test_what_is_there_is_replaced_never_written_through(mode: str, batch: Batch
     """The old file may be another environment's, by a link; a symbolic link may lead anywhere."""
     outside = tmp_path / "outside"
     outside.write_text("precious")
-    os.makedirs(batch.target)
+    Path(batch.target).mkdir(parents=True)
     os.link(outside, f"{batch.target}/a.py")
-    os.symlink(outside, f"{batch.target}/b.py")
+    Path(batch.target, "b.py").symlink_to(outside)
     place([batch], Linker(mode))
     assert outside.read_text() == "precious"
     for name in NAMES:
-        with open(f"{batch.target}/{name}", encoding="utf-8") as file:
-            assert file.read() == f"# {name}\n"
-    assert not os.path.islink(f"{batch.target}/b.py")
+        assert Path(batch.target, name).read_text(encoding="utf-8") == f"# {name}\n"
+    assert not Path(batch.target, "b.py").is_symlink()
 
 
 def test_stored_file_that_is_gone_is_an_error(batch: Batch) -> None:
-    os.unlink(f"{batch.source}/b.py")
+    Path(batch.source, "b.py").unlink()
     with pytest.raises(FileNotFoundError):
         place([batch], Linker("hardlink"))
 
 
 def test_batch_without_files_makes_no_folder(batch: Batch) -> None:
     place([Batch(batch.source, batch.target, ())], Linker())
-    assert not os.path.exists(batch.target)
+    assert not Path(batch.target).exists()

@@ -48,7 +48,7 @@ def test_every_scheme(layout: Layout, tmp_path: Path) -> None:
         "platlib/deep/plat.py", "headers/demo.h", "scripts/tool", "data/share/doc.txt",
         f"{info}METADATA", f"{info}WHEEL", f"{info}RECORD", f"{info}entry_points.txt",
     }
-    assert {os.path.dirname(path) for path in found if "__pycache__" in path} == {
+    assert {path.rpartition("/")[0] for path in found if "__pycache__" in path} == {
         "purelib/demo/__pycache__", "purelib/__pycache__", "platlib/deep/__pycache__",
     }
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 PATHS = ["a.py", "b/c.py", "ü, \"quoted\".txt", "demo.data/scripts/tool", "demo.dist-info/RECORD", "x"]
 ROWS = st.lists(
-    st.tuples(st.sampled_from([*PATHS, "not/there"]), st.sampled_from(["", "sha256=abc"]), st.sampled_from(["", "3"])),
+    st.tuples(
+        st.sampled_from([*PATHS, "not/there"]), st.sampled_from(["", "sha256=abc"]), st.sampled_from(["", "3"])
+    ),
     max_size=8,
 )
 
@@ -41,7 +43,8 @@ def test_rows_are_those_of_pip(
     made = [str((lib / path).resolve()) for path in generated]
     pip_wheel: Any = import_module(".".join(["pip", "_internal", "operations", "install", "wheel"]))
     theirs = pip_wheel.get_csv_rows_for_installed(
-        [list(row) for row in rows], installed=dict(installed), changed=set(changed), generated=made, lib_dir=str(lib)
+        [list(row) for row in rows], installed=dict(installed), changed=set(changed), generated=made,
+        lib_dir=str(lib),
     )
     sorted_rows = pip_wheel._normalized_outrows(theirs)
     ours = installed_rows(rows, installed, changed, made, str(lib))

@@ -23,8 +23,8 @@ DEMO = Wheel(
 
 def install(wheel: Path, target: Path, store: Path, link_mode: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipfast", "install", "--no-index", "--no-deps", "--target", str(target), str(wheel),
-         "--disable-pip-version-check"],
+        [sys.executable, "-m", "pipfast", "install", "--no-index", "--no-deps", "--target", str(target),
+         str(wheel), "--disable-pip-version-check"],
         env={**os.environ, "PIPFAST_STORE": str(store), "PIPFAST_LINK_MODE": link_mode},
         capture_output=True, text=True, timeout=120,
     )

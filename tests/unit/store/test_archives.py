@@ -34,7 +34,9 @@ def test_copy_with_another_digest_is_not_kept(layout: Layout, tmp_path: Path) ->
     assert find_archive(layout, "a" * 64) is None
 
 
-def test_edited_in_place_is_thrown_away(layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_edited_in_place_is_thrown_away(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     archive = wheel("edited")
     path = keep(layout, archive, tmp_path)
     with path.open("ab") as file:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipfast.store.layout import TMP, Layout, StoreUnusable, note_use, open_layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_new_store_is_private_and_tagged(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from support.stores import keep, prepare
 from support.wheels import wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipfast.store.layout import Layout
@@ -150,7 +151,7 @@ def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -
         path.write_bytes(data)
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
-    {
+    damages: dict[str, Callable[[], object]] = {
         "archive": lambda: flip(held, 45),
         "archive-extra": lambda: (held.parent / "more").write_text("x"),
         "source": lambda: source.write_text("y = 2\n"),
@@ -162,7 +163,8 @@ def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -
         "pyc-header": lambda: flip(pyc, 9),
         "manifest": lambda: flip(prepared.tree / "manifest", 100),
         "unknown": lambda: (layout.root / "trees-v0" / "what").write_text("x"),
-    }[damage]()
+    }
+    damages[damage]()
     reported = verify(layout, keep=True)
     assert len(reported.damages) == 1 and not reported.damages[0].removed
     path = reported.damages[0].path

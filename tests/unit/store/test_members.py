@@ -160,7 +160,7 @@ def test_whatever_the_bytes_nothing_is_written_outside(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20))
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_whatever_the_name_it_stays_inside(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("named")
     try:

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,8 +21,6 @@ from support.stores import UMASK, keep, prepare, preparing
 from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipfast.store.layout import Layout
 
 MANY = {f"demo/m{number}.py": f"x = {number}\n" for number in range(30)}
@@ -45,7 +45,7 @@ print(prepared is not None and len(prepared.bytecode_manifest.folders[0].files))
 def folder_of_tests() -> str:
     import support
 
-    return os.path.dirname(os.path.dirname(support.__file__))  # noqa: PTH120
+    return str(Path(str(support.__file__)).parents[1])
 
 
 def no_leftovers(layout: Layout) -> bool:
@@ -113,7 +113,7 @@ def test_damaged_entries_are_made_again(bucket: str, damage: str, layout: Layout
         manifest.write_bytes(content[:-5] if damage == "truncated" else b"pipfast9" + content)
     again = prepare(layout, archive, tmp_path)
     assert again.bytecode_manifest is not None
-    assert not [each for each in verify(layout, keep=True).damages]
+    assert not verify(layout, keep=True).damages
     assert no_leftovers(layout)
 
 
@@ -123,8 +123,6 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
     answers: list[bool] = []
     try:
         workers.start()
-        import threading
-
         first, second = threading.Event(), threading.Event()
         workers.put(0, {"do": "remove", "staging": str(tmp_path / "none")}, lambda _: first.set())
         assert first.wait(60)
@@ -133,7 +131,12 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
         process.wait()
         job = {"do": "remove", "staging": str(tmp_path / "none")}
         workers.put(0, job, lambda answer: answers.append(answer["ok"]))
-        workers.put(0, job, lambda answer: (answers.append(answer["ok"]), second.set()) and None)
+
+        def last(answer: dict[str, Any]) -> None:
+            answers.append(answer["ok"])
+            second.set()
+
+        workers.put(0, job, last)
         assert second.wait(60)
         assert answers == [False, True]
     finally:
