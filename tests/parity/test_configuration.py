@@ -110,7 +110,9 @@ def test_variables(twins: Twins, index: Index, variables: dict[str, str]) -> Non
 REQUIREMENTS = {
     "options": "--index-url {index}\n--pre\ndemo\n--no-binary source\nsource\n",
     "nested": "--index-url {index}\n-r deeper/more.txt\n-c deeper/c.txt\n",
-    "comments-and-continuations": "--index-url {index}  # where\ndemo \\\n  ==1.0 # which\n\n# nothing\nleaf;python_version>'3'\n",
+    "comments-and-continuations": (
+        "--index-url {index}  # where\ndemo \\\n  ==1.0 # which\n\n# nothing\nleaf;python_version>'3'\n"
+    ),
     "variables": "--index-url ${INDEX}\ndemo\n",
     "per-requirement": "--index-url {index}\nsource --config-settings=a=b\ndemo --global-option=x\n",
     "editable": "--index-url {index}\n-e .\n",

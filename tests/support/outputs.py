@@ -20,6 +20,9 @@ _TEMPORARY_FILE = re.compile(r"(/tmp/tmp)[a-z0-9_]{8}\b")
 # e.g. `demo_2f3c51d1c0b94cbd8e2a3c3d3c0d9c0b`: an unpacked source
 _UNPACKED = re.compile(r"(<random>/[\w.-]+_)[0-9a-f]{32}\b")
 
+# e.g. `<pip._internal.metadata.importlib._dists.WheelDistribution object at 0x7fcd3a49f150>`
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
 # e.g. `2026-11-23T04:20:32,123 ` at the start of each line of a log
 _LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 
@@ -44,6 +47,7 @@ def normalized(text: str) -> str:
     text = _RANDOM_NAME.sub(r"\1<random>", text)
     text = _TEMPORARY_FILE.sub(r"\1<random>", text)
     text = _UNPACKED.sub(r"\1<random>", text)
+    text = _ADDRESS.sub("", text)
     text = _FRAME.sub("", text)
     return _LOG_TIME.sub("", text)
 

@@ -49,6 +49,10 @@ def base_environ(places: Places) -> dict[str, str]:
         "XDG_CACHE_HOME": str(places.home / ".cache"),
         "TMPDIR": str(places.tmp),
         "LC_ALL": "C.UTF-8",
+        # Usage lines are wrapped, and ``pipfast`` is longer than ``pip``.
+        "COLUMNS": "300",
+        # pip prints some sets as they come.
+        "PYTHONHASHSEED": "0",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "PIP_CONFIG_FILE": os.devnull,
