@@ -20,12 +20,11 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 from pip._internal.utils.logging import get_indentation
 from pip._vendor.requests.structures import CaseInsensitiveDict
-from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipfast.fetch.errors import FetchError
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger
-from pipfast.store.archives import Archive, add_archive, hand_out, read_archive
+from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
 from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import lifetime
 from pipfast_hooks.look import Display, terminal_console
@@ -70,6 +69,8 @@ class Connections:
         self.session = session
         self.run = run
         self._jobs: dict[str, Job] = {}
+        self._ahead: dict[str, Job] = {}
+        self._chosen: set[str] = set()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
@@ -81,6 +82,10 @@ class Connections:
 
     def begin(self, link: Any, location: str) -> Job:
         """Find a link's file in the store, or start to fetch it; returns at once."""
+        started = self._ahead.pop(link.url_without_fragment, None)
+        if started is not None and not _has_failed(started):
+            started.link, started.location = link, Path(location)
+            return started
         job = Job(link, Path(location))
         digests = _digests(link)
         layout = self.run.layout() if self.keeps else None
@@ -96,14 +101,28 @@ class Connections:
         job.download.add_done_callback(self._arrived)
         return job
 
+    def begin_ahead(self, name: str, link: Any) -> None:
+        """Start to fetch what the resolver has just chosen for a project, while it goes on.
+
+        Only the first choice of each project: where the resolver has to go back, its next choices are
+        less certain. Only for an installation, which fetches every archive in the end.
+        """
+        if not self.run.installing or name in self._chosen or link.scheme not in ("http", "https"):
+            return
+        self._chosen.add(name)
+        layout = self.run.layout() if self.keeps else None
+        if layout is None or find_archive(layout, _digests(link).get("sha256", "")) is not None:
+            return
+        self._ahead[link.url_without_fragment] = self.begin(link, "")
+
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).
 
         :raises Exception: what pip's session raised.
         """
-        if job.archive is not None:
+        if job.download is None:
+            assert job.archive is not None
             return self._finish_stored(job, job.archive, progress_bar), ""
-        assert job.download is not None
         try:
             response: Any = job.download.first_response()
         except BaseException:
@@ -270,6 +289,10 @@ def _digests(link: Any) -> dict[str, str]:
     return {name: digest} if name and digest else {}
 
 
+def _has_failed(job: Job) -> bool:
+    return job.download is not None and job.download.finished and job.download.fetched is None
+
+
 def _move(source: Path, target: Path) -> None:
     with contextlib.suppress(OSError):
         source.replace(target)
@@ -410,6 +433,19 @@ def _link_and_location(link: Any, location: str) -> tuple[Any, str]:
 
 def _links_and_location(links: Any, location: str) -> tuple[Any, str]:
     return links, location
+
+
+def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Once pip knows a candidate's metadata, its archive is on its way."""
+    metadata = wrapped(*args, **kwargs)
+    if metadata is not None:
+        try:
+            requirement = args[0] if args else kwargs["req"]
+            if requirement.link.is_wheel:
+                _connections(instance._download).begin_ahead(requirement.name, requirement.link)
+        except Exception:
+            logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
+    return metadata
 
 
 def _around_prompt(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:

@@ -63,9 +63,10 @@ class SessionResponse:
         raw = self.response.raw
         # Closing alone does not wake a thread that waits in recv(). With `Connection: close` the connection
         # has given its socket up by now, and only the body's own file knows it.
-        for find in (lambda: raw._connection.sock, lambda: raw._fp.fp.raw._sock):
-            with contextlib.suppress(Exception):
-                find().shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(Exception):
+            raw._connection.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(Exception):
+            raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self.response.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import struct
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.store.members import NotStorable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 inflater: Any = zlib
@@ -31,8 +30,11 @@ _LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
 _UTF8_NAME = 0x800
 """General purpose flag bit 11: the name is UTF-8, else code page 437 (APPNOTE appendix D)."""
 
-_WRITE_BLOCK = 1 << 24
-"""Bytes (16 MiB) inflated at once: bounds memory for huge members."""
+_READ_BLOCK = 1 << 20
+"""Bytes read at once. Read and not mapped: a mapped archive counts as memory of this process."""
+
+_WRITE_BLOCK = 1 << 22
+"""Bytes (4 MiB) inflated at once: bounds memory for huge members."""
 
 FileFacts = tuple[str, int, int, int]
 """Path in the archive, size in bytes, mtime in ns, 1 if executable."""
@@ -50,7 +52,8 @@ def unpack_members(
     facts: list[FileFacts] = []
     made: set[str] = set()
     root = os.fspath(tree)
-    with archive.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with archive.open("rb", buffering=0) as file:
+        data = file.fileno()
         for member in members:
             target = f"{root}/{member.filename}"
             folder = target.rpartition("/")[0]
@@ -61,7 +64,7 @@ def unpack_members(
     return facts
 
 
-def _write_member(data: mmap.mmap, member: zipfile.ZipInfo, target: str, umask: int) -> FileFacts:
+def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int) -> FileFacts:
     start = _member_start(data, member)
     executable = is_executable(member)
     # O_EXCL and O_NOFOLLOW: nothing that an earlier member made is ever written through.
@@ -89,67 +92,70 @@ def is_executable(member: zipfile.ZipInfo) -> bool:
     return bool(mode and stat.S_ISREG(mode) and mode & 0o111)
 
 
-def _member_start(data: mmap.mmap, member: zipfile.ZipInfo) -> int:
+def _member_start(data: int, member: zipfile.ZipInfo) -> int:
     """Return where the member's bytes begin; its local header must agree with the central one."""
     offset = member.header_offset
-    header = data[offset : offset + _LOCAL_HEADER.size]
-    if len(header) != _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+    header = os.pread(data, _LOCAL_HEADER.size + 4 * len(member.orig_filename), offset)
+    if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
         raise NotStorable(f"no local header for {member.filename!r}")
-    fields = _LOCAL_HEADER.unpack(header)
+    fields = _LOCAL_HEADER.unpack_from(header)
     flags, name_length, extra_length = fields[3], fields[10], fields[11]
-    begin = offset + _LOCAL_HEADER.size
+    encoded = header[_LOCAL_HEADER.size : _LOCAL_HEADER.size + name_length]
     try:
-        name = data[begin : begin + name_length].decode("utf-8" if flags & _UTF8_NAME else "cp437")
+        name = encoded.decode("utf-8" if flags & _UTF8_NAME else "cp437")
     except UnicodeDecodeError as error:
         raise NotStorable(f"the local header of {member.filename!r}: {error}") from error
     if name != member.orig_filename:
         raise NotStorable(f"the headers name {member.filename!r} and {name!r}")
-    start: int = begin + name_length + extra_length
-    if start + member.compress_size > len(data):
-        raise NotStorable(f"{member.filename!r} ends behind the archive's end")
+    start: int = offset + _LOCAL_HEADER.size + name_length + extra_length
     return start
 
 
-def _copy_stored(data: mmap.mmap, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
+def _packed(data: int, start: int, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield the member's bytes as they are in the archive, at most ``_READ_BLOCK`` at once."""
+    end = start + member.compress_size
+    while start < end:
+        block = os.pread(data, min(_READ_BLOCK, end - start), start)
+        if not block:
+            raise NotStorable(f"{member.filename!r} ends behind the archive's end")
+        start += len(block)
+        yield block
+
+
+def _copy_stored(data: int, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
     if member.compress_size != member.file_size:
         raise NotStorable(f"{member.filename!r} is stored, with two sizes")
     crc = 0
-    with memoryview(data) as view:
-        for begin in range(start, start + member.file_size, _WRITE_BLOCK):
-            with view[begin : min(begin + _WRITE_BLOCK, start + member.file_size)] as block:
-                crc = inflater.crc32(block, crc)
-                _write_all(descriptor, block)
+    for block in _packed(data, start, member):
+        crc = inflater.crc32(block, crc)
+        _write_all(descriptor, block)
     return crc
 
 
-def _inflate(data: mmap.mmap, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
+def _inflate(data: int, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
     crc = written = 0
     stream = inflater.decompressobj(-15)
-    with memoryview(data) as view, view[start : start + member.compress_size] as packed:
-        block = packed[:]
-        try:
-            while True:
+    try:
+        for packed in _packed(data, start, member):
+            block = packed
+            while not stream.eof:
                 # One byte more than is due shows a member that holds more than it says.
                 room = min(member.file_size - written + 1, _WRITE_BLOCK)
                 part = stream.decompress(block, room)
-                if isinstance(block, memoryview):
-                    block.release()
                 block = stream.unconsumed_tail
-                if part:
-                    written += len(part)
-                    if written > member.file_size:
-                        raise NotStorable(f"{member.filename!r} is larger than it says")
-                    crc = inflater.crc32(part, crc)
-                    _write_all(descriptor, part)
-                if stream.eof:
+                written += len(part)
+                if written > member.file_size:
+                    raise NotStorable(f"{member.filename!r} is larger than it says")
+                crc = inflater.crc32(part, crc)
+                _write_all(descriptor, part)
+                if not block and len(part) < room:
                     break
-                if not part and not block:
-                    raise NotStorable(f"{member.filename!r} is cut short")
-        except (zlib.error, inflater.error) as error:
-            raise NotStorable(f"{member.filename!r}: {error}") from error
-        finally:
-            if isinstance(block, memoryview):
-                block.release()
+            if stream.eof:
+                break
+    except (zlib.error, inflater.error) as error:
+        raise NotStorable(f"{member.filename!r}: {error}") from error
+    if not stream.eof:
+        raise NotStorable(f"{member.filename!r} is cut short")
     if written != member.file_size:
         raise NotStorable(f"{member.filename!r} is smaller than it says")
     return crc

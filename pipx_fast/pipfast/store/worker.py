@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,14 @@ from pipfast.store.manifest import (
     TREE,
     BytecodeManifest,
     Damaged,
+    StoredFile,
     TreeManifest,
     group_by_folder,
     read_tree_manifest,
     write_bytecode_manifest,
     write_tree_manifest,
 )
-from pipfast.store.members import NotStorable, read_members
+from pipfast.store.members import NotStorable, WheelMembers, read_members
 from pipfast.store.unpack import unpack_members
 
 UNPACK_SHARE = 48 << 20
@@ -72,7 +73,7 @@ def _plan_unpack(job: dict[str, Any]) -> dict[str, Any]:
     archive = Path(job["archive"])
     if sha256_of(archive) != job["digest"]:
         raise Damaged(f"{archive} is not what it was")
-    members = read_members(archive)
+    members = _members(job["archive"])
     bounds = _shares([member.file_size for member in members.files], UNPACK_SHARE)
     Path(job["staging"], TREE).mkdir(exist_ok=True)
     if len(bounds) == 1:
@@ -81,7 +82,7 @@ def _plan_unpack(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpack_share(job: dict[str, Any]) -> dict[str, Any]:
-    members = read_members(Path(job["archive"]))
+    members = _members(job["archive"])
     begin, end = job["bounds"]
     os.umask(job["umask"])
     tree = Path(job["staging"], TREE)
@@ -94,7 +95,7 @@ def _seal_tree(job: dict[str, Any]) -> dict[str, Any]:
     """Write the manifest of an unpacked archive and rename it into place."""
     staging = Path(job["staging"])
     layout = Layout(Path(job["root"]))
-    members = read_members(Path(job["archive"]))
+    members = _members(job["archive"])
     manifest = TreeManifest(
         secrets.token_hex(8), members.info_dir, members.root_is_purelib, members.entry_points,
         members.rows, group_by_folder(_read_shares(staging)),
@@ -106,28 +107,34 @@ def _seal_tree(job: dict[str, Any]) -> dict[str, Any]:
 
 def _plan_compile(job: dict[str, Any]) -> dict[str, Any]:
     """Tell into how many shares a tree's sources are divided; a single one is done at once."""
-    manifest = _tree_manifest(job)
-    bounds = _shares([file.size for _, file in manifest.sources()], COMPILE_SHARE)
+    bounds = _shares([file.size for _, file in _sources_of(job["tree"], job["id"])], COMPILE_SHARE)
     if len(bounds) == 1:
         _compile_share({**job, "share": 0, "bounds": bounds[0]})
     return {"bounds": bounds}
 
 
-def _tree_manifest(job: dict[str, Any]) -> TreeManifest:
-    manifest = read_tree_manifest(Path(job["tree"]))
-    if manifest.tree_id != job["id"]:
+@lru_cache(maxsize=2)
+def _members(archive: str) -> WheelMembers:
+    """Read an archive's members once for the jobs about it, which mostly come in a row."""
+    return read_members(Path(archive))
+
+
+@lru_cache(maxsize=2)
+def _sources_of(tree: str, tree_id: str) -> list[tuple[str, StoredFile]]:
+    manifest = read_tree_manifest(Path(tree))
+    if manifest.tree_id != tree_id:
         # Another process threw the tree away and made it again: its sources have other times.
-        raise Damaged(f"{job['tree']} is another tree by now")
-    return manifest
+        raise Damaged(f"{tree} is another tree by now")
+    return manifest.sources()
 
 
 def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
-    manifest = _tree_manifest(job)
+    sources = _sources_of(job["tree"], job["id"])
     begin, end = job["bounds"]
     os.umask(job["umask"])
     kind = BytecodeKind(**job["kind"])
     target = Path(job["staging"], TREE)
-    facts = compile_sources(Path(job["tree"], TREE), manifest.sources()[begin:end], target, kind)
+    facts = compile_sources(Path(job["tree"], TREE), sources[begin:end], target, kind)
     _write_share(job, facts)
     return {}
 
@@ -139,11 +146,6 @@ def _seal_bytecode(job: dict[str, Any]) -> dict[str, Any]:
     write_bytecode_manifest(staging, BytecodeManifest(group_by_folder(_read_shares(staging))))
     kind = BytecodeKind(**job["kind"])
     layout.settle(staging, layout.bytecode(job["digest"], job["umask"], job["id"], kind.tag))
-    return {}
-
-
-def _remove(job: dict[str, Any]) -> dict[str, Any]:
-    shutil.rmtree(job["staging"], ignore_errors=True)
     return {}
 
 
@@ -182,5 +184,4 @@ _JOBS = {
     "plan-compile": _plan_compile,
     "compile": _compile_share,
     "seal-bytecode": _seal_bytecode,
-    "remove": _remove,
 }
