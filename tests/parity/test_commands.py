@@ -115,7 +115,7 @@ def test_config_changes_files(twins: Twins) -> None:
         pip("config", "--user", "set", "global.timeout", "60"),
         pip("config", "--site", "set", "install.no-compile", "yes"),
         pip("config", "list", "-v"),
-        pip("config", "get", "global.timeout"),
+        pip("config", "get", "global.timeout", fails=None),
         pip("config", "--user", "unset", "global.timeout"),
         pip("config", "list"),
         environ={"PIP_CONFIG_FILE": ""},

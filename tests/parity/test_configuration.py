@@ -52,12 +52,20 @@ def test_pip_conf(twins: Twins, index: Index, text: str) -> None:
 
 
 def test_configuration_by_rank(twins: Twins, index: Index) -> None:
-    """Site, user and environment configuration and the command line overrule each other in pip's order."""
+    """The user's file, a named one, variables and the command line overrule each other in pip's order."""
     twins.write({".config/pip/pip.conf": f"[install]\nindex-url = {index.url}\nno-deps = true\n"}, under="home")
-    twins.write({"own.conf": "[install]\nno-deps = false\npre = true\n"})
+    twins.write({"c.txt": "leaf>=0.5\n"})
+    twins.write({"own.conf": f"[install]\nindex-url = {index.url}\nno-deps = false\npre = true\n"})
     twins.agree(
         pip("install", "demo", environ={"PIP_CONFIG_FILE": ""}),
         pip("install", "-U", "demo", environ={"PIP_CONFIG_FILE": "own.conf"}),
+        pip(
+            "install",
+            "-U",
+            "--no-deps",
+            "leaf",
+            environ={"PIP_CONFIG_FILE": "own.conf", "PIP_CONSTRAINT": "c.txt"},
+        ),
         pip("config", "list", environ={"PIP_CONFIG_FILE": "own.conf"}),
         pip(
             "--isolated", "install", *index.args, "leaf<1", environ={"PIP_CONFIG_FILE": "own.conf", "PIP_PRE": "1"}

@@ -347,7 +347,7 @@ def test_scripts_on_and_off_the_path(twins: Twins) -> None:
         pip(*again, "many", environ={"PATH": path}),
         pip(*again, "leaf", environ={"PATH": "~/bin:/usr/bin:/bin"}),
         kind=Kind.BARE,
-        says=("tool0, tool1, tool2 and window",),
+        says=("tool0, tool1 and tool2",),
         warm=False,
     )
 

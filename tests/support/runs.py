@@ -49,6 +49,8 @@ def base_environ(places: Places) -> dict[str, str]:
         "XDG_CACHE_HOME": str(places.home / ".cache"),
         "TMPDIR": str(places.tmp),
         "LC_ALL": "C.UTF-8",
+        # Nothing but the server on loopback is to be asked; without an index pip would ask the public one.
+        "HTTPS_PROXY": "http://127.0.0.1:9",
         # Usage lines are wrapped, and ``pipfast`` is longer than ``pip``.
         "COLUMNS": "300",
         # pip prints some sets as they come.

@@ -309,12 +309,16 @@ def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
 
 
 def _comparable(tree: snapshot.Tree, printed: set[str]) -> snapshot.Tree:
-    """Take out of logs what was not printed too: what is logged for debugging only is our own affair."""
+    """Take out of logs what was not printed too: what is logged for debugging only is our own affair.
+
+    A clone's own notes hold the time of day.
+    """
     return {
         path: replace(entry, content=_printed_lines(entry.content, printed))
         if path.endswith(".log") and entry.is_file
         else entry
         for path, entry in tree.items()
+        if "/.git/" not in path
     }
 
 
