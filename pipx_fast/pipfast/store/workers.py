@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-_START = "import sys; sys.path[1:1] = []; sys.path += {paths!r}; from pipfast.store.worker import main; main()"
+_START = "import sys; sys.path += {paths!r}; from pipfast.store.worker import main; main()"
 
 
 class Workers:
