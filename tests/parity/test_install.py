@@ -132,7 +132,7 @@ OPTIONS: dict[str, list[str]] = {
 def test_options_of_install(twins: Twins, index: Index, options: list[str]) -> None:
     """An option of install changes the result as it does with pip."""
     index.add(sdist("source"))
-    twins.agree(pip("install", *index.args, *options, "full==1.0", "source", fails=None))
+    twins.agree(pip("install", *index.args, *options, "full==1.0", "source", fails=None), warm=False)
 
 
 def test_target_that_exists(twins: Twins, index: Index) -> None:
@@ -195,7 +195,7 @@ def test_umask(twins: Twins, index: Index, umask: int) -> None:
 )
 def test_environment_variables(twins: Twins, index: Index, environ: dict[str, str]) -> None:
     """A variable that changes what pip or the interpreter writes changes it here too; our own change nothing."""
-    twins.agree(pip("install", *index.args, "full==1.0", fails=None), environ=environ)
+    twins.agree(pip("install", *index.args, "full==1.0", fails=None), environ=environ, warm=False)
 
 
 def test_bytecode_kept_elsewhere(twins: Twins, index: Index) -> None:
@@ -286,6 +286,7 @@ def test_pip_itself(twins: Twins) -> None:
         pip("install", *index.args, "demo", "--no-deps"),
         uninstall=False,
         installed={"pip": "99.0", "demo": "1.0"},
+        stock_once=True,
     )
 
 
@@ -357,7 +358,7 @@ def test_bad_entry_points(twins: Twins, name: str) -> None:
     """Entry points that make no script are refused with pip's words."""
     bad = Wheel("bad", dist_info={"entry_points.txt": f"[console_scripts]\nok = bad:f\n{name} = bad\n"}).build()
     index = twins.server.index().add(wheel("good"), bad)
-    twins.agree(pip("install", *index.args, "good", "bad", fails=None))
+    twins.agree(pip("install", *index.args, "good", "bad", fails=None), warm=False)
 
 
 def test_downloads_without_core_metadata(twins: Twins) -> None:

@@ -84,14 +84,19 @@ class Scenario:
     """Parts of what stock pip must have printed."""
     inspect: bool = False
     """Whether ``pip inspect`` is compared as well."""
-    uninstall: bool = True
-    """Whether what was installed is uninstalled by stock pip, and what that leaves compared."""
+    uninstall: bool | None = None
+    """Whether stock pip uninstalls what was installed, and what that leaves is compared; by default where there
+    is a warm round."""
     notes: bool = False
     """Whether pipfast may have something to say for itself."""
     more_requests: bool = False
     """Whether pipfast may ask for the same thing more often than pip, as after broken answers."""
     warm: bool = True
     """Whether there is a second round."""
+    stock_once: bool = False
+    """Compare the warm round with stock pip's cold one, save for what is cached: half the time."""
+    rescued: bool = False
+    """Connections break: pipfast may go on where pip gives up, and what is said about it is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,8 @@ class Laboratory:
         left: snapshot.Tree = {}
         if scenario.inspect and last:
             inspected = self._command(scenario, ("-m", "pip", "inspect"), {})
-        if scenario.uninstall and versions and last:
+        wanted = scenario.warm if scenario.uninstall is None else scenario.uninstall
+        if wanted and versions and last:
             names = sorted(versions)
             uninstalled = self._command(scenario, ("-m", "pip", "uninstall", "-y", *names), {})
             left, _ = self._changes(environment)
@@ -254,12 +260,17 @@ def run_twins(
         last = name == rounds[-1]
         if name == "warm" and scenario.between is not None:
             laboratory.store_of_ours(scenario.between)
-        theirs = laboratory.run(scenario, Twin.STOCK, inputs, last=last)
+        if name == "cold" or not scenario.stock_once:
+            theirs = laboratory.run(scenario, Twin.STOCK, inputs, last=last or scenario.stock_once)
         mine = laboratory.run(scenario, Twin.OURS, inputs, sabotage, last=last)
         if name == "cold":
             differences += (Difference(name, "claim", text) for text in _unshown(scenario, theirs))
-        for kind, detail in (*_compare(theirs, mine), *_manners(scenario, theirs, mine)):
-            differences.append(Difference(name, kind, detail))
+        if scenario.rescued and theirs.results[-1].code != 0 == mine.results[-1].code:
+            continue
+        told = _uncached if scenario.stock_once else normalized
+        for kind, detail in (*_compare(theirs, mine, told), *_manners(scenario, theirs, mine)):
+            if not scenario.rescued or kind not in ("stdout", "stderr"):
+                differences.append(Difference(name, kind, detail))
     return differences
 
 
@@ -277,7 +288,11 @@ def _unshown(scenario: Scenario, stock: Run) -> Iterator[str]:
             yield f"stock pip did not say {part!r}:\n{printed}"
 
 
-def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
+def _uncached(text: str) -> str:
+    return normalized(text).replace("Using cached ", "Downloading ")
+
+
+def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     pairs = [
         (f"step {number}", *pair) for number, pair in enumerate(zip(stock.results, ours.results, strict=True))
     ]
@@ -288,7 +303,7 @@ def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
     for what, theirs, mine in pairs:
         if theirs.code != mine.code:
             yield "exit code", f"{what}: stock {theirs.code}, ours {mine.code}\n{mine.stdout}\n{mine.stderr}"
-        outputs = (normalized(theirs.stdout), normalized(mine.stdout))
+        outputs = (told(theirs.stdout), told(mine.stdout))
         if outputs[0] != outputs[1]:
             yield "stdout", f"{what}\n{snapshot.text_difference(*outputs)}"
         errors = (normalized(theirs.stderr), normalized(without_notes(mine.stderr)[0]))
@@ -298,8 +313,9 @@ def _compare(stock: Run, ours: Run) -> Iterator[tuple[str, str]]:
         ("environment", stock.changed, ours.changed),
         ("work folder", stock.work, ours.work),
         ("home folder", stock.home, ours.home),
-        ("after uninstall", stock.left, ours.left),
     ]
+    if stock.uninstalled and ours.uninstalled:
+        trees.append(("after uninstall", stock.left, ours.left))
     printed = {line.strip() for each in stock.results for line in normalized(each.stdout).splitlines()}
     for what, before, after in trees:
         for problem in snapshot.compare_trees(_comparable(before, printed), _comparable(after, printed)):
