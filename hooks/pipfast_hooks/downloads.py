@@ -20,6 +20,7 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 from pip._internal.utils.logging import get_indentation
 from pip._vendor.requests.structures import CaseInsensitiveDict
+from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipfast.fetch.errors import FetchError
 from pipfast.fetch.pool import DownloadPool
@@ -40,8 +41,10 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
              ".tar.lzma")
 """What pip calls archives; everything else (metadata files, pages) is fetched by pip alone."""
 
-_OURS = (FetchError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError, RuntimeError)
-"""Errors of ours, or of the network, after which pip fetches a file itself; what pip raises on its own
+_OURS = (
+    FetchError, HTTPError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError, RuntimeError,
+)
+"""Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip fetches a file itself; what pip raises on its own
 account (a broken standard output, say) goes its way."""
 
 _worker = threading.local()
@@ -137,6 +140,11 @@ class Connections:
             _tell(response.response, job.link, progress_bar, size, received)
         fetched = job.download.result()
         _replay(job)
+        if job.archive is not None and not fetched.from_cache and self._pip_would_keep(job.download):
+            # Not when it arrived: pip would not have fetched what it never came to ask for.
+            layout = self.run.layout()
+            if layout is not None:
+                note_url(layout, job.download.url, fetched.sha256)
         path = self._deliver(job, fetched)
         return os.fspath(path), response.headers.get("Content-Type", "")
 
@@ -164,8 +172,6 @@ class Connections:
         if fetched is None or fetched.matches is False or layout is None:
             return
         job = self._jobs[download.url]
-        if not fetched.from_cache and self._pip_would_keep(download):
-            note_url(layout, download.url, fetched.sha256)
         archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
             job.archive = archive
