@@ -42,10 +42,11 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
 """What pip calls archives; everything else (metadata files, pages) is fetched by pip alone."""
 
 _OURS = (
-    FetchError, HTTPError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError, RuntimeError,
+    FetchError, HTTPError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError,
+    RuntimeError,
 )
-"""Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip fetches a file itself; what pip raises on its own
-account (a broken standard output, say) goes its way."""
+"""Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip
+fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
 
 _worker = threading.local()
 """``records``: where the log records of this worker thread's download are kept."""
