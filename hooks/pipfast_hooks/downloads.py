@@ -362,14 +362,15 @@ def _connections(downloader: Any) -> Connections:
 
 def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Fetch one archive: from the store, or in ranges."""
+    connections = job = None
     try:
         link, location = _link_and_location(*args, **kwargs)
-        if not link.filename.endswith(_ARCHIVES) or link.scheme not in ("http", "https"):
-            return wrapped(*args, **kwargs)
-        connections = _connections(instance)
-        job = connections.begin(link, location)
+        if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
+            connections = _connections(instance)
+            job = connections.begin(link, location)
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
+    if connections is None or job is None:
         return wrapped(*args, **kwargs)
     return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs))
 

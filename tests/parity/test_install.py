@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -271,7 +272,8 @@ def _pip_as_wheel(version: str) -> Archive:
     files = {
         str(file): file.read_binary()
         for file in distribution.files or []
-        if file.parts[0] == "pip" and file.suffix != ".pyc"
+        # virtualenv's RECORD names the folders of bytecode, too.
+        if file.parts[0] == "pip" and file.suffix != ".pyc" and Path(str(file.locate())).is_file()
     }
     console = {"pip": "pip._internal.cli.main:main"}
     return Wheel("pip", version, files=files, console=console, compression=0).build()

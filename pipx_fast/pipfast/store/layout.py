@@ -179,7 +179,7 @@ def open_layout(root: Path) -> Layout:
         existing = next(path for path in (root, *root.parents) if path.exists())
         if existing != root:
             _refuse_foreign(root, existing)
-            root.mkdir(mode=0o700, parents=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_unsafe(root)
         for bucket in (*BUCKETS, TMP):
             (root / bucket).mkdir(mode=0o700, exist_ok=True)

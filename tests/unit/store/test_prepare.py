@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast.store.archives import find_archive
+from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.layout import BYTECODE, TMP, TREES
 from pipfast.store.verify import verify
 from pipfast.store.workers import Workers
@@ -124,12 +124,17 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
     try:
         workers.start()
         first, second = threading.Event(), threading.Event()
-        workers.put(0, {"do": "remove", "staging": str(tmp_path / "none")}, lambda _: first.set())
+        archive = keep(layout, wheel("demo"), tmp_path)
+        job = {
+            "do": "plan-unpack", "archive": str(archive), "digest": sha256_of(archive), "umask": UMASK,
+            "staging": str(layout.new_staging()),
+        }
+        workers.put(0, job, lambda _: first.set())
         assert first.wait(60)
         (process,) = workers._processes
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        job = {"do": "remove", "staging": str(tmp_path / "none")}
+        job = {**job, "staging": str(layout.new_staging())}
         workers.put(0, job, lambda answer: answers.append(answer["ok"]))
 
         def last(answer: dict[str, Any]) -> None:
