@@ -127,7 +127,7 @@ TRAP = "import os, sys; open(os.environ['TRAPPED'], 'a').write(__name__ + chr(10
 
 def test_nothing_is_imported_from_the_current_folder(box: Box, index: Index) -> None:
     """Files that lie about in the current folder are not run, neither by us nor by our workers."""
-    names = ("pip", "wrapt", "json", "isal", "filelock", "platformdirs", "pipfast_hooks", "zipfile", "secrets")
+    names = ("pip", "wrapt", "json", "isal", "platformdirs", "pipfast_hooks", "zipfile", "secrets")
     for name in names:
         (box.work / f"{name}.py").write_text(TRAP, encoding="utf-8")
     trapped = box.root / "trapped"

@@ -308,7 +308,7 @@ def test_pip_as_a_requirement(twins: Twins) -> None:
 
 def test_our_own_dependencies(twins: Twins) -> None:
     """The distributions that pipfast itself runs on are replaced under its feet, and removed."""
-    own = {"filelock": "99.0", "platformdirs": "99.0", "wrapt": "99.0"}
+    own = {"platformdirs": "99.0", "wrapt": "99.0"}
     index = twins.server.index().add(*(wheel(name, version) for name, version in own.items()))
     twins.agree(pip("install", *index.args, "--upgrade", *own), installed=own, uninstall=False, warm=False)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_NEEDED = ("pip", "pipfast", "pipfast_hooks", "wrapt", "isal", "filelock", "platformdirs", "packaging", "build")
+_NEEDED = ("pip", "pipfast", "pipfast_hooks", "wrapt", "isal", "platformdirs", "packaging", "build")
 """What an environment of ``Box`` has to see of the running one."""
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH")
