@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from pipfast.install.linker import copy
@@ -28,24 +29,37 @@ def place(batches: Sequence[Batch], linker: Linker) -> int:
             continue
         _ensure_folder(batch.target)
         if batch.private or linker.mode == "copy":
-            for file in batch.files:
-                copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
+            _copy_all(batch)
         else:
             source_fd = os.open(batch.source, os.O_RDONLY)
             try:
                 target_fd = os.open(batch.target, os.O_RDONLY)
                 try:
-                    for file in batch.files:
-                        linker.put(
-                            f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}",
-                            source_fd, target_fd,
-                        )
+                    if _gives_its_group(target_fd):
+                        _copy_all(batch)
+                    else:
+                        for file in batch.files:
+                            linker.put(
+                                f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}",
+                                source_fd, target_fd,
+                            )
                 finally:
                     os.close(target_fd)
             finally:
                 os.close(source_fd)
         count += len(batch.files)
     return count
+
+
+def _copy_all(batch: Batch) -> None:
+    for file in batch.files:
+        copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
+
+
+def _gives_its_group(folder: int) -> bool:
+    """Tell whether new files in an open folder get a group that a link to a stored file would not have."""
+    found = os.fstat(folder)
+    return bool(found.st_mode & stat.S_ISGID) and found.st_gid != os.getegid()
 
 
 def _ensure_folder(path: str) -> None:

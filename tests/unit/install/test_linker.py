@@ -116,3 +116,17 @@ def test_stored_file_that_is_gone_is_an_error(batch: Batch) -> None:
 def test_batch_without_files_makes_no_folder(batch: Batch) -> None:
     place([Batch(batch.source, batch.target, ())], Linker())
     assert not Path(batch.target).exists()
+
+
+def test_a_folder_that_gives_its_group_gets_files_of_its_own(batch: Batch) -> None:
+    """Below a setgid folder new files take its group, as pip's do; a hard link would keep the store's."""
+    target = Path(batch.target)
+    target.mkdir(parents=True)
+    try:
+        os.chown(target, -1, 54321)
+    except PermissionError:
+        pytest.skip("only root can give a folder to a group of nobody's")
+    target.chmod(0o2755)
+    assert place([batch], Linker("hardlink")) == 3
+    assert {Path(target, name).stat().st_gid for name in NAMES} == {54321}
+    assert not set(inodes(batch.target)) & set(inodes(batch.source))
