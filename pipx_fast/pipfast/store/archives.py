@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _BYTES = "bytes"
 _NOTE = "note.json"
 
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""What an index calls a digest can be anything, a path among others: pip doesn't look at it either."""
+
 _HASH_BLOCK = 1 << 20
 """Bytes read at once while hashing; larger blocks gain nothing."""
 
@@ -41,6 +45,8 @@ class Archive:
 
 def find_archive(layout: Layout, digest: str) -> Archive | None:
     """Return the stored archive, or None; one that was changed in place is thrown away first."""
+    if _DIGEST.fullmatch(digest) is None:
+        return None
     folder = layout.archive(digest)
     try:
         with (folder / _NOTE).open(encoding="utf-8") as file:

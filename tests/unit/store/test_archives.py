@@ -46,6 +46,20 @@ def test_edited_in_place_is_thrown_away(
     assert "changed in place" in capsys.readouterr().err
 
 
+def test_a_path_that_an_index_calls_a_digest_is_left_alone(layout: Layout, tmp_path: Path) -> None:
+    """`#sha256=/home/me/.profile` finds nothing and, above all, throws nothing away."""
+    file = tmp_path / "precious"
+    file.write_text("mine", encoding="utf-8")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "note.json").write_text("[]", encoding="utf-8")
+    for path in (file, folder):
+        for name in (str(path), os.path.relpath(path, layout.archive(".."))):
+            assert find_archive(layout, name) is None
+            assert read_archive(layout, name) is None
+            assert path.exists()
+
+
 def test_poisoned_with_size_and_time_put_back_is_not_read(layout: Layout, tmp_path: Path) -> None:
     archive = wheel("poisoned")
     path = keep(layout, archive, tmp_path)
