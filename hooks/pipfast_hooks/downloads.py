@@ -79,7 +79,7 @@ class Connections:
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
         self._pool = DownloadPool(
-            SessionTransport(session, lambda: self.keeps and run.layout() is not None),
+            SessionTransport(session, self._is_kept),
             connections=run.settings.connections,
             on_thread_start=self._routed,
         )
@@ -165,6 +165,14 @@ class Connections:
             )
         # One folder for each file: two links may have the same file name.
         return Path(tempfile.mkdtemp(dir=self._scratch.name))
+
+    def _is_kept(self, url: str) -> bool:
+        """Tell whether the store will have this file the next time, so that pip's cache need not."""
+        job = self._jobs.get(url)
+        # Without a digest a link cannot be looked up in the store: then pip's own cache is all there is.
+        return (
+            job is not None and "sha256" in _digests(job.link) and self.keeps and self.run.layout() is not None
+        )
 
     def _arrived(self, download: Download) -> None:
         """Keep a file and prepare it, in the worker thread that completed it."""

@@ -74,8 +74,8 @@ class SessionResponse:
 class SessionTransport:
     """GET through ``session``: its authentication, proxies, certificates, retries and cache."""
 
-    def __init__(self, session: Any, kept: Callable[[], bool]) -> None:
-        """:param kept: tells whether the store will keep what arrives; else pip's own cache may."""
+    def __init__(self, session: Any, kept: Callable[[str], bool]) -> None:
+        """:param kept: tells whether the store will keep what an address gives; else pip's own cache may."""
         self._session = session
         self._kept = kept
 
@@ -86,7 +86,7 @@ class SessionTransport:
         """
         response = self._session.get(url, headers={**HEADERS, **headers}, stream=True)
         raise_for_status(response)
-        if self._kept():
+        if self._kept(url):
             _leave_out_of_cache(response)
         return SessionResponse(response)
 
