@@ -76,8 +76,15 @@ class Workers:
             return
         for number in range(self._count):
             thread = threading.Thread(target=self._feed, name=f"pipfast-worker-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system gives no more threads: those that there are have to do, and without any a job
+                # fails here and now, this one and the next.
+                if not self._threads:
+                    raise
+                return
             self._threads.append(thread)
-            thread.start()
 
     def _feed(self) -> None:
         process: subprocess.Popen[bytes] | None = None
@@ -113,7 +120,8 @@ class Workers:
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START.format(paths=_import_paths())],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )
-        except OSError as error:
+        except Exception as error:
+            # Not OSError alone: jobs would wait for ever for a thread that has ended.
             logger.debug("pipfast: no worker process: %r", error)
             return None
         with self._change:

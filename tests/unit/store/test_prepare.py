@@ -184,3 +184,21 @@ def test_tree_taken_away_is_made_again(layout: Layout, tmp_path: Path) -> None:
         second = preparer.wait(archive.sha256, path, again=True)
     assert second is not None and second.tree.is_dir()
     assert second.manifest.tree_id != first.manifest.tree_id
+
+
+def test_no_thread_to_be_had(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread every wheel is left to pip, the second as well as the first."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    archives = [wheel("one"), wheel("two")]
+    paths = [keep(layout, archive, tmp_path) for archive in archives]
+    with preparing(layout) as preparer:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        prepared = [
+            preparer.wait(archive.sha256, path) for archive, path in zip(archives, paths, strict=True)
+        ]
+        monkeypatch.undo()
+    assert prepared == [None, None]
+    assert no_leftovers(layout)
