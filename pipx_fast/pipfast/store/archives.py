@@ -117,9 +117,9 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
 
 
 def hand_out(archive: Archive, target: Path) -> None:
-    """Make ``target`` a name of the stored archive: a hard link, else a symbolic link.
+    """Make ``target`` a name of the stored archive: a hard link, else a symbolic link, else a copy.
 
-    :raises OSError: neither was possible.
+    :raises OSError: none was possible.
     """
     with suppress(FileNotFoundError):
         target.unlink()
@@ -133,7 +133,9 @@ def hand_out(archive: Archive, target: Path) -> None:
         try:
             os.link(archive.path, held)
         except OSError:
-            shutil.copyfile(archive.path, held)
+            # No links at all there, or nothing can be written: a copy where pip wants it needs neither.
+            shutil.copyfile(archive.path, target)
+            return
         atexit.register(remove, held)
         target.symlink_to(held)
 

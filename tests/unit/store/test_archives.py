@@ -109,3 +109,22 @@ def test_handed_out_across_filesystems_outlives_the_entry(
     hand_out(found, tmp_path / "out.whl")
     layout.discard(path.parent)
     assert (tmp_path / "out.whl").read_bytes() == archive.data
+
+
+def test_handed_out_where_nothing_can_be_linked(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that cannot be written, on another filesystem, still gives what it has."""
+    archive = wheel("demo")
+    keep(layout, archive, tmp_path)
+    found = find_archive(layout, archive.sha256)
+    assert found is not None
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(os, "link", refuse)
+    hand_out(found, tmp_path / "out.whl")
+    assert (tmp_path / "out.whl").read_bytes() == archive.data
+    assert not (tmp_path / "out.whl").is_symlink()
+    assert list((layout.root / "tmp").iterdir()) == []
