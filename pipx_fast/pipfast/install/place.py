@@ -35,7 +35,7 @@ def place(batches: Sequence[Batch], linker: Linker) -> int:
             try:
                 target_fd = os.open(batch.target, os.O_RDONLY)
                 try:
-                    if _gives_its_group(target_fd):
+                    if _gives_another_group(target_fd, source_fd, batch.files[0].name):
                         _copy_all(batch)
                     else:
                         for file in batch.files:
@@ -56,10 +56,16 @@ def _copy_all(batch: Batch) -> None:
         copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
 
 
-def _gives_its_group(folder: int) -> bool:
-    """Tell whether new files in an open folder get a group that a link to a stored file would not have."""
+def _gives_another_group(folder: int, source: int, name: str) -> bool:
+    """Tell whether new files in an open folder get a group that links to the stored files would not have.
+
+    Either folder may be setgid, the store's too, and the group of the process another one than when the
+    store's files were made (``newgrp``).
+    """
     found = os.fstat(folder)
-    return bool(found.st_mode & stat.S_ISGID) and found.st_gid != os.getegid()
+    # Filesystems that know one group only, or mounted with `grpid`, go by the folder, whatever ours is.
+    groups = {found.st_gid} if found.st_mode & stat.S_ISGID else {found.st_gid, os.getegid()}
+    return os.stat(name, dir_fd=source, follow_symlinks=False).st_gid not in groups
 
 
 def _ensure_folder(path: str) -> None:

@@ -130,3 +130,14 @@ def test_a_folder_that_gives_its_group_gets_files_of_its_own(batch: Batch) -> No
     assert place([batch], Linker("hardlink")) == 3
     assert {Path(target, name).stat().st_gid for name in NAMES} == {54321}
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
+
+
+def test_a_store_below_a_folder_that_gives_its_group(batch: Batch) -> None:
+    """Stored files of another group than new files have here are not linked either."""
+    try:
+        for name in NAMES:
+            os.chown(Path(batch.source, name), -1, 54321)
+    except PermissionError:
+        pytest.skip("only root can give a file to a group of nobody's")
+    assert place([batch], Linker("hardlink")) == 3
+    assert {Path(batch.target, name).stat().st_gid for name in NAMES} == {os.getegid()}
