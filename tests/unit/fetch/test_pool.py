@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -281,3 +282,24 @@ def test_a_few_files_start_a_few_threads(tmp_path: Path) -> None:
         for number in range(5):
             pool.submit(f"fake:{number}", tmp_path, name=numbered(number)).result()
     assert set(transport.threads) == {"pipfast-fetch-0"}
+
+
+def test_closing_does_not_wait_long_for_a_connection_that_never_comes(tmp_path: Path) -> None:
+    """Nothing ends a request that is still connecting; Ctrl-C must not feel as if it had not been heard."""
+    asked, over = threading.Event(), threading.Event()
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        asked.set()
+        assert over.wait(20)
+        return whole(b"late")
+
+    pool = DownloadPool(FakeTransport(answer), connections=1)
+    pool.submit("fake:late", tmp_path, name=named)
+    assert asked.wait(20)
+    began = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began < 3
+    over.set()
+    for thread in pool._threads:
+        thread.join(20)
+    assert list(tmp_path.iterdir()) == []
