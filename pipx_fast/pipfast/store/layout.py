@@ -162,11 +162,17 @@ def _has_its_files(entry: Path) -> bool:
 
 
 def default_root() -> Path:
-    """Return the user's own cache folder for pipfast (``XDG_CACHE_HOME`` and its like)."""
+    """Return the user's own cache folder for pipfast (``XDG_CACHE_HOME`` and its like).
+
+    :raises StoreUnusable: nobody knows the user's home (a container's arbitrary user id).
+    """
     # Not at the top: most runs find the folder in PIPFAST_STORE or need no store at all.
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("pipfast", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("pipfast", appauthor=False)).absolute()
+    except RuntimeError as error:
+        raise StoreUnusable(Path("~/.cache/pipfast"), str(error)) from error
 
 
 def open_layout(root: Path) -> Layout:

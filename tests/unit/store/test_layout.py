@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.layout import TMP, Layout, StoreUnusable, note_use, open_layout
+from pipfast.store.layout import TMP, Layout, StoreUnusable, default_root, note_use, open_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +104,14 @@ def test_use_is_noted_once_a_day(tmp_path: Path) -> None:
     os.utime(tmp_path, (long_ago, long_ago))
     note_use(tmp_path)
     assert tmp_path.stat().st_mtime == pytest.approx(time.time(), abs=60)
+
+
+def test_without_a_home_there_is_no_default_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's arbitrary user id: no HOME, and no line in the password file."""
+
+    def unknown(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_cache_dir", unknown)
+    with pytest.raises(StoreUnusable, match="home directory"):
+        default_root()
