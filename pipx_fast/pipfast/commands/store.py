@@ -135,11 +135,11 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 def _rows(layout: Layout) -> list[dict[str, Any]]:
     from pipfast.store.inventory import Usage, archive_name, entries
-    from pipfast.store.layout import ARCHIVES, BYTECODE, TREES, URLS
+    from pipfast.store.layout import ARCHIVES, BYTECODE, TREES
 
     rows: dict[str, dict[str, Any]] = {}
     for entry in entries(layout):
-        if entry.bucket == URLS:
+        if entry.bucket not in (ARCHIVES, TREES, BYTECODE):
             continue
         row = rows.setdefault(entry.digest, {
             "name": f"({entry.digest[:16]}, without its archive)", "sha256": entry.digest, "archive": False,

@@ -8,6 +8,7 @@
       trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
       bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
+      pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -35,8 +36,11 @@ ARCHIVES = "archives-v0"
 TREES = "trees-v0"
 BYTECODE = "bytecode-v0"
 URLS = "urls-v0"
+PAGES = "pages-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES)
+NOTES = (PAGES,)
+"""Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"
 TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.store.archives import sha256_of
 from pipfast.store.inventory import entries, unknown
-from pipfast.store.layout import ARCHIVES, BYTECODE, TREES, URLS
+from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.manifest import (
     MANIFEST,
     TREE,
@@ -25,6 +25,7 @@ from pipfast.store.manifest import (
     read_tree_manifest,
 )
 from pipfast.store.members import NotStorable, read_members
+from pipfast.store.notes import is_whole
 
 if TYPE_CHECKING:
     import zipfile
@@ -67,7 +68,7 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
     untrusted: set[str] = set()
     found = list(entries(layout))
     # Archives first: trees are compared with what they were made from; bytecode last.
-    found.sort(key=lambda entry: ((ARCHIVES, TREES, BYTECODE, URLS).index(entry.bucket), entry.path))
+    found.sort(key=lambda entry: (BUCKETS.index(entry.bucket), entry.path))
     for entry in found:
         try:
             _check(layout, entry, untrusted)
@@ -100,6 +101,9 @@ def _check(layout: Layout, entry: Entry, untrusted: set[str]) -> None:
         _check_tree(layout, entry, trusted=entry.digest not in untrusted)
     elif entry.bucket == BYTECODE:
         _check_bytecode(layout, entry)
+    elif entry.bucket in NOTES:
+        if not is_whole(entry.path.read_bytes()):
+            raise Damaged("its checksum is another one")
     elif len(entry.path.read_text(encoding="ascii")) != 64:
         raise Damaged("it holds no digest")
 

@@ -1,0 +1,1 @@
+"""What package indexes say, kept in the shape the resolver wants it."""

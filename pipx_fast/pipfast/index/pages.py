@@ -1,0 +1,73 @@
+"""An evaluated index page: which of its files an interpreter could install, best last, kept by content.
+
+The entry's key names the page's bytes and everything that the evaluation depends on, so that an entry
+is either exactly what the evaluation would say again, or is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipfast.store.layout import PAGES
+from pipfast.store.notes import drop_note, read_note, write_note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipfast.store.layout import Layout
+
+YANKED = 1
+WHEEL = 2
+"""Flags of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageTable:
+    """The files of one page that can be installed, in ascending order of preference.
+
+    The order is pip's for equal hashes: yanked files first, then by version, then by how well a file
+    fits the interpreter; files that are alike in the page's order.
+    """
+
+    versions: tuple[str, ...]
+    """The different versions, each once."""
+    rows: tuple[tuple[int, int, int], ...]
+    """For each file: index into ``versions``, flags, position on the page."""
+    files: Sequence[bytes]
+    """For each row, what the page says of the file (JSON)."""
+    rejected: tuple[str, ...] = ()
+    """Reasons against files for another Python, which an error message repeats."""
+
+
+def page_key(content: bytes, context: Sequence[object]) -> str:
+    """Return the key of a page's evaluation: 64 lowercase hex digits.
+
+    :param context: plain values: all that the evaluation depends on besides the page's bytes.
+    """
+    described = json.dumps(context, sort_keys=True).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(hashlib.sha256(content).digest() + described).hexdigest()
+
+
+def keep_table(layout: Layout, key: str, table: PageTable) -> None:
+    """Keep an evaluation in the store."""
+    head = json.dumps([table.versions, table.rows, table.rejected], separators=(",", ":"))
+    write_note(layout, PAGES, key, b"\n".join((head.encode("ascii"), *table.files)))
+
+
+def find_table(layout: Layout, key: str) -> PageTable | None:
+    """Return a kept evaluation; None if there is none, or none that can be read."""
+    payload = read_note(layout, PAGES, key)
+    if payload is None:
+        return None
+    head, *files = payload.split(b"\n")
+    try:
+        versions, rows, rejected = json.loads(head)
+        if len(rows) != len(files):
+            raise ValueError("rows and files differ")
+        return PageTable(tuple(versions), tuple(map(tuple, rows)), files, tuple(rejected))
+    except (ValueError, TypeError):
+        drop_note(layout, PAGES, key)
+        return None

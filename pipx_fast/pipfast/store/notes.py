@@ -1,0 +1,85 @@
+"""Small entries of the store: one file each, with a checksum, written aside and renamed into place.
+
+For what was worked out once and can be worked out again: a damaged entry, a truncated one, or one in
+another version's format is thrown away, never trusted and never fatal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pipfast.report import logger
+from pipfast.store.layout import USE_NOTED_S
+
+if TYPE_CHECKING:
+    from pipfast.store.layout import Layout
+
+_MAGIC = b"pipfast-note-1 "
+_HEAD = len(_MAGIC) + 64 + 1
+
+MAX_NOTE_BYTES = 256 << 20
+"""Bytes beyond which a file cannot be one of ours: the largest index pages have some 30 MB."""
+
+
+def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
+    """Keep ``payload`` under ``key``; what stood there is replaced. Failing is not an error.
+
+    :param key: 64 lowercase hex digits.
+    """
+    path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
+    folder, _, name = path.rpartition("/")
+    aside = f"{layout.root}/tmp/{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.writelines((_MAGIC, hashlib.sha256(payload).hexdigest().encode("ascii"), b"\n", payload))
+        os.replace(aside, path)
+    except OSError as error:
+        logger.debug("pipfast: cannot keep %s in %s: %r", name, bucket, error)
+        with suppress(OSError):
+            os.unlink(aside)
+
+
+def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
+    """Return what is kept under ``key``, or None; a damaged entry is thrown away.
+
+    :param key: 64 lowercase hex digits.
+    """
+    path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+            content = file.read() if found.st_size <= MAX_NOTE_BYTES else b""
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        logger.debug("pipfast: cannot read %s of %s: %r", key, bucket, error)
+        return None
+    payload = content[_HEAD:]
+    if content[: len(_MAGIC)] != _MAGIC or (
+        content[len(_MAGIC) : _HEAD] != hashlib.sha256(payload).hexdigest().encode("ascii") + b"\n"
+    ):
+        logger.debug("pipfast: %s of %s is damaged: thrown away", key, bucket)
+        drop_note(layout, bucket, key)
+        return None
+    if abs(time.time() - found.st_mtime) > USE_NOTED_S:
+        # For `prune --older-than`.
+        with suppress(OSError):
+            os.utime(path)
+    return payload
+
+
+def drop_note(layout: Layout, bucket: str, key: str) -> None:
+    """Throw away what is kept under ``key``: its reader could make nothing of it."""
+    with suppress(OSError):
+        os.unlink(f"{layout.root}/{bucket}/{key[:2]}/{key}")
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether the bytes of an entry's file are what was written (for ``store verify``)."""
+    return content[:_HEAD] == _MAGIC + hashlib.sha256(content[_HEAD:]).hexdigest().encode("ascii") + b"\n"
