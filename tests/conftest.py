@@ -27,7 +27,9 @@ def laboratory() -> Iterator[Laboratory]:
     base = Path(tempfile.mkdtemp(prefix="pf-")).resolve()
     try:
         with serving() as server:
-            yield Laboratory(base, server)
+            laboratory = Laboratory(base, server)
+            yield laboratory
+            laboratory.close()
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

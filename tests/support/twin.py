@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from support import snapshot
 from support.environments import Environment, Kind, Places, build_templates
+from support.forked import ForkedPip, same_start
 from support.outputs import normalized, without_notes
 from support.runs import Result, base_environ, run
 
@@ -138,6 +139,13 @@ class Laboratory:
         self.server = server
         self._environments = build_templates(base)
         self._held = base / "held"
+        self._forked: dict[Kind, ForkedPip] = {}
+
+    def close(self) -> None:
+        """End what runs beside the tests."""
+        for each in self._forked.values():
+            each.close()
+        self._forked.clear()
 
     def forget(self) -> None:
         """Empty the caches and the store of both twins."""
@@ -170,6 +178,9 @@ class Laboratory:
         self._set_out(twin, inputs)
         environment.take_out()
         self.server.rewind()
+        looks = last and (scenario.inspect or _uninstalls(scenario))
+        if looks and scenario.kind not in self._forked and not places.user_base.exists():
+            self._forked[scenario.kind] = ForkedPip(places)
         try:
             if scenario.prepare is not None:
                 scenario.prepare(places)
@@ -221,18 +232,28 @@ class Laboratory:
         inspected = uninstalled = None
         left: snapshot.Tree = {}
         if scenario.inspect and last:
-            inspected = self._command(scenario, ("-m", "pip", "inspect"), {})
-        wanted = scenario.warm if scenario.uninstall is None else scenario.uninstall
-        if wanted and versions and last:
+            inspected = self._afterwards(scenario, changed, "inspect")
+        if _uninstalls(scenario) and versions and last:
             names = sorted(versions)
-            uninstalled = self._command(scenario, ("-m", "pip", "uninstall", "-y", *names), {})
+            uninstalled = self._afterwards(scenario, changed, "uninstall", "-y", *names)
             left, _ = self._changes(environment)
         return Run(results, changed, gone, work, home, inspected, uninstalled, left, versions, requests)
+
+    def _afterwards(self, scenario: Scenario, changed: snapshot.Tree, *args: str) -> Result:
+        """Run stock pip on what the steps have left."""
+        forked = self._forked.get(scenario.kind)
+        if forked is None or not same_start(scenario.environ, list(changed)):
+            return self._command(scenario, ("-m", "pip", *args), {})
+        return forked.run(args, {**base_environ(self.places), **scenario.environ}, scenario.umask)
 
     def _changes(self, environment: Environment) -> tuple[snapshot.Tree, tuple[str, ...]]:
         changed, gone = environment.changes()
         paths = [path for path in changed if not environment.is_own_bytecode(path)]
         return snapshot.picture(self.places.env, paths), tuple(gone)
+
+
+def _uninstalls(scenario: Scenario) -> bool:
+    return scenario.warm if scenario.uninstall is None else scenario.uninstall
 
 
 def _versions(env: Path, changed: Sequence[str] | snapshot.Tree) -> dict[str, str]:
