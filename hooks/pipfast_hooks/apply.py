@@ -66,6 +66,24 @@ class _Late:
         return self._function(wrapped, instance, args, kwargs)
 
 
+class Kept:
+    """A property that is asked once for each object; what it says stands in the object's own attributes."""
+
+    def __init__(self, original: property, name: str) -> None:
+        self.original = original
+        self._ask = original.fget
+        self._name = name
+        self.__doc__ = original.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None or self._ask is None:
+            return self
+        value = self._ask(instance)
+        if (attributes := getattr(instance, "__dict__", None)) is not None:
+            attributes[self._name] = value
+        return value
+
+
 def load_wrapper(seam: Seam) -> Callable[..., Any]:
     """Import and return the function that stands around a seam."""
     module, _, function = seam.wrapper.partition(":")
@@ -115,7 +133,7 @@ class Hooks:
                     if state.seam.module == module:
                         state.state, state.why = "stock", f"no such module: {error}"
         for state in self.states:
-            if state.state == ATTACHED:
+            if state.state == ATTACHED and state.seam.wrapper:
                 try:
                     load_wrapper(state.seam)
                 except Exception as error:
@@ -135,7 +153,7 @@ class Hooks:
         for state in here:
             if state.why:
                 continue
-            if not state.seam.wrapper:
+            if not state.seam.wrapper and not state.seam.kept:
                 state.state = CALLED
             elif f"{module.__name__}:{state.seam.family}" in self._broken:
                 # A wrapper leans on all the names of its module and family, not on its own alone.
@@ -151,6 +169,12 @@ class Hooks:
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
         original: Any
         parent, attribute, original = wrapt.resolve_path(module, state.seam.name)
+        if state.seam.kept:
+            if isinstance(original, property):
+                setattr(parent, attribute, Kept(original, attribute))
+                self._originals.append(_Original(parent, attribute, original))
+            state.state = ATTACHED
+            return
         present = getattr(original, "_self_wrapper", None)
         if not isinstance(present, _Late):
             wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(self, state)))
@@ -173,6 +197,12 @@ class Hooks:
             found = vars(found).get(part) if inspect.isclass(found) else getattr(found, part, None)
             if found is None:
                 return "there is no such name"
+        if isinstance(found, Kept):
+            found = found.original
+        if isinstance(found, property) != seam.kept:
+            return "it is not a property" if seam.kept else "it is a property"
+        if seam.kept:
+            found = found.fget
         try:
             parameters = [
                 each for each in inspect.signature(inspect.unwrap(found)).parameters if each != "self"

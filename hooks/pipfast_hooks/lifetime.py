@@ -48,6 +48,8 @@ class Run:
     """By full path."""
     connections: dict[int, Connections] = field(default_factory=dict)
     """By session, as ``id()``; the value keeps its session alive."""
+    dependencies: dict[object, tuple[Any, ...]] = field(default_factory=dict)
+    """Requirements of installed distributions, by METADATA file and extras."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -102,6 +104,7 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
+        self.dependencies.clear()
         if self._workers is not None:
             self._workers.close()
         self._workers = self._preparer = None

@@ -39,6 +39,8 @@ class Seam:
     """The first pip that no longer has it."""
     writes: bool = False
     """It changes an environment: attached only up to ``NEWEST_TESTED``."""
+    kept: bool = False
+    """A property whose value stays the same for its object: worked out once for each."""
     needs: tuple[str, ...] = ()
     """Labels of rows above this one without which it stays stock."""
 
@@ -104,6 +106,14 @@ SEAMS: tuple[Seam, ...] = (
          ("scripts",), ""),
     Seam("pip._internal.operations.install.wheel", "fix_script", "install", ("path",), "", writes=True),
     Seam("pip._internal.operations.install.wheel", "req_error_context", "install", ("req_description",), ""),
+
+    # For each distribution in each of the resolver's rounds, and again in the check for conflicts.
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.iter_dependencies", "installed", ("extras",),
+         "installed:_around_iter_dependencies"),
+    # Taken from the name of a folder, some two hundred times for each distribution.
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), "", kept=True),
+    Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",
+         kept=True),
 )
 
 

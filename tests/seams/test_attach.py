@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 IMPORT_PIP = """
 import pip._internal.cli.main, pip._internal.commands.install, pip._internal.req.req_install
 import pip._internal.network.session, pip._internal.network.download, pip._internal.operations.install.wheel
+import pip._internal.metadata.importlib, pip._internal.resolution.resolvelib.candidates
 """
 """What a long-lived process, or ``sitecustomize``, may have imported before us. In this order: up to
 25.1 ``network.download`` cannot be the first."""
@@ -28,7 +29,8 @@ def hooks(**settings):
     return Hooks(Settings(**settings), pip.__version__)
 
 def states(hooks):
-    return {each.seam.label: [each.state, each.why, bool(each.seam.wrapper)] for each in hooks.check_all()}
+    return {each.seam.label: [each.state, each.why, bool(each.seam.wrapper or each.seam.kept)]
+            for each in hooks.check_all()}
 
 def standing(hooks):
     \"\"\"Every name of the table as it stands in its module or class, not looked up any further.\"\"\"

@@ -1,0 +1,129 @@
+"""What the installed distributions say of themselves, read once in a run.
+
+pip's resolver, its check for conflicts and its summary each make distributions of their own for the same folders,
+and each of these parses the whole METADATA, description and all, for a few lines of its header.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+from pipfast_hooks import lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEPT = "_pipfast_dependencies"
+"""The attribute of a distribution in which its requirements are kept, by extras."""
+
+_HEADER_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
+"""A line that the email package takes for the beginning of a header field."""
+
+_WANTED = "requires-dist"
+
+
+def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Return the requirements that were found before, as long as the files are the same.
+
+    Where pip's own loop ends with an error, it is run again for the caller: it may have yielded some.
+    """
+    try:
+        extras = tuple(args[0] if args else kwargs.get("extras", ()))
+        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(_KEPT, {})
+        found = kept.get(extras)
+        if found is None:
+            key = _key(instance)
+            shared = lifetime.current().dependencies
+            found = shared.get((key, extras)) if key is not None else None
+            if found is None:
+                found = _dependencies(wrapped, instance, extras, known=key is not None)
+                if key is not None:
+                    shared[key, extras] = found
+            kept[extras] = found
+        return iter(found)
+    except Exception:
+        logger.debug("pipfast: requirements of a distribution are left to pip", exc_info=True)
+    return wrapped(*args, **kwargs)
+
+
+def _key(instance: Any) -> tuple[object, ...] | None:
+    """Return what tells an installed distribution's METADATA from any other file; None if there is none."""
+    folder = instance.info_location
+    if folder is None or instance.installed_location is None or not folder.endswith(".dist-info"):
+        return None
+    try:
+        found = os.stat(f"{folder}/METADATA")
+    except OSError:
+        return None
+    return (folder, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _dependencies(
+    wrapped: Callable[..., Any], instance: Any, extras: tuple[str, ...], *, known: bool
+) -> tuple[Any, ...]:
+    """Run pip's own loop; over the header alone, where that is enough."""
+    holder = getattr(type(instance), "metadata", None)
+    if not known or not isinstance(holder, functools.cached_property) or holder.attrname in vars(instance):
+        return tuple(wrapped(extras))
+    header = _read_header(instance.info_location)
+    if header is None:
+        return tuple(wrapped(extras))
+    # As the cached property would keep it; whoever wants the whole of it next has it parsed by pip.
+    vars(instance)[holder.attrname] = header
+    try:
+        return tuple(wrapped(extras))
+    finally:
+        del vars(instance)[holder.attrname]
+
+
+class _Header:
+    """As much of an email message as is asked for here."""
+
+    def __init__(self, requirements: list[str]) -> None:
+        self._requirements = requirements
+
+    def get_all(self, name: str, failobj: Any = None) -> Any:
+        """Return the fields of that name; only one name is known."""
+        if name.lower() != _WANTED:
+            raise LookupError(name)
+        return list(self._requirements) or failobj
+
+
+def _read_header(folder: str) -> _Header | None:
+    """Read the requirements in a METADATA file; None where the email package is better asked."""
+    with open(f"{folder}/METADATA", encoding="utf-8") as file:
+        text = file.read()
+    requirements = parse_requires(text)
+    if requirements is None:
+        return None
+    if not requirements and os.path.exists(f"{folder}/requires.txt"):
+        # pip adds what setuptools wrote there long ago.
+        return None
+    return _Header(requirements)
+
+
+def parse_requires(text: str) -> list[str] | None:
+    """Return the values of all Requires-Dist fields, or None if this is not plain enough to be sure."""
+    header = text.partition("\n\n")[0].removesuffix("\n")
+    if "\r" in header:
+        return None
+    requirements: list[str] = []
+    ours = False
+    for line in header.split("\n"):
+        if line[:1] in " \t":
+            if ours or not line:
+                return None
+            continue
+        field = _HEADER_LINE.fullmatch(line)
+        if field is None:
+            return None
+        ours = field[1].lower() == _WANTED
+        if ours:
+            if not field[2].isascii():
+                return None
+            requirements.append(field[2])
+    return requirements

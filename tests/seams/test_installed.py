@@ -1,0 +1,114 @@
+"""What installed distributions require: read once, and never anything else than pip reads."""
+
+from __future__ import annotations
+
+import email
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.program import Box
+
+TEXTS = {
+    "plain": "Name: a\nRequires-Dist: b>1\nRequires-Dist: c; extra == 'x'\n\nRequires-Dist: body\n",
+    "no-body": "Name: a\nrequires-DIST:b\n",
+    "no-requirements": "Name: a\n\nbody\n",
+    "spaces": "Requires-Dist: \t b  \nX: y\n\n",
+    "folded-elsewhere": "Name: a\nLicense: x\n  y\n        |z\nRequires-Dist: b\n\n",
+    "folded-here": "Requires-Dist: b\n  ;extra == 'x'\n\n",
+    "no-header": "nothing of the sort\nRequires-Dist: b\n\n",
+    "no-colon": "Name: a\nbody begins\nRequires-Dist: b\n\n",
+    "from-line": "From somebody\nRequires-Dist: b\n\n",
+    "blank-first": "\nRequires-Dist: b\n",
+    "blank-with-spaces": "Name: a\n   \nRequires-Dist: b\n\n",
+    "carriage-return": "Name: a\rRequires-Dist: b\n\n",
+    "not-ascii": "Requires-Dist: \u00fc\n\n",
+    "not-ascii-elsewhere": "Author: \u00fc \u2028 x\nRequires-Dist: b\n\n",
+    "empty-value": "Requires-Dist:\nRequires-Dist: b\n\n",
+    "space-before-colon": "Requires-Dist : b\n\n",
+    "multipart": "Content-Type: multipart/mixed; boundary=x\nRequires-Dist: b\n\n--x\nRequires-Dist: c\n\n--x--\n",
+    "empty": "",
+}
+CERTAIN = ("plain", "no-body", "no-requirements", "spaces", "folded-elsewhere", "not-ascii-elsewhere")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_requirements_are_those_of_the_email_package(name: str) -> None:
+    """What is read from the header is what pip would get; what is not plain is left to pip."""
+    from pipfast_hooks.installed import parse_requires
+
+    found = parse_requires(TEXTS[name])
+    if name in CERTAIN:
+        assert found is not None
+    if found is not None:
+        parsed = email.message_from_string(TEXTS[name]).get_all("Requires-Dist", [])
+        assert [each.strip() for each in found] == [each.strip() for each in parsed]
+
+
+ODD = {
+    "plain": {"METADATA": "Requires-Dist: b>1\nRequires-Dist: c[d] ; extra == 'x'\nAuthor: a\n\nbody\n"},
+    "none": {"METADATA": "\n"},
+    "nothing": {"METADATA": ""},
+    "no-metadata": {"INSTALLER": "pip\n"},
+    "folded": {"METADATA": "Requires-Dist: b\n  ; extra == 'x'\n\n"},
+    "legacy": {"METADATA": "License: x\n", "requires.txt": "b\n\n[x]\nc\n"},
+    "broken": {"METADATA": "Requires-Dist: b\nRequires-Dist: !\n"},
+}
+"""Files of the .dist-info folder by project; all but the first line or two of METADATA."""
+
+LOOK = """
+import json, os, sys, time, pip
+from pipfast.settings import Settings
+from pipfast_hooks.apply import Hooks
+import pip._internal.commands.install
+from pip._internal.metadata import get_default_environment
+
+def look():
+    found = {}
+    for dist in get_default_environment().iter_installed_distributions(local_only=False, skip=()):
+        for extras in ((), ("x",), ("x", "y")):
+            for _ in range(2):
+                seen = found.setdefault(f"{dist.canonical_name}{extras}", [])
+                try:
+                    for each in dist.iter_dependencies(extras):
+                        seen.append(str(each))
+                except Exception as error:
+                    seen.append(type(error).__name__)
+        try:
+            found[f"{dist.canonical_name} metadata"] = [dist.raw_name, dist.metadata.get_payload()]
+        except Exception as error:
+            found[f"{dist.canonical_name} metadata"] = [repr(error)]
+    return found
+
+before = look()
+hooks = Hooks(Settings(), pip.__version__)
+hooks.apply()
+during = look()
+path = os.path.join(sys.argv[1], "plain-1.0.dist-info", "METADATA")
+with open(path, encoding="utf-8") as file:
+    text = file.read()
+with open(path, "w", encoding="utf-8") as file:
+    file.write(text.replace("Requires-Dist: b>1", "Requires-Dist: z>1"))
+changed = look()
+hooks.undo()
+print(json.dumps([before, during, changed, look()]))
+"""
+
+
+def test_every_reader_sees_what_pip_sees(box: Box) -> None:
+    """With the hooks and without, requirements and metadata are the same, also after a change."""
+    for name, files in ODD.items():
+        folder = box.site_packages / f"{name.replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        for file, text in files.items():
+            begin = f"Name: {name}\nVersion: 1.0\n" if file == "METADATA" and text else ""
+            (folder / file).write_text(begin + text, "utf-8")
+    ended = box.run("-c", LOOK, str(box.site_packages))
+    assert ended.status == 0, ended.err
+    before, during, changed, after = json.loads(ended.out)
+    assert "broken()" in before
+    assert during == before
+    assert changed == after
+    assert before["plain()"] != changed["plain()"]
