@@ -8,10 +8,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import wrapt
-
 from pipfast.report import logger
+from pipfast_hooks import deferred
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
+
+with deferred.without(("asyncio",)):
+    # For decorators of coroutines: a tenth of a second's tenth that no command of pip's needs.
+    import wrapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +58,7 @@ class _Late:
         self._function: Callable[..., Any] | None = None
 
     def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        if self._function is None and not self._state.why:
+        if self._function is None and not self._state.why and not self._is_idle(args, kwargs):
             try:
                 self._function = load_wrapper(self._state.seam)
             except Exception as error:
@@ -64,6 +67,13 @@ class _Late:
         if self._function is None:
             return wrapped(*args, **kwargs)
         return self._function(wrapped, instance, args, kwargs)
+
+    def _is_idle(self, args: Any, kwargs: Any) -> bool:
+        seam = self._state.seam
+        if not seam.idle_without:
+            return False
+        position = seam.parameters.index(seam.idle_without)
+        return not (args[position] if position < len(args) else kwargs.get(seam.idle_without, True))
 
 
 class Kept:

@@ -53,7 +53,7 @@ def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: 
 def _key(instance: Any) -> tuple[object, ...] | None:
     """Return what tells an installed distribution's METADATA from any other file; None if there is none."""
     folder = instance.info_location
-    if folder is None or instance.installed_location is None or not folder.endswith(".dist-info"):
+    if folder is None or not folder.endswith(".dist-info"):
         return None
     try:
         found = os.stat(f"{folder}/METADATA")

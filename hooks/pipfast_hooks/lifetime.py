@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipfast.install.linker import Linker
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
-from pipfast.store.bytecode import BytecodeKind, current_kind
-from pipfast.store.layout import Layout, StoreUnusable, default_root, open_layout
-from pipfast.store.prepare import Preparer
-from pipfast.store.workers import Workers
+from pipfast_hooks import deferred
 
+# The store and the workers are imported where something is going to be downloaded or installed: `install` of what
+# is there already is over sooner than they are loaded.
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipfast.install.linker import Linker
+    from pipfast.store.bytecode import BytecodeKind
+    from pipfast.store.layout import Layout
+    from pipfast.store.prepare import Preparer
+    from pipfast.store.workers import Workers
     from pipfast_hooks.downloads import Connections
 
 
@@ -42,8 +47,9 @@ class Run:
     umask: int
     installing: bool = False
     """An installation will follow: wheels are prepared as soon as they are here."""
+    nothing_to_install: bool = False
+    """The resolver is done, and everything is there already."""
     bytecode: BytecodeKind | None = None
-    linker: Linker = field(default_factory=Linker)
     verified: dict[str, Verified] = field(default_factory=dict)
     """By full path."""
     connections: dict[int, Connections] = field(default_factory=dict)
@@ -56,28 +62,47 @@ class Run:
     _layout_failed: bool = False
     _workers: Workers | None = None
     _preparer: Preparer | None = None
+    _linker: Linker | None = None
+    _making: threading.RLock = field(default_factory=threading.RLock)
+    """Downloads may ask for the store at the same time."""
+
+    @property
+    def linker(self) -> Linker:
+        """Return what places files in this run."""
+        if self._linker is None:
+            from pipfast.install.linker import Linker
+
+            self._linker = Linker(self.settings.link_mode)
+        return self._linker
 
     def layout(self) -> Layout | None:
         """Return the store, or None if there is none for this command; said once."""
-        if not self.store_allowed or self._layout_failed:
-            return None
-        if self._layout is None:
-            try:
-                self._layout = open_layout(self.settings.store or default_root())
-            except StoreUnusable as error:
-                self._layout_failed = True
-                say(str(error), error.hint)
-        return self._layout
+        with self._making:
+            if not self.store_allowed or self._layout_failed:
+                return None
+            if self._layout is None:
+                from pipfast.store.layout import StoreUnusable, default_root, open_layout
+
+                try:
+                    self._layout = open_layout(self.settings.store or default_root())
+                except StoreUnusable as error:
+                    self._layout_failed = True
+                    say(str(error), error.hint)
+            return self._layout
 
     def preparer(self) -> Preparer | None:
         """Return what prepares wheels for this installation, or None if nothing is kept."""
-        if self._preparer is None:
-            layout = self.layout()
-            if layout is None or not self.installing:
-                return None
-            self._workers = Workers(self.settings.workers)
-            self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode)
-        return self._preparer
+        with self._making:
+            if self._preparer is None:
+                layout = self.layout()
+                if layout is None or not self.installing:
+                    return None
+                from pipfast.store.prepare import Preparer
+                from pipfast.store.workers import Workers
+
+                self._workers = Workers(self.settings.workers)
+                self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode)
+            return self._preparer
 
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
         """Note the digests of a file just written; valid for as long as its size and mtime stay."""
@@ -126,7 +151,7 @@ def begin(settings: Settings) -> Run:
     if _run is not None:
         _run.close()
     keep_timings(settings.timings)
-    _run = Run(settings, _current_umask(), linker=Linker(settings.link_mode))
+    _run = Run(settings, _current_umask())
     return _run
 
 
@@ -159,16 +184,45 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         options = args[0] if args else kwargs["options"]
         run.store_allowed = bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
-        run.bytecode = current_kind(os.environ) if options.compile else None
-        if options.compile and run.bytecode is None:
+        if run.installing and options.compile:
+            from pipfast.store.bytecode import current_kind
+
+            run.bytecode = current_kind(os.environ)
+        if run.installing and options.compile and run.bytecode is None:
             logger.debug("pipfast: bytecode is left to pip (%s)", sys.pycache_prefix)
             run.installing = False
-        if run.installing:
-            # From 26.3 on nothing can be imported any more once installing has begun.
-            importlib.import_module(f"{__package__}.install")
-            importlib.import_module(f"{__package__}.downloads")
-            run.layout()
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)
         run.installing = False
     return wrapped(*args, **kwargs)
+
+
+def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Import what the installation needs; it begins after this, if anything is to be installed.
+
+    From 26.3 on nothing can be imported any more once it has begun, and before, what is imported may be replaced.
+    """
+    order = wrapped(*args, **kwargs)
+    run = current()
+    run.nothing_to_install = not order
+    if order:
+        try:
+            deferred.load_all()
+            if run.installing:
+                importlib.import_module(f"{__package__}.install")
+                importlib.import_module(f"{__package__}.downloads")
+                _ = run.preparer(), run.linker
+        except Exception:
+            logger.debug("pipfast: installing without the store", exc_info=True)
+            run.installing = False
+    return order
+
+
+def _around_eagerly_import_modules(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Import nothing ahead where nothing is going to be installed."""
+    return None if current().nothing_to_install else wrapped(*args, **kwargs)
+
+
+def _around_prevent_further_imports(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Block no import where nothing has been installed: what is imported later is what was there before."""
+    return contextlib.nullcontext() if current().nothing_to_install else wrapped(*args, **kwargs)

@@ -40,13 +40,25 @@ def hook(settings: Settings) -> Hooks:
     hooks = Hooks(settings, pip.__version__)
     lifetime.begin(settings)
     hooks.apply()
+    if "program" not in settings.disabled:
+        defer_modules()
     return hooks
+
+
+def defer_modules() -> None:
+    """Let the modules wait that pip imports for what hardly ever happens."""
+    from pipfast_hooks import deferred
+    from pipfast_hooks.seams import DEFERRED, NEWEST_TESTED, OLDEST, parse_version
+
+    if OLDEST <= parse_version(pip.__version__)[: len(NEWEST_TESTED)] <= NEWEST_TESTED:
+        deferred.defer(DEFERRED)
 
 
 def release() -> None:
     """End what ran beside pip: a command does that itself, unless its seam is stock."""
-    from pipfast_hooks import lifetime
+    from pipfast_hooks import deferred, lifetime
 
+    deferred.stop()
     lifetime.end()
 
 

@@ -41,6 +41,8 @@ class Seam:
     """It changes an environment: attached only up to ``NEWEST_TESTED``."""
     kept: bool = False
     """A property whose value stays the same for its object: worked out once for each."""
+    idle_without: str = ""
+    """The parameter without any value in which the wrapper is not even imported: there is nothing to do."""
     needs: tuple[str, ...] = ()
     """Labels of rows above this one without which it stays stock."""
 
@@ -69,6 +71,16 @@ SEAMS: tuple[Seam, ...] = (
     # nothing itself; where `install_wheel` stays stock, nothing is to be prepared for it.
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
          "lifetime:_around_install_run", writes=True),
+    # The last thing that every pip does before it installs.
+    Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
+         ("req_set",), "lifetime:_around_get_installation_order"),
+    Seam("pip._internal.resolution.legacy.resolver", "Resolver.get_installation_order", "program",
+         ("req_set",), "lifetime:_around_get_installation_order"),
+    # Where nothing is going to be installed, nothing need be imported before it and nothing blocked after it.
+    Seam("pip._internal.commands.install", "_eagerly_import_modules", "program", (),
+         "lifetime:_around_eagerly_import_modules", optional=("module_names",), since=(26, 1)),
+    Seam("pip._internal.commands.install", "_prevent_further_imports", "program", (),
+         "lifetime:_around_prevent_further_imports", optional=("until_process_exit",), since=(26, 1)),
 
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
@@ -76,9 +88,9 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
          "downloads:_around_call", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),
-         "downloads:_around_batch", before=(25, 2), needs=_QUIET_WORKERS),
+         "downloads:_around_batch", before=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "Downloader.batch", "downloads", ("links", "location"),
-         "downloads:_around_batch", since=(25, 2), needs=_QUIET_WORKERS),
+         "downloads:_around_batch", since=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
     # A candidate whose metadata is known is almost always the one that is installed.
     Seam("pip._internal.operations.prepare", "RequirementPreparer._fetch_metadata_only", "downloads", ("req",),
          "downloads:_around_fetch_metadata_only", needs=_QUIET_WORKERS),
@@ -116,6 +128,10 @@ SEAMS: tuple[Seam, ...] = (
          kept=True),
 )
 
+
+DEFERRED = ("pip._vendor.rich.traceback",)
+"""Modules of pip's that it imports at its start and uses, if at all, in a function: with `--debug` here.
+Executed when they are first used, and in any case before something is installed. Up to ``NEWEST_TESTED`` only."""
 
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""

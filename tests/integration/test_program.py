@@ -169,4 +169,4 @@ def test_install_with_families_switched_off(box: Box, index: Index, disabled: st
     assert (ended.status, ended.err) == (0, "")
     assert {"app", "library"} <= set(box.installed())
     assert box.leftovers() == []
-    assert bool(box.entries()) is (disabled in ("program", "downloads", "install"))
+    assert bool(box.entries()) is (disabled in FAMILIES)

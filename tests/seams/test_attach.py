@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 IMPORT_PIP = """
 import pip._internal.cli.main, pip._internal.commands.install, pip._internal.req.req_install
 import pip._internal.network.session, pip._internal.network.download, pip._internal.operations.install.wheel
-import pip._internal.metadata.importlib, pip._internal.resolution.resolvelib.candidates
+import pip._internal.metadata.importlib, pip._internal.resolution.resolvelib.resolver
+import pip._internal.resolution.legacy.resolver
 """
 """What a long-lived process, or ``sitecustomize``, may have imported before us. In this order: up to
 25.1 ``network.download`` cannot be the first."""
