@@ -25,6 +25,17 @@ _HEADER_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 _WANTED = "requires-dist"
 
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_RELEASE = r"[0-9]+(?:\.[0-9]+)*"
+_CLAUSE = rf"(?:[=!]=[ ]*{_RELEASE}(?:\.\*)?|[<>]=?[ ]*{_RELEASE}|~=[ ]*[0-9]+\.{_RELEASE})"
+_CLAUSES = rf"{_CLAUSE}(?:[ ]*,[ ]*{_CLAUSE})*"
+_OF_AN_EXTRA = re.compile(
+    rf"{_NAME}[ ]*(?:\[{_NAME}(?:[ ]*,[ ]*{_NAME})*\])?[ ]*(?:{_CLAUSES}|\([ ]*{_CLAUSES}[ ]*\))?[ ]*"
+    rf";[ ]*extra[ ]*==[ ]*(?P<quote>[\"']){_NAME}(?P=quote)[ ]*"
+)
+"""A valid requirement that only an extra has, e.g. `sphinx>=7; extra == 'docs'`: three of four are such.
+Others that are one, too, are left to pip to find out."""
+
 
 def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Return the requirements that were found before, as long as the files are the same.
@@ -72,6 +83,8 @@ def _dependencies(
     header = _read_header(instance.info_location)
     if header is None:
         return tuple(wrapped(extras))
+    if not extras:
+        header = _Header([each for each in header.requirements if not _OF_AN_EXTRA.fullmatch(each)])
     # As the cached property would keep it; whoever wants the whole of it next has it parsed by pip.
     vars(instance)[holder.attrname] = header
     try:
@@ -84,13 +97,13 @@ class _Header:
     """As much of an email message as is asked for here."""
 
     def __init__(self, requirements: list[str]) -> None:
-        self._requirements = requirements
+        self.requirements = requirements
 
     def get_all(self, name: str, failobj: Any = None) -> Any:
         """Return the fields of that name; only one name is known."""
         if name.lower() != _WANTED:
             raise LookupError(name)
-        return list(self._requirements) or failobj
+        return list(self.requirements) or failobj
 
 
 def _read_header(folder: str) -> _Header | None:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from support.program import Box
@@ -47,8 +48,34 @@ def test_requirements_are_those_of_the_email_package(name: str) -> None:
         assert [each.strip() for each in found] == [each.strip() for each in parsed]
 
 
+@pytest.mark.parametrize(("text", "skipped"), [
+    ("sphinx; extra == 'docs'", True),
+    ("sphinx-x.y[a,b-c] >=7,!=7.1.*, ~=7.2 ;extra=='docs'", True),
+    ('sphinx (>=7) ; extra == "docs"', True),
+    ("sphinx", False),
+    ("sphinx; extra != 'docs'", False),
+    ("sphinx; extra == ''", False),
+    ("sphinx; extra == 'docs' or python_version > '3'", False),
+    ("sphinx (>=7; extra == 'docs'", False),
+    ("sphinx ~=7; extra == 'docs'", False),
+    ("sphinx >7.*; extra == 'docs'", False),
+    ("sphinx- ; extra == 'docs'", False),
+    ("sphinx @ file:///x ; extra == 'docs'", False),
+    ("sphinx ; extra == 'docs\"", False),
+])
+def test_only_what_no_extra_can_mean_is_skipped(text: str, skipped: bool) -> None:
+    """A requirement that is not shown to pip is one that pip parses, and does not want without an extra."""
+    from pipfast_hooks.installed import _OF_AN_EXTRA
+
+    assert bool(_OF_AN_EXTRA.fullmatch(text)) is skipped
+    if skipped:
+        marker = Requirement(text).marker
+        assert marker is not None and not marker.evaluate({"extra": ""})
+
+
 ODD = {
     "plain": {"METADATA": "Requires-Dist: b>1\nRequires-Dist: c[d] ; extra == 'x'\nAuthor: a\n\nbody\n"},
+    "extras": {"METADATA": "Requires-Dist: b; extra == 'x'\nRequires-Dist: c>1 ; extra == \"y\"\nRequires-Dist: d\n"},
     "none": {"METADATA": "\n"},
     "nothing": {"METADATA": ""},
     "no-metadata": {"INSTALLER": "pip\n"},
