@@ -27,6 +27,9 @@ WAITING = "waiting for its module"
 ATTACHED = "attached"
 CALLED = "as expected"
 
+_REPLACED = "_pipfast_replaced"
+"""An attribute of functions that stand in the place of pip's."""
+
 
 @dataclass(slots=True)
 class SeamState:
@@ -185,6 +188,9 @@ class Hooks:
                 self._originals.append(_Original(parent, attribute, original))
             state.state = ATTACHED
             return
+        if state.seam.plain:
+            self._replace(parent, attribute, original, state)
+            return
         present = getattr(original, "_self_wrapper", None)
         if not isinstance(present, _Late):
             wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(self, state)))
@@ -192,6 +198,19 @@ class Hooks:
         elif present.hooks is self:
             # Bound here by a from-import, after it was wrapped where it is defined.
             self._originals.append(_Original(parent, attribute, original.__wrapped__))
+        state.state = ATTACHED
+
+    def _replace(self, parent: Any, attribute: str, original: Any, state: SeamState) -> None:
+        if not hasattr(original, _REPLACED):
+            try:
+                replacement = load_wrapper(state.seam)(original)
+            except Exception as error:
+                state.state, state.why = "stock", f"our own module failed: {error!r}"
+                logger.debug("pipfast: %s stays stock", state.seam.label, exc_info=True)
+                return
+            setattr(replacement, _REPLACED, True)
+            setattr(parent, attribute, replacement)
+            self._originals.append(_Original(parent, attribute, original))
         state.state = ATTACHED
 
     def _reason_against(self, module: ModuleType, seam: Seam) -> str:

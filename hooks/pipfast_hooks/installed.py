@@ -25,13 +25,10 @@ _HEADER_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 _WANTED = "requires-dist"
 
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_RELEASE = r"[0-9]+(?:\.[0-9]+)*"
-_CLAUSE = rf"(?:[=!]=[ ]*{_RELEASE}(?:\.\*)?|[<>]=?[ ]*{_RELEASE}|~=[ ]*[0-9]+\.{_RELEASE})"
-_CLAUSES = rf"{_CLAUSE}(?:[ ]*,[ ]*{_CLAUSE})*"
 _OF_AN_EXTRA = re.compile(
-    rf"{_NAME}[ ]*(?:\[{_NAME}(?:[ ]*,[ ]*{_NAME})*\])?[ ]*(?:{_CLAUSES}|\([ ]*{_CLAUSES}[ ]*\))?[ ]*"
-    rf";[ ]*extra[ ]*==[ ]*(?P<quote>[\"']){_NAME}(?P=quote)[ ]*"
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[a-z0-9]+(?:[,-][a-z0-9]+)*\])?"
+    r" ?(?:(?:[<>!=]=|[<>]|~=(?=[0-9]+\.))[0-9]+(?:\.[0-9]+)*(?:, ?(?=[<>!=~])|(?= ?;)))*"
+    r" ?; ?extra ?== ?([\"'])[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\1"
 )
 """A valid requirement that only an extra has, e.g. `sphinx>=7; extra == 'docs'`: three of four are such.
 Others that are one, too, are left to pip to find out."""

@@ -41,6 +41,8 @@ class Seam:
     """It changes an environment: attached only up to ``NEWEST_TESTED``."""
     kept: bool = False
     """A property whose value stays the same for its object: worked out once for each."""
+    plain: bool = False
+    """Called too often for a wrapper: ``wrapper`` takes the original and returns the function in its place."""
     idle_without: str = ""
     """The parameter without any value in which the wrapper is not even imported: there is nothing to do."""
     needs: tuple[str, ...] = ()
@@ -126,6 +128,12 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), "", kept=True),
     Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",
          kept=True),
+
+    # Asked twice a round for every project: ten thousand times for a hundred.
+    Seam("pip._vendor.resolvelib.resolvers", "Resolution._is_current_pin_satisfying", "resolution",
+         ("name", "criterion"), "resolution:_instead_of_is_current_pin_satisfying", before=(25, 1), plain=True),
+    Seam("pip._vendor.resolvelib.resolvers.resolution", "Resolution._is_current_pin_satisfying", "resolution",
+         ("name", "criterion"), "resolution:_instead_of_is_current_pin_satisfying", since=(25, 1), plain=True),
 )
 
 

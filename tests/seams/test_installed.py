@@ -50,8 +50,11 @@ def test_requirements_are_those_of_the_email_package(name: str) -> None:
 
 @pytest.mark.parametrize(("text", "skipped"), [
     ("sphinx; extra == 'docs'", True),
-    ("sphinx-x.y[a,b-c] >=7,!=7.1.*, ~=7.2 ;extra=='docs'", True),
-    ('sphinx (>=7) ; extra == "docs"', True),
+    ("sphinx-x.y[a,b-c]>=7,!=7.1, ~=7.2.1 ;extra=='docs'", True),
+    ('sphinx >7 ; extra == "docs-2"', True),
+    ("sphinx>=7,; extra == 'docs'", False),
+    ("sphinx>=7<8; extra == 'docs'", False),
+    ("sphinx[-x]; extra == 'docs'", False),
     ("sphinx", False),
     ("sphinx; extra != 'docs'", False),
     ("sphinx; extra == ''", False),
@@ -75,7 +78,7 @@ def test_only_what_no_extra_can_mean_is_skipped(text: str, skipped: bool) -> Non
 
 ODD = {
     "plain": {"METADATA": "Requires-Dist: b>1\nRequires-Dist: c[d] ; extra == 'x'\nAuthor: a\n\nbody\n"},
-    "extras": {"METADATA": "Requires-Dist: b; extra == 'x'\nRequires-Dist: c>1 ; extra == \"y\"\nRequires-Dist: d\n"},
+    "extras": {"METADATA": "Requires-Dist: b; extra == 'x'\nRequires-Dist: c; extra == 'y'\nRequires-Dist: d\n"},
     "none": {"METADATA": "\n"},
     "nothing": {"METADATA": ""},
     "no-metadata": {"INSTALLER": "pip\n"},

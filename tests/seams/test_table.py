@@ -47,8 +47,9 @@ def test_wrapper_exists(seam: Seam) -> None:
     # As in a run, where pip's commands are imported by then; on 25.1, the modules we import cannot be first.
     importlib.import_module("pip._internal.commands.install")
     wrapper = load_wrapper(seam)
-    assert list(inspect.signature(wrapper).parameters) == ["wrapped", "instance", "args", "kwargs"]
-    assert wrapper.__name__.startswith("_around_")
+    takes = ["original"] if seam.plain else ["wrapped", "instance", "args", "kwargs"]
+    assert list(inspect.signature(wrapper).parameters) == takes
+    assert wrapper.__name__.startswith("_instead_of_" if seam.plain else "_around_")
 
 
 def test_needed_rows_stand_above() -> None:

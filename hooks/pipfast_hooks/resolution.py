@@ -1,0 +1,36 @@
+"""What the resolver asks itself again and again, answered once."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEPT = "_pipfast_satisfied"
+"""The attribute of a criterion that keeps the last pin it was held against, and whether that satisfied it."""
+
+_NOTHING = object()
+
+
+def _instead_of_is_current_pin_satisfying(original: Callable[..., bool]) -> Callable[..., bool]:
+    """Hold a pin against a criterion once: each round asks for all of them twice, and neither ever changes."""
+
+    @functools.wraps(original)
+    def is_current_pin_satisfying(self: Any, name: Any, criterion: Any) -> bool:
+        try:
+            pin = self.state.mapping.get(name, _NOTHING)
+            attributes = criterion.__dict__
+            kept = attributes.get(_KEPT)
+        except AttributeError:
+            return original(self, name, criterion)
+        if pin is _NOTHING:
+            return False
+        if kept is not None and kept[0] is pin:
+            return kept[1]  # type: ignore[no-any-return]  # it came from the original
+        satisfied = original(self, name, criterion)
+        attributes[_KEPT] = (pin, satisfied)
+        return satisfied
+
+    return is_current_pin_satisfying
