@@ -32,6 +32,13 @@ def has_command(name: str) -> bool:
     return name in commands_dict
 
 
+def configured(settings: Settings, arguments: list[str]) -> Settings:
+    """Return the settings with those of pip's configuration files below them."""
+    from pipfast_hooks import configuration
+
+    return configuration.configured(settings, arguments)
+
+
 def hook(settings: Settings) -> Hooks:
     """Attach to this process's pip."""
     from pipfast_hooks import lifetime

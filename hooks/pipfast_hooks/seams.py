@@ -73,6 +73,11 @@ SEAMS: tuple[Seam, ...] = (
     # nothing itself; where `install_wheel` stays stock, nothing is to be prepared for it.
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
          "lifetime:_around_install_run", writes=True),
+    # Called, so that our settings stand in pip's own files, whichever these are.
+    Seam("pip._internal.configuration", "Configuration.__init__", "program", ("isolated",), "",
+         optional=("load_only",)),
+    Seam("pip._internal.configuration", "Configuration.load", "program", (), ""),
+    Seam("pip._internal.configuration", "Configuration.items", "program", (), ""),
     # The last thing that every pip does before it installs.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
          ("req_set",), "lifetime:_around_get_installation_order"),

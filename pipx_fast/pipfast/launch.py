@@ -39,11 +39,14 @@ def _run(arguments: list[str]) -> int:
         return pip_main.run_pip(arguments)
     program.name_program()
     if arguments and arguments[0] in OWN_COMMANDS and not pip_main.has_command(arguments[0]):
-        return _own_command(arguments[0], arguments[1:], settings)
+        return _own_command(arguments[0], arguments[1:], pip_main.configured(settings, arguments))
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
     if not pip_main.needs_hooks(arguments):
         pip_main.defer_modules()
+        return pip_main.run_pip(arguments)
+    settings = pip_main.configured(settings, arguments)
+    if not settings.enabled:
         return pip_main.run_pip(arguments)
     from pipfast.report import say
 

@@ -1,11 +1,11 @@
-"""The settings of one run, read from ``PIPFAST`` and ``PIPFAST_*`` environment variables."""
+"""The settings of one run: ``PIPFAST`` and ``PIPFAST_*`` environment variables, over pip.conf's ``[pipfast]``."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,25 @@ FAMILIES = ("downloads", "install", "installed", "program", "resolution")
 
 LINK_MODES = ("auto", "clone", "hardlink", "copy")
 """How stored files reach an environment; ``auto`` takes the first of the others that works."""
+
+BUILD_RESCUES = ("on", "named", "off")
+"""What may be put beside a build that failed: ``named`` is what this run, the target or the package names."""
+
+SECTION = "pipfast"
+"""The section of pip's configuration files in which our settings stand."""
+
+_VARIABLES = {
+    "enabled": "PIPFAST",
+    "disable": "PIPFAST_DISABLE",
+    "store": "PIPFAST_STORE",
+    "connections": "PIPFAST_CONNECTIONS",
+    "workers": "PIPFAST_WORKERS",
+    "link-mode": "PIPFAST_LINK_MODE",
+    "timings": "PIPFAST_TIMINGS",
+    "build-rescue": "PIPFAST_BUILD_RESCUE",
+    "extra-build-dependencies": "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
+}
+"""A setting's key in ``[pipfast]``, and the variable that wins over it."""
 
 DEFAULT_CONNECTIONS = 8
 """Connections in use at once; more gains nothing on the servers measured and costs them."""
@@ -41,48 +60,93 @@ class Settings:
     """``PIPFAST_LINK_MODE``: one of ``LINK_MODES``."""
     timings: Path | None = None
     """``PIPFAST_TIMINGS``: a file that gets one JSON line per timed phase."""
+    build_rescue: Literal["on", "named", "off"] = "on"
+    """``PIPFAST_BUILD_RESCUE``: one of ``BUILD_RESCUES``."""
+    extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """``PIPFAST_EXTRA_BUILD_DEPENDENCIES``: a package's name, normalised, to requirements."""
     problems: tuple[str, ...] = ()
     """One message per value that could not be read; the default is used in its place."""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str], section: Mapping[str, str] | None = None) -> Settings:
         """Read the settings; a value that cannot be read is named in ``problems``, never fatal.
 
         An unreadable setting must not stop an installation that pip alone would have made.
+
+        :param section: keys and values of ``[pipfast]`` in pip's configuration files; the environment wins.
         """
-        problems: list[str] = []
-
-        def number(name: str, default: int, highest: int) -> int:
-            text = environ.get(name, "").strip()
-            if not text:
-                return default
-            if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
-                return int(text)
-            problems.append(f"{name} is {text!r}, not a number from 1 to {highest}; using {default}")
-            return default
-
-        disabled = {name.strip().lower() for name in environ.get("PIPFAST_DISABLE", "").split(",")} - {""}
-        for name in sorted(disabled - set(FAMILIES)):
-            problems.append(f"PIPFAST_DISABLE names {name!r}, which is none of {', '.join(FAMILIES)}")
-        link_mode = environ.get("PIPFAST_LINK_MODE", "").strip().lower() or "auto"
-        if link_mode not in LINK_MODES:
-            problems.append(f"PIPFAST_LINK_MODE is {link_mode!r}, none of {', '.join(LINK_MODES)}; using auto")
-            link_mode = "auto"
-        switch = environ.get("PIPFAST", "").strip().lower()
-        if switch not in ("", "on", "off", "1", "0", "true", "false"):
-            problems.append(f"PIPFAST is {switch!r}, neither on nor off; using on")
-        store = environ.get("PIPFAST_STORE", "")
-        timings = environ.get("PIPFAST_TIMINGS", "")
+        read = _Reader(environ, section or {})
+        store, timings = read.text("store"), read.text("timings")
         return cls(
-            enabled=switch not in ("off", "0", "false"),
-            disabled=frozenset(disabled & set(FAMILIES)),
+            enabled=read.choice("enabled", ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
+            not in ("off", "0", "false"),
+            disabled=read.families(),
             store=Path(store).expanduser().absolute() if store else None,
-            connections=number("PIPFAST_CONNECTIONS", DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
-            workers=number("PIPFAST_WORKERS", usable_cores(), 256),
-            link_mode=link_mode,
+            connections=read.number("connections", DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
+            workers=read.number("workers", usable_cores(), 256),
+            link_mode=read.choice("link-mode", LINK_MODES, "auto"),
             timings=Path(timings).absolute() if timings else None,
-            problems=tuple(problems),
+            build_rescue=cast("Literal['on', 'named', 'off']", read.choice("build-rescue", BUILD_RESCUES, "on")),
+            extra_build_dependencies=read.extra_build_dependencies(),
+            problems=tuple(read.problems),
         )
+
+
+class _Reader:
+    """Reads single values, from the environment first, and notes those that cannot be read."""
+
+    def __init__(self, environ: Mapping[str, str], section: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._section = section
+        self.problems = [
+            f"[{SECTION}] in pip's configuration has {key!r}, which is no setting"
+            for key in sorted(set(section) - set(_VARIABLES))
+        ]
+
+    def text(self, key: str) -> str:
+        """Return a value as it stands; an empty one is none."""
+        return self._environ.get(_VARIABLES[key], "").strip() or self._section.get(key, "").strip()
+
+    def _label(self, key: str) -> str:
+        variable = _VARIABLES[key]
+        return variable if self._environ.get(variable, "").strip() else f"[{SECTION}] {key}"
+
+    def number(self, key: str, default: int, highest: int) -> int:
+        text = self.text(key)
+        if not text:
+            return default
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
+            return int(text)
+        label = self._label(key)
+        self.problems.append(f"{label} is {text!r}, not a number from 1 to {highest}; using {default}")
+        return default
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str, complaint: str = "") -> str:
+        text = self.text(key).lower() or default
+        if text in choices:
+            return text
+        complaint = complaint or f"none of {', '.join(choices)}"
+        self.problems.append(f"{self._label(key)} is {text!r}, {complaint}; using {default}")
+        return default
+
+    def families(self) -> frozenset[str]:
+        disabled = {name.strip().lower() for name in self.text("disable").split(",")} - {""}
+        for name in sorted(disabled - set(FAMILIES)):
+            label = self._label("disable")
+            self.problems.append(f"{label} names {name!r}, which is none of {', '.join(FAMILIES)}")
+        return frozenset(disabled & set(FAMILIES))
+
+    def extra_build_dependencies(self) -> Mapping[str, tuple[str, ...]]:
+        text = self.text("extra-build-dependencies")
+        if not text:
+            return {}
+        from pipfast.build.extras import ExtrasUnreadable, read_extras
+
+        try:
+            return read_extras(text)
+        except ExtrasUnreadable as error:
+            self.problems.append(f"{self._label('extra-build-dependencies')} {error}; using none")
+            return {}
 
 
 def usable_cores() -> int:

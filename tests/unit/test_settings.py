@@ -47,3 +47,39 @@ def test_unknown_names_are_named() -> None:
     settings = Settings.from_environ({"PIPFAST_DISABLE": "install,nothing", "PIPFAST_LINK_MODE": "magic"})
     assert settings.disabled == {"install"} and settings.link_mode == "auto"
     assert len(settings.problems) == 2
+
+
+def test_the_environment_wins_over_the_file() -> None:
+    """A key of pip.conf counts where its variable is not set, or is empty."""
+    section = {"connections": "3", "link-mode": "copy", "disable": "install", "build-rescue": "named"}
+    settings = Settings.from_environ({"PIPFAST_CONNECTIONS": "5", "PIPFAST_LINK_MODE": ""}, section)
+    assert (settings.connections, settings.link_mode, settings.build_rescue) == (5, "copy", "named")
+    assert settings.disabled == {"install"} and settings.problems == ()
+
+
+def test_the_file_has_a_switch_too() -> None:
+    assert not Settings.from_environ({}, {"enabled": "off"}).enabled
+    assert Settings.from_environ({"PIPFAST": "on"}, {"enabled": "off"}).enabled
+
+
+def test_a_problem_names_the_place_it_comes_from() -> None:
+    """A variable is not blamed for what a file says, and a key that nobody knows is named."""
+    settings = Settings.from_environ({"PIPFAST_WORKERS": "x"}, {"connections": "many", "conections": "3"})
+    assert len(settings.problems) == 3
+    assert any(problem.startswith("[pipfast] connections is 'many'") for problem in settings.problems)
+    assert any("'conections'" in problem for problem in settings.problems)
+    assert any(problem.startswith("PIPFAST_WORKERS is") for problem in settings.problems)
+
+
+def test_build_rescue_is_one_of_three() -> None:
+    assert Settings.from_environ({"PIPFAST_BUILD_RESCUE": "Named"}).build_rescue == "named"
+    settings = Settings.from_environ({"PIPFAST_BUILD_RESCUE": "always"})
+    assert settings.build_rescue == "on" and len(settings.problems) == 1
+
+
+def test_extra_build_dependencies_by_package() -> None:
+    settings = Settings.from_environ({"PIPFAST_EXTRA_BUILD_DEPENDENCIES": "Flash_Attn: torch, ninja"})
+    assert settings.extra_build_dependencies == {"flash-attn": ("torch", "ninja")}
+    settings = Settings.from_environ({"PIPFAST_EXTRA_BUILD_DEPENDENCIES": "torch"})
+    assert settings.extra_build_dependencies == {}
+    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES" in settings.problems[0]

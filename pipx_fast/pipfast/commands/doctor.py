@@ -99,6 +99,10 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
             "PIPFAST_LINK_MODE": settings.link_mode,
             "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
             "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
+            "PIPFAST_BUILD_RESCUE": settings.build_rescue,
+            "PIPFAST_EXTRA_BUILD_DEPENDENCIES": {
+                name: list(requirements) for name, requirements in settings.extra_build_dependencies.items()
+            } or None,
             "problems": list(settings.problems),
         },
         "seams": seams,

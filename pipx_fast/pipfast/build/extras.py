@@ -1,0 +1,88 @@
+"""The setting ``extra-build-dependencies``: what the user puts beside the build of one package."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pipfast.errors import PipfastError
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""A distribution's name, by the specification of core metadata."""
+
+# e.g. `torch>=2,<3, ninja` and `torch >= 2  ninja`: a new requirement begins with a letter, after a comma or
+# a blank, and not where an operator still waits for its version.
+_NEXT = re.compile(r"(?<![<>=!~,@\s])(?:\s*,\s*|\s+)(?=[A-Za-z])")
+_BRACKETS = re.compile(r"\[[^\]]*\]")
+
+
+class ExtrasUnreadable(PipfastError):
+    """The setting's value is in neither of its two forms; ``str()`` ends a sentence about the setting."""
+
+
+def read_extras(text: str) -> dict[str, tuple[str, ...]]:
+    """Return normalised package name to requirements.
+
+    Two forms: ``flash-attn: torch>=2,<3, ninja; khoros: numpy`` (a new line serves as ``;``), and, for markers,
+    URLs and whatever else has those characters, JSON: ``{"flash-attn": ["torch @ https://…"]}``.
+
+    :raises ExtrasUnreadable: it is neither.
+    """
+    pairs = _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
+    extras: dict[str, tuple[str, ...]] = {}
+    for package, requirements in pairs:
+        if not _NAME.fullmatch(package):
+            raise ExtrasUnreadable(f"has {package!r} in the place of a package's name")
+        for requirement in requirements:
+            if not _NAME.match(requirement):
+                raise ExtrasUnreadable(f"has {requirement!r} for {package}, which is no requirement")
+        key = normalise(package)
+        extras[key] = tuple(dict.fromkeys((*extras.get(key, ()), *requirements)))
+    return extras
+
+
+def write_extras(package: str, requirements: tuple[str, ...]) -> str:
+    """Return the value that ``read_extras`` reads as this: what a hint tells the user to set."""
+    if all(split_requirements(each) == [each] and ";" not in each for each in requirements):
+        return f"{package}: {', '.join(requirements)}"
+    return json.dumps({package: list(requirements)})
+
+
+def normalise(name: str) -> str:
+    """Return a distribution's name in the form in which names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _from_text(text: str) -> list[tuple[str, list[str]]]:
+    pairs = []
+    for part in re.split(r"[;\n]", text):
+        if not part.strip():
+            continue
+        package, colon, rest = part.partition(":")
+        if not colon:
+            raise ExtrasUnreadable(f"has {part.strip()!r}, which is not of the form 'package: requirement, …'")
+        pairs.append((package.strip(), split_requirements(rest)))
+    return pairs
+
+
+def split_requirements(text: str) -> list[str]:
+    """Split ``torch[a,b]>=2,<3, ninja`` into its requirements."""
+    masked = _BRACKETS.sub(lambda found: "x" * len(found[0]), text)
+    parts, begin = [], 0
+    for found in _NEXT.finditer(masked):
+        parts.append(text[begin : found.start()])
+        begin = found.end()
+    return [part.strip(" \t,") for part in (*parts, text[begin:]) if part.strip(" \t,")]
+
+
+def _from_json(text: str) -> list[tuple[str, list[str]]]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ExtrasUnreadable(f"is no JSON ({error})") from error
+    pairs = []
+    for package, requirements in document.items():
+        if not isinstance(requirements, list) or not all(isinstance(each, str) for each in requirements):
+            raise ExtrasUnreadable(f"has no list of requirements for {package}")
+        pairs.append((package, [each.strip() for each in requirements]))
+    return pairs
