@@ -111,6 +111,26 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
          "downloads:_around_check_against_path"),
 
+    # Reached by `get`, too.
+    Seam("pip._internal.network.session", "PipSession.request", "index",
+         ("method", "url", "args", "kwargs"), "cached:_around_request"),
+    # Called by the evaluation of index pages, which is pip's answers put together.
+    Seam("pip._internal.index.package_finder", "LinkEvaluator.__init__", "index",
+         ("project_name", "canonical_name", "formats", "target_python", "allow_yanked",
+          "ignore_requires_python"), "", optional=("uploaded_prior_to",)),
+    Seam("pip._internal.index.package_finder", "LinkEvaluator.evaluate_link", "index", ("link",), ""),
+    Seam("pip._internal.index.package_finder", "CandidateEvaluator.get_applicable_candidates", "index",
+         ("candidates",), ""),
+    Seam("pip._internal.index.package_finder", "CandidateEvaluator._sort_key", "index", ("candidate",), ""),
+    Seam("pip._internal.index.package_finder", "PackageFinder.find_all_candidates", "index",
+         ("project_name",), ""),
+    Seam("pip._internal.index.package_finder", "PackageFinder._log_skipped_link", "index",
+         ("link", "result", "detail"), ""),
+    Seam("pip._internal.index.package_finder", "PackageFinder.process_project_url", "index",
+         ("project_url", "link_evaluator"), "index:_around_process_project_url"),
+    Seam("pip._internal.index.package_finder", "PackageFinder.find_best_candidate", "index",
+         ("project_name", "specifier", "hashes"), "index:_around_find_best_candidate"),
+
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
          "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.

@@ -59,7 +59,9 @@ def test_install_with_every_seam(box: Box, index_url: str) -> None:
     """What the other tests compare with: all seams are attached and the store is filled."""
     states = install(box, index_url)
     assert "stock" not in states.values()
-    assert {entry.partition("/")[0] for entry in box.entries()} == {"archives-v0", "trees-v0", "bytecode-v0"}
+    assert {entry.partition("/")[0] for entry in box.entries()} == {
+        "archives-v0", "trees-v0", "bytecode-v0", "pages-v0",
+    }
     assert is_linked(box)
 
 

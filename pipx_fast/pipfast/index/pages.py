@@ -40,6 +40,8 @@ class PageTable:
     """For each row, what the page says of the file (JSON)."""
     rejected: tuple[str, ...] = ()
     """Reasons against files for another Python, which an error message repeats."""
+    base: str | None = None
+    """For an HTML page the address that its links start from; None for a JSON page."""
 
 
 def page_key(content: bytes, context: Sequence[object]) -> str:
@@ -53,7 +55,7 @@ def page_key(content: bytes, context: Sequence[object]) -> str:
 
 def keep_table(layout: Layout, key: str, table: PageTable) -> None:
     """Keep an evaluation in the store."""
-    head = json.dumps([table.versions, table.rows, table.rejected], separators=(",", ":"))
+    head = json.dumps([table.versions, table.rows, table.rejected, table.base], separators=(",", ":"))
     write_note(layout, PAGES, key, b"\n".join((head.encode("ascii"), *table.files)))
 
 
@@ -64,10 +66,10 @@ def find_table(layout: Layout, key: str) -> PageTable | None:
         return None
     head, *files = payload.split(b"\n")
     try:
-        versions, rows, rejected = json.loads(head)
+        versions, rows, rejected, base = json.loads(head)
         if len(rows) != len(files):
             raise ValueError("rows and files differ")
-        return PageTable(tuple(versions), tuple(map(tuple, rows)), files, tuple(rejected))
+        return PageTable(tuple(versions), tuple(map(tuple, rows)), files, tuple(rejected), base)
     except (ValueError, TypeError):
         drop_note(layout, PAGES, key)
         return None

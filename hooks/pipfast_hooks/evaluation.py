@@ -1,0 +1,274 @@
+"""One index page, judged by pip's rules for one interpreter, each question asked once.
+
+pip builds a `Link` for every file of a page and parses every file name anew in every run. Here the
+answers that depend on a part of the name only (the tags, the version, ``Requires-Python``) are pip's own
+answers for the first file that has that part; a file whose name or address is not of the plain kind is
+judged by pip's own code, whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.exceptions import InvalidWheelFilename
+from pip._internal.index.collector import HTMLLinkParser
+from pip._internal.index.package_finder import LinkType
+from pip._internal.models.candidate import InstallationCandidate
+from pip._internal.models.link import Link
+from pip._internal.models.wheel import Wheel
+from pip._internal.utils.misc import splitext
+from pip._internal.utils.unpacking import SUPPORTED_EXTENSIONS
+from pip._vendor.packaging.utils import canonicalize_name
+from pip._vendor.packaging.version import InvalidVersion
+from pip._vendor.packaging.version import parse as parse_version
+
+from pipfast.index.pages import WHEEL, YANKED, PageTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PLAIN_URL = re.compile(r"(?:https?://[A-Za-z0-9.-]+(?::[0-9]+)?|(?:\.\.)?)(?:/[A-Za-z0-9_.~-]+)+")
+"""Addresses that need no quoting and have no query: relative to the page, or complete."""
+
+_DIGEST_FRAGMENT = re.compile(r"#sha256=[0-9a-f]{64}\Z")
+
+_PLAIN_VERSION = re.compile(
+    r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?:(?:a|b|rc)[0-9]{1,9})?(?:\.post[0-9]{1,9})?(?:\.dev[0-9]{1,9})?"
+)
+"""Versions in the version specifiers specification's normal form, but for leading zeros."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+
+_NOT_READ = ("size", "filename", "provenance", "gpg-sig")
+"""What an index says of a file that pip's links do not hold."""
+
+
+class OddPage(Exception):
+    """A page that is left to pip's code, whole."""
+
+
+class Warned(logging.Handler):
+    """Notes whether pip warns of something meanwhile: such a page is judged anew each time."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.any = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note it."""
+        self.any = True
+
+    def __enter__(self) -> Warned:
+        """Begin to listen."""
+        logging.getLogger("pip").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        logging.getLogger("pip").removeHandler(self)
+
+
+class Judge:
+    """pip's answers for one interpreter and one run; shared by all projects with the same options."""
+
+    def __init__(self, tags: list[Any]) -> None:
+        self._tags = frozenset(tags)
+        self._fits: dict[str, bool] = {}
+        self._preference: dict[str, tuple[Any, ...]] = {}
+        self._python: dict[tuple[Any, ...], str | None] = {}
+
+    def fits(self, tags: str) -> bool:
+        """Tell whether a wheel with these three tags (``cp311-cp311-linux_x86_64``) can be installed."""
+        known = self._fits.get(tags)
+        if known is None:
+            try:
+                known = bool(Wheel(f"x-1-{tags}.whl").supported(self._tags))
+            except InvalidWheelFilename:
+                known = False
+            self._fits[tags] = known
+        return known
+
+    def preference(self, tags: str, evaluator: Any) -> tuple[Any, ...]:
+        """Return the last parts of pip's sorting key: how well the tags fit, and the build tag."""
+        known = self._preference.get(tags)
+        if known is None:
+            name = f"x-1-{tags}.whl" if tags else "x-1.tar.gz"
+            known = evaluator._sort_key(InstallationCandidate("x", "1", Link(f"https://x/{name}")))[4:]
+            self._preference[tags] = known
+        return known
+
+    def other_python(self, requires: str, evaluator: Any) -> str | None:
+        """Return what pip says against a file with this ``Requires-Python``; None if nothing."""
+        key = (requires, evaluator._target_python.py_version_info, evaluator._ignore_requires_python)
+        if key not in self._python:
+            link = Link(f"https://x/{evaluator._canonical_name}-1.tar.gz", requires_python=requires)
+            probe = type(evaluator)(
+                project_name=evaluator._canonical_name, canonical_name=evaluator._canonical_name,
+                formats=frozenset({"binary", "source"}), target_python=evaluator._target_python,
+                allow_yanked=True, ignore_requires_python=evaluator._ignore_requires_python,
+            )
+            result, detail = probe.evaluate_link(link)
+            self._python[key] = None if result == LinkType.candidate else detail.removeprefix("1 ")
+        return self._python[key]
+
+
+class PageEvaluation:
+    """One page for one project."""
+
+    def __init__(self, judge: Judge, link_evaluator: Any, candidate_evaluator: Any) -> None:
+        self._judge = judge
+        self._links = link_evaluator
+        self._candidates = candidate_evaluator
+        self._name_fits: dict[str, bool] = {}
+        self._wheel_versions: dict[str, str] = {}
+        self._parsed: dict[str, Any] = {}
+        self._rejected: set[str] = set()
+        self._left_to_pip: set[str] = set()
+
+    def table(self, page: Any) -> PageTable:
+        """Judge all files of a page.
+
+        :raises OddPage: pip's own code must do it.
+        """
+        base = None
+        if page.content_type.lower().startswith(_JSON):
+            files = json.loads(page.content).get("files", [])
+            described = self._from_json(files, page.url)
+        else:
+            parser = HTMLLinkParser(page.url)
+            parser.feed(page.content.decode(page.encoding or "utf-8"))
+            base = parser.base_url or page.url
+            described = self._from_anchors(parser.anchors, page.url, base)
+        rows = sorted(described, key=_sorting_key)
+        versions = {version: number for number, version in enumerate(dict.fromkeys(row[0] for row in rows))}
+        return PageTable(
+            tuple(versions),
+            tuple((versions[row[0]], row[1], row[3]) for row in rows),
+            [_line(row[4]) for row in rows],
+            tuple(sorted(self._rejected)),
+            base,
+        )
+
+    def _from_json(self, files: list[dict[str, Any]], page_url: str) -> Iterator[tuple[Any, ...]]:
+        seen: set[str] = set()
+        for position, file in enumerate(files):
+            url = file.get("url")
+            if url in seen:
+                continue
+            if isinstance(url, str):
+                seen.add(url)
+                judged = self._plain(url, file.get("requires-python"), bool(file.get("yanked")))
+            else:
+                judged = None
+            if judged is None:
+                judged = self._by_pip(Link.from_json(file, page_url))
+            if judged:
+                kept = {name: value for name, value in file.items() if name not in _NOT_READ}
+                yield (*judged, position, kept)
+
+    def _from_anchors(
+        self, anchors: list[dict[str, str | None]], page_url: str, base_url: str
+    ) -> Iterator[tuple[Any, ...]]:
+        seen: set[str] = set()
+        for position, anchor in enumerate(anchors):
+            href = anchor.get("href")
+            if not href or href in seen:
+                continue
+            seen.add(href)
+            judged = self._plain(
+                _DIGEST_FRAGMENT.sub("", href), anchor.get("data-requires-python"),
+                anchor.get("data-yanked") is not None,
+            )
+            if judged is None:
+                judged = self._by_pip(Link.from_element(anchor, page_url=page_url, base_url=base_url))
+            if judged:
+                yield (*judged, position, anchor)
+
+    def _plain(self, url: str, requires: object, yanked: bool) -> tuple[Any, ...] | None:
+        """Judge a file of the plain kind: (version, flags, key), or () against it, or None for pip."""
+        if _PLAIN_URL.fullmatch(url) is None or "macosx10" in url:
+            return None
+        filename = url.rpartition("/")[2]
+        if filename.endswith(".whl"):
+            parts = filename[:-4].split("-")
+            if len(parts) != 5:
+                return None
+            name, version, tags = parts[0], parts[1], "-".join(parts[2:])
+            if not self._judge.fits(tags):
+                return ()
+        else:
+            stem, extension = splitext(filename)
+            if extension not in SUPPORTED_EXTENSIONS:
+                return ()
+            name, _, version = stem.rpartition("-")
+            tags = ""
+        if not self._is_plain(name, version) or (requires and not isinstance(requires, str)):
+            return None
+        if (yanked and not self._links._allow_yanked) or (
+            ("binary" if tags else "source") not in self._links._formats
+        ):
+            return ()
+        if tags:
+            version = self._wheel_version(version)
+        against = self._judge.other_python(requires, self._links) if isinstance(requires, str) else None
+        if against is not None:
+            self._rejected.add(f"{version} {against}")
+            return ()
+        flags = (YANKED if yanked else 0) | (WHEEL if tags else 0)
+        return version, flags, (-yanked, self._parse(version), *self._judge.preference(tags, self._candidates))
+
+    def _is_plain(self, name: str, version: str) -> bool:
+        fits = self._name_fits.get(name)
+        if fits is None:
+            fits = self._name_fits[name] = (
+                _PLAIN_NAME.fullmatch(name) is not None
+                and canonicalize_name(name) == self._links._canonical_name
+            )
+        return fits and _PLAIN_VERSION.fullmatch(version) is not None
+
+    def _wheel_version(self, version: str) -> str:
+        known = self._wheel_versions.get(version)
+        if known is None:
+            known = self._wheel_versions[version] = str(Wheel(f"x-{version}-py3-none-any.whl").version)
+        return known
+
+    def _parse(self, version: str) -> Any:
+        known = self._parsed.get(version)
+        if known is None:
+            known = self._parsed[version] = parse_version(version)
+        return known
+
+    def _by_pip(self, link: Any) -> tuple[Any, ...]:
+        """Judge any file as pip does."""
+        if link is None:
+            return ()
+        if link.egg_fragment:
+            raise OddPage("a link with an egg fragment")
+        if link.url in self._left_to_pip:
+            return ()
+        self._left_to_pip.add(link.url)
+        result, detail = self._links.evaluate_link(link)
+        if result != LinkType.candidate:
+            if result == LinkType.requires_python_mismatch:
+                self._rejected.add(detail)
+            return ()
+        try:
+            candidate = InstallationCandidate(self._links.project_name, detail, link)
+        except InvalidVersion:
+            return ()
+        key = self._candidates._sort_key(candidate)
+        flags = (YANKED if link.is_yanked else 0) | (WHEEL if link.is_wheel else 0)
+        return detail, flags, (key[1], *key[3:])
+
+
+def _sorting_key(row: tuple[Any, ...]) -> Any:
+    return row[2]
+
+
+def _line(described: dict[str, Any]) -> bytes:
+    return json.dumps(described, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,157 @@
+"""pip's finder, with index pages that are evaluated once for each content.
+
+What pip fetches, from where and in which order stays pip's, and so do its messages: under ``-v`` and
+``--log``, where pip says something of every link, its own code runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pip
+from pip._internal.index.package_finder import LinkType
+from pip._internal.network.session import CacheControlAdapter
+
+from pipfast.index.pages import find_table, keep_table, page_key
+from pipfast.report import logger
+from pipfast_hooks import lifetime
+from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
+from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipfast.index.pages import PageTable
+    from pipfast.store.layout import Layout
+
+_VERBOSE = 15
+"""pip's own level between INFO and DEBUG."""
+
+_KNOWN_OPTIONS = {
+    "_allow_yanked", "_canonical_name", "_formats", "_ignore_requires_python", "_target_python",
+    "_uploaded_prior_to", "project_name",
+}
+"""What pip's evaluation of a link is known to depend on, besides the link."""
+
+_pip_logger = logging.getLogger("pip._internal.index.package_finder")
+
+
+@dataclass(slots=True)
+class _Finder:
+    """What is known for one of pip's finders."""
+
+    candidate_evaluator: Any
+    """Without a specifier or hashes: its sorting key is a file's own."""
+    judge: Judge
+    interpreter: tuple[Any, ...]
+    best: dict[Any, BestCandidate] = field(default_factory=dict)
+
+
+_finders: weakref.WeakKeyDictionary[Any, _Finder] = weakref.WeakKeyDictionary()
+
+
+def _known(finder: Any) -> _Finder:
+    known = _finders.get(finder)
+    if known is None:
+        evaluator = finder.make_candidate_evaluator(project_name="x")
+        tags = evaluator._supported_tags
+        digest = hashlib.sha256("\n".join(map(str, tags)).encode("ascii")).hexdigest()
+        python = finder.target_python
+        known = _finders[finder] = _Finder(
+            evaluator, Judge(tags), (python.py_version, python.py_version_info, digest)
+        )
+    return known
+
+
+def _says_nothing_of_links() -> bool:
+    return not _pip_logger.isEnabledFor(_VERBOSE)
+
+
+def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Return a page's candidates: evaluated before, or now, with pip's answers."""
+    project_url, evaluator = _url_and_evaluator(*args, **kwargs)
+    # Pages given with --find-links name many projects: pip parses those once for all of them.
+    if (
+        project_url.cache_link_parsing
+        or not vars(evaluator).keys() <= _KNOWN_OPTIONS
+        or getattr(evaluator, "_uploaded_prior_to", None) is not None
+        or not _says_nothing_of_links()
+    ):
+        return wrapped(*args, **kwargs)
+    collector = instance._link_collector
+    further = {"package_name": evaluator.project_name} if _takes_name(type(collector)) else {}
+    page = collector.fetch_response(project_url, **further)
+    if page is None:
+        return []
+    try:
+        table = evaluate(instance, evaluator, page)
+    except Exception as error:
+        logger.debug("pipfast: page %s left to pip: %r", page.url, error, exc_info=not isinstance(error, OddPage))
+        return wrapped(*args, **kwargs)
+    for detail in table.rejected:
+        instance._log_skipped_link(page.url, LinkType.requires_python_mismatch, detail)
+    return PageCandidates(evaluator.project_name, page.url, table).in_page_order
+
+
+def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
+    """Return a page's evaluation, from the store if it is there."""
+    known = _known(finder)
+    key = page_key(page.content, (
+        pip.__version__, page.url, page.content_type, page.encoding, evaluator._canonical_name,
+        sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
+        known.interpreter,
+    ))
+    layout = _layout(finder)
+    table = find_table(layout, key) if layout is not None else None
+    if table is None:
+        with Warned() as warned:
+            table = PageEvaluation(known.judge, evaluator, known.candidate_evaluator).table(page)
+        if layout is not None and not warned.any:
+            keep_table(layout, key, table)
+    return table
+
+
+def _layout(finder: Any) -> Layout | None:
+    adapter = finder._link_collector.session.get_adapter("https://")
+    # pip's session has no caching adapter under --no-cache-dir.
+    return lifetime.current().layout() if isinstance(adapter, CacheControlAdapter) else None
+
+
+def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Choose among the candidates of one page without making them all."""
+    if not _says_nothing_of_links():
+        return wrapped(*args, **kwargs)
+    name, specifier, hashes = _name_specifier_hashes(*args, **kwargs)
+    best = _known(instance).best
+    key = (name, specifier, hashes)
+    if key in best:
+        return best[key]
+    candidates = instance.find_all_candidates(name)
+    try:
+        found = choose(
+            instance.make_candidate_evaluator(project_name=name, specifier=specifier, hashes=hashes), candidates
+        )
+    except Exception:
+        logger.debug("pipfast: the choice for %s is left to pip", name, exc_info=True)
+        found = None
+    if found is None:
+        return wrapped(*args, **kwargs)
+    best[key] = found
+    return found
+
+
+def _takes_name(collector: type) -> bool:
+    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
+
+
+def _url_and_evaluator(project_url: Any, link_evaluator: Any) -> tuple[Any, Any]:
+    return project_url, link_evaluator
+
+
+def _name_specifier_hashes(project_name: str, specifier: Any = None, hashes: Any = None) -> tuple[str, Any, Any]:
+    return project_name, specifier, hashes
