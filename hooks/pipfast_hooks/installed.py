@@ -23,6 +23,8 @@ _KEPT = "_pipfast_dependencies"
 _HEADER_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 """A line that the email package takes for the beginning of a header field."""
 
+_PLAIN_VERSION = re.compile(r"(?m)^Wheel-Version: 1\.0$")
+
 _WANTED = "requires-dist"
 
 _OF_AN_EXTRA = re.compile(
@@ -58,6 +60,36 @@ def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: 
     return wrapped(*args, **kwargs)
 
 
+def _around_get_metadata_distribution(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Give the check for conflicts the distribution that was read from the wheel when that was prepared.
+
+    It is let go of then: it holds a whole .dist-info folder.
+    """
+    key = None
+    try:
+        run = lifetime.current()
+        path = instance.req.local_file_path
+        if run.installing and path:
+            found = os.stat(path)
+            key = (path, instance.req.name, *_identity(found))
+            if (kept := run.wheels.pop(key, None)) is not None:
+                return kept
+    except Exception:
+        logger.debug("pipfast: a wheel is read once more", exc_info=True)
+    distribution = wrapped(*args, **kwargs)
+    try:
+        # pip warns of a newer version each time it reads it.
+        if key is not None and _PLAIN_VERSION.search(distribution.read_text("WHEEL")):
+            run.wheels[key] = distribution
+    except Exception:
+        logger.debug("pipfast: a wheel will be read once more", exc_info=True)
+    return distribution
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 def _key(instance: Any) -> tuple[object, ...] | None:
     """Return what tells an installed distribution's METADATA from any other file; None if there is none."""
     folder = instance.info_location
@@ -67,7 +99,7 @@ def _key(instance: Any) -> tuple[object, ...] | None:
         found = os.stat(f"{folder}/METADATA")
     except OSError:
         return None
-    return (folder, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return (folder, *_identity(found))
 
 
 def _dependencies(

@@ -56,6 +56,8 @@ class Run:
     """By session, as ``id()``; the value keeps its session alive."""
     dependencies: dict[object, tuple[Any, ...]] = field(default_factory=dict)
     """Requirements of installed distributions, by METADATA file and extras."""
+    wheels: dict[object, Any] = field(default_factory=dict)
+    """Distributions that were read from wheels and will be asked for once more."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -130,6 +132,7 @@ class Run:
             connections.close()
         self.connections.clear()
         self.dependencies.clear()
+        self.wheels.clear()
         if self._workers is not None:
             self._workers.close()
         self._workers = self._preparer = None

@@ -149,6 +149,9 @@ SEAMS: tuple[Seam, ...] = (
     # For each distribution in each of the resolver's rounds, and again in the check for conflicts.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.iter_dependencies", "installed", ("extras",),
          "installed:_around_iter_dependencies"),
+    # When a wheel is prepared, and once more in the check for conflicts.
+    Seam("pip._internal.distributions.wheel", "WheelDistribution.get_metadata_distribution", "installed", (),
+         "installed:_around_get_metadata_distribution"),
     # Taken from the name of a folder, some two hundred times for each distribution.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), "", kept=True),
     Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",

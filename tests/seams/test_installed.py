@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import email
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from packaging.requirements import Requirement
 
+from pipfast.settings import Settings
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.program import Box
 
 TEXTS = {
@@ -142,3 +147,38 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
     assert during == before
     assert changed == after
     assert before["plain()"] != changed["plain()"]
+
+
+def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
+    """The second to ask is given what the first was; the third, or one after a change, has it read."""
+    from pipfast_hooks import installed, lifetime
+
+    wheel = tmp_path / "a-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"one")
+    asked = SimpleNamespace(req=SimpleNamespace(local_file_path=str(wheel), name="a"))
+    read: list[object] = []
+    version = "1.0"
+
+    def ask() -> object:
+        def wrapped() -> object:
+            read.append(SimpleNamespace(read_text=lambda name: f"Wheel-Version: {version}\n"))
+            return read[-1]
+
+        return installed._around_get_metadata_distribution(wrapped, asked, (), {})
+
+    try:
+        lifetime.begin(Settings()).installing = True
+        assert ask() is ask()
+        assert len(read) == 1
+        ask()
+        wheel.write_bytes(b"other")
+        assert ask() is read[-1]
+        assert len(read) == 3
+        version = "1.9"
+        ask()
+        assert ask() is not ask(), "pip warns each time"
+        version = "1.0"
+        lifetime.current().installing = False
+        assert ask() is not ask()
+    finally:
+        lifetime.end()
