@@ -39,7 +39,7 @@ class Verified:
     """All known digests by algorithm, SHA-256 among them."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Run:
     """One command; everything in it is made when it is first needed, and closed at the end."""
 

@@ -78,6 +78,9 @@ SEAMS: tuple[Seam, ...] = (
          optional=("load_only",)),
     Seam("pip._internal.configuration", "Configuration.load", "program", (), ""),
     Seam("pip._internal.configuration", "Configuration.items", "program", (), ""),
+    # A line for each requirement that is satisfied already, each laid out as if for a terminal.
+    Seam("pip._internal.utils.logging", "RichPipStreamHandler.emit", "program", ("record",),
+         "messages:_around_emit"),
     # The last thing that every pip does before it installs.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
          ("req_set",), "lifetime:_around_get_installation_order"),

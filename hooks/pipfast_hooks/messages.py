@@ -1,0 +1,58 @@
+"""Plain lines on what is no terminal, without asking rich how they would look: they are written as they are."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PLAIN = re.compile(r"[ -~]*[!-~]")
+"""One line that rich prints as it is: no tab, no control code, nothing at its end that could be cut off."""
+
+_AS_IT_IS: dict[str, object] = {
+    "is_terminal": False, "is_jupyter": False, "color_system": None, "legacy_windows": False, "quiet": False,
+    "record": False, "style": None, "stderr": False, "_buffer_index": 0,
+}
+"""The attributes of a console that writes text and nothing else."""
+
+
+def _around_emit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Write a plain message straight to the console's file."""
+    try:
+        record = args[0] if args else kwargs["record"]
+        console = instance.console
+        message = _plain_message(instance, record) if _is_plain(console) else None
+    except Exception:
+        logger.debug("pipfast: a message is left to rich", exc_info=True)
+        message = None
+    if message is None:
+        return wrapped(*args, **kwargs)
+    try:
+        with console._lock:
+            console.file.write(f"{message}\n")
+            console.file.flush()
+    except Exception:
+        # pip tells a closed pipe by this.
+        instance.handleError(record)
+    return None
+
+
+def _plain_message(handler: Any, record: logging.LogRecord) -> str | None:
+    if record.levelno >= logging.WARNING or getattr(record, "rich", False):
+        return None
+    if getattr(record, "markup", handler.markup) or record.exc_info or record.stack_info:
+        return None
+    message: str = handler.format(record)
+    return message if _PLAIN.fullmatch(message) else None
+
+
+def _is_plain(console: Any) -> bool:
+    if any(getattr(console, name) != value for name, value in _AS_IT_IS.items()):
+        return False
+    # Older rich has one live display, newer a stack of them.
+    return not (console._render_hooks or getattr(console, "_live", None) or getattr(console, "_live_stack", None))
