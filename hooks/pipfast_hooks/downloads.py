@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import os
 import tempfile
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +25,12 @@ from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
 from pipfast.store.urls import is_noted, note_url
-from pipfast_hooks import lifetime
+from pipfast_hooks import lifetime, records
 from pipfast_hooks.look import Display, terminal_console
 from pipfast_hooks.transport import SessionTransport
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterator
 
     from pipfast.fetch.job import Download, Fetched
@@ -47,10 +46,6 @@ _OURS = (
 )
 """Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
-
-_worker = threading.local()
-"""``records``: where the log records of this worker thread's download are kept."""
-
 
 @dataclass(slots=True)
 class Job:
@@ -130,9 +125,9 @@ class Connections:
         try:
             response: Any = job.download.first_response()
         except BaseException:
-            _replay(job)
+            records.replay(job.records)
             raise
-        _replay(job)
+        records.replay(job.records)
         size = pip_download._get_http_response_size(response.response)
         received = job.download.received()
         if display is not None:
@@ -140,7 +135,7 @@ class Connections:
         else:
             _tell(response.response, job.link, progress_bar, size, received)
         fetched = job.download.result()
-        _replay(job)
+        records.replay(job.records)
         if job.archive is not None and not fetched.from_cache and self._pip_would_keep(job.download):
             # Not when it arrived: pip would not have fetched what it never came to ask for.
             layout = self.run.layout()
@@ -238,13 +233,9 @@ class Connections:
     @contextlib.contextmanager
     def _routed(self, download: Download) -> Iterator[None]:
         """Keep what is logged in this thread for the main thread to write, in pip's order."""
-        _hold_back_records()
         job = self._jobs.get(download.url)
-        _worker.records = job.records if job is not None else []
-        try:
+        with records.held_back(job.records if job is not None else []):
             yield
-        finally:
-            del _worker.records
 
 
 class _Namer:
@@ -316,44 +307,6 @@ def _move(source: Path, target: Path) -> None:
 
     shutil.copyfile(source, target)
     source.unlink()
-
-
-# Log records of worker threads
-
-
-class _HoldBack(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        records = getattr(_worker, "records", None)
-        if records is None:
-            return True
-        records.append(record)
-        return False
-
-
-_hold_back = _HoldBack()
-
-
-def _hold_back_records() -> None:
-    for handler in logging.getLogger().handlers:
-        if _hold_back not in handler.filters:
-            handler.addFilter(_hold_back)
-
-
-def _replay(job: Job) -> None:
-    """Write what was logged about a download by the threads that fetched it, each record once."""
-    seen: set[int] = set()
-    while job.records:
-        record = job.records.pop(0)
-        # A record was offered to every handler, and kept once for each.
-        if id(record) not in seen:
-            seen.add(id(record))
-            logging.getLogger(record.name).handle(record)
-        _replayed.append(record)
-    _replayed.clear()
-
-
-_replayed: list[logging.LogRecord] = []
-"""Holds replayed records until the loop ends: an ``id()`` must not be used twice meanwhile."""
 
 
 # The wrappers
@@ -466,7 +419,7 @@ def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args
 
 def _around_prompt(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Never ask in a worker thread: no credentials, so that the main thread asks when its turn comes."""
-    if getattr(_worker, "records", None) is not None:
+    if records.are_held_back():
         return None, None, False
     return wrapped(*args, **kwargs)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pip
-from pip._internal.index.package_finder import LinkType
+from pip._internal.index.package_finder import LinkType, PackageFinder
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.index.pages import find_table, keep_table, page_key
@@ -38,7 +38,7 @@ _KNOWN_OPTIONS = {
 }
 """What pip's evaluation of a link is known to depend on, besides the link."""
 
-_pip_logger = logging.getLogger("pip._internal.index.package_finder")
+_pip_logger = logging.getLogger(PackageFinder.__module__)
 
 
 @dataclass(slots=True)
