@@ -1,13 +1,69 @@
-"""From the evidence of a failed build to what was missing. Pure: nothing is read or run here."""
+"""From the evidence of a failed build to what was missing. Pure: nothing is run or looked up here.
+
+The uncaught exception's chain speaks first, outermost first; the output only where the chain says nothing. What is
+only printed counts only if a process of the build looked for that module: a build that prints a false name gets
+nothing. What a process looked for counts only if the exception or the output names it: scripts look for much that
+they can do without.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from pipfast.build.causes import Cause, NoCause
+from pipfast.build import prose, unmendable
+from pipfast.build.causes import Cause, MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
+from pipfast.build.import_names import namespaces
 
 if TYPE_CHECKING:
-    from pipfast.build.evidence import Evidence
+    from pipfast.build.evidence import Evidence, RaisedError
+
+PKG_RESOURCES_DROPPED = "82"
+"""The first release of setuptools without ``pkg_resources`` (its changelog, v82.0.0)."""
+
+_SLIPS = frozenset({
+    "AssertionError", "AttributeError", "IndexError", "KeyError", "TypeError", "UnboundLocalError",
+    "UnicodeDecodeError", "UnicodeEncodeError", "ValueError", "ZeroDivisionError",
+})
+"""Exceptions that tell of the source's own slip: what was printed before them is not why the build ended."""
+
+OUTPUT_LINES = 400
+"""The last lines of the output that are looked at: what ends a build stands at its end."""
+
+# e.g. `No module named 'torch.utils'`
+_NO_MODULE = re.compile(r"^No module named '(?P<name>[\w.]+)'$")
+
+# e.g. `ModuleNotFoundError: No module named 'numpy'`, `please install PyTorch first: No module named 'torch'`,
+# `/usr/bin/python3: No module named build.__main__; 'build' is a package and cannot be directly executed`,
+# `/usr/bin/python3: Error while finding module specification for 'a.b' (ModuleNotFoundError: No module named 'a')`
+_NAMED = re.compile(
+    r"No module named (?P<quote>['\"]?)(?P<name>[A-Za-z_][\w.]*\w|[A-Za-z_])(?P=quote)(?P<rest>.*)"
+)
+
+# e.g. `error: invalid command 'bdist_wheel'`
+_NO_BDIST_WHEEL = re.compile(r"invalid command '(?:bdist_wheel|dist_info)'")
+
+# e.g. `Command '['/venv/bin/python', '-m', 'pip', '--disable-pip-version-check', 'wheel', '--no-deps', '-w',
+# '/tmp/tmpx', '--quiet', 'numpy>=1.0']' returned non-zero exit status 1.`
+_SETUP_REQUIRES = re.compile(
+    r"'-m', 'pip', .*'wheel', '--no-deps', .*'(?P<requirement>[^']+)'\]' returned non-zero"
+)
+
+# e.g. `Could not find suitable distribution for Requirement.parse('numpy>=1.8')`
+_EASY_INSTALL = re.compile(
+    r"Could not find suitable distribution for Requirement\.parse\('(?P<requirement>[^']+)'\)"
+)
+
+# e.g. `The 'numpy>=1.8' distribution was not found and is required by scipy`
+_NOT_FOUND = re.compile(
+    r"The '(?P<requirement>[^']+)' distribution was not found and is required by (?P<by>.+?)\.?$"
+)
+
+# e.g. `No package metadata was found for torch`
+_NO_METADATA = re.compile(r"No package metadata was found for (?P<name>[\w.-]+)$")
+
+# e.g. `Cannot import 'hatchling.build'`
+_BACKEND = re.compile(r"Cannot import '(?P<backend>[\w.]+)")
 
 
 def diagnose(evidence: Evidence) -> Cause | None:
@@ -18,4 +74,130 @@ def diagnose(evidence: Evidence) -> Cause | None:
 
 def examine(evidence: Evidence) -> Cause | NoCause:
     """Return what was missing, or why there is no such thing."""
-    return NoCause("nothing in the evidence names a missing module")
+    found = _in_chain(evidence)
+    if found is None:
+        found = _in_messages(evidence)
+    if found is None and evidence.errors and evidence.errors[0].kind in _SLIPS:
+        return NoCause(f"{evidence.errors[0].kind}: {evidence.errors[0].message[:300]}")
+    if found is None:
+        found = _in_output(evidence)
+    return found or NoCause("nothing in the evidence names a missing module")
+
+
+def _in_chain(evidence: Evidence) -> Cause | NoCause | None:
+    """Return what the first exception that says anything says.
+
+    Where a script tried another module and then one that Python dropped, the first was the one it wanted.
+    """
+    backend = next((error for error in evidence.errors if error.kind == "BackendUnavailable"), None)
+    fallback: NoCause | None = None
+    for error in evidence.errors:
+        found = _in_error(error, evidence, backend)
+        if isinstance(found, NoCause):
+            if not (_is_missing_module(error) and unmendable.is_pythons_own(_name(error) or "")):
+                return fallback or found
+            fallback = fallback or found
+        elif found is not None:
+            return found
+    return fallback
+
+
+def _is_missing_module(error: RaisedError) -> bool:
+    return error.kind == "ModuleNotFoundError"
+
+
+def _name(error: RaisedError) -> str | None:
+    """Return the module that an import error is about."""
+    found = _NO_MODULE.match(error.message)
+    return error.name or (found["name"] if found else None)
+
+
+def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | None) -> Cause | NoCause | None:
+    said_by = f"{error.kind}: {error.message}".strip()
+    if error.kind in unmendable.KINDS:
+        return NoCause(f"{said_by}: nothing that is installed mends this")
+    if error.kind == "PackageNotFoundError":
+        found = _NO_METADATA.search(error.message)
+        name = error.name or (found["name"] if found else error.message.strip())
+        return MissingDistribution(name, said_by) if name else None
+    if found := _NOT_FOUND.search(error.message) if error.kind == "DistributionNotFound" else None:
+        return MissingDistribution(found["requirement"], said_by, declared=found["by"] != "the application")
+    if found := _SETUP_REQUIRES.search(error.message) or _EASY_INSTALL.search(error.message):
+        return MissingDistribution(found["requirement"], said_by, declared=True)
+    if _NO_BDIST_WHEEL.search(error.message):
+        return MissingDistribution("wheel", said_by)
+    if _is_missing_module(error) and (name := _name(error)):
+        if not _NO_MODULE.match(error.message):
+            # e.g. `No module named 'a.b'; 'a' is not a package`, `import of a halted; None in sys.modules`
+            return NoCause(f"{said_by}: another module stands in its place")
+        return _module(name, said_by, evidence, backend)
+    return _hopeless(error.message, said_by)
+
+
+def _hopeless(text: str, said_by: str) -> NoCause | None:
+    for line in text.splitlines():
+        reason = unmendable.reason_in(line)
+        if reason is not None:
+            return NoCause(f"{reason} ({said_by[:300]})")
+    return None
+
+
+def _module(
+    name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None
+) -> Cause | NoCause:
+    """Return the cause that a missing module is, if some process of the build did look for it."""
+    top = name.partition(".")[0]
+    if unmendable.is_pythons_own(name):
+        return NoCause(f"{name} is, or was, Python's own")
+    if top == "pip":
+        return NoCause("the build runs pip itself, which would change an environment")
+    records = [sought for sought in evidence.sought if sought.name == name]
+    if not records:
+        return NoCause(f"{name} is named, but no process of the build looked for it ({said_by[:300]})")
+    parent = name.rpartition(".")[0]
+    if parent and parent not in namespaces() and any(sought.parent_found for sought in records):
+        return NoCause(f"{parent} is there, but has no {name}: another version is wanted")
+    if top == "pkg_resources":
+        return NeedsOlderSetuptools(top, PKG_RESOURCES_DROPPED, said_by)
+    wanted = _BACKEND.search(backend.message) if backend else None
+    if wanted and (wanted["backend"] == name or wanted["backend"].startswith(f"{name}.")):
+        # Inside a namespace the error names the namespace alone, the backend's path the whole.
+        return MissingModule(wanted["backend"] if name in namespaces() else name, said_by, backend=True)
+    return MissingModule(name, said_by)
+
+
+def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
+    """Return what an exception says in prose: `please install PyTorch first: No module named 'torch'`."""
+    for error in evidence.errors:
+        for line in error.message.splitlines():
+            found = _in_line(line, evidence)
+            if found is not None:
+                return found
+    return None
+
+
+def _in_output(evidence: Evidence) -> Cause | NoCause | None:
+    """Return what the last line says that says anything."""
+    for line in reversed(evidence.output.splitlines()[-OUTPUT_LINES:]):
+        reason = unmendable.reason_in(line)
+        if reason is not None:
+            return NoCause(f"{reason} ({line.strip()[:300]})")
+        found = _in_line(line, evidence)
+        if found is not None:
+            return found
+    return None
+
+
+def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
+    said_by = line.strip()
+    if _NO_BDIST_WHEEL.search(line):
+        return MissingDistribution("wheel", said_by)
+    named = list(_NAMED.finditer(line))
+    if named:
+        found = named[-1]
+        if "is not a package" in found["rest"] or "cannot be directly executed" in found["rest"]:
+            return NoCause(f"{said_by}: it is there, but not as the build wants it")
+        return _module(found["name"], said_by, evidence)
+    module = prose.module_asked_for(line, {sought.name.partition(".")[0] for sought in evidence.sought})
+    # The word is one that was looked for, so that all that is left is what `_module` asks.
+    return _module(module, said_by, evidence) if module else None

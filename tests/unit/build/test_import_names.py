@@ -22,7 +22,7 @@ def test_the_table_can_be_reviewed() -> None:
     modules = [module for module, _ in rows]
     assert modules == sorted(set(modules), key=lambda module: (module.lower(), module))
     assert len(rows) >= 350
-    assert dict(rows) == table()  # type: ignore[arg-type]
+    assert dict(rows) == table()
 
 
 def test_names_are_names() -> None:

@@ -1,0 +1,57 @@
+"""Sentences in which a build script says what it wants: `please install PyTorch first`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pipfast.build.extras import normalise
+from pipfast.build.import_names import reviewed
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+_SPELLINGS = {"pytorch": "torch", "opencv": "cv2", "pillow": "PIL", "beautifulsoup": "bs4"}
+"""What people call a module in sentences, where it is neither its name nor its distribution's."""
+
+_WORD = r"['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)['\"`]?"
+
+_ASKING = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # e.g. `please install PyTorch first`, `You need to install the python package numpy`,
+        # `pip install 'Cython>=3'`
+        r"\b(?:install|needs?|requires?|missing|without|import|find)\s+"
+        r"(?:(?:the|a|python|package|module|library|have)\s+)*['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)",
+        # e.g. `Cython is required to build`, `numpy not found`, `The 'numpy' package must be installed`
+        _WORD + r"(?:\s+(?:package|module|library))?\s+(?:(?:is|are|was|must|has|to|be|could)\s+)*"
+        r"(?:not\s+(?:be\s+)?)?(?:required|needed|missing|installed|found|imported|available)\b",
+        # e.g. `Missing dependency: numpy`
+        r"\b(?:missing|required)\s+(?:\w+\s+)?(?:dependency|dependencies|requirement|package|module)s?\s*:\s*"
+        + _WORD,
+    )
+)
+
+
+def module_asked_for(line: str, sought: Set[str]) -> str | None:
+    """Return the one module out of ``sought`` that a sentence asks for, or None.
+
+    :param sought: top-level modules that a process of the build looked for and did not find.
+    """
+    if not sought:
+        return None
+    words = {module.lower(): module for module in sought}
+    for module in sorted(sought):
+        distribution = reviewed(module)
+        if distribution is not None:
+            words.setdefault(normalise(distribution), module)
+    for spelling, module in _SPELLINGS.items():
+        if module in sought:
+            words.setdefault(spelling, module)
+    for pattern in _ASKING:
+        for found in pattern.finditer(line):
+            word = found["word"].rstrip(".")
+            module = words.get(word.lower()) or words.get(normalise(word))  # type: ignore[assignment]
+            if module is not None:
+                return module
+    return None
