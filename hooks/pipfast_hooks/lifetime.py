@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.store.prepare import Preparer
     from pipfast.store.workers import Workers
-    from pipfast_hooks.downloads import Connections
+    from pipfast_hooks.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)

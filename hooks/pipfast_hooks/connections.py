@@ -1,0 +1,250 @@
+"""The downloads of one pip session: from the store where it has them, else over parallel connections."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.network import download as pip_download
+from pip._internal.network.session import CacheControlAdapter
+
+from pipfast.fetch.pool import DownloadPool
+from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
+from pipfast.store.urls import is_noted, note_url
+from pipfast_hooks import records
+from pipfast_hooks.lines import StandIn, tell
+from pipfast_hooks.transport import SessionTransport
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+    from pipfast.fetch.job import Download, Fetched
+    from pipfast_hooks.lifetime import Run
+    from pipfast_hooks.look import Display
+
+
+@dataclass(slots=True)
+class Job:
+    """One of pip's links on its way into pip's folder ``location``."""
+
+    link: Any
+    location: Path
+    archive: Archive | None = None
+    """It is in the store."""
+    download: Download | None = None
+    """It is being fetched."""
+    records: list[logging.LogRecord] = field(default_factory=list)
+    """What the worker threads logged about it; written out when pip comes to it."""
+
+
+class Connections:
+    """The parallel downloads of one pip session."""
+
+    def __init__(self, session: Any, run: Run) -> None:
+        self.session = session
+        self.run = run
+        self._jobs: dict[str, Job] = {}
+        self._ahead: dict[str, Job] = {}
+        self._chosen: set[str] = set()
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        # pip's session has no caching adapter under --no-cache-dir.
+        self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
+        self._pool = DownloadPool(
+            SessionTransport(session, self._is_kept),
+            connections=run.settings.connections,
+            on_thread_start=self._routed,
+        )
+
+    def begin(self, link: Any, location: str) -> Job:
+        """Find a link's file in the store, or start to fetch it; returns at once."""
+        started = self._ahead.pop(link.url_without_fragment, None)
+        if started is not None and not _has_failed(started):
+            started.link, started.location = link, Path(location)
+            return started
+        job = Job(link, Path(location))
+        digests = _digests(link)
+        layout = self.run.layout() if self.keeps else None
+        if layout is not None and "sha256" in digests:
+            job.archive = read_archive(layout, digests["sha256"])
+            if job.archive is not None:
+                self._prepare(job.archive.digest, job.archive.path, link.filename)
+                return job
+        self._jobs[link.url_without_fragment] = job
+        job.download = self._pool.submit(
+            link.url_without_fragment, self._folder(), name=_Namer(link), expected=digests
+        )
+        job.download.add_done_callback(self._arrived)
+        return job
+
+    def begin_ahead(self, name: str, link: Any) -> None:
+        """Start to fetch what the resolver has just chosen for a project, while it goes on.
+
+        Only the first choice of each project: where the resolver has to go back, its next choices are
+        less certain. Only for an installation, which fetches every archive in the end.
+        """
+        if not self.run.installing or name in self._chosen or link.scheme not in ("http", "https"):
+            return
+        self._chosen.add(name)
+        layout = self.run.layout() if self.keeps else None
+        if layout is None or find_archive(layout, _digests(link).get("sha256", "")) is not None:
+            return
+        self._ahead[link.url_without_fragment] = self.begin(link, "")
+
+    def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
+        """Say what pip says about a download, wait for it, and return pip's (path, content type).
+
+        :raises Exception: what pip's session raised.
+        """
+        if job.download is None:
+            assert job.archive is not None
+            return self._finish_stored(job, job.archive, progress_bar), ""
+        try:
+            response: Any = job.download.first_response()
+        except BaseException:
+            records.replay(job.records)
+            raise
+        records.replay(job.records)
+        size = pip_download._get_http_response_size(response.response)
+        received = job.download.received()
+        if display is not None:
+            tell(response.response, job.link, "off", size, display.watch(received))
+        else:
+            tell(response.response, job.link, progress_bar, size, received)
+        fetched = job.download.result()
+        records.replay(job.records)
+        if job.archive is not None and not fetched.from_cache and self._pip_would_keep(job.download):
+            # Not when it arrived: pip would not have fetched what it never came to ask for.
+            layout = self.run.layout()
+            if layout is not None:
+                note_url(layout, job.download.url, fetched.sha256)
+        path = self._deliver(job, fetched)
+        return os.fspath(path), response.headers.get("Content-Type", "")
+
+    def close(self) -> None:
+        """Cancel what is under way and remove what was not delivered."""
+        self._pool.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _folder(self) -> Path:
+        """Return where files arrive: on the store's filesystem, so that keeping one is a rename."""
+        if self._scratch is None:
+            layout = self.run.layout() if self.keeps else None
+            folder = layout.root / "tmp" if layout is not None else None
+            self._scratch = tempfile.TemporaryDirectory(
+                prefix=f"{os.getpid()}-", dir=folder, ignore_cleanup_errors=True
+            )
+        # One folder for each file: two links may have the same file name.
+        return Path(tempfile.mkdtemp(dir=self._scratch.name))
+
+    def _is_kept(self, url: str) -> bool:
+        """Tell whether the store will have this file the next time, so that pip's cache need not."""
+        job = self._jobs.get(url)
+        # Without a digest a link cannot be looked up in the store: then pip's own cache is all there is.
+        return (
+            job is not None and "sha256" in _digests(job.link) and self.keeps and self.run.layout() is not None
+        )
+
+    def _arrived(self, download: Download) -> None:
+        """Keep a file and prepare it, in the worker thread that completed it."""
+        fetched = download.fetched
+        layout = self.run.layout() if self.keeps else None
+        if fetched is None or fetched.matches is False or layout is None:
+            return
+        job = self._jobs[download.url]
+        archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
+        if archive is not None:
+            job.archive = archive
+            self._prepare(archive.digest, archive.path, job.link.filename)
+
+    def _prepare(self, digest: str, path: Path, name: str) -> None:
+        if name.endswith(".whl"):
+            preparer = self.run.preparer()
+            if preparer is not None:
+                preparer.start(digest, path)
+
+    def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
+        response = StandIn(archive.size, self._pip_has(job.link))
+        tell(response, job.link, progress_bar, archive.size, iter((archive.size,)))
+        target = job.location / _Namer(job.link)(response)
+        hand_out(archive, target)
+        self.run.remember(target, {"sha256": archive.digest})
+        return os.fspath(target)
+
+    def _deliver(self, job: Job, fetched: Fetched) -> Path:
+        """Put a fetched file where pip expects it."""
+        target = job.location / fetched.path.name
+        if job.archive is not None:
+            hand_out(job.archive, target)
+        else:
+            _move(fetched.path, target)
+        self.run.remember(target, dict(fetched.digests))
+        return target
+
+    def _pip_has(self, link: Any) -> bool:
+        """Tell whether pip would have found this file in its own HTTP cache."""
+        url = link.url_without_fragment
+        layout = self.run.layout()
+        return (
+            layout is not None
+            and isinstance(self.session.get_adapter(url), CacheControlAdapter)
+            and is_noted(layout, url, link.hash)
+        )
+
+    def _pip_would_keep(self, download: Download) -> bool:
+        """Tell whether pip's HTTP cache would have kept this answer: cachecontrol's rules for a 200."""
+        if not isinstance(self.session.get_adapter(download.url), CacheControlAdapter):
+            return False
+        headers = download.first_response().headers
+        directives = [part.strip() for part in headers.get("Cache-Control", "").lower().split(",")]
+        if "no-store" in directives or headers.get("Vary") == "*":
+            return False
+        if "etag" in headers:
+            return True
+        fresh = any(
+            part.startswith("max-age=") and part[8:].isdigit() and int(part[8:]) > 0 for part in directives
+        )
+        return "date" in headers and (fresh or bool(headers.get("Expires")))
+
+    @contextlib.contextmanager
+    def _routed(self, download: Download) -> Iterator[None]:
+        """Keep what is logged in this thread for the main thread to write, in pip's order."""
+        job = self._jobs.get(download.url)
+        with records.held_back(job.records if job is not None else []):
+            yield
+
+
+class _Namer:
+    """Gives a download the file name pip would give it."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def __call__(self, response: Any) -> str:
+        name = pip_download._get_http_response_filename(getattr(response, "response", response), self._link)
+        return str(name)
+
+
+def _digests(link: Any) -> dict[str, str]:
+    """Return the digests the index gives for a link, by algorithm."""
+    name, digest = link.hash_name, link.hash
+    return {name: digest} if name and digest else {}
+
+
+def _has_failed(job: Job) -> bool:
+    return job.download is not None and job.download.finished and job.download.fetched is None
+
+
+def _move(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):
+        source.replace(target)
+        return
+    import shutil
+
+    shutil.copyfile(source, target)
+    source.unlink()
