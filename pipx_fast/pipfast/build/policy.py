@@ -1,19 +1,38 @@
-"""From a missing module to a distribution that somebody trusted has named. Pure: nothing is read or run.
+"""From what was missing to a distribution that somebody trusted has named. Pure: nothing is read or run.
 
-A module's name never becomes a distribution's name by guessing.
+A module's name never becomes a distribution's name by guessing. In this order:
+
+1. what the target has, what this run's requirements and constraints name, what the failing package declares;
+   that it brings the module is known from its own record, from the reviewed table, or from the same name;
+2. the reviewed table of import names, wheels only;
+3. nobody: a refusal, with the setting that would allow it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from packaging.specifiers import SpecifierSet
+
+from pipfast.build.causes import MissingDistribution, MissingModule
+from pipfast.build.extras import normalise, write_extras
+from pipfast.build.import_names import namespaces, provides, reviewed, reviewed_distribution
+from pipfast.build.trusted import Trusted, allows, joined, read_requirement
+
 if TYPE_CHECKING:
-    from pipfast.build.causes import Cause
+    from pipfast.build.causes import Cause, NeedsOlderSetuptools
     from pipfast.build.known import Known
 
 Mode: TypeAlias = Literal["on", "named", "off"]
 """``PIPFAST_BUILD_RESCUE``; ``named``: what this run or the target names, without the reviewed table."""
+
+_SETUPTOOLS = tuple(
+    "81.0.0 80.10.2 80.9.0 79.0.1 78.1.1 75.8.2 72.2.0 70.3.0 69.5.1 68.2.2 67.8.0 65.7.0 63.4.3 60.10.0 59.8.0 "
+    "57.5.0 54.2.0 51.3.3 50.3.2 49.6.0 46.4.0 45.3.0 44.1.1 41.6.0 40.9.0 40.8.0 39.2.0 38.7.0 36.8.0".split()
+)
+"""Releases that were made, from all times: whether specifiers leave any at all is asked of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +49,11 @@ class Grant:
     """1: named by this run, the target or the package itself. 2: from the reviewed table."""
     why: str
     """Why it is trusted: the end of the sentence "it is trusted because …"."""
+    installed: bool = False
+    """It is the one that the target has: nothing is fetched."""
     wheels_only: bool = False
     hashes: tuple[str, ...] = ()
-    """Under ``--require-hashes``: what its archive must have, one of them."""
+    """Under ``--require-hashes``: what its archive must have, one of them; empty where nothing is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +62,140 @@ class Refusal:
 
     module: str
     reason: str
+    """A whole sentence without its full stop."""
     hint: str | None = None
     """The exact setting that would allow it, where one would."""
 
 
 def decide(cause: Cause, known: Known, mode: Mode) -> Grant | Refusal:
     """Return the distribution that brings what is missing, at the version this run has or installs."""
-    return Refusal(cause.subject, "not decided yet")
+    if mode == "off":
+        return Refusal(cause.subject, "PIPFAST_BUILD_RESCUE is off")
+    trusted = Trusted(known)
+    if isinstance(cause, MissingModule):
+        found = _for_module(cause.module, trusted, known, mode)
+    elif isinstance(cause, MissingDistribution):
+        found = _for_distribution(cause, trusted, mode)
+    else:
+        found = _for_setuptools(cause, trusted, mode)
+    return _with_hashes(found, trusted, known)
+
+
+def extra_grants(known: Known) -> tuple[Grant | Refusal, ...]:
+    """Return what ``extra-build-dependencies`` puts beside this package's build from the start."""
+    trusted = Trusted(known)
+    named = [trusted.named(requirement.name) for requirement in map(read_requirement, known.extra) if requirement]
+    return tuple(
+        _with_hashes(_grant(each.name, each.name, 1, each.who, trusted), trusted, known) for each in named if each
+    )
+
+
+def _grant(name: str, module: str, tier: int, why: str, trusted: Trusted, *further: str) -> Grant:
+    pin, named = trusted.pin(name, *further), trusted.named(name)
+    return Grant(pin.requirement, named.name if named else name, module, tier, why, pin.installed, tier == 2)
+
+
+def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Grant | Refusal:
+    row = reviewed(module)
+    candidates = [*([row] if row else []), *_with_the_same_name(module)]
+    if any(map(trusted.is_own, candidates)):
+        return Refusal(module, f"{trusted.package} would have to be built to build it")
+    found = [named for named in map(trusted.named, candidates) if named is not None]
+    # The user's own word for this very package stands above all records.
+    for named in found:
+        if named.by_setting:
+            return _grant(named.name, module, 1, named.who, trusted)
+    for installed in sorted(known.installed, key=lambda each: (trusted.named(each.name) is None, each.name)):
+        if provides(installed.modules, module) and not trusted.is_own(installed.name):
+            why = f"the environment has it, and its own record lists {module}"
+            return _grant(installed.name, module, 1, why, trusted)
+    if found:
+        same = normalise(found[0].name) == normalise(module)
+        why = found[0].who if same else f"{found[0].who}, and the reviewed table has {module} as its"
+        return _grant(found[0].name, module, 1, why, trusted)
+    if row is None:
+        return _refused(module, trusted, None, f"nobody whom this run trusts names a distribution for {module}")
+    if mode != "on":
+        return _refused(module, trusted, row, f"only the reviewed table names a distribution for {module}")
+    return _grant(row, module, 2, f"the reviewed table of import names has {module} as {row}'s", trusted)
+
+
+def _with_the_same_name(module: str) -> list[str]:
+    """Return the names of distributions that are a module's own, or its package's; never a namespace's."""
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    if parts[0] not in namespaces():
+        return names[-1:]
+    return [name for name in names if name not in namespaces()]
+
+
+def _for_distribution(cause: MissingDistribution, trusted: Trusted, mode: Mode) -> Grant | Refusal:
+    requirement = read_requirement(cause.requirement)
+    if requirement is None or requirement.url:
+        return Refusal(cause.requirement, f"{cause.requirement} is no requirement that an index could answer")
+    name, specifier = requirement.name, str(requirement.specifier)
+    if trusted.is_own(name):
+        return Refusal(name, f"{trusted.package} would have to be built to build it")
+    named, here, row = trusted.named(name), trusted.installed(name), reviewed_distribution(name)
+    tier = 1
+    if named is not None:
+        why = named.who
+    elif here is not None:
+        why = "the environment has it"
+    elif cause.declared:
+        why = f"the build of {trusted.package} depends on it by its name"
+    elif row is not None and mode == "on":
+        tier, why = 2, "the build asks for it by its name, and the reviewed table has it"
+    else:
+        reason = f"the build asks whether {name} is there, but nobody whom this run trusts names it"
+        return _refused(name, trusted, name, reason)
+    version = trusted.resolved(name) or (here.version if here is not None and named is None else None)
+    if version is not None and not allows(specifier, version):
+        return Refusal(name, f"the build wants {cause.requirement}, and this run has {name} {version}")
+    return _grant(name, name, tier, why, trusted, *([specifier] if specifier else []))
+
+
+def _for_setuptools(cause: NeedsOlderSetuptools, trusted: Trusted, mode: Mode) -> Grant | Refusal:
+    """Return a setuptools that still has the module: a tool of this build alone, whatever the target has."""
+    name, below = "setuptools", f"<{cause.below}"
+    named, here = trusted.named(name), trusted.installed(name)
+    if named is None and here is None and mode != "on":
+        reason = f"only the reviewed table names a distribution for {cause.module}"
+        return _refused(cause.module, trusted, f"{name}{below}", reason)
+    who = named.who if named else "the environment has it" if here else "the reviewed table of import names has it"
+    why, tier = f"{who}, and it had {cause.module} before {cause.below}", 1 if named or here else 2
+    specifiers = ",".join(named.specifiers) if named else ""
+    for version in (trusted.resolved(name), here.version if here else None):
+        if version is not None and allows(f"{specifiers},{below}".strip(","), version):
+            installed = here is not None and here.version == version
+            return Grant(f"{name}=={version}", name, cause.module, tier, why, installed, tier == 2)
+    wanted = joined(f"{specifiers},{below}")
+    if not _some_release(wanted):
+        return Refusal(cause.module, f"{cause.module} needs {name}{below}, and this run asks for {name}{wanted}")
+    return Grant(f"{name}{wanted}", name, cause.module, tier, why, wheels_only=tier == 2)
+
+
+def _some_release(specifiers: str) -> bool:
+    own = [each.version for each in SpecifierSet(specifiers) if each.operator in ("==", "===")]
+    return any(allows(specifiers, version) for version in (*_SETUPTOOLS, *own))
+
+
+def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Grant | Refusal:
+    """Return the grant with the user's hashes; under ``--require-hashes`` nothing is fetched without."""
+    if isinstance(found, Refusal) or not known.require_hashes or found.installed:
+        return found
+    hashes = trusted.hashes(found.name)
+    if found.tier > 1 or not hashes:
+        reason = f"{found.name} would bring it, but under --require-hashes it needs a hash"
+        return Refusal(found.module, reason, f"add {found.name} with its hashes to the requirements")
+    return replace(found, hashes=hashes)
+
+
+def _refused(module: str, trusted: Trusted, distribution: str | None, reason: str) -> Refusal:
+    """Return a refusal with the setting that would allow it."""
+    package = trusted.package if trusted.package != "the package" else "PACKAGE"
+    value = write_extras(package, (distribution or "DISTRIBUTION",))
+    setting = f"PIPFAST_EXTRA_BUILD_DEPENDENCIES={shlex.quote(value)}"
+    if distribution is None:
+        return Refusal(module, reason, f"if you know which DISTRIBUTION brings {module}: set {setting}")
+    return Refusal(module, reason, f"if you trust it: set {setting}")

@@ -1,0 +1,157 @@
+"""Who has named which distribution in this run, and at which version it is to be had. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from pipfast.build.extras import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packaging.markers import Marker
+
+    from pipfast.build.known import InstalledDistribution, Known
+
+# e.g. `extra == "gpu"` and `"gpu" == extra`
+_EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]|['\"]([^'\"]+)['\"]\s*==\s*extra\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One distribution that somebody trusted has named."""
+
+    name: str
+    who: str
+    """The end of "it is trusted because …"."""
+    specifiers: tuple[str, ...] = ()
+    """What all namers together ask of its version."""
+    url: str | None = None
+    """Where the user takes it from, if not from an index."""
+    by_setting: bool = False
+    """The user has named it for this very package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """How one distribution is asked for."""
+
+    requirement: str
+    version: str | None = None
+    """The exact version, where one is known."""
+    installed: bool = False
+    """It is the one that the target has: nothing is fetched."""
+
+
+class Trusted:
+    """All names of one run, by normalised name."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self.package = known.package.name or "the package"
+        self._named: dict[str, Named] = {}
+        self._resolved = {normalise(name): version for name, version in known.resolved.items()}
+        self._hashes = {normalise(name): hashes for name, hashes in known.hashes.items()}
+        self._installed = {normalise(each.name): each for each in known.installed}
+        for requirement, who, source in self._namings():
+            self._add(requirement, who, source)
+
+    def _namings(self) -> Iterator[tuple[Requirement, str, str]]:
+        """Yield requirement, reason and source; who is nearest to the user comes first."""
+        known = self._known
+        for texts, who, source in (
+            (known.extra, f"the setting extra-build-dependencies names it for {self.package}", "setting"),
+            (known.requirements, "this command asks for it", "user"),
+            (known.constraints, "a constraint of this command names it", "user"),
+            (known.resolved, "this command installs it", "run"),
+            (known.package.requires, f"{self.package} itself requires it", "package"),
+            (known.package.build_requires, f"{self.package} declares it as a build requirement", "package"),
+        ):
+            for text in texts:
+                requirement = read_requirement(text)
+                if requirement is not None and (requirement.marker is None or applies(requirement.marker)):
+                    yield requirement, who, source
+
+    def _add(self, requirement: Requirement, who: str, source: str) -> None:
+        if requirement.url and source not in ("setting", "user"):
+            # What a package takes from an address of its own is not fetched from there by us.
+            return
+        key = normalise(requirement.name)
+        named = self._named.get(key) or Named(requirement.name, who, by_setting=source == "setting")
+        self._named[key] = replace(
+            named,
+            specifiers=(*named.specifiers, *([str(requirement.specifier)] if requirement.specifier else [])),
+            url=named.url or requirement.url,
+        )
+
+    def is_own(self, name: str) -> bool:
+        """Tell whether this is the failing package itself: no build requires itself."""
+        return bool(self._known.package.name) and normalise(name) == normalise(self._known.package.name)
+
+    def named(self, name: str) -> Named | None:
+        """Return who has named a distribution, however it is spelt."""
+        return self._named.get(normalise(name))
+
+    def installed(self, name: str) -> InstalledDistribution | None:
+        """Return what the target has of a distribution."""
+        return self._installed.get(normalise(name))
+
+    def resolved(self, name: str) -> str | None:
+        """Return the version that this run has chosen."""
+        return self._resolved.get(normalise(name))
+
+    def hashes(self, name: str) -> tuple[str, ...]:
+        """Return the hashes the user gave."""
+        return self._hashes.get(normalise(name), ())
+
+    def pin(self, name: str, *further: str) -> Pin:
+        """Return how to ask for a distribution: exactly as this run installs it or the target has it.
+
+        The target's version counts only where nothing asks for another one: else the run itself replaces it.
+
+        :param further: specifiers that hold besides the namers' own.
+        """
+        named, here, chosen = self.named(name), self.installed(name), self.resolved(name)
+        shown = named.name if named else here.name if here else name
+        if named and named.url and not (here and chosen == here.version):
+            return Pin(f"{shown} @ {named.url}", chosen)
+        wanted = ",".join((*(named.specifiers if named else ()), *further))
+        if chosen is not None:
+            return Pin(f"{shown}=={chosen}", chosen, installed=here is not None and here.version == chosen)
+        if here is not None and allows(wanted, here.version):
+            return Pin(f"{shown}=={here.version}", here.version, installed=True)
+        return Pin(f"{shown}{joined(wanted)}")
+
+
+def read_requirement(text: str) -> Requirement | None:
+    """Return a requirement, or None for what is none (paths, options, addresses without a name)."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def applies(marker: Marker) -> bool:
+    """Tell whether a marker holds here, with whichever extra it speaks of."""
+    extras = {first or second for first, second in _EXTRA.findall(str(marker))}
+    return any(marker.evaluate({"extra": extra}) for extra in ("", *sorted(extras)))
+
+
+def allows(specifiers: str, version: str) -> bool:
+    """Tell whether a version is within specifiers; one that nobody can read is."""
+    try:
+        return SpecifierSet(specifiers).contains(version, prereleases=True)
+    except (InvalidSpecifier, ValueError):
+        return True
+
+
+def joined(specifiers: str) -> str:
+    """Return specifiers without repetitions, in their order."""
+    return ",".join(dict.fromkeys(each.strip() for each in specifiers.split(",") if each.strip()))
+
+

@@ -1,0 +1,270 @@
+"""Who may name a distribution, and at which version it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.build.extras import read_extras
+from pipfast.build.known import FailingPackage, InstalledDistribution, Known
+from pipfast.build.policy import Grant, Refusal, decide, extra_grants
+
+PACKAGE = FailingPackage("flash-attn", "2.8.3", requires=("einops",),
+                         build_requires=("setuptools>=40.8.0", "wheel"))
+NOTHING = Known(PACKAGE)
+
+
+def module(name: str) -> MissingModule:
+    return MissingModule(name, f"ModuleNotFoundError: No module named '{name}'")
+
+
+def granted(cause: Any, known: Known, mode: Any = "on") -> Grant:
+    found = decide(cause, known, mode)
+    assert isinstance(found, Grant), found
+    return found
+
+
+def refused(cause: Any, known: Known, mode: Any = "on") -> Refusal:
+    found = decide(cause, known, mode)
+    assert isinstance(found, Refusal), found
+    return found
+
+
+def installed(name: str, version: str, *modules: str) -> InstalledDistribution:
+    return InstalledDistribution(name, version, frozenset(modules))
+
+
+OLD = installed("torch", "1.0", "torch")
+
+
+def test_an_unknown_module_is_never_installed_by_its_name() -> None:
+    """That a distribution of that name may exist on the index is no reason."""
+    refusal = refused(module("stranger"), NOTHING)
+    assert "stranger" in refusal.reason
+    setting = "PIPFAST_EXTRA_BUILD_DEPENDENCIES='flash-attn: DISTRIBUTION'"
+    assert refusal.hint is not None and setting in refusal.hint
+
+
+def test_the_table_is_the_last_word_and_takes_wheels_only() -> None:
+    grant = granted(module("yaml"), NOTHING)
+    assert (grant.requirement, grant.name, grant.tier, grant.wheels_only) == ("PyYAML", "PyYAML", 2, True)
+    assert "reviewed table" in grant.why
+
+
+def test_named_leaves_the_table_out() -> None:
+    """The hint then has the exact distribution, and can be copied."""
+    refusal = refused(module("yaml"), NOTHING, "named")
+    assert refusal.hint is not None
+    value = refusal.hint.partition("PIPFAST_EXTRA_BUILD_DEPENDENCIES=")[2].strip("'")
+    assert read_extras(value) == {"flash-attn": ("PyYAML",)}
+    again = replace(NOTHING, extra=read_extras(value)["flash-attn"])
+    assert granted(module("yaml"), again, "named").tier == 1
+
+
+def test_off_grants_nothing() -> None:
+    assert refused(module("torch"), replace(NOTHING, requirements=("torch",)), "off").hint is None
+
+
+@pytest.mark.parametrize(
+    ("known", "who"),
+    [
+        (replace(NOTHING, requirements=("Torch>=2",)), "this command asks for it"),
+        (replace(NOTHING, constraints=("torch==2.13.0+cpu",)), "a constraint of this command names it"),
+        (replace(NOTHING, resolved={"torch": "2.13.0+cpu"}), "this command installs it"),
+        (replace(NOTHING, package=replace(PACKAGE, requires=("torch",))), "flash-attn itself requires it"),
+        (replace(NOTHING, package=replace(PACKAGE, build_requires=("torch",))),
+         "flash-attn declares it as a build requirement"),
+        (replace(NOTHING, extra=("torch",)), "the setting extra-build-dependencies names it for flash-attn"),
+        (replace(NOTHING, installed=(installed("torch", "1.0", "torch", "functorch"),)),
+         "the environment has it, and its own record lists torch"),
+    ],
+)
+def test_whoever_is_trusted_may_name_it(known: Known, who: str) -> None:
+    """Tier 1 needs no table: also with ``named``, and not for wheels alone."""
+    grant = granted(module("torch"), known, "named")
+    assert (grant.tier, grant.why, grant.wheels_only) == (1, who, False)
+
+
+def test_a_name_of_another_spelling_needs_the_table() -> None:
+    """`yaml` and a requirement `PyYAML`: the table says that they belong together, nothing else does."""
+    grant = granted(module("yaml"), replace(NOTHING, requirements=("pyyaml<7",)), "named")
+    assert (grant.requirement, grant.tier) == ("pyyaml<7", 1)
+    assert refused(module("_fancy_"), replace(NOTHING, requirements=("py-fancy",)))
+
+
+def test_underscores_and_dashes_are_one_name() -> None:
+    grant = granted(module("quad_tools"), replace(NOTHING, requirements=("Quad.Tools==3",)))
+    assert grant.requirement == "Quad.Tools==3"
+
+
+def test_an_installed_distribution_needs_its_own_record() -> None:
+    """The name alone is no evidence, and another name is none against it."""
+    known = replace(NOTHING, installed=(installed("stranger", "1.0"), installed("odd-name", "3.1", "inside")))
+    assert isinstance(decide(module("stranger"), known, "on"), Refusal)
+    grant = granted(module("inside"), known)
+    assert (grant.requirement, grant.installed) == ("odd-name==3.1", True)
+
+
+@pytest.mark.parametrize(
+    ("known", "requirement", "kept"),
+    [
+        # What the run has chosen, whatever is there.
+        ({"resolved": {"Torch": "2.0"}, "installed": (OLD,)}, "torch==2.0", False),
+        ({"resolved": {"torch": "1.0"}, "installed": (OLD,)}, "torch==1.0", True),
+        # What is there, as long as nobody asks for another one.
+        ({"installed": (OLD,)}, "torch==1.0", True),
+        ({"installed": (installed("torch", "1.0+cpu", "torch"),), "requirements": ("torch>=1",)},
+         "torch==1.0+cpu", True),
+        ({"installed": (OLD,), "requirements": ("torch>=2",)}, "torch>=2", False),
+        ({"installed": (OLD,), "constraints": ("torch==2.0",)}, "torch==2.0", False),
+        # What all say together.
+        ({"requirements": ("torch>=1,<3",), "constraints": ("torch==2.13.0+cpu",)}, "torch>=1,<3,==2.13.0+cpu",
+         False),
+        ({"package": replace(PACKAGE, requires=("torch>=1.9",)), "constraints": ("torch<3",)}, "torch<3,>=1.9",
+         False),
+        # From where the user takes it.
+        ({"requirements": ("torch @ https://host/torch-2.0-py3-none-any.whl",)},
+         "torch @ https://host/torch-2.0-py3-none-any.whl", False),
+    ],
+)
+def test_the_version_is_that_of_this_run(known: dict[str, Any], requirement: str, kept: bool) -> None:
+    """Never an upgrade of what the target has, unless the run does that."""
+    grant = granted(module("torch"), replace(NOTHING, **known))
+    # The order of the clauses is no matter.
+    assert sorted(grant.requirement.lower().replace("torch", "", 1).split(",")) == sorted(
+        requirement.replace("torch", "", 1).split(",")
+    )
+    assert grant.installed is kept
+
+
+def test_an_address_of_the_package_s_own_is_not_followed() -> None:
+    """It would be fetched from where no user has said that anything should be."""
+    package = replace(PACKAGE, requires=("stranger @ https://host/stranger.tar.gz",))
+    assert refused(module("stranger"), replace(NOTHING, package=package))
+
+
+@pytest.mark.parametrize(
+    ("requirement", "counts"),
+    [
+        ("stranger; python_version < '3'", False),
+        ("stranger; python_version >= '3'", True),
+        ("stranger; extra == 'gpu'", True),
+        ("stranger; extra == 'gpu' and python_version < '3'", False),
+        ("-e .", False),
+        ("./stranger", False),
+    ],
+)
+def test_markers_of_the_package_s_requirements(requirement: str, counts: bool) -> None:
+    """What is declared for another Python is not declared here; what an extra declares is."""
+    known = replace(NOTHING, package=replace(PACKAGE, requires=(requirement,)))
+    assert isinstance(decide(module("stranger"), known, "on"), Grant) is counts
+
+
+def test_no_build_requires_itself() -> None:
+    """`import zenpy` in zenpy's own setup, by whatever name."""
+    own = Known(FailingPackage("PyYAML"), requirements=("pyyaml",), resolved={"pyyaml": "6.0"})
+    assert refused(module("yaml"), own).hint is None
+    own = Known(FailingPackage("quad-iou"), requirements=("quad-iou",),
+                installed=(installed("quad-iou", "0.1", "quad_iou"),))
+    assert refused(module("quad_iou"), own).hint is None
+    assert refused(MissingDistribution("quad_iou", "x", declared=True), own).hint is None
+
+
+def test_a_namespace_is_nobody_s() -> None:
+    known = replace(NOTHING, requirements=("google", "ruamel"))
+    assert refused(module("ruamel.other"), known)
+    grant = granted(module("google.protobuf.internal"), NOTHING)
+    assert grant.requirement == "protobuf"
+    grant = granted(module("google.stranger"), replace(NOTHING, requirements=("google-stranger",)))
+    assert grant.requirement == "google-stranger"
+
+
+def test_pkg_resources_takes_a_setuptools_that_has_it() -> None:
+    """Whatever setuptools the target has; the package's own specifiers hold."""
+    cause = NeedsOlderSetuptools("pkg_resources", "82", "x")
+    grant = granted(cause, NOTHING, "named")
+    assert (grant.requirement, grant.tier) == ("setuptools>=40.8.0,<82", 1)
+    newer = replace(NOTHING, installed=(installed("setuptools", "83.0.0", "setuptools"),))
+    assert granted(cause, newer).requirement == "setuptools>=40.8.0,<82"
+    older = replace(NOTHING, installed=(installed("setuptools", "65.5.0", "setuptools", "pkg_resources"),))
+    assert granted(cause, older).requirement == "setuptools==65.5.0" and granted(cause, older).installed
+    alone = Known(FailingPackage("mmcv"))
+    assert granted(cause, alone).requirement == "setuptools<82" and granted(cause, alone).tier == 2
+    assert "setuptools<82" in (refused(cause, alone, "named").hint or "")
+
+
+@pytest.mark.parametrize("asked", ["setuptools>=82", "setuptools==82.0.1", "setuptools>=81.9"])
+def test_a_conflict_about_setuptools_is_not_solved(asked: str) -> None:
+    """A build that must fail does."""
+    known = replace(NOTHING, package=replace(PACKAGE, build_requires=(asked,)))
+    assert refused(NeedsOlderSetuptools("pkg_resources", "82", "x"), known).hint is None
+
+
+def test_a_pinned_setuptools_stays_pinned() -> None:
+    known = replace(NOTHING, constraints=("setuptools==74.1.3",))
+    found = granted(NeedsOlderSetuptools("pkg_resources", "82", "x"), known)
+    assert found.requirement == "setuptools==74.1.3,>=40.8.0,<82"
+
+
+def test_a_distribution_that_somebody_depends_on() -> None:
+    """``setup_requires`` names a distribution: there is nothing to guess."""
+    grant = granted(MissingDistribution("stranger>=1", "x", declared=True), NOTHING, "named")
+    assert (grant.requirement, grant.tier) == ("stranger>=1", 1)
+    known = replace(NOTHING, installed=(installed("stranger", "0.9", "stranger"),))
+    refusal = refused(MissingDistribution("stranger>=1", "x", declared=True), known)
+    assert "0.9" in refusal.reason
+    known = replace(NOTHING, resolved={"stranger": "2.0"})
+    assert granted(MissingDistribution("stranger>=1", "x", declared=True), known).requirement == "stranger==2.0"
+
+
+def test_a_distribution_that_is_only_asked_about() -> None:
+    """`importlib.metadata.version("stranger")` is easily a wrong name: somebody else must have named it."""
+    refusal = refused(MissingDistribution("stranger", "x"), NOTHING)
+    assert refusal.hint is not None and "'flash-attn: stranger'" in refusal.hint
+    assert granted(MissingDistribution("stranger", "x"), replace(NOTHING, requirements=("stranger",))).tier == 1
+    alone = Known(FailingPackage("bhtsne"))
+    wheel = granted(MissingDistribution("wheel", "error: invalid command 'bdist_wheel'"), alone)
+    assert (wheel.requirement, wheel.tier, wheel.wheels_only) == ("wheel", 2, True)
+    assert granted(MissingDistribution("wheel", "x"), NOTHING, "named").tier == 1
+
+
+def test_what_is_no_requirement_is_refused() -> None:
+    for text in ("../x", "x @ https://host/x.whl", "a b"):
+        assert refused(MissingDistribution(text, "x", declared=True), NOTHING)
+
+
+def test_under_require_hashes_only_what_has_one() -> None:
+    """Tier 1 with hashes; what is installed already is not fetched and needs none."""
+    strict = replace(NOTHING, require_hashes=True, requirements=("torch==2.0",), resolved={"torch": "2.0"})
+    assert "--require-hashes" in refused(module("torch"), strict).reason
+    hashed = replace(strict, hashes={"Torch": ("sha256:aa", "sha256:bb")})
+    assert granted(module("torch"), hashed).hashes == ("sha256:aa", "sha256:bb")
+    assert refused(module("yaml"), replace(hashed, hashes={"PyYAML": ("sha256:aa",)}))
+    here = replace(strict, installed=(installed("torch", "2.0", "torch"),))
+    assert granted(module("torch"), here).hashes == ()
+    assert isinstance(extra_grants(replace(strict, extra=("ninja",)))[0], Refusal)
+
+
+def test_the_setting_stands_from_the_start() -> None:
+    """And above all records: a fork of the user's choice brings the module."""
+    known = replace(NOTHING, extra=("torch>=2", "ninja"), resolved={"torch": "2.1"})
+    grants = [each.requirement for each in extra_grants(known) if isinstance(each, Grant)]
+    assert grants == ["torch==2.1", "ninja"]
+    other = installed("torch-fork", "1.0", "torch")
+    known = replace(NOTHING, extra=("torch",), installed=(other, installed("torch", "2.2", "torch")))
+    assert granted(module("torch"), known).requirement == "torch==2.2"
+
+
+def test_a_package_without_a_name_has_a_hint_with_a_gap() -> None:
+    refusal = refused(module("stranger"), Known(FailingPackage("")))
+    assert refusal.hint is not None and "'PACKAGE: DISTRIBUTION'" in refusal.hint
+
+
+def test_of_two_that_bring_a_module_the_named_one_is_taken() -> None:
+    """opencv-python and its headless variant are both there."""
+    both = (installed("opencv-python", "4.1", "cv2"), installed("opencv-python-headless", "4.2", "cv2"))
+    known = replace(NOTHING, installed=both, requirements=("opencv-python-headless",))
+    assert granted(module("cv2"), known).requirement == "opencv-python-headless==4.2"
