@@ -20,6 +20,36 @@ if TYPE_CHECKING:
 BIG = content(LARGE)
 
 
+def hold_front(exchange: Exchange, until: threading.Event) -> None:
+    """Answer the plain request, all but its beginning not before ``until``."""
+    exchange.head_for(0, len(exchange.body), partial=False)
+    exchange.send(exchange.body[:1000])
+    until.wait(20)
+    exchange.send(exchange.body[1000:])
+
+
+def with_ranges(spoil: Callable[[Exchange], None] = lambda _: None) -> Callable[[Exchange], None]:
+    """Answer plain requests, but for their beginning, not before a ranged one was answered.
+
+    Without that the first stream may be done before another connection has asked for anything.
+
+    :param spoil: is given every exchange before it is answered.
+    """
+    answered = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        spoil(exchange)
+        if exchange.range is None:
+            hold_front(exchange, answered)
+            return
+        try:
+            exchange.serve()
+        finally:
+            answered.set()
+
+    return answer
+
+
 def test_small_file_is_one_plain_request(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """A file below the threshold is fetched by what pip would send: one GET without a range."""
     body = content(THRESHOLD - 1)
@@ -81,6 +111,7 @@ def test_slow_first_stream_is_overtaken(server: FaultServer, fetch: Callable[...
 
 def test_if_range_names_the_strong_etag(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """Every ranged request carries the validator of the first answer."""
+    server.behaviours["/big.whl"] = with_ranges()
     fetch("/big.whl", BIG).result()
     ranged = [headers for headers in server.received_headers if "Range" in headers]
     assert ranged
@@ -114,22 +145,13 @@ def test_no_ranges_without_grounds(
 def test_known_digest_is_grounds_enough(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """Without a validator, a known digest allows ranges."""
 
-    def answer(exchange: Exchange) -> None:
+    def without_validator(exchange: Exchange) -> None:
         exchange.etag = None
-        exchange.serve()
 
-    server.behaviours["/big.whl"] = answer
+    server.behaviours["/big.whl"] = with_ranges(without_validator)
     assert fetch("/big.whl", BIG, sha256=sha256(BIG)).result().matches is True
     assert len(server.ranges("/big.whl")) > 1
     assert not any("If-Range" in headers for headers in server.received_headers)
-
-
-def hold_front(exchange: Exchange, until: threading.Event) -> None:
-    """Answer the plain request, its second half not before ``until``."""
-    exchange.head_for(0, len(exchange.body), partial=False)
-    exchange.send(exchange.body[:1000])
-    until.wait(20)
-    exchange.send(exchange.body[1000:])
 
 
 def test_lying_accept_ranges_keeps_the_first_stream(server: FaultServer, fetch: Callable[..., Download]) -> None:
@@ -215,41 +237,41 @@ def test_spoilt_partial_answer_is_not_used(
 ) -> None:
     """A 206 that is not exactly what was asked for contributes no byte, and the file is right."""
 
-    def answer(exchange: Exchange) -> None:
+    def spoil_parts(exchange: Exchange) -> None:
         if exchange.range is not None:
             exchange.headers = spoil(exchange)
             exchange.body = bytes(len(exchange.body))
-        exchange.serve()
 
-    server.behaviours["/big.whl"] = answer
+    server.behaviours["/big.whl"] = with_ranges(spoil_parts)
     fetched = fetch("/big.whl", BIG).result()
     assert fetched.path.read_bytes() == BIG
-    assert server.ranges("/big.whl").count(None) <= 2
+    asked = server.ranges("/big.whl")
+    assert asked.count(None) <= 2
+    assert len(asked) > asked.count(None)
 
 
 def test_shorter_parts_than_asked_for(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """A server may send less than the whole range; the rest is asked for again."""
 
-    def answer(exchange: Exchange) -> None:
+    def shorten(exchange: Exchange) -> None:
         if exchange.range is not None:
             start, end = exchange.range
             exchange.range = (start, min(end, start + 100_000))
-        exchange.serve()
 
-    server.behaviours["/big.whl"] = answer
+    server.behaviours["/big.whl"] = with_ranges(shorten)
     assert fetch("/big.whl", BIG).result().path.read_bytes() == BIG
+    assert len(server.ranges("/big.whl")) > 2
 
 
 def test_file_changed_between_requests(server: FaultServer, fetch: Callable[..., Download]) -> None:
     """If-Range fails when the file is another by now: what arrives is the one file or the other, whole."""
     after = content(LARGE - 4321, seed=2)
 
-    def answer(exchange: Exchange) -> None:
+    def change(exchange: Exchange) -> None:
         if exchange.number:
             exchange.body, exchange.etag = after, '"v2"'
-        exchange.serve()
 
-    server.behaviours["/big.whl"] = answer
+    server.behaviours["/big.whl"] = with_ranges(change)
     fetched = fetch("/big.whl", BIG).result()
     data = fetched.path.read_bytes()
     assert data in (BIG, after)
@@ -275,12 +297,11 @@ def test_silently_different_parts_are_caught_by_the_digest(
 ) -> None:
     """Parts of another file under the same validator: the mismatch leads to one plain request."""
 
-    def answer(exchange: Exchange) -> None:
+    def replace_parts(exchange: Exchange) -> None:
         if exchange.range is not None:
             exchange.body = bytes(LARGE)
-        exchange.serve()
 
-    server.behaviours["/big.whl"] = answer
+    server.behaviours["/big.whl"] = with_ranges(replace_parts)
     fetched = fetch("/big.whl", BIG, sha256=sha256(BIG)).result()
     assert fetched.matches is True
     assert fetched.path.read_bytes() == BIG
