@@ -58,6 +58,8 @@ class Run:
     """Requirements of installed distributions, by METADATA file and extras."""
     wheels: dict[object, Any] = field(default_factory=dict)
     """Distributions that were read from wheels and will be asked for once more."""
+    last_words: list[tuple[str, str | None]] = field(default_factory=list)
+    """What is said when pip has said everything."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -106,6 +108,10 @@ class Run:
                 self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode)
             return self._preparer
 
+    def say_at_end(self, message: str, hint: str | None = None) -> None:
+        """Say something below pip's own error."""
+        self.last_words.append((message, hint))
+
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
         """Note the digests of a file just written; valid for as long as its size and mtime stay."""
         found = os.stat(path)
@@ -131,6 +137,12 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
+        builds = sys.modules.get(f"{__package__}.builds")
+        if builds is not None:
+            builds.forget()
+        for message, hint in self.last_words:
+            say(message, hint)
+        self.last_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
         if self._workers is not None:

@@ -114,6 +114,15 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
          "downloads:_around_check_against_path"),
 
+    # What is asked for, and what the resolver made of it: builds are rescued from this alone.
+    Seam("pip._internal.cli.req_command", "RequirementCommand.get_requirements", "builds",
+         ("args", "options", "finder", "session"), "builds_context:_around_get_requirements"),
+    Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "builds",
+         ("root_reqs", "check_supported_wheels"), "builds_context:_around_resolve"),
+    # Every build hook passes here, inside pip's own message and environment.
+    Seam("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook", "builds",
+         ("hook_name", "kwargs"), "builds:_around_call_hook"),
+
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index",
          ("method", "url", "args", "kwargs"), "cached:_around_request"),

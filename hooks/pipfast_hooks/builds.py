@@ -1,0 +1,99 @@
+"""Builds that rescue themselves: a hook that misses a module runs again where the module is."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.utils.logging import subprocess_logger
+
+from pipfast.build.watch import Watch, stage_of
+from pipfast.report import logger
+from pipfast_hooks import builds_context, lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipfast_hooks.builds_rescue import Rescue
+
+_rescues: dict[int, Rescue] = {}
+"""By ``id()`` of pip's requirement, which the rescue keeps alive."""
+
+
+class _Held(logging.Filter):
+    """Keeps a failed hook's error back until it is known whether it is one; notes all output.
+
+    Under ``-v`` pip keeps no output of its own: what it logs is the only copy.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+        self._holding = False
+        self.records: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let through what a hook prints; hold what pip says about its end."""
+        if record.levelno >= logging.ERROR:
+            self._holding = True
+        if self._holding:
+            self.records.append(record)
+            return False
+        self._watch.output.append(record.getMessage() + "\n")
+        return True
+
+    def release(self) -> None:
+        """Say what was held back."""
+        for record in self.records:
+            subprocess_logger.handle(record)
+        self.records.clear()
+
+
+def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Run one build hook under watch; rescue it where it fails for want of a module."""
+    names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
+    requirement = getattr(instance, "config_holder", None)
+    context = builds_context.current()
+    if (
+        requirement is None or context is None or stage_of(str(names.get("hook_name"))) is None
+        or lifetime.current().settings.build_rescue == "off"
+    ):
+        return wrapped(*args, **kwargs)
+    from pipfast_hooks.builds_rescue import Hook, Rescue
+
+    rescue = _rescues.get(id(requirement))
+    if rescue is None:
+        rescue = _rescues[id(requirement)] = Rescue(context, requirement)
+    hook = Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs))
+    return rescue.run(hook)
+
+
+@contextmanager
+def watched(instance: Any, hook_name: str) -> Iterator[tuple[Watch, _Held]]:
+    """Have the backend's processes noted in the block."""
+    original = instance._subprocess_runner
+    with Watch(hook_name) as watch:
+
+        def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
+            original(cmd, cwd=cwd, extra_environ={**(extra_environ or {}), **watch.environ(os.environ)})
+
+        held = _Held(watch)
+        subprocess_logger.addFilter(held)
+        instance._subprocess_runner = runner
+        try:
+            yield watch, held
+        finally:
+            instance._subprocess_runner = original
+            subprocess_logger.removeFilter(held)
+
+
+def forget() -> None:
+    """Throw away the environments of this run; the run is over."""
+    for rescue in list(_rescues.values()):
+        try:
+            rescue.close()
+        except Exception:
+            logger.debug("pipfast: at the end of a rescued build", exc_info=True)
+    _rescues.clear()

@@ -1,0 +1,59 @@
+"""pip's view of an environment with isolation off: what a rescued requirement is built in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.build_env import NoOpBuildEnvironment
+
+from pipfast.build.environment import kept
+from pipfast_hooks.builds_overlay import target_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipfast.build.environment import Overlay
+    from pipfast_hooks.builds_rescue import Rescue
+
+
+class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
+    """Stands in the place of pip's isolated environment for one requirement."""
+
+    def __init__(self, rescue: Rescue) -> None:
+        super().__init__()
+        self.python_executable = sys.executable
+        self._rescue = rescue
+        self._saved: list[dict[str, str | None]] = []
+
+    @property
+    def lib_dirs(self) -> list[str]:
+        """Return where packages are found, the ones that win first (pip's ``check_requirements``)."""
+        overlay = self._rescue.overlay
+        return [*(overlay.lib_dirs() if overlay else []), *target_sites(self._rescue.context)]
+
+    _lib_dirs = lib_dirs
+    """Its name up to 25.x."""
+
+    def __enter__(self) -> None:
+        self._saved.append(kept(os.environ))
+        overlay: Overlay | None = self._rescue.overlay
+        if overlay is not None:
+            _set(overlay.environ(self._rescue.context.environ))
+
+    def __exit__(self, *_: object) -> None:
+        _set(self._saved.pop())
+
+    def install_requirements(self, *args: Any, **kwargs: Any) -> None:
+        """Add what the backend asks for when it is asked; the parameters before these two differ."""
+        requirements = args[-2] if len(args) >= 2 else kwargs["requirements"]
+        self._rescue.add_declared(tuple(requirements))
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,82 @@
+"""What pip knows of distributions while it builds, in the form that the policy reads."""
+
+from __future__ import annotations
+
+import email.parser
+import importlib.metadata
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.build.import_names import modules_of
+from pipfast.build.known import FailingPackage, InstalledDistribution, Known
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds_overlay import target_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipfast_hooks.builds_context import Context
+
+
+def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:
+    """Return everything that may vouch for a distribution in the build of ``requirement``."""
+    named = [each for each in context.requirements if each.name]
+    settings = lifetime.current().settings
+    package = failing_package(requirement, declared)
+    hashes = {str(each.name): tuple(f"{kind}:{digest}" for kind, digests in each.hash_options.items()
+                                    for digest in digests)
+              for each in named if each.hash_options}
+    return Known(
+        package=package,
+        installed=tuple(installed(context)),
+        requirements=tuple(_line(each) for each in named if not each.constraint),
+        constraints=tuple(_line(each) for each in named if each.constraint),
+        resolved={name: version for name, version in context.resolved().items()
+                  if canonicalize_name(name) != canonicalize_name(package.name)},
+        hashes=hashes,
+        extra=tuple(settings.extra_build_dependencies.get(canonicalize_name(package.name), ())),
+        require_hashes=bool(hashes) or bool(getattr(context.options, "require_hashes", False)),
+    )
+
+
+def _line(requirement: Any) -> str:
+    if requirement.req is not None and not requirement.req.url and requirement.link is not None:
+        return f"{requirement.name} @ {requirement.link.url}"
+    return str(requirement.req)
+
+
+def installed(context: Context) -> Iterator[InstalledDistribution]:
+    """Yield the target's distributions; the first of a name is the one that is imported."""
+    seen = set()
+    for each in importlib.metadata.distributions(path=target_sites(context)):
+        name = each.metadata["Name"]
+        if not name or canonicalize_name(name) in seen:
+            continue
+        seen.add(canonicalize_name(name))
+        record = [file.partition(",")[0] for file in (each.read_text("RECORD") or "").splitlines()]
+        with suppress(Exception):
+            yield InstalledDistribution(
+                name, each.version, modules_of(record, each.read_text("top_level.txt") or "")
+            )
+
+
+def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage:
+    """Return what the package that is built says of itself."""
+    folder = requirement.unpacked_source_directory
+    paths = [os.path.join(folder, "PKG-INFO")]
+    if requirement.metadata_directory:
+        paths.insert(0, os.path.join(requirement.metadata_directory, "METADATA"))
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                metadata = email.parser.HeaderParser().parse(file)
+        except OSError:
+            continue
+        return FailingPackage(
+            str(requirement.name or metadata.get("Name", "")), str(metadata.get("Version", "")),
+            tuple(str(each) for each in metadata.get_all("Requires-Dist", ())), tuple(declared),
+        )
+    return FailingPackage(str(requirement.name or ""), build_requires=tuple(declared))

@@ -1,0 +1,256 @@
+"""What is put beside a rescued build: found and installed by pip itself, in a process of its own.
+
+The target has a say in what is found - what it has already is not fetched again - and is never written to.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.build.environment import Overlay
+from pipfast.errors import PipfastError
+from pipfast.report import logger, timed
+from pipfast_hooks import lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipfast_hooks.builds_context import Context
+
+_SWITCHES = ("no_index", "prefer_binary", "pre")
+_VALUES = (
+    "cert", "client_cert", "proxy", "retries", "timeout", "resume_retries", "keyring_provider", "cache_dir",
+)
+"""Options of pip's that say how to reach an index: handed on as they are."""
+
+
+class OverlayFailed(PipfastError):
+    """What a build needs could not be found or installed; ``str()`` is what pip said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One distribution that goes into an overlay."""
+
+    name: str
+    version: str
+    requirement: str
+    """Exactly this archive, as a line of a requirements file."""
+    sha256: str | None = None
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What an overlay is to bring."""
+
+    declared: tuple[str, ...] = ()
+    """What the package declares for its builds."""
+    granted: tuple[str, ...] = ()
+    """What was missing."""
+    wheels_only: frozenset[str] = frozenset()
+    """Normalised names that no source distribution may stand in for."""
+    pins: dict[str, str] = field(default_factory=dict)
+    """Name to the version that the resolver of this run has decided on."""
+    excluded: str = ""
+    """The name of the package that is built: it takes no part in its own build."""
+
+
+def target_sites(context: Context) -> list[str]:
+    """Return the target's package folders, the ones that win first."""
+    sites = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    target = getattr(context.options, "target_dir", None)
+    return [*([os.path.abspath(target)] if target else []), *sites]
+
+
+def resolve(context: Context, wanted: Wanted) -> list[Found]:
+    """Return what the target lacks of ``wanted``, dependencies included.
+
+    :raises OverlayFailed: pip cannot resolve it.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipfast-build-") as folder:
+        lines = [*_index_lines(context, wanted), *wanted.declared, *wanted.granted]
+        constraints = _constraints(context, wanted)
+        if constraints:
+            lines.insert(0, f"-c {shlex.quote(_written(folder, 'constraints.txt', constraints))}")
+        report = os.path.join(folder, "report.json")
+        with timed("build-resolve", wanted=[*wanted.declared, *wanted.granted]):
+            _pip(context, "install", "--dry-run", "--quiet", "--report", report,
+                 "-r", _written(folder, "requirements.txt", lines))
+        with open(report, encoding="utf-8") as file:
+            return [_found(item) for item in json.load(file)["install"]]
+
+
+def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
+    """Install what was found into a new folder and return it; the caller removes it.
+
+    :raises OverlayFailed: pip cannot install it.
+    """
+    overlay = Overlay(_new_folder())
+    try:
+        if found:
+            with tempfile.TemporaryDirectory(prefix="pipfast-build-") as folder:
+                lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
+                options = [] if compiled else ["--no-compile"]
+                with timed("build-overlay", count=len(found)):
+                    _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
+                         "--no-warn-script-location", *options, "--prefix", os.fspath(overlay.prefix),
+                         "-r", _written(folder, "requirements.txt", lines))
+        overlay.write_site(target_sites(context))
+    except BaseException:
+        shutil.rmtree(overlay.root, ignore_errors=True)
+        raise
+    return overlay
+
+
+def _new_folder() -> Path:
+    """Return a new folder, on the store's filesystem where there is a store: links need that."""
+    layout = lifetime.current().layout()
+    if layout is not None:
+        with suppress(OSError):
+            return layout.new_staging()
+    return Path(tempfile.mkdtemp(prefix="pipfast-build-"))
+
+
+def _written(folder: str, name: str, lines: Iterable[str]) -> str:
+    path = os.path.join(folder, name)
+    # An index may have a password in its address: not on a command line, and for this user only.
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def _index_lines(context: Context, wanted: Wanted) -> list[str]:
+    finder, options = context.finder, context.options
+    urls = list(finder.index_urls)
+    lines = [f"-i {shlex.quote(urls[0])}"] if urls else ["--no-index"]
+    lines += [f"--extra-index-url {shlex.quote(url)}" for url in urls[1:]]
+    lines += [f"-f {shlex.quote(link)}" for link in finder.find_links]
+    lines += [f"--trusted-host {shlex.quote(host)}" for host in finder.trusted_hosts]
+    for name in ("no_binary", "only_binary"):
+        formats = set(getattr(finder.format_control, name))
+        if name == "only_binary":
+            formats |= set(wanted.wheels_only)
+        if formats:
+            lines.append(f"--{name.replace('_', '-')} {','.join(sorted(formats))}")
+    if getattr(options, "pre", False):
+        lines.append("--pre")
+    if finder.prefer_binary:
+        lines.append("--prefer-binary")
+    return lines
+
+
+def _constraints(context: Context, wanted: Wanted) -> list[str]:
+    """Return the user's constraints and requirements, and what is decided already, as constraints."""
+    declared = {canonicalize_name(Requirement(each).name) for each in wanted.declared}
+    granted = {canonicalize_name(Requirement(each).name) for each in wanted.granted}
+    # pip holds what a package declares for its build to build constraints only.
+    free = (declared - granted) | {canonicalize_name(wanted.excluded)}
+    lines = []
+    pinned = {canonicalize_name(name): version for name, version in wanted.pins.items()}
+    for each in context.requirements:
+        if each.editable or not each.name or canonicalize_name(each.name) in free | pinned.keys():
+            continue
+        if each.link is not None:
+            lines.append(f"{each.name} @ {each.link.url}")
+        elif each.req is not None and str(each.req.specifier):
+            lines.append(f"{each.name}{each.req.specifier}" + (f" ; {each.markers}" if each.markers else ""))
+    lines += [f"{name}=={version}" for name, version in pinned.items() if name not in free]
+    for path in getattr(context.options, "build_constraints", None) or ():
+        lines.append(f"-c {shlex.quote(os.path.abspath(path) if '://' not in path else path)}")
+    return lines
+
+
+def _found(item: dict[str, Any]) -> Found:
+    info, metadata = item["download_info"], item["metadata"]
+    archive = info.get("archive_info") or {}
+    sha256 = (archive.get("hashes") or {}).get("sha256")
+    if sha256 is None and str(archive.get("hash", "")).startswith("sha256="):
+        sha256 = str(archive["hash"]).partition("=")[2]
+    fragments = [f"sha256={sha256}"] if sha256 else []
+    if info.get("subdirectory"):
+        fragments.append(f"subdirectory={info['subdirectory']}")
+    url = str(info["url"])
+    if vcs := info.get("vcs_info"):
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return Found(
+        str(metadata["name"]), str(metadata["version"]),
+        f"{metadata['name']} @ {url}" + (f"#{'&'.join(fragments)}" if fragments else ""), sha256,
+    )
+
+
+def _pip(context: Context, *arguments: str) -> None:
+    """Run a command of pip's, with pipfast, as this run reaches its indexes.
+
+    :raises OverlayFailed: it failed; says what it said.
+    """
+    command = [sys.executable, "-m", "pipfast", *arguments, *_connection_options(context.options)]
+    logger.debug("pipfast: running %s", " ".join(command))
+    ended = subprocess.run(
+        command, env=_environ(context), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace", check=False,
+    )
+    for line in ended.stdout.splitlines():
+        logger.debug("pipfast:   %s", line)
+    if ended.returncode:
+        errors = [line for line in ended.stdout.splitlines() if line.startswith("ERROR: ")]
+        raise OverlayFailed("\n".join(errors) or ended.stdout.strip())
+
+
+def _connection_options(options: Any) -> list[str]:
+    given = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    for name in _VALUES:
+        value = getattr(options, name, None)
+        if name == "cache_dir" and not value:
+            given.append("--no-cache-dir")
+        elif value not in (None, ""):
+            given += [f"--{name.replace('_', '-')}", str(value)]
+    for feature in getattr(options, "features_enabled", ()):
+        if feature == "truststore":
+            given += ["--use-feature", feature]
+    return given
+
+
+def _environ(context: Context) -> dict[str, str]:
+    """Return a child's variables: those of the run before any isolation, without pip's settings."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    for name, value in context.environ.items():
+        environ.pop(name, None)
+        if value is not None:
+            environ[name] = value
+    # A package that needs itself is found by pip's tracker of what is being built.
+    environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
+    ours = [str(Path(spec.origin).parents[1]) for name in ("pipfast", "pipfast_hooks", "pip", "wrapt")
+            if (spec := importlib.util.find_spec(name)) is not None and spec.origin is not None]
+    before = environ.get("PYTHONPATH", "")
+    sites = {os.path.normcase(os.path.realpath(path)) for path in site.getsitepackages()}
+    added = [path for path in dict.fromkeys(ours) if os.path.normcase(os.path.realpath(path)) not in sites]
+    if added:
+        environ["PYTHONPATH"] = os.pathsep.join([*added, *([before] if before else [])])
+    settings = lifetime.current().settings
+    if settings.store is not None:
+        environ["PIPFAST_STORE"] = os.fspath(settings.store)
+    environ |= {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIPFAST_BUILD_RESCUE": "off",
+        "PIPFAST_LINK_MODE": settings.link_mode,
+        # It is never the system's Python that is written to.
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+    }
+    environ.pop("PIPFAST_TIMINGS", None)
+    return environ

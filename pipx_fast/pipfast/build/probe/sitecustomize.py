@@ -1,0 +1,106 @@
+"""Runs at the start of every Python of a build, and notes what that Python looked for in vain.
+
+Stands first on ``PYTHONPATH`` in a build's processes. It takes its own folder from ``sys.path`` again, appends a
+finder that never finds anything, and runs the ``sitecustomize`` that would have run without it. What is noted is
+written once, when the interpreter ends; a build sees none of it. Only built-in and frozen modules are used:
+whatever is imported here would be imported for the build, too.
+"""
+
+import sys
+
+
+class _Sought:
+    """The last finder on ``sys.meta_path``: it is asked for what no other one has found."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Note what is looked for; find nothing."""
+        if len(self.names) < 2000:
+            self.names[fullname] = None
+
+
+def _described(error: "BaseException | None") -> list[dict[str, object]]:
+    """Return the chain of an exception as plain values, the outermost first."""
+    chain: list[dict[str, object]] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen and len(chain) < 20:
+        seen.add(id(error))
+        files: list[str] = []
+        trace = error.__traceback__
+        while trace is not None:
+            files.append(trace.tb_frame.f_code.co_filename)
+            trace = trace.tb_next
+        kind = type(error)
+        name = getattr(error, "name", None)
+        chain.append({
+            "type": f"{kind.__module__}.{kind.__qualname__}",
+            "message": str(error)[:4000],
+            "name": name if isinstance(name, str) else None,
+            "files": files[-30:],
+        })
+        error = error.__cause__ or error.__context__
+    return chain
+
+
+def _write(sought: _Sought, path: str, pid: int) -> None:
+    """Append one line about this process; nothing that goes wrong here concerns the build."""
+    try:
+        import json
+        import os
+
+        if os.getpid() != pid:
+            return  # A fork that ends as its parent would: the parent has noted the same.
+        # The interpreter puts it there before it says "Traceback"; sys.exit() leaves none.
+        error = getattr(sys, "last_value", None)
+        line = {"pid": pid, "argv": [str(each)[:500] for each in sys.argv[:4]],
+                "errors": _described(error) if isinstance(error, BaseException) else [],
+                "sought": list(sought.names)}
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, (json.dumps(line) + "\n").encode("ascii", "replace"))
+        finally:
+            os.close(descriptor)
+    except Exception:
+        pass
+
+
+def _begin() -> None:
+    import atexit
+
+    # Built in, and imported before this: `os` is here already.
+    os = sys.modules["os"]
+    path = os.environ.get("PIPFAST_BUILD_RECORD")
+    if path:
+        sought = _Sought()
+        sys.meta_path.append(sought)
+        atexit.register(_write, sought, path, os.getpid())
+
+
+def _chain() -> None:
+    """Run the next ``sitecustomize`` on the path, in our place; what it raises is raised."""
+    import _frozen_importlib
+    import _frozen_importlib_external
+
+    spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize")
+    if spec is None or spec.loader is None or spec.origin == __file__:
+        return
+    module = _frozen_importlib.module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+def _leave(here: str) -> None:
+    if here in sys.path:
+        sys.path.remove(here)
+    sys.path_importer_cache.pop(here, None)
+
+
+_here = __file__.rpartition("/")[0] or __file__.rpartition("\\")[0]
+_leave(_here)
+try:
+    _begin()
+except Exception:
+    pass
+_chain()

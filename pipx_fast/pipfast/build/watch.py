@@ -1,0 +1,128 @@
+"""One build hook under watch: what its processes note, and how that becomes evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.build.evidence import Evidence, EvidenceDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipfast.build.evidence import Stage
+
+PROBE = Path(__file__).with_name("probe")
+"""The folder that goes first on ``PYTHONPATH``; it holds nothing but ``sitecustomize.py``."""
+
+RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
+"""The environment variable with the file that the probe appends to."""
+
+MAX_RECORD_BYTES = 4 << 20
+"""What is read of a record: a build that writes more there has no honest reason to."""
+
+MAX_OUTPUT_CHARACTERS = 400_000
+"""What is kept of a hook's output, from its end: errors stand there."""
+
+_EDITABLE = "_editable"
+
+_LAST_LINE = re.compile(r"^(?P<type>[\w.]+): (?P<message>.*)\Z", re.DOTALL)
+# e.g. `No module named 'mesonpy'`
+_NO_MODULE = re.compile(r"No module named '([^']+)'")
+
+
+def stage_of(hook_name: str) -> Stage | None:
+    """Return the stage of a build hook, or None for hooks that are not rescued."""
+    if hook_name.startswith("get_requires_for_build_") and not hook_name.endswith("sdist"):
+        return "requires"
+    if hook_name.startswith("prepare_metadata_for_build_"):
+        return "metadata"
+    return "wheel" if hook_name in ("build_wheel", "build_editable") else None
+
+
+@dataclass(slots=True)
+class Watch:
+    """The record of one call of a hook; a file in the temporary folder while it runs."""
+
+    hook: str
+    output: list[str] = field(default_factory=list)
+    """The lines of its processes, as pip reads them."""
+    _path: str = ""
+    _record: bytes = b""
+
+    def __enter__(self) -> Watch:
+        descriptor, self._path = tempfile.mkstemp(prefix="pipfast-build-", suffix=".jsonl")
+        os.close(descriptor)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            path = Path(self._path)
+            with path.open("rb") as file:
+                self._record = file.read(MAX_RECORD_BYTES)
+            path.unlink()
+
+    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that put the probe into the hook's processes."""
+        before = environ.get("PYTHONPATH")
+        return {
+            "PYTHONPATH": os.pathsep.join([os.fspath(PROBE), *([before] if before else [])]),
+            RECORD_VARIABLE: self._path,
+        }
+
+    def evidence(self, declared: tuple[str, ...], unavailable: tuple[str, str] | None = None) -> Evidence | None:
+        """Return what is known after the hook has failed; None if the record is damaged.
+
+        :param unavailable: the name of a backend that could not be imported, and the traceback of that.
+        """
+        stage = stage_of(self.hook)
+        assert stage is not None
+        errors: list[dict[str, Any]] = []
+        sought: dict[str, int] = {}
+        for line in self._lines():
+            pid = int(line.get("pid", 0))
+            # The hook's own process is the outermost, and ends last.
+            if line.get("errors"):
+                errors = list(line["errors"])
+            for name in line.get("sought", ()):
+                sought.setdefault(str(name), pid)
+        if unavailable is not None:
+            errors = _unavailable(*unavailable)
+        document = {
+            "stage": stage,
+            "editable": self.hook.endswith(_EDITABLE),
+            "errors": errors,
+            "sought": [{"name": name, "parent_found": "." in name, "pid": pid} for name, pid in sought.items()],
+            "output": "".join(self.output)[-MAX_OUTPUT_CHARACTERS:],
+            "declared": list(declared),
+        }
+        try:
+            return Evidence.from_json(document)
+        except EvidenceDamaged:
+            return None
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = []
+        for each in self._record.decode("utf-8", "replace").splitlines():
+            with suppress(ValueError):
+                line = json.loads(each)
+                if isinstance(line, dict):
+                    lines.append(line)
+        return lines
+
+
+def _unavailable(backend: str, traceback: str) -> list[dict[str, Any]]:
+    """Return the errors of a backend that was not there, from the traceback that the hook's process sent."""
+    unavailable = {"type": "pyproject_hooks.BackendUnavailable", "message": f"Cannot import {backend!r}"}
+    found = _LAST_LINE.match(traceback.strip().rpartition("\n")[2])
+    if found is None:
+        return [unavailable]
+    module = _NO_MODULE.search(found["message"])
+    kind = found["type"] if "." in found["type"] else f"builtins.{found['type']}"
+    return [unavailable, {"type": kind, "message": found["message"], "name": module[1] if module else None}]

@@ -1,0 +1,132 @@
+"""Builds that miss a module are made again where it is, from what the run itself names; others stay pip's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.index import Index
+    from support.program import Box, Ended
+
+
+def seen(box: Box, package: str) -> str:
+    """Return the torch that was seen while a package was built."""
+    return (box.site_packages / package / "seen.txt").read_text(encoding="utf-8")
+
+
+def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:
+    """Install from the index, and check that nothing lies about afterwards."""
+    ended = box.pipfast("install", *index.args, *arguments, **variables)
+    assert box.leftovers() == []
+    return ended
+
+
+@pytest.mark.parametrize("package", ["needy", "late"])
+def test_module_that_a_constraint_names_is_put_beside_the_build(box: Box, index: Index, package: str) -> None:
+    """The build sees exactly that version, whatever is newest; nothing of it reaches the target."""
+    (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
+    ended = install(box, index, "-c", "constraints.txt", package)
+    assert ended.status == 0, ended.err
+    assert seen(box, package) == "1.0"
+    assert box.installed() == [package, f"{package}-1.0.dist-info"]
+    assert ended.err.count("pipfast: ") == 1
+    assert f"{package} needs torch" in ended.err and "torch==1.0" in ended.err
+
+
+def test_both_asked_for_together(box: Box, index: Index) -> None:
+    """The wheel is built against the version that is installed beside it."""
+    ended = install(box, index, "torch<2", "needy")
+    assert ended.status == 0, ended.err
+    assert seen(box, "needy") == "1.0"
+    assert {"torch-1.0.dist-info", "beside-5.0.dist-info"} <= set(box.installed())
+
+
+def test_installed_version_is_used_not_the_newest(box: Box, index: Index) -> None:
+    """What the target has is neither upgraded nor reinstalled."""
+    assert install(box, index, "torch==1.0").status == 0
+    before = (box.site_packages / "torch-1.0.dist-info").stat().st_mtime_ns
+    ended = install(box, index, "needy")
+    assert ended.status == 0, ended.err
+    assert seen(box, "needy") == "1.0"
+    assert (box.site_packages / "torch-1.0.dist-info").stat().st_mtime_ns == before
+
+
+def test_unknown_module_of_the_same_name_on_the_index_is_refused(box: Box, index: Index) -> None:
+    """Nothing is downloaded because of its name alone; the hint stands below pip's own error."""
+    pip, ended = box.pip("install", *index.args, "strange"), install(box, index, "strange")
+    assert ended.status == pip.status == 1
+    assert ended.out.replace(str(box.root), "") == pip.out.replace(str(box.root), "")
+    error, _, hint = ended.err.partition("pipfast: ")
+    assert "ModuleNotFoundError: No module named 'unknown'" in error
+    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='strange: DISTRIBUTION'" in hint
+    assert box.installed() == []
+    assert not [path for path in box.store.glob("archives-v*/*/*/note.json") if "unknown" in path.read_text()]
+
+
+@pytest.mark.parametrize("package", ["liar", "compiled"])
+def test_build_that_prints_a_false_name_gets_nothing(box: Box, index: Index, package: str) -> None:
+    """What no process looked for is not missing, whatever is printed; nor is a compiler."""
+    (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
+    ended = install(box, index, "-c", "constraints.txt", package)
+    assert ended.status == 1
+    assert "pipfast:" not in ended.err
+    assert box.installed() == []
+
+
+def test_prose_of_a_module_that_was_looked_for(box: Box, index: Index) -> None:
+    """A script that turned the missing import into words is understood."""
+    ended = install(box, index, "torch", "prose")
+    assert ended.status == 0, ended.err
+
+
+def test_build_that_can_do_without_is_left_alone(box: Box, index: Index) -> None:
+    """A swallowed import is nobody's business: what pip says is all that is said."""
+    ended = install(box, index, "torch", "swallowing")
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
+
+
+def test_sibling_stays_isolated(box: Box, index: Index) -> None:
+    """Only the failing package sees torch, also where another one is rescued in the same run."""
+    assert install(box, index, "torch==1.0").status == 0
+    ended = install(box, index, "needy", "sibling")
+    assert ended.status == 0, ended.err
+
+
+def test_switched_off(box: Box, index: Index) -> None:
+    """Without rescue the failure is pip's."""
+    for variables in ({"PIPFAST_BUILD_RESCUE": "off"}, {"PIPFAST_DISABLE": "builds"}):
+        ended = install(box, index, "torch", "needy", **variables)
+        assert ended.status == 1
+        assert "pipfast:" not in ended.err
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], ["--target", "there"], ["--no-deps"], ["-v"], ["-q"]])
+def test_ways_of_installing(box: Box, index: Index, arguments: list[str]) -> None:
+    """The rescue works the same whatever becomes of the result."""
+    ended = install(box, index, "torch==1.0", "needy", *arguments)
+    assert ended.status == 0, ended.err
+    if arguments == ["--dry-run"]:
+        assert box.installed() == []
+
+
+def test_other_commands(box: Box, index: Index) -> None:
+    """``wheel`` builds what can be installed elsewhere, ``download`` needs the metadata only."""
+    for command in ("wheel", "download"):
+        ended = box.pipfast(command, *index.args, "torch==1.0", "late", "needy", "-d" if command == "download"
+                            else "-w", command)
+        assert ended.status == 0, ended.err
+        assert box.leftovers() == []
+    assert sorted(path.name for path in (box.work / "wheel").iterdir()) == [
+        "beside-5.0-py3-none-any.whl", "late-1.0-py3-none-any.whl", "needy-1.0-py3-none-any.whl",
+        "torch-1.0-py3-none-any.whl",
+    ]
+
+
+def test_hints_name_the_user_s_own_setting(box: Box, index: Index) -> None:
+    """What the user names for one package is beside its build."""
+    ended = install(box, index, "strange", PIPFAST_EXTRA_BUILD_DEPENDENCIES="strange: unknown")
+    assert ended.status == 0, ended.err
+    assert box.installed() == ["strange", "strange-1.0.dist-info"]
