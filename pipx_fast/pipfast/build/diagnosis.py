@@ -192,6 +192,11 @@ def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
     said_by = line.strip()
     if _NO_BDIST_WHEEL.search(line):
         return MissingDistribution("wheel", said_by)
+    asked = _SETUP_REQUIRES.search(line)
+    if asked and any(sought.name == "pip" for sought in evidence.sought):
+        # An exit that setuptools makes of its error leaves no exception: this line is all. It was printed by the
+        # failed child's parent, so that the name counts no more than one that was only asked about.
+        return MissingDistribution(asked["requirement"], said_by)
     named = list(_NAMED.finditer(line))
     if named:
         found = named[-1]

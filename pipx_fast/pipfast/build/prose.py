@@ -16,16 +16,23 @@ _SPELLINGS = {"pytorch": "torch", "opencv": "cv2", "pillow": "PIL", "beautifulso
 
 _WORD = r"['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)['\"`]?"
 
+_KIND = r"(?:\s+(?:package|module|library))?"
+
 _ASKING = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         # e.g. `please install PyTorch first`, `You need to install the python package numpy`,
-        # `pip install 'Cython>=3'`
-        r"\b(?:install|needs?|requires?|missing|without|import|find)\s+"
+        # `pip install 'Cython>=3'`, `Could not import numpy`; never a line of code, `import torch`
+        r"\b(?:install|needs?|requires?|missing|without"
+        r"|(?:could not|cannot|can't|unable to|failed to) (?:import|find))\s+"
         r"(?:(?:the|a|python|package|module|library|have)\s+)*['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)",
-        # e.g. `Cython is required to build`, `numpy not found`, `The 'numpy' package must be installed`
-        _WORD + r"(?:\s+(?:package|module|library))?\s+(?:(?:is|are|was|must|has|to|be|could)\s+)*"
-        r"(?:not\s+(?:be\s+)?)?(?:required|needed|missing|installed|found|imported|available)\b",
+        # e.g. `Cython is required to build`
+        _WORD + _KIND + r"\s+(?:(?:is|are|was)\s+)?(?:required|needed|missing|unavailable)\b",
+        # e.g. `numpy not found`, `The 'numpy' package is not installed`
+        _WORD + _KIND + r"\s+(?:(?:is|are|was)\s+)?not\s+(?:installed|found|importable|available|present)\b",
+        # e.g. `OpenCV must be installed`, `torch could not be imported`
+        _WORD + _KIND + r"\s+(?:must|should|needs?\s+to|has\s+to|could\s+not|cannot)\s+be\s+"
+        r"(?:installed|found|imported|available|present)\b",
         # e.g. `Missing dependency: numpy`
         r"\b(?:missing|required)\s+(?:\w+\s+)?(?:dependency|dependencies|requirement|package|module)s?\s*:\s*"
         + _WORD,

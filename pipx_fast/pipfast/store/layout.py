@@ -9,6 +9,7 @@
       bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
+      learnt-v0/ab/<key>                       what the build of one source missed
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -37,9 +38,10 @@ TREES = "trees-v0"
 BYTECODE = "bytecode-v0"
 URLS = "urls-v0"
 PAGES = "pages-v0"
+LEARNT = "learnt-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES)
-NOTES = (PAGES,)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT)
+NOTES = (PAGES, LEARNT)
 """Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"

@@ -206,6 +206,26 @@ def test_distributions_asked_for_by_name(
     assert (cause.requirement, cause.declared) == (requirement, declared)
 
 
+def test_setup_requires_without_an_exception() -> None:
+    """Setuptools makes an exit of its error: what it prints counts if pip was looked for, as a question."""
+    line = ("error: Command '['/venv/bin/python', '-m', 'pip', 'wheel', '--no-deps', '-w', '/tmp/x', '--quiet', "
+            "'numpy']' returned non-zero exit status 1.")
+    evidence = Evidence("wheel", output=f"/venv/bin/python: No module named pip\n{line}\n", sought=sought("pip"))
+    assert diagnose(evidence) == MissingDistribution("numpy", line, declared=False)
+    assert diagnose(replace(evidence, sought=NOISE)) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["    import torch", "from torch import nn", "torch found", "checking for torch", "installing", "torch.py",
+     "building without further ado", "Installed torch", "needs: nothing"],
+)
+def test_lines_that_ask_for_nothing(line: str) -> None:
+    """Code in tracebacks, and words near a module's name."""
+    ended = Evidence("wheel", sought=sought("torch"), output=f"{line}\n")
+    assert diagnose(ended) is None
+
+
 def test_the_backend_is_told_from_what_the_backend_misses() -> None:
     unavailable = raised("pyproject_hooks._impl.BackendUnavailable", "Cannot import 'hatchling.build'")
     cause = diagnose(Evidence("requires", errors=(unavailable, missing("hatchling")), sought=sought("hatchling")))

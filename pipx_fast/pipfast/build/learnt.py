@@ -1,0 +1,90 @@
+"""What was learnt about a source: what its build missed, so that the next build of it begins right.
+
+Causes are kept, not grants: who may name a distribution, and at which version, is decided anew in each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.report import logger
+from pipfast.store.layout import LEARNT
+from pipfast.store.notes import drop_note, read_note, write_note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.build.causes import Cause
+    from pipfast.store.layout import Layout
+
+FROM_EARLIER = "an earlier build of the same source"
+"""``said_by`` of causes that were kept."""
+
+MAX_CAUSES = 32
+"""A note with more is not one of ours: rounds are bounded far below."""
+
+
+def source_key(source: str) -> str:
+    """Return the key of a source for this interpreter: what one Python's build misses, another's may have.
+
+    :param source: what cannot change: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``.
+    """
+    version = f"{sys.implementation.cache_tag}-{sys.platform}"
+    return hashlib.sha256(f"{version}\n{source}".encode()).hexdigest()
+
+
+def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
+    """Keep what the build of a source missed until it succeeded; what was kept before is replaced."""
+    document = [_to_json(cause) for cause in causes]
+    if document and len(document) <= MAX_CAUSES:
+        write_note(layout, LEARNT, source_key(source), json.dumps(document).encode("utf-8"))
+
+
+def recall(layout: Layout, source: str) -> tuple[Cause, ...]:
+    """Return what earlier builds of a source missed; a note that cannot be read is thrown away."""
+    key = source_key(source)
+    payload = read_note(layout, LEARNT, key)
+    if payload is None:
+        return ()
+    try:
+        document = json.loads(payload)
+        if not isinstance(document, list) or len(document) > MAX_CAUSES:
+            raise ValueError("not a short list")
+        return tuple(_from_json(each) for each in document)
+    except (ValueError, KeyError, TypeError) as error:
+        logger.debug("pipfast: what was learnt of %s cannot be read: %r", source, error)
+        drop_note(layout, LEARNT, key)
+        return ()
+
+
+def forget(layout: Layout, source: str) -> None:
+    """Throw away what was learnt: a build that began with it failed."""
+    drop_note(layout, LEARNT, source_key(source))
+
+
+def _to_json(cause: Cause) -> dict[str, Any]:
+    if isinstance(cause, MissingModule):
+        return {"missing": "module", "module": cause.module, "backend": cause.backend}
+    if isinstance(cause, MissingDistribution):
+        return {"missing": "distribution", "requirement": cause.requirement, "declared": cause.declared}
+    return {"missing": "setuptools", "module": cause.module, "below": cause.below}
+
+
+def _from_json(each: dict[str, Any]) -> Cause:
+    if each["missing"] == "module":
+        return MissingModule(_text(each["module"]), FROM_EARLIER, backend=bool(each["backend"]))
+    if each["missing"] == "distribution":
+        return MissingDistribution(_text(each["requirement"]), FROM_EARLIER, declared=bool(each["declared"]))
+    if each["missing"] == "setuptools":
+        return NeedsOlderSetuptools(_text(each["module"]), _text(each["below"]), FROM_EARLIER)
+    raise ValueError(each["missing"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is no text")
+    return value

@@ -1,0 +1,97 @@
+"""What is said of a rescued build: each function returns the text and the hint that ``report.say`` takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipfast.build.extras import normalise
+from pipfast.build.trusted import read_requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipfast.build.policy import Grant, Refusal
+
+Said = tuple[str, str | None]
+
+BUILD_TOOLS = frozenset({
+    "build", "cffi", "cmake", "cppy", "cython", "expandvars", "extension-helpers", "flit-core", "hatch-vcs",
+    "hatchling", "jupyter-packaging", "maturin", "meson", "meson-python", "nanobind", "ninja", "packaging", "pbr",
+    "pdm-backend", "pip", "pkgconfig", "poetry-core", "pybind11", "pyqt-builder", "pythran", "scikit-build",
+    "scikit-build-core", "semantic-version", "setuptools", "setuptools-git", "setuptools-git-versioning",
+    "setuptools-golang", "setuptools-rust", "setuptools-scm", "sip", "toml", "tomli", "trove-classifiers",
+    "versioningit", "wheel", "ziglang",
+})
+"""Distributions, by normalised name, that builds use and what they build does not."""
+
+ERROR_CHARACTERS = 300
+"""What is quoted of one error: its last line, which with some backends is a whole command line."""
+
+
+def shown(requirement: str) -> str:
+    """Return a requirement as people write it in a sentence: ``torch 2.13.0`` for ``torch==2.13.0``."""
+    read = read_requirement(requirement)
+    clauses = list(read.specifier) if read else []
+    if read is not None and len(clauses) == 1 and clauses[0].operator == "==" and "*" not in clauses[0].version:
+        return f"{read.name} {clauses[0].version}"
+    return requirement
+
+
+def granted(package: str, grant: Grant, version: str | None = None) -> Said:
+    """Return what is said when a build is done again.
+
+    :param version: the one that the user's indexes gave, where the grant leaves it open.
+    """
+    what = f"{grant.name} {version}" if version else shown(grant.requirement)
+    missed = grant.module if normalise(grant.module) != normalise(grant.name) else "it"
+    where = "which the environment has" if grant.installed else "beside it, for this build alone"
+    return (
+        f"the build of {package} needs {grant.module}: building it again with {what}, {where} "
+        f"({missed} is missing, and {grant.name} is trusted because {grant.why})", None,
+    )
+
+
+def refused(package: str, refusal: Refusal) -> Said:
+    """Return what is said, after pip's own error, where nobody trusted names a distribution."""
+    return f"the build of {package} needs {refusal.module}, and gets nothing: {refusal.reason}", refusal.hint
+
+
+def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said:
+    """Return what is said after the last round.
+
+    :param first: the error of the first build, pip's own.
+    :param last: the error that was not to be mended.
+    """
+    rounds = f"{len(grants)} more {'round' if len(grants) == 1 else 'rounds'}"
+    beside = ", ".join(shown(grant.requirement) for grant in grants)
+    lines = [f"the build of {package} failed after {rounds}, with {beside}; none of it was installed"]
+    lines.append(f"  first error: {_last_line(first)}")
+    lines.append(f"  last error:  {_last_line(last)}")
+    return "\n".join(lines), None
+
+
+def undeclared(package: str, names: Sequence[str], program: str = "pipfast") -> Said:
+    """Return what is said of distributions that ``undeclared_of`` has found."""
+    listed = ", ".join(names)
+    those, were = ("it", "it was") if len(names) == 1 else ("them", "they were")
+    return (
+        f"{package} was built with {listed}, declares no dependency on {those}, and {were} not installed",
+        f"if {package} needs {those} to run: {program} install {' '.join(names)}",
+    )
+
+
+def undeclared_of(grants: Iterable[Grant], requires: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Return the distributions that a build needed, that are no build tools, and that nobody installs.
+
+    :param requires: the built package's ``Requires-Dist``.
+    :param there: names of what the target has, or will have after this run.
+    """
+    covered = {normalise(name) for name in there} | BUILD_TOOLS
+    covered |= {normalise(read.name) for read in map(read_requirement, requires) if read is not None}
+    return [name for name in dict.fromkeys(grant.name for grant in grants) if normalise(name) not in covered]
+
+
+def _last_line(error: str) -> str:
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    text = lines[-1] if lines else "no message"
+    return text if len(text) <= ERROR_CHARACTERS else f"{text[:ERROR_CHARACTERS]} …"

@@ -1,0 +1,69 @@
+"""What one build missed is known to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.build.learnt import FROM_EARLIER, forget, recall, remember, source_key
+from pipfast.store.layout import LEARNT, Layout, open_layout
+from pipfast.store.notes import write_note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = "sha256:" + "ab" * 32
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return open_layout(tmp_path / "store")
+
+
+def test_causes_come_back_in_their_order(layout: Layout) -> None:
+    """Who said it is not kept, nor who was trusted: that is another run's."""
+    remember(layout, SOURCE, [
+        MissingModule("torch", "x"), MissingModule("hatchling", "x", backend=True),
+        MissingDistribution("wheel", "x"), MissingDistribution("numpy>=1", "x", declared=True),
+        NeedsOlderSetuptools("pkg_resources", "82", "x"),
+    ])
+    assert recall(layout, SOURCE) == (
+        MissingModule("torch", FROM_EARLIER), MissingModule("hatchling", FROM_EARLIER, backend=True),
+        MissingDistribution("wheel", FROM_EARLIER), MissingDistribution("numpy>=1", FROM_EARLIER, declared=True),
+        NeedsOlderSetuptools("pkg_resources", "82", FROM_EARLIER),
+    )
+
+
+def test_sources_are_told_apart(layout: Layout) -> None:
+    remember(layout, SOURCE, [MissingModule("torch", "x")])
+    assert recall(layout, "sha256:" + "cd" * 32) == ()
+    assert recall(layout, "git+https://host/repository@0123#subdirectory=a") == ()
+
+
+def test_the_later_build_replaces_the_earlier(layout: Layout) -> None:
+    remember(layout, SOURCE, [MissingModule("torch", "x")])
+    remember(layout, SOURCE, [MissingModule("numpy", "x")])
+    assert [cause.subject for cause in recall(layout, SOURCE)] == ["numpy"]
+    forget(layout, SOURCE)
+    assert recall(layout, SOURCE) == ()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"{}", b"[1]", b"not json", b"\xff", b'[{"missing": "module"}]', b'[{"missing": "other"}]',
+     b'[{"missing": "module", "module": 3, "backend": false}]', b"[" + b"[]," * 40 + b"[]]"],
+)
+def test_a_damaged_note_is_thrown_away(layout: Layout, payload: bytes) -> None:
+    """Nothing was learnt then, and the next note is not in its way."""
+    write_note(layout, LEARNT, source_key(SOURCE), payload)
+    assert recall(layout, SOURCE) == ()
+    assert not list((layout.root / LEARNT).glob("*/*"))
+    remember(layout, SOURCE, [MissingModule("torch", "x")])
+    assert len(recall(layout, SOURCE)) == 1
+
+
+def test_nothing_learnt_is_nothing_kept(layout: Layout) -> None:
+    remember(layout, SOURCE, [])
+    assert not list(layout.root.glob(f"{LEARNT}/*/*"))

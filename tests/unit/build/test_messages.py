@@ -1,0 +1,69 @@
+"""What the user reads of a rescue."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipfast.build import messages
+from pipfast.build.policy import Grant, Refusal
+
+TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", 1, "a constraint of this command names it")
+YAML = Grant("PyYAML", "PyYAML", "yaml", 2, "the reviewed table has yaml as PyYAML's", wheels_only=True)
+
+
+def test_a_grant_says_what_for_whom_which_and_why() -> None:
+    """Package, module, distribution, version and reason, in one message."""
+    text, hint = messages.granted("flash-attn", TORCH)
+    for each in ("flash-attn", "needs torch", "torch 2.13.0+cpu", "a constraint of this command names it"):
+        assert each in text
+    assert hint is None and "for this build alone" in text
+    text, _ = messages.granted("demo", YAML, version="6.0.3")
+    for each in ("demo", "needs yaml", "PyYAML 6.0.3", "reviewed table"):
+        assert each in text
+
+
+def test_what_the_environment_has_is_said_to_be_its_own() -> None:
+    own = Grant("torch==1.0", "torch", "torch", 1, "x", installed=True)
+    assert "which the environment has" in messages.granted("demo", own)[0]
+
+
+def test_a_refusal_passes_the_setting_on() -> None:
+    refusal = Refusal("stranger", "nobody whom this run trusts names a distribution for stranger", "set X")
+    text, hint = messages.refused("demo", refusal)
+    assert "demo" in text and "stranger" in text and hint == "set X"
+
+
+def test_a_failed_rescue_has_both_errors_and_the_rounds() -> None:
+    """Of each error its last line: pip's own stands above in full."""
+    first = "Traceback (most recent call last):\n  x\nModuleNotFoundError: No module named 'numpy'\n"
+    text, _ = messages.failed("pyqpbo", first, "error: " + "x" * 1000, [TORCH, YAML])
+    assert "2 more rounds, with torch 2.13.0+cpu, PyYAML" in text
+    assert "first error: ModuleNotFoundError: No module named 'numpy'\n" in text
+    assert "last error:  error: xxx" in text and text.endswith(" …") and len(text) < 700
+    assert "1 more round, with" in messages.failed("pyqpbo", first, "", [TORCH])[0]
+
+
+@pytest.mark.parametrize(
+    ("requires", "there", "left"),
+    [((), (), ["torch", "PyYAML"]), (("torch>=2",), (), ["PyYAML"]), ((), ("pyyaml",), ["torch"]),
+     (("torch", "PyYAML; extra == 'x'"), (), [])],
+)
+def test_what_is_undeclared(requires: tuple[str, ...], there: tuple[str, ...], left: list[str]) -> None:
+    """Neither declared, nor there, nor a mere tool of builds."""
+    cython = Grant("Cython", "Cython", "Cython", 2, "x")
+    assert messages.undeclared_of([TORCH, YAML, cython, TORCH], requires, there) == left
+
+
+def test_the_hint_can_be_copied() -> None:
+    text, hint = messages.undeclared("demo", ["torch"])
+    assert "demo was built with torch" in text and hint == "if demo needs it to run: pipfast install torch"
+    assert "them" in messages.undeclared("demo", ["torch", "PyYAML"])[0]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "text"),
+    [("torch==2.0", "torch 2.0"), ("torch", "torch"), ("torch>=1,<2", "torch>=1,<2"), ("torch==2.*", "torch==2.*"),
+     ("torch @ https://host/x.whl", "torch @ https://host/x.whl")],
+)
+def test_requirements_in_sentences(requirement: str, text: str) -> None:
+    assert messages.shown(requirement) == text
