@@ -15,6 +15,8 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
+from pipfast_hooks import lifetime
+from pipfast_hooks.ahead import of_this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,21 +24,32 @@ if TYPE_CHECKING:
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""
 
-_PLAIN_OPTIONS = {"headers", "stream", "allow_redirects"}
+_PLAIN_OPTIONS = {"headers", "stream", "allow_redirects", "params"}
 
 
 def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Answer a GET from the cache if that has a fresh answer."""
+    """Answer a GET with what was fetched ahead, or from the cache if that has a fresh answer."""
     method, url, further = _method_url_further(*args, **kwargs)
-    if method == "GET" and further.keys() <= _PLAIN_OPTIONS and isinstance(url, str):
-        try:
-            found = fresh_answer(instance, url, further.get("headers") or {}, stream=bool(further.get("stream")))
-        except Exception:
-            logger.debug("pipfast: the cache is left to pip", exc_info=True)
-        else:
-            if found is not None:
-                return found
-    return wrapped(*args, **kwargs)
+    run = lifetime.current()
+    headers, stream = further.get("headers") or {}, bool(further.get("stream"))
+    if run.ahead is not None:
+        ours, answer = of_this_thread(method, url, headers)
+        if ours:
+            return answer if answer is not None else wrapped(*args, **kwargs)
+    if method != "GET" or further.get("params") or not further.keys() <= _PLAIN_OPTIONS:
+        return wrapped(*args, **kwargs)
+    ahead = run.ahead if run.ahead is not None and run.ahead.session is instance else None
+    try:
+        found = ahead.take(url, headers, stream=stream) if ahead is not None else None
+        if found is None:
+            found = fresh_answer(instance, url, headers, stream=stream)
+        if found is None and ahead is not None:
+            ahead.activate()
+            found = ahead.take(url, headers, stream=stream)
+    except Exception:
+        logger.debug("pipfast: a request is left to pip", exc_info=True)
+        found = None
+    return found if found is not None else wrapped(*args, **kwargs)
 
 
 def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: bool) -> Any:

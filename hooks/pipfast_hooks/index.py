@@ -7,7 +7,6 @@ What pip fetches, from where and in which order stays pip's, and so do its messa
 from __future__ import annotations
 
 import hashlib
-import inspect
 import logging
 import weakref
 from dataclasses import dataclass, field
@@ -16,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
 from pip._internal.network.session import CacheControlAdapter
+from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks import lifetime
+from pipfast_hooks.ahead import Ahead, takes_name
 from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
@@ -50,6 +52,8 @@ class _Finder:
     judge: Judge
     interpreter: tuple[Any, ...]
     best: dict[Any, BestCandidate] = field(default_factory=dict)
+    tables: dict[str, PageTable] = field(default_factory=dict)
+    """Evaluations of this run, by key."""
 
 
 _finders: weakref.WeakKeyDictionary[Any, _Finder] = weakref.WeakKeyDictionary()
@@ -84,7 +88,7 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
     ):
         return wrapped(*args, **kwargs)
     collector = instance._link_collector
-    further = {"package_name": evaluator.project_name} if _takes_name(type(collector)) else {}
+    further = {"package_name": evaluator.project_name} if takes_name(type(collector)) else {}
     page = collector.fetch_response(project_url, **further)
     if page is None:
         return []
@@ -106,6 +110,8 @@ def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
         sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
         known.interpreter,
     ))
+    if key in known.tables:
+        return known.tables[key]
     layout = _layout(finder)
     table = find_table(layout, key) if layout is not None else None
     if table is None:
@@ -113,6 +119,7 @@ def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
             table = PageEvaluation(known.judge, evaluator, known.candidate_evaluator).table(page)
         if layout is not None and not warned.any:
             keep_table(layout, key, table)
+    known.tables[key] = table
     return table
 
 
@@ -145,8 +152,78 @@ def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args
     return found
 
 
-def _takes_name(collector: type) -> bool:
-    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
+def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Fetch ahead of the resolver while it runs."""
+    run = lifetime.current()
+    try:
+        run.ahead = _begin_ahead(instance, args[0] if args else kwargs["root_reqs"])
+    except Exception:
+        logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
+        run.ahead = None
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        if run.ahead is not None:
+            run.ahead.stop()
+            run.ahead = None
+
+
+def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
+    finder = resolver.factory._finder
+    adapter = finder._link_collector.session.get_adapter("https://")
+    if _pip_logger.isEnabledFor(logging.DEBUG) or not isinstance(adapter, CacheControlAdapter):
+        return None
+    run = lifetime.current()
+    ahead = Ahead(
+        finder, connections=run.settings.connections, evaluate=evaluate,
+        metadata=not resolver.factory.preparer.require_hashes and not resolver.ignore_dependencies,
+    )
+    constraints: dict[str, Any] = {}
+    for each in roots:
+        if each.constraint and each.req is not None:
+            name = canonicalize_name(each.req.name)
+            constraints[name] = constraints.get(name, SpecifierSet()) & each.req.specifier
+    installed = resolver.factory._installed_dists
+    for each in roots:
+        if each.constraint or each.req is None or each.link is not None or not each.match_markers():
+            continue
+        name = canonicalize_name(each.req.name)
+        if name not in installed or resolver.upgrade_strategy != "to-satisfy-only":
+            ahead.wants(name, each.req.specifier & constraints.get(name, SpecifierSet()), each.extras)
+    return ahead
+
+
+def _around_candidate_dependencies(
+    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+) -> Any:
+    """Once a candidate's requirements are known, their pages are on their way."""
+    _want_dependencies(instance, (), *args, **kwargs)
+    return wrapped(*args, **kwargs)
+
+
+def _around_extras_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Likewise for what its extras require."""
+    _want_dependencies(instance.base, instance.extras, *args, **kwargs)
+    return wrapped(*args, **kwargs)
+
+
+def _want_dependencies(base: Any, extras: Iterable[str], with_requires: bool) -> None:
+    ahead = lifetime.current().ahead
+    if ahead is None or not with_requires:
+        return
+    try:
+        _want_all(ahead, base, extras)
+    except Exception:
+        logger.debug("pipfast: requirements are not known ahead", exc_info=True)
+
+
+def _want_all(ahead: Ahead, base: Any, extras: Iterable[str]) -> None:
+    installed = base._factory._installed_dists
+    for requirement in base.dist.iter_dependencies(extras):
+        name = canonicalize_name(requirement.name)
+        # pip keeps what is installed and fits, and asks no index for it.
+        if requirement.url is None and name not in installed:
+            ahead.wants(name, requirement.specifier, requirement.extras)
 
 
 def _url_and_evaluator(project_url: Any, link_evaluator: Any) -> tuple[Any, Any]:

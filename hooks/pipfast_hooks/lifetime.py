@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.store.prepare import Preparer
     from pipfast.store.workers import Workers
+    from pipfast_hooks.ahead import Ahead
     from pipfast_hooks.connections import Connections
 
 
@@ -60,6 +61,8 @@ class Run:
     """Distributions that were read from wheels and will be asked for once more."""
     last_words: list[tuple[str, str | None]] = field(default_factory=list)
     """What is said when pip has said everything."""
+    ahead: Ahead | None = None
+    """What is fetched before the resolver asks for it, while there is a resolution."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -134,6 +137,9 @@ class Run:
 
     def close(self) -> None:
         """Stop connections and workers; nothing of ours is left running."""
+        if self.ahead is not None:
+            self.ahead.stop()
+            self.ahead = None
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()

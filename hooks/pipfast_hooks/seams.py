@@ -126,6 +126,18 @@ SEAMS: tuple[Seam, ...] = (
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index",
          ("method", "url", "args", "kwargs"), "cached:_around_request"),
+    # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
+    Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
+         ("root_reqs", "check_supported_wheels"), "index:_around_resolve"),
+    Seam("pip._internal.resolution.resolvelib.candidates", "_InstallRequirementBackedCandidate.iter_dependencies",
+         "index",
+         ("with_requires",), "index:_around_candidate_dependencies"),
+    Seam("pip._internal.resolution.resolvelib.candidates", "ExtrasCandidate.iter_dependencies", "index",
+         ("with_requires",), "index:_around_extras_dependencies"),
+    Seam("pip._internal.index.collector", "LinkCollector.collect_sources", "index",
+         ("project_name", "candidates_from_page"), ""),
+    Seam("pip._internal.index.collector", "LinkCollector.fetch_response", "index", ("location",), "",
+         optional=("package_name",)),
     # Called by the evaluation of index pages, which is pip's answers put together.
     Seam("pip._internal.index.package_finder", "LinkEvaluator.__init__", "index",
          ("project_name", "canonical_name", "formats", "target_python", "allow_yanked",

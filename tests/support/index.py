@@ -263,7 +263,11 @@ class Server:
         self._breakages: dict[str, tuple[Breakage, int]] = {}
         self._broken: Counter[str] = Counter()
         self._delays: dict[str, float] = {}
+        self._holds: dict[str, str] = {}
         self._requests: list[Request] = []
+        self._asked = threading.Condition(self._lock)
+        self._limit = 0
+        self._at_once = 0
         self._httpd = _HTTPServer(("127.0.0.1", 0), _Handler)
         self._httpd.owner = self
         self.url = f"http://127.0.0.1:{self._httpd.server_port}"
@@ -281,7 +285,8 @@ class Server:
         """Take everything off the server."""
         with self._lock:
             self._indexes, self._files, self._overrides = {}, {}, {}
-            self._breakages, self._delays, self._requests = {}, {}, []
+            self._breakages, self._delays, self._holds, self._requests = {}, {}, {}, []
+            self._limit = 0
             self._broken.clear()
 
     def rewind(self) -> None:
@@ -317,6 +322,14 @@ class Server:
         """Answer ``/<path>`` later: it is overtaken by what was asked for after it."""
         self._delays[f"/{path}"] = seconds
 
+    def hold(self, path: str, until: str) -> None:
+        """Answer ``/<path>`` only when ``/<until>`` has been asked for, and with 504 if it never is."""
+        self._holds[f"/{path}"] = f"/{until}"
+
+    def limit(self, at_once: int) -> None:
+        """Answer 429 to what is asked while that many requests are being answered."""
+        self._limit = at_once
+
     def requests(self) -> list[Request]:
         """Return what was asked since the last ``rewind``, in order."""
         with self._lock:
@@ -326,17 +339,37 @@ class Server:
         """Find the answer to one request, and note it."""
         # A proxy is asked for whole addresses.
         path = unquote(urlsplit(target).path)
-        if wait := self._delays.get(path):
-            time.sleep(wait)
         with self._lock:
+            self._at_once += 1
+            crowded = self._limit and self._at_once > self._limit
+        try:
+            if wait := self._delays.get(path):
+                time.sleep(wait)
+            return Answer(429, b"not so many") if crowded else self._respond(method, path, headers)
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def _respond(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        with self._lock:
+            self._requests.append(Request(method, path, headers, 0))
+            number = len(self._requests) - 1
+            self._asked.notify_all()
+            held_until = self._holds.get(path)
+            if held_until is not None and not self._asked.wait_for(lambda: self._was_asked(held_until), 10):
+                return Answer(504, b"nobody asked for the other")
             answer = self._answer(path, headers)
             if answer.status in (200, 206) and path in self._breakages:
                 breakage, times = self._breakages[path]
                 self._broken[path] += 1
                 if self._broken[path] <= times:
                     answer = replace(answer, breakage=breakage)
-            self._requests.append(Request(method, path, headers, answer.status))
+            if number < len(self._requests):
+                self._requests[number] = Request(method, path, headers, answer.status)
         return answer
+
+    def _was_asked(self, path: str) -> bool:
+        return any(request.path == path for request in self._requests)
 
     def _answer(self, path: str, headers: Mapping[str, str]) -> Answer:
         override = self._overrides.get(path)

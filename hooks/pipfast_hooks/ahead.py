@@ -1,0 +1,324 @@
+"""Index pages and metadata files, fetched before pip's resolver asks for them.
+
+Nothing is fetched that pip could not ask for: names come from requirements that the resolver has or is
+about to read, addresses and headers from pip's own code, which is run up to the point where it would send
+the request. Nothing is fetched ahead as long as pip's cache has fresh answers to everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.network.utils import HEADERS
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.utils import canonicalize_name
+from pip._vendor.requests.adapters import HTTPAdapter
+from pip._vendor.urllib3.response import HTTPResponse
+
+from pipfast.report import logger
+from pipfast_hooks import records
+from pipfast_hooks.candidates import PageCandidates, choose
+from pipfast_hooks.installed import parse_requires
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Iterator
+
+_thread = threading.local()
+"""``asked``: pip's next request of this thread is noted here instead of being sent. ``answer``: it gets this
+response. ``ours``: it goes its way."""
+
+_FINAL = (200, 403, 404, 410)
+"""Statuses that asking again, and alone, would not change."""
+
+END_S = 1.0
+"""Seconds to wait at the end for a thread that is in the middle of a request nobody wants any more."""
+
+
+class _NotSent(BaseException):
+    """Ends pip's code at the request it would have sent; no handler of pip's takes it for its own."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One GET on its way."""
+
+    url: str
+    headers: dict[str, str]
+    then: Callable[[Any], Callable[[], None] | None]
+    """Gets the response before pip does, and returns what is left to do after that."""
+    response: Any = None
+    records: list[logging.LogRecord] = field(default_factory=list)
+    started: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Project:
+    """What is known of one project."""
+
+    specifier: Any
+    extras: set[str]
+    pages_to_come: int = 0
+    choices: list[Any] = field(default_factory=list)
+
+
+class Ahead:
+    """What is fetched ahead of one resolution."""
+
+    def __init__(self, finder: Any, *, connections: int, metadata: bool, evaluate: Callable[..., Any]) -> None:
+        self._finder = finder
+        self._collector = finder._link_collector
+        self.session = self._collector.session
+        self._connections = connections
+        self._metadata = metadata
+        self._evaluate = evaluate
+        self._projects: dict[str, _Project] = {}
+        self._waiting: list[str] = []
+        self._active = False
+        self._stopped = False
+        self._jobs: dict[str, _Job] = {}
+        self._asked_by_pip: set[str] = set()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.RLock()
+
+    # What pip is going to ask for
+
+    def wants(self, name: str, specifier: Any, extras: Iterable[str]) -> None:
+        """Note that the resolver is going to ask for a project, or begin to fetch its pages."""
+        with self._lock:
+            project = self._projects.get(name)
+            if project is not None:
+                project.specifier &= specifier
+                project.extras.update(extras)
+                return
+            self._projects[name] = _Project(specifier, set(extras))
+            if not self._active:
+                self._waiting.append(name)
+        if self._active:
+            self._begin_pages(name)
+
+    def activate(self) -> None:
+        """Begin to fetch all that is known to be wanted: the cache has no answer to something."""
+        with self._lock:
+            if self._active or self._stopped:
+                return
+            self._active = True
+            waiting, self._waiting = self._waiting, []
+        for name in waiting:
+            self._begin_pages(name)
+
+    def take(self, url: str, headers: Any, *, stream: bool) -> Any:
+        """Return the response to a request of pip's, if it was fetched ahead; else pip sends it itself."""
+        with self._lock:
+            self._asked_by_pip.add(url)
+            job = self._jobs.pop(url, None)
+            if job is None or not job.started or job.headers != dict(headers):
+                return None
+        job.done.wait()
+        if job.response is None:
+            # It may be that this server does not like many requests at once.
+            self.stop()
+            return None
+        records.replay(job.records)
+        return _streamed(self.session, job.response) if stream else job.response
+
+    def stop(self) -> None:
+        """Fetch nothing more ahead, and wait for what is under way."""
+        with self._lock:
+            self._stopped = True
+            self._active = False
+            self._jobs.clear()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(END_S)
+        self._threads.clear()
+
+    def _begin_pages(self, name: str) -> None:
+        try:
+            asked = list(self._pages_of(name))
+        except Exception:
+            logger.debug("pipfast: nothing is fetched ahead for %s", name, exc_info=True)
+            return
+        self._projects[name].pages_to_come = len(asked)
+        for link, url, headers in asked:
+            self._begin(url, headers, functools.partial(self._page, name, link))
+
+    def _pages_of(self, name: str) -> Iterator[tuple[Any, str, dict[str, str]]]:
+        """Run pip's code up to the requests for a project's pages."""
+        links: list[Any] = []
+
+        def note(link: Any) -> Iterable[Any]:
+            links.append(link)
+            return ()
+
+        with records.held_back([]):
+            sources = self._collector.collect_sources(project_name=name, candidates_from_page=note)
+            for source in sources.index_urls:
+                if source is not None:
+                    list(source.page_candidates())
+            for link in links:
+                asked = _request_for(self._collector, link, name) if link.scheme in ("http", "https") else None
+                if asked is not None:
+                    yield link, *asked
+
+    # In the threads
+
+    def _begin(self, url: str, headers: dict[str, str], then: Callable[[Any], Any]) -> None:
+        with self._lock:
+            if self._stopped or not self._active or url in self._jobs or url in self._asked_by_pip:
+                return
+            job = self._jobs[url] = _Job(url, headers, then)
+            self._queue.put(job)
+            if len(self._threads) < self._connections:
+                thread = threading.Thread(target=self._work, name="pipfast-ahead", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _work(self) -> None:
+        _thread.ours = True
+        while (job := self._queue.get()) is not None:
+            with self._lock:
+                if self._jobs.get(job.url) is not job:
+                    continue
+                job.started = True
+            rest = None
+            try:
+                with records.held_back(job.records):
+                    response = self.session.get(job.url, headers=job.headers)
+                    if response.status_code in _FINAL or self._refused_for_good(response):
+                        with _left_to_itself("what a page says"):
+                            rest = job.then(response)
+                        job.response = response
+            except Exception as error:
+                logger.debug("pipfast: left to pip after %r", error)
+            finally:
+                job.done.set()
+            if rest is not None:
+                with records.held_back([]), _left_to_itself("what follows from a page"):
+                    rest()
+
+    def _refused_for_good(self, response: Any) -> bool:
+        # Otherwise the main thread asks the user for a password.
+        return response.status_code == 401 and not getattr(self.session.auth, "prompting", True)
+
+    def _page(self, name: str, link: Any, response: Any) -> Callable[[], None] | None:
+        """Evaluate a page before pip does; then choose as pip would, and fetch that file's metadata."""
+        if response.status_code != 200:
+            return lambda: self._chosen(name, None)
+        evaluator = self._finder.make_link_evaluator(name)
+        if getattr(evaluator, "_uploaded_prior_to", None) is not None:
+            return None
+        _thread.answer = response
+        try:
+            page = _fetch(self._collector, link, name)
+        finally:
+            _thread.answer = None
+        if page is None:
+            return None
+        table = self._evaluate(self._finder, evaluator, page)
+        return lambda: self._choose(name, PageCandidates(name, page.url, table))
+
+    def _choose(self, name: str, candidates: PageCandidates) -> None:
+        evaluator = self._finder.make_candidate_evaluator(
+            project_name=name, specifier=self._projects[name].specifier
+        )
+        best = choose(evaluator, candidates.in_page_order)
+        self._chosen(name, best.applicable_candidates[-1] if best and best.applicable_candidates else None)
+
+    def _chosen(self, name: str, candidate: Any) -> None:
+        with self._lock:
+            project = self._projects[name]
+            project.pages_to_come -= 1
+            if candidate is not None and not candidate.link.is_yanked:
+                project.choices.append(candidate)
+            if project.pages_to_come or not project.choices or not self._metadata:
+                return
+            link = max(project.choices, key=lambda choice: choice.version).link
+        metadata = link.metadata_link()
+        if metadata is not None:
+            url = metadata.url.split("#", 1)[0]
+            self._begin(url, dict(HEADERS), lambda response: lambda: self._depends(name, response))
+
+    def _depends(self, name: str, response: Any) -> None:
+        """Begin with the projects that a candidate depends on."""
+        if response.status_code != 200:
+            return
+        project = self._projects[name]
+        for text in parse_requires(response.content.decode("utf-8")) or ():
+            requirement = Requirement(text)
+            if requirement.url is None and _applies(requirement, project.extras):
+                self.wants(canonicalize_name(requirement.name), requirement.specifier, requirement.extras)
+
+
+def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
+    """Tell whether a request belongs to this module, and its response, if it is not to be sent at all."""
+    asked = getattr(_thread, "asked", None)
+    if asked is not None:
+        asked.append((method, url, dict(headers or {})))
+        raise _NotSent
+    answer = getattr(_thread, "answer", None)
+    return answer is not None or getattr(_thread, "ours", False), answer
+
+
+def _request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
+    asked: list[tuple[str, str, dict[str, str]]] = []
+    _thread.asked = asked
+    try:
+        _fetch(collector, link, name)
+    except _NotSent:
+        method, url, headers = asked[0]
+        return (url, headers) if method == "GET" else None
+    finally:
+        _thread.asked = None
+    return None
+
+
+def _fetch(collector: Any, link: Any, name: str) -> Any:
+    further = {"package_name": name} if takes_name(type(collector)) else {}
+    return collector.fetch_response(link, **further)
+
+
+def takes_name(collector: type) -> bool:
+    """Tell whether this pip's collector wants to know whose page it fetches."""
+    import inspect
+
+    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
+
+
+def _streamed(session: Any, response: Any) -> Any:
+    """Return a response whose body can be read from its connection, as pip does with files."""
+    if "Content-Encoding" in response.headers:
+        return None
+    raw = HTTPResponse(
+        body=io.BytesIO(response.content), headers=dict(response.headers), status=response.status_code,
+        reason=response.reason, preload_content=False,
+    )
+    adapter = session.get_adapter(response.request.url)
+    # Not a caching adapter's own: the answer is in the cache already, where it belongs there.
+    again = HTTPAdapter.build_response(adapter, response.request, raw)
+    again.from_cache = getattr(response, "from_cache", False)
+    return again
+
+
+def _applies(requirement: Any, extras: Iterable[str]) -> bool:
+    return requirement.marker is None or any(
+        requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+    )
+
+
+@contextlib.contextmanager
+def _left_to_itself(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.debug("pipfast: %s is not known ahead", what, exc_info=True)

@@ -1,0 +1,130 @@
+"""What is fetched before the resolver asks for it: in parallel, once, and never to the run's harm."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.index import Breakage, Manners, serving
+from support.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.index import Index, Server
+    from support.program import Box
+
+LEAVES = ("alpha", "beta", "gamma", "delta")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+def fill(index: Index) -> Index:
+    index.add(Wheel("top", requires=[*LEAVES, "deep"]).build())
+    index.add(Wheel("deep", requires=["deeper"]).build(), Wheel("deeper").build())
+    index.add(*(Wheel(name, version=version).build() for name in LEAVES for version in ("1.0", "2.0")))
+    return index
+
+
+def asked(server: Server) -> Counter[str]:
+    return Counter(request.path for request in server.requests() if request.method == "GET")
+
+
+def installed(box: Box) -> set[str]:
+    return set(box.installed()) & {"top", "deep", "deeper", *LEAVES}
+
+
+@pytest.mark.parametrize("cache_control", ["max-age=600", None, "no-store"])
+@pytest.mark.parametrize("pages", ["json", "html"])
+def test_nothing_is_asked_for_twice(box: Box, server: Server, cache_control: str | None, pages: str) -> None:
+    """Each page, metadata file and archive that is needed is asked for once, and nothing else is."""
+    manners = Manners(pages=pages, cache_control=cache_control)  # type: ignore[arg-type]
+    index = fill(server.index(manners=manners))
+    ended = box.pipfast("install", *index.args, "top")
+    assert (ended.status, ended.err) == (0, "")
+    assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+    counted = asked(server)
+    # The pages of pip itself are its own business.
+    assert {path for path, times in counted.items() if times > 1 and "/simple/pip/" not in path} == set()
+    assert not any("-1.0-" in path for path in counted if any(leaf in path for leaf in LEAVES))
+
+
+def test_pages_come_side_by_side(box: Box, server: Server) -> None:
+    """The first page that the resolver waits for is answered only once the last one was asked for."""
+    index = fill(server.index())
+    pages = [f"a/simple/{name}/" for name in LEAVES]
+    for first, second in zip(pages, [*pages[1:], "a/simple/deeper/"], strict=True):
+        server.hold(first, second)
+    ended = box.pipfast("install", *index.args, "top")
+    assert (ended.status, ended.err) == (0, "")
+    assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+
+
+def test_server_that_answers_one_request_at_a_time(box: Box, server: Server) -> None:
+    """Pages that were refused for being too many at once are asked for again, one by one."""
+    index = fill(server.index())
+    server.limit(1)
+    for name in LEAVES:
+        server.delay(f"a/simple/{name}/", 0.05)
+    ended = box.pipfast("install", *index.args, "top", PIPFAST_DISABLE="downloads")
+    assert ended.status == 0, ended.err
+    assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+
+
+@pytest.mark.parametrize("breakage", list(Breakage))
+def test_page_that_breaks_off_is_asked_for_again(box: Box, server: Server, breakage: Breakage) -> None:
+    index = fill(server.index())
+    server.break_off("a/simple/gamma/", breakage, times=1)
+    ended = box.pipfast("install", *index.args, "top")
+    assert ended.status == 0, ended.err
+    assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+
+
+def test_page_that_is_not_there_is_pips_error(box: Box, server: Server) -> None:
+    """An index without the page of a dependency: pip's words, in pip's place."""
+    index = fill(server.index())
+    server.override("a/simple/deeper/", 404)
+    ended = box.pipfast("install", *index.args, "top")
+    assert ended.status == 1
+    assert "No matching distribution found for deeper" in ended.err
+    assert installed(box) == set()
+
+
+def test_metadata_that_is_damaged_is_pips_error(box: Box, server: Server) -> None:
+    index = server.index()
+    index.add(Wheel("top", requires=["leaf"]).build())
+    index.add(Wheel("leaf").build(), metadata=b"Metadata-Version: 2.1\nName: other\nVersion: 3\n")
+    ended = box.pipfast("install", *index.args, "top")
+    stock = box.run("-m", "pip", "install", *index.args, "top")
+    assert (ended.status, ended.err) == (stock.status, stock.err)
+
+
+def test_nothing_is_asked_for_that_is_installed(box: Box, server: Server) -> None:
+    """A dependency that is there and fits is not asked for."""
+    index = fill(server.index())
+    assert box.pipfast("install", *index.args, "alpha==1.0", "deep").status == 0
+    server.rewind()
+    assert box.pipfast("install", *index.args, "--no-cache-dir", "top").status == 0
+    assert not {path for path in asked(server) if "/alpha" in path or "/deep" in path}
+
+
+def test_no_dependencies_are_asked_for_without_need(box: Box, server: Server) -> None:
+    index = fill(server.index())
+    assert box.pipfast("install", *index.args, "--no-deps", "top").status == 0
+    assert {path.partition("/simple/")[2] for path in asked(server) if "/simple/" in path} <= {"top/", "pip/"}
+
+
+def test_second_index_is_asked_too(box: Box, server: Server) -> None:
+    """The metadata of the best file of both indexes is fetched, and the best is installed."""
+    first, second = fill(server.index("a")), server.index("b")
+    second.add(Wheel("alpha", version="3.0").build(), Wheel("beta", version="0.5").build())
+    ended = box.pipfast("install", *first.args, "--extra-index-url", second.url, "top")
+    assert (ended.status, ended.err) == (0, "")
+    assert {"alpha-3.0.dist-info", "beta-2.0.dist-info"} <= set(box.installed())
+    assert not {path for path, times in asked(server).items() if times > 1}
