@@ -12,6 +12,7 @@ import functools
 import io
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ response. ``ours``: it goes its way."""
 _FINAL = (200, 403, 404, 410)
 """Statuses that asking again, and alone, would not change."""
 
-END_S = 1.0
-"""Seconds to wait at the end for a thread that is in the middle of a request nobody wants any more."""
+DRAIN_S = 30.0
+"""Seconds to wait for the other requests to end before one that failed is sent again, alone: two of pip's own
+time-outs."""
 
 
 class _NotSent(BaseException):
@@ -125,23 +127,27 @@ class Ahead:
         job.done.wait()
         if job.response is None:
             # It may be that this server does not like many requests at once.
-            self.stop()
+            self.stop(DRAIN_S)
             return None
         records.replay(job.records)
         return _streamed(self.session, job.response) if stream else job.response
 
-    def stop(self) -> None:
-        """Fetch nothing more ahead, and wait for what is under way."""
+    def is_busy(self) -> bool:
+        """Tell whether requests of this module may be under way."""
+        return self._active
+
+    def stop(self, wait_s: float = 0.0) -> None:
+        """Fetch nothing more ahead; wait at most that many seconds for what is under way."""
         with self._lock:
+            if not self._stopped:
+                for _ in self._threads:
+                    self._queue.put(None)
             self._stopped = True
             self._active = False
             self._jobs.clear()
-        for _ in self._threads:
-            self._queue.put(None)
+        deadline = time.monotonic() + wait_s
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(END_S)
-        self._threads.clear()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _begin_pages(self, name: str) -> None:
         try:

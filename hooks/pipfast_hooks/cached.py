@@ -16,13 +16,18 @@ from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
 from pipfast_hooks import lifetime
-from pipfast_hooks.ahead import of_this_thread
+from pipfast_hooks.ahead import DRAIN_S, of_this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipfast_hooks.ahead import Ahead
+
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""
+
+_TOO_MANY = (429, 500, 502, 503, 504)
+"""What servers answer to more requests than they can take."""
 
 _PLAIN_OPTIONS = {"headers", "stream", "allow_redirects", "params"}
 
@@ -49,7 +54,24 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     except Exception:
         logger.debug("pipfast: a request is left to pip", exc_info=True)
         found = None
-    return found if found is not None else wrapped(*args, **kwargs)
+    if found is not None:
+        return found
+    return wrapped(*args, **kwargs) if ahead is None else _send(ahead, lambda: wrapped(*args, **kwargs))
+
+
+def _send(ahead: Ahead, send: Callable[[], Any]) -> Any:
+    """Send pip's own request; once more and alone, if others were under way and it was refused."""
+    busy = ahead.is_busy()
+    try:
+        response = send()
+    except Exception:
+        if not busy:
+            raise
+        response = None
+    if busy and (response is None or response.status_code in _TOO_MANY):
+        ahead.stop(DRAIN_S)
+        return send()
+    return response
 
 
 def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: bool) -> Any:

@@ -138,7 +138,8 @@ class Run:
     def close(self) -> None:
         """Stop connections and workers; nothing of ours is left running."""
         if self.ahead is not None:
-            self.ahead.stop()
+            # A second for requests that nobody wants any more; their threads end with the process.
+            self.ahead.stop(wait_s=1.0)
             self.ahead = None
         for connections in list(self.connections.values()):
             connections.close()
