@@ -210,6 +210,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
     for name, value in document["settings"].items():
         if name != "problems":
             shown = ", ".join(value) if isinstance(value, list) else value
+            if isinstance(value, dict):
+                shown = "; ".join(f"{package}: {', '.join(each)}" for package, each in value.items())
             lines.append(f"  {name}: {shown if shown not in (None, '') else '(not set)'}")
     lines += [f"  problem: {problem}" for problem in document["settings"]["problems"]]
     lines.append("seams:")

@@ -100,3 +100,12 @@ def test_on_this_pip(disabled: str, tmp_path: Path) -> None:
     assert (ended.returncode, document["problems"]) == (0, [])
     stock = {seam["family"] for seam in document["seams"] if seam["state"] == "stock"}
     assert stock == set(filter(None, disabled.split(",")))
+
+
+def test_extra_build_dependencies_are_shown_as_they_are_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra = {"flash-attn": ("torch>=2", "ninja"), "khoros": ("numpy",)}
+    doctor.main([], Settings(store=tmp_path / "store", extra_build_dependencies=extra), lambda _: facts(GOOD))
+    shown = "PIPFAST_EXTRA_BUILD_DEPENDENCIES: flash-attn: torch>=2, ninja; khoros: numpy\n"
+    assert shown in capsys.readouterr().out
