@@ -111,13 +111,13 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Gran
             return _grant(installed.name, module, 1, why, trusted)
     if found:
         same = normalise(found[0].name) == normalise(module)
-        why = found[0].who if same else f"{found[0].who}, and the reviewed table has {module} as its"
+        why = found[0].who if same else f"{found[0].who}, and the reviewed table gives {module} to it"
         return _grant(found[0].name, module, 1, why, trusted)
     if row is None:
         return _refused(module, trusted, None, f"nobody whom this run trusts names a distribution for {module}")
     if mode != "on":
         return _refused(module, trusted, row, f"only the reviewed table names a distribution for {module}")
-    return _grant(row, module, 2, f"the reviewed table of import names has {module} as {row}'s", trusted)
+    return _grant(row, module, 2, f"the reviewed table of import names gives {module} to {row}", trusted)
 
 
 def _with_the_same_name(module: str) -> list[str]:
@@ -163,7 +163,7 @@ def _for_setuptools(cause: NeedsOlderSetuptools, trusted: Trusted, mode: Mode) -
         reason = f"only the reviewed table names a distribution for {cause.module}"
         return _refused(cause.module, trusted, f"{name}{below}", reason)
     who = named.who if named else "the environment has it" if here else "the reviewed table of import names has it"
-    why, tier = f"{who}, and it had {cause.module} before {cause.below}", 1 if named or here else 2
+    why, tier = f"{who}, and below {cause.below} it has {cause.module}", 1 if named or here else 2
     specifiers = ",".join(named.specifiers) if named else ""
     for version in (trusted.resolved(name), here.version if here else None):
         if version is not None and allows(f"{specifiers},{below}".strip(","), version):

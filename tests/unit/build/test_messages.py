@@ -8,7 +8,7 @@ from pipfast.build import messages
 from pipfast.build.policy import Grant, Refusal
 
 TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", 1, "a constraint of this command names it")
-YAML = Grant("PyYAML", "PyYAML", "yaml", 2, "the reviewed table has yaml as PyYAML's", wheels_only=True)
+YAML = Grant("PyYAML", "PyYAML", "yaml", 2, "the reviewed table gives yaml to PyYAML", wheels_only=True)
 
 
 def test_a_grant_says_what_for_whom_which_and_why() -> None:
