@@ -83,15 +83,12 @@ class Watch:
         """
         stage = stage_of(self.hook)
         assert stage is not None
-        errors: list[dict[str, Any]] = []
+        lines = self._lines()
         sought: dict[str, int] = {}
-        for line in self._lines():
-            pid = int(line.get("pid", 0))
-            # The hook's own process is the outermost, and ends last.
-            if line.get("errors"):
-                errors = list(line["errors"])
+        for line in lines:
             for name in line.get("sought", ()):
-                sought.setdefault(str(name), pid)
+                sought.setdefault(str(name), int(line.get("pid", 0)))
+        errors = _uncaught(lines)
         if unavailable is not None:
             errors = _unavailable(*unavailable)
         document = {
@@ -115,6 +112,18 @@ class Watch:
                 if isinstance(line, dict):
                     lines.append(line)
         return lines
+
+
+def _uncaught(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the chain of what ended the hook: none where its own process exited, whatever a child died of before.
+
+    A process that was killed notes nothing: then the last chain that any process noted is all there is.
+    """
+    for line in reversed(lines):
+        # The script that pip and ``build`` have a hook run by.
+        if any(str(each).endswith("_in_process.py") for each in line.get("argv", ())[:1]):
+            return list(line.get("errors", ()))
+    return next((list(line["errors"]) for line in reversed(lines) if line.get("errors")), [])
 
 
 def _unavailable(backend: str, traceback: str) -> list[dict[str, Any]]:

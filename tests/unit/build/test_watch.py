@@ -1,0 +1,60 @@
+"""Of what the processes of a build note, which is the build's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.build.diagnosis import diagnose
+from pipfast.build.watch import RECORD_VARIABLE, Watch
+
+if TYPE_CHECKING:
+    from pipfast.build.evidence import Evidence
+
+MISSING = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'yaml'", "name": "yaml"}]
+HOOK = ["/pip/_vendor/pyproject_hooks/_in_process/_in_process.py", "build_wheel", "/tmp/control"]
+
+
+def noted(*lines: dict[str, Any], output: str = "") -> Evidence:
+    """Return the evidence of a hook whose processes noted these lines, in the order of their ends."""
+    with Watch("build_wheel", [output]) as watch:
+        path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    evidence = watch.evidence(())
+    assert evidence is not None
+    return evidence
+
+
+CHILD = {"pid": 2, "argv": ["-c"], "errors": MISSING, "sought": ["yaml"]}
+
+
+def test_a_child_s_end_is_not_the_hook_s() -> None:
+    """It was looked at and gone on without; then a compiler failed, and setuptools exited."""
+    evidence = noted(
+        CHILD, {"pid": 1, "argv": HOOK, "errors": [], "sought": []},
+        output="ModuleNotFoundError: No module named 'yaml'\nerror: command 'gcc' failed with exit code 1\n",
+    )
+    assert evidence.errors == () and [each.name for each in evidence.sought] == ["yaml"]
+    assert diagnose(evidence) is None
+
+
+def test_a_child_s_end_counts_by_what_the_hook_printed_of_it() -> None:
+    """The hook's process exits because of it: the output says so at its end."""
+    evidence = noted(
+        CHILD, {"pid": 1, "argv": HOOK, "errors": [], "sought": []},
+        output="ModuleNotFoundError: No module named 'yaml'\nerror: the generator failed\n",
+    )
+    cause = diagnose(evidence)
+    assert cause is not None and cause.subject == "yaml"
+
+
+def test_the_hook_s_own_exception() -> None:
+    own = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'torch'", "name": "torch"}]
+    evidence = noted(CHILD, {"pid": 1, "argv": HOOK, "errors": own, "sought": ["torch"]})
+    assert [each.name for each in evidence.errors] == ["torch"]
+
+
+def test_a_killed_hook_leaves_what_its_children_noted() -> None:
+    assert [each.name for each in noted(CHILD).errors] == ["yaml"]
