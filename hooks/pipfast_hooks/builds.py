@@ -51,23 +51,50 @@ class _Held(logging.Filter):
         self.records.clear()
 
 
+def _rescue_of(requirement: Any) -> Rescue | None:
+    """Return the rescue of a requirement's build, or None where builds are not to be rescued."""
+    context = builds_context.current()
+    if requirement is None or context is None or lifetime.current().settings.build_rescue == "off":
+        return None
+    rescue = _rescues.get(id(requirement))
+    if rescue is None:
+        from pipfast_hooks.builds_rescue import Rescue
+
+        rescue = _rescues[id(requirement)] = Rescue(context, requirement)
+    return rescue
+
+
 def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Run one build hook under watch; rescue it where it fails for want of a module."""
     names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
-    requirement = getattr(instance, "config_holder", None)
-    context = builds_context.current()
-    if (
-        requirement is None or context is None or stage_of(str(names.get("hook_name"))) is None
-        or lifetime.current().settings.build_rescue == "off"
-    ):
+    if stage_of(str(names.get("hook_name"))) is None:
         return wrapped(*args, **kwargs)
-    from pipfast_hooks.builds_rescue import Hook, Rescue
-
-    rescue = _rescues.get(id(requirement))
+    rescue = _rescue_of(getattr(instance, "config_holder", None))
     if rescue is None:
-        rescue = _rescues[id(requirement)] = Rescue(context, requirement)
-    hook = Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs))
-    return rescue.run(hook)
+        return wrapped(*args, **kwargs)
+    from pipfast_hooks.builds_rescue import Hook
+
+    return rescue.run(Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs)))
+
+
+def _around_prepare_build_backend(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Begin with isolation off where it is known that the build needs that."""
+    try:
+        rescue = _rescue_of(instance.req)
+        if rescue is not None and rescue.begin():
+            return None
+    except Exception:
+        logger.debug("pipfast: a build begins as ever", exc_info=True)
+    return wrapped(*args, **kwargs)
+
+
+def _around_get_cache_dir(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Keep a rescued build's wheel out of pip's cache."""
+    names = dict(zip(("req", "wheel_cache"), args, strict=False)) | kwargs
+    rescue = _rescues.get(id(names["req"]))
+    if rescue is None or not rescue.is_rescued:
+        return wrapped(*args, **kwargs)
+    return names["wheel_cache"].get_ephem_path_for_link(names["req"].link)
 
 
 @contextmanager

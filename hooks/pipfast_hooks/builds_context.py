@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pip._vendor.packaging.utils import canonicalize_name
+
 from pipfast.report import logger
+from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +43,15 @@ class Context:
                 except Exception:
                     logger.debug("pipfast: no version of %s", requirement, exc_info=True)
         return self._resolved or {}
+
+    def hashes(self) -> dict[str, tuple[str, ...]]:
+        """Return normalised name to the hashes that the user gives, as ``sha256:…``."""
+        return {
+            canonicalize_name(each.name): tuple(
+                f"{kind}:{digest}" for kind, digests in each.hash_options.items() for digest in digests
+            )
+            for each in self.requirements if each.name and each.hash_options
+        }
 
 
 _context: Context | None = None
@@ -76,3 +88,29 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     if _context is not None:
         _context.chosen, _context._resolved = result, None
     return result
+
+
+def stale_before() -> list[str] | None:
+    """Return which installed packages were built against something else, or None if nothing was ever built.
+
+    What this needs later is imported here, before installing begins.
+    """
+    layout = lifetime.current().layout()
+    if layout is None or _context is None or getattr(_context.options, "target_dir", None):
+        return None
+    from pipfast.build.stale import has_built, stale_here
+
+    return stale_here(layout) if has_built(layout) else None
+
+
+def say_what_is_stale(before: list[str] | None) -> None:
+    """Name the packages that this run has left behind."""
+    layout = lifetime.current().layout()
+    if before is None or layout is None:
+        return
+    from pipfast.build.stale import stale_here
+
+    for line in stale_here(layout):
+        if line not in before:
+            command = f"pipfast install --force-reinstall --no-deps {line.partition(' ')[0]}"
+            lifetime.current().say_at_end(line, f"build it again: {command}")

@@ -26,9 +26,7 @@ def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Kn
     named = [each for each in context.requirements if each.name]
     settings = lifetime.current().settings
     package = failing_package(requirement, declared)
-    hashes = {str(each.name): tuple(f"{kind}:{digest}" for kind, digests in each.hash_options.items()
-                                    for digest in digests)
-              for each in named if each.hash_options}
+    hashes = context.hashes()
     return Known(
         package=package,
         installed=tuple(installed(context)),

@@ -52,6 +52,8 @@ class Found:
     requirement: str
     """Exactly this archive, as a line of a requirements file."""
     sha256: str | None = None
+    requires: tuple[str, ...] = ()
+    """Its ``Requires-Dist``."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class Wanted:
     """Name to the version that the resolver of this run has decided on."""
     excluded: str = ""
     """The name of the package that is built: it takes no part in its own build."""
+    hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Normalised name to what its archive must have, one of them: ``sha256:…``."""
 
 
 def target_sites(context: Context) -> list[str]:
@@ -92,7 +96,24 @@ def resolve(context: Context, wanted: Wanted) -> list[Found]:
             _pip(context, "install", "--dry-run", "--quiet", "--report", report,
                  "-r", _written(folder, "requirements.txt", lines))
         with open(report, encoding="utf-8") as file:
-            return [_found(item) for item in json.load(file)["install"]]
+            found = [_found(item) for item in json.load(file)["install"]]
+    if wanted.hashes:
+        _check_hashes(found, wanted)
+    return found
+
+
+def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
+    """Refuse what the user's hashes do not cover: only what a package declares for its build needs none.
+
+    :raises OverlayFailed: an archive has none of the hashes, or none was given.
+    """
+    declared = {canonicalize_name(Requirement(each).name) for each in wanted.declared}
+    for each in found:
+        name = canonicalize_name(each.name)
+        if name not in wanted.hashes and name in declared:
+            continue
+        if f"sha256:{each.sha256}" not in wanted.hashes.get(name, ()):
+            raise OverlayFailed(f"{each.name} {each.version} has none of the hashes that the requirements give")
 
 
 def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
@@ -191,6 +212,7 @@ def _found(item: dict[str, Any]) -> Found:
     return Found(
         str(metadata["name"]), str(metadata["version"]),
         f"{metadata['name']} @ {url}" + (f"#{'&'.join(fragments)}" if fragments else ""), sha256,
+        tuple(metadata.get("requires_dist") or ()),
     )
 
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.exceptions import InstallationSubprocessError
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
+from pipfast.build import learnt, messages, wheels
 from pipfast.build.causes import NoCause
 from pipfast.build.diagnosis import examine
-from pipfast.build.policy import Grant, Refusal, decide
+from pipfast.build.policy import Grant, Refusal, decide, extra_grants
 from pipfast.report import logger, say
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds import watched
 from pipfast_hooks.builds_environment import RescueEnvironment
 from pipfast_hooks.builds_known import known_for
-from pipfast_hooks.builds_overlay import OverlayFailed, Wanted, make, resolve
+from pipfast_hooks.builds_overlay import OverlayFailed, Wanted, make, resolve, target_sites
+from pipfast_hooks.builds_source import installed_at, source_of, visible_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipfast.build.causes import Cause
     from pipfast.build.environment import Overlay
+    from pipfast.build.evidence import Evidence
     from pipfast.build.watch import Watch
+    from pipfast.build.wheels import BuiltWheel, Visible
+    from pipfast.store.archives import Archive
     from pipfast_hooks.builds_context import Context
     from pipfast_hooks.builds_overlay import Found
 
@@ -43,6 +52,10 @@ class Hook:
     call: Callable[[], Any]
 
 
+class _Stop(Exception):
+    """The build gets nothing further; why has been said or logged."""
+
+
 class Rescue:
     """The build of one requirement; nothing is special about it until a hook fails."""
 
@@ -50,38 +63,84 @@ class Rescue:
         self.context = context
         self.requirement = requirement
         self.overlay: Overlay | None = None
-        self.found: list[Found] = []
-        self.granted: list[Grant] = []
-        self.declared: tuple[str, ...] = ()
+        self._found: list[Found] = []
+        self._causes: list[Cause] = []
+        self._grants: list[Grant] = []
+        self._declared: tuple[str, ...] = ()
         """What the backend asked for, besides what pyproject.toml has."""
-        self.subjects: list[str] = []
-        self._overlays: list[Overlay] = []
+        self._first_error: str | None = None
         self._environment: RescueEnvironment | None = None
+        self._overlays: list[Overlay] = []
+        self._cached: tuple[BuiltWheel, Archive] | None = None
+        self._source: str | None = None
+        self._learnt = False
+
+    @property
+    def is_rescued(self) -> bool:
+        """Tell whether the build is no longer pip's isolated one."""
+        return self._environment is not None
+
+    @property
+    def label(self) -> str:
+        """Return what the package is called in messages."""
+        return str(self.requirement.name or self.requirement.link)
+
+    def begin(self) -> bool:
+        """Begin with what an earlier build of the same source missed, or the user names; False: with nothing."""
+        if self.is_rescued:
+            return True
+        layout = lifetime.current().layout()
+        settings = lifetime.current().settings
+        self._source = source_of(self.requirement)
+        causes = learnt.recall(layout, self._source) if layout and self._source else ()
+        if not causes and not settings.extra_build_dependencies:
+            return False
+        known = known_for(self.context, self.requirement, self.all_declared())
+        grants: list[Grant] = []
+        for decision in (*extra_grants(known), *(decide(cause, known, settings.build_rescue) for cause in causes)):
+            if isinstance(decision, Refusal):
+                return False
+            grants.append(decision)
+        if not grants:
+            return False
+        self._causes, self._grants, self._learnt = list(causes), grants, True
+        try:
+            self._settle()
+        except OverlayFailed as error:
+            logger.debug("pipfast: %s begins as ever: %s", self.label, error)
+            self._causes, self._grants, self._learnt = [], [], False
+            return False
+        if self._cached is None:
+            for grant in grants:
+                say(*messages.granted(self.label, grant))
+        return True
 
     def run(self, hook: Hook) -> Any:
         """Call the hook, and again as long as each round brings something new.
 
-        :raises Exception: pip's own, of the first call that could not be mended.
+        :raises Exception: pip's own, of the last call.
         """
-        if self.granted and hook.name.startswith("build_"):
+        if self.is_rescued and hook.name.startswith("build_"):
             self._meet_resolution()
-        first: tuple[BaseException, Any] | None = None
+        if self._cached is not None:
+            return self._from_cache(hook, *self._cached)
+        first: tuple[Any, Any] | None = None
         while True:
             with watched(hook.backend, hook.name) as (watch, held):
                 try:
                     result = self._call(hook)
                 except (InstallationSubprocessError, BackendUnavailable) as error:
-                    if first is None:
-                        first = (error, held)
                     failed = error
                 else:
                     self._note(hook, result)
                     return result
-            if not self._mend(hook, watch, failed):
+            first = first or (failed, held)
+            evidence = self._evidence(hook, watch, failed)
+            if not self._mend(evidence):
                 first[1].release()
                 if failed is not first[0]:
                     held.release()
-                    self._say_end(first[0], failed)
+                self._end(evidence)
                 raise failed
 
     def _call(self, hook: Hook) -> Any:
@@ -91,113 +150,197 @@ class Rescue:
         with self._environment:
             return hook.call()
 
-    def _note(self, hook: Hook, result: Any) -> None:
-        if hook.name.startswith("get_requires_for_build_") and isinstance(result, list):
-            self.declared = tuple(str(each) for each in result)
-
-    def _mend(self, hook: Hook, watch: Watch, failed: Any) -> bool:
-        """Put beside the build what it missed; False if that is not to be had."""
-        grant = None
-        try:
-            grant = self._grant(hook, watch, failed)
-            if grant is None:
-                return False
-            self.granted.append(grant)
-            self._rebuild_overlay()
-            if self._environment is None:
-                self._environment = RescueEnvironment(self)
-                self.requirement.build_env = self._environment
-            return True
-        except OverlayFailed as error:
-            wanted = grant.requirement if grant else "anything"
-            say(f"cannot put {wanted} beside the build of {self.label}:\n{error}")
-        except Exception:
-            logger.debug("pipfast: a build is not rescued", exc_info=True)
-        return False
-
-    def _grant(self, hook: Hook, watch: Watch, failed: Any) -> Grant | None:
+    def _evidence(self, hook: Hook, watch: Watch, failed: Any) -> Evidence | None:
         unavailable = None
         if isinstance(failed, BackendUnavailable):
             unavailable = (str(hook.backend.build_backend), str(failed.traceback or ""))
         elif not watch.output:
             # Without -v the lines are in the error alone, between "[3 lines of output]" and "[end of output]".
-            watch.output.append(str(getattr(failed, "context", None) or ""))
+            watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
         evidence = watch.evidence(self.all_declared(), unavailable)
+        if self._first_error is None:
+            self._first_error = _error_of(evidence)
+        return evidence
+
+    def _mend(self, evidence: Evidence | None) -> bool:
+        """Put beside the build what it missed; False if that is not to be had."""
+        try:
+            grant = self._granted(evidence)
+            self._grants.append(grant)
+            self._settle()
+            version = next((each.version for each in self._found
+                            if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
+            say(*messages.granted(self.label, grant, version))
+            return True
+        except OverlayFailed as error:
+            text = str(error).strip().replace("\n", "\n  ")
+            say(f"what the build of {self.label} needs is not to be had from your indexes:\n  {text}")
+        except _Stop as stop:
+            logger.debug("pipfast: %s is not rescued: %s", self.label, stop)
+        except Exception:
+            logger.debug("pipfast: a build is not rescued", exc_info=True)
+        return False
+
+    def _granted(self, evidence: Evidence | None) -> Grant:
+        """Return the distribution that brings what was missing.
+
+        :raises _Stop: there is none, or it was missing before.
+        """
         cause = examine(evidence) if evidence is not None else NoCause("its record is damaged")
         if isinstance(cause, NoCause):
-            logger.debug("pipfast: %s is not rescued: %s", self.label, cause.reason)
-            return None
-        if cause.subject in self.subjects or len(self.subjects) >= MAX_ROUNDS:
-            logger.debug("pipfast: %s: %s is missing again", self.label, cause.subject)
-            return None
-        self.subjects.append(cause.subject)
+            raise _Stop(cause.reason)
+        if cause.subject in [each.subject for each in self._causes] or len(self._causes) >= MAX_ROUNDS:
+            raise _Stop(f"{cause.subject} is missing again")
+        self._causes.append(cause)
         known = known_for(self.context, self.requirement, self.all_declared())
         decision = decide(cause, known, lifetime.current().settings.build_rescue)
         if isinstance(decision, Refusal):
-            lifetime.current().say_at_end(
-                f"the build of {self.label} needs {decision.module}: {decision.reason}", decision.hint
-            )
-            return None
-        if decision.wheels_only and not self._may_be_wheel(decision.name):
-            return None
-        say(f"the build of {self.label} needs {decision.module}: building again with {decision.requirement} "
-            f"beside it ({decision.why})")
+            lifetime.current().say_at_end(*messages.refused(self.label, decision))
+            raise _Stop(decision.reason)
+        formats = self.context.finder.format_control.get_allowed_formats(canonicalize_name(decision.name))
+        if decision.wheels_only and "binary" not in formats:
+            raise _Stop(f"{decision.name} is taken as a wheel only, which --no-binary forbids")
         return decision
 
-    def _may_be_wheel(self, name: str) -> bool:
-        formats = self.context.finder.format_control.get_allowed_formats(canonicalize_name(name))
-        return "binary" in formats
-
-    @property
-    def label(self) -> str:
-        """Return what the package is called in messages."""
-        return str(self.requirement.name or self.requirement.link)
+    def _end(self, evidence: Evidence | None) -> None:
+        """Say what was tried, below pip's own error."""
+        layout = lifetime.current().layout()
+        if self._learnt and layout is not None and self._source is not None:
+            learnt.forget(layout, self._source)
+        if self._grants:
+            lifetime.current().say_at_end(*messages.failed(
+                self.label, self._first_error or "", _error_of(evidence), self._grants
+            ))
 
     def all_declared(self) -> tuple[str, ...]:
         """Return what the package declares for its build, by file and by hook."""
-        return tuple(dict.fromkeys((*(self.requirement.pyproject_requires or ()), *self.declared)))
+        return tuple(dict.fromkeys((*(self.requirement.pyproject_requires or ()), *self._declared)))
 
     def add_declared(self, requirements: tuple[str, ...]) -> None:
         """Put what the backend asked for beside the build, too."""
-        self.declared = tuple(dict.fromkeys((*self.declared, *requirements)))
-        if requirements:
-            self._rebuild_overlay()
+        self._declared = tuple(dict.fromkeys((*self._declared, *requirements)))
+        if requirements and self._cached is None:
+            self._build_overlay()
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self, declared: tuple[str, ...]) -> Wanted:
         name = str(self.requirement.name or "")
         return Wanted(
-            declared=self.all_declared(),
-            granted=tuple(each.requirement for each in self.granted),
-            wheels_only=frozenset(canonicalize_name(each.name) for each in self.granted if each.wheels_only),
+            declared=declared,
+            granted=tuple(each.requirement for each in self._grants),
+            wheels_only=frozenset(canonicalize_name(each.name) for each in self._grants if each.wheels_only),
             pins={each: version for each, version in self.context.resolved().items()
                   if canonicalize_name(each) != canonicalize_name(name)},
             excluded=name,
+            hashes=self.context.hashes() if any(each.hashes for each in self._grants) else {},
         )
 
-    def _rebuild_overlay(self) -> None:
-        wanted = self._wanted()
+    def _settle(self) -> None:
+        """Find a wheel that was built against what is granted now, or make the place to build one."""
+        self._cached = self._look_up()
+        if self._cached is None:
+            self._build_overlay()
+        if self._environment is None:
+            self._environment = RescueEnvironment(self)
+        self.requirement.build_env = self._environment
+
+    def _build_overlay(self) -> None:
+        wanted = self._wanted(self.all_declared())
         found = resolve(self.context, wanted)
-        if self.overlay is not None and found == self.found:
+        if self.overlay is not None and found == self._found:
             return
-        compiled = any(each.tier == 1 for each in self.granted)
+        compiled = any(each.tier == 1 for each in self._grants)
         self.overlay = make(self.context, found, wanted, compiled=compiled)
         self._overlays.append(self.overlay)
-        self.found = found
+        self._found = found
+
+    def _visible(self) -> tuple[Visible, ...]:
+        paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
+        return visible_from([each.name for each in self._grants], self._found, installed_at(paths))
+
+    def _key(self) -> str:
+        assert self._source is not None
+        return wheels.key_of(self._source, self.requirement.config_settings, os.environ)
+
+    def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
+        layout = lifetime.current().layout()
+        if layout is None or not self._learnt or self._source is None:
+            return None
+        if not wheels.has(layout, self._key()):
+            return None
+        wanted = self._wanted(())
+        self._found = [] if all(each.installed for each in self._grants) else resolve(self.context, wanted)
+        return wheels.find(layout, self._key(), self._visible())
 
     def _meet_resolution(self) -> None:
         """Build against what will be installed, where the resolver has decided otherwise than was thought."""
         decided = {canonicalize_name(name): version for name, version in self.context.resolved().items()}
-        if any(decided.get(canonicalize_name(each.name), each.version) != each.version for each in self.found):
-            logger.debug("pipfast: the resolver decided otherwise: %s is built in another environment", self.label)
-            self._rebuild_overlay()
+        visible = {canonicalize_name(each.name): each.version for each in self._visible()}
+        if all(decided.get(name, version) == version for name, version in visible.items()):
+            return
+        logger.debug("pipfast: the resolver decided otherwise: %s is built beside that", self.label)
+        known = known_for(self.context, self.requirement, self.all_declared())
+        mode = lifetime.current().settings.build_rescue
+        decisions = [*extra_grants(known), *(decide(cause, known, mode) for cause in self._causes)]
+        grants = [each for each in decisions if isinstance(each, Grant)]
+        if len(grants) != len(decisions):
+            return
+        self._grants, self._learnt = grants, True
+        self._settle()
 
-    def _say_end(self, first: BaseException, last: BaseException) -> None:
-        rounds = len(self.granted)
-        say(f"the build of {self.label} failed after {rounds} round{'s' if rounds != 1 else ''} "
-            f"({', '.join(each.requirement for each in self.granted)} beside it); nothing of that is installed")
+    def _from_cache(self, hook: Hook, built: BuiltWheel, archive: Archive) -> Any:
+        """Answer a hook with what was built before."""
+        if hook.name.startswith("get_requires_for_build_"):
+            return []
+        if hook.name.startswith("prepare_metadata_for_build_"):
+            folder = hook.kwargs["metadata_directory"]
+            with zipfile.ZipFile(archive.path) as wheel:
+                members = [name for name in wheel.namelist() if name.partition("/")[0].endswith(".dist-info")]
+                wheel.extractall(folder, members)
+            return members[0].partition("/")[0]
+        shutil.copyfile(archive.path, os.path.join(hook.kwargs["wheel_directory"], built.filename))
+        logger.info("  pipfast: using the wheel of %s that was built against %s", self.label,
+                    ", ".join(f"{each.name} {each.version}" for each in built.visible))
+        self._hint_undeclared()
+        return built.filename
+
+    def _note(self, hook: Hook, result: Any) -> None:
+        if hook.name.startswith("get_requires_for_build_") and isinstance(result, list):
+            self._declared = tuple(dict.fromkeys((*self._declared, *map(str, result))))
+        if not self.is_rescued:
+            return
+        layout = lifetime.current().layout()
+        if self._source is None:
+            self._source = source_of(self.requirement)
+        if layout is not None and self._source is not None:
+            # At once, not at the end: a dry run never gets to the wheel.
+            learnt.remember(layout, self._source, self._causes)
+            if hook.name == "build_wheel":
+                self._keep(layout, Path(hook.kwargs["wheel_directory"], str(result)))
+        if hook.name in ("build_wheel", "build_editable"):
+            self._hint_undeclared()
+
+    def _keep(self, layout: Any, wheel: Path) -> None:
+        version = wheel.name.split("-")[1]
+        wheels.keep(layout, self._key(), wheel, self.label, version, str(self._source), self._visible())
+
+    def _hint_undeclared(self) -> None:
+        requires = known_for(self.context, self.requirement, ()).package.requires
+        there = {*installed_at(target_sites(self.context)), *self.context.resolved()}
+        names = messages.undeclared_of(self._grants, requires, there)
+        if names:
+            lifetime.current().say_at_end(*messages.undeclared(self.label, names))
 
     def close(self) -> None:
         """Throw the environments away."""
         for each in self._overlays:
             shutil.rmtree(each.root, ignore_errors=True)
         self._overlays.clear()
+
+
+def _error_of(evidence: Evidence | None) -> str:
+    """Return the error of a failed hook, as its last line."""
+    if evidence is None:
+        return ""
+    if evidence.errors:
+        return f"{evidence.errors[0].kind}: {evidence.errors[0].message}"
+    return evidence.output

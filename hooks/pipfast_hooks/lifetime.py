@@ -59,6 +59,8 @@ class Run:
     """Requirements of installed distributions, by METADATA file and extras."""
     wheels: dict[object, Any] = field(default_factory=dict)
     """Distributions that were read from wheels and will be asked for once more."""
+    stale_before: list[str] | None = None
+    """The packages that were built against something else before this run, one line each."""
     last_words: list[tuple[str, str | None]] = field(default_factory=list)
     """What is said when pip has said everything."""
     ahead: Ahead | None = None
@@ -216,7 +218,17 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)
         run.installing = False
-    return wrapped(*args, **kwargs)
+    status = wrapped(*args, **kwargs)
+    _name_what_is_stale(run)
+    return status
+
+
+def _name_what_is_stale(run: Run) -> None:
+    if run.stale_before is not None:
+        try:
+            sys.modules[f"{__package__}.builds_context"].say_what_is_stale(run.stale_before)
+        except Exception:
+            logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
 
 def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -234,6 +246,8 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
                 importlib.import_module(f"{__package__}.install")
                 importlib.import_module(f"{__package__}.downloads")
                 _ = run.preparer(), run.linker
+                builds = sys.modules.get(f"{__package__}.builds_context")
+                run.stale_before = builds.stale_before() if builds is not None else None
         except Exception:
             logger.debug("pipfast: installing without the store", exc_info=True)
             run.installing = False

@@ -123,6 +123,17 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook", "builds",
          ("hook_name", "kwargs"), "builds:_around_call_hook"),
 
+    # A source of which is known what its build misses begins with isolation off.
+    Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
+         ("finder",), "builds:_around_prepare_build_backend", before=(25, 2)),
+    Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
+         ("build_env_installer",), "builds:_around_prepare_build_backend", since=(25, 2), before=(26, 2)),
+    Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
+         ("build_isolation",), "builds:_around_prepare_build_backend", since=(26, 2)),
+    # pip's own cache does not know what such a wheel was built against.
+    Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
+         "builds:_around_get_cache_dir"),
+
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index",
          ("method", "url", "args", "kwargs"), "cached:_around_request"),

@@ -31,8 +31,8 @@ def test_module_that_a_constraint_names_is_put_beside_the_build(box: Box, index:
     assert ended.status == 0, ended.err
     assert seen(box, package) == "1.0"
     assert box.installed() == [package, f"{package}-1.0.dist-info"]
-    assert ended.err.count("pipfast: ") == 1
-    assert f"{package} needs torch" in ended.err and "torch==1.0" in ended.err
+    assert ended.err.count("building it again") == 1
+    assert f"{package} needs torch" in ended.err and "torch 1.0" in ended.err
 
 
 def test_both_asked_for_together(box: Box, index: Index) -> None:

@@ -75,6 +75,9 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
     problems = [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
     if not store["usable"]:
         problems.append(str(store["reason"]))
+    stale = _stale(layout)
+    problems += [f"{line}; build it again: {program()} install --force-reinstall --no-deps {line.split()[0]}"
+                 for line in stale]
     return {
         "pipfast": {"version": __version__, "location": str(Path(__file__).parents[1])},
         "interpreter": {
@@ -108,8 +111,15 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
         "seams": seams,
         "store": store,
         "link": _link(layout, settings, Path(sysconfig.get_path("purelib"))),
+        "built_against_something_else": stale,
         "problems": problems,
     }
+
+
+def _stale(layout: Layout | None) -> list[str]:
+    from pipfast.build.stale import stale_here
+
+    return stale_here(layout) if layout is not None else []
 
 
 def _inflater() -> str:

@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     listing = action("list", _list, "List the stored archives.")
     listing.add_argument("pattern", nargs="?", default="*",
                          help="only file names that match, such as 'numpy-*' (default: all)")
+    listing.add_argument("--built", action="store_true",
+                         help="list the wheels of rescued builds, and what they were built against")
     verify = action("verify", _verify, "Read every file of the store and compare it with what was stored. "
                     "Damaged entries are removed; they are made again when they are needed.")
     verify.add_argument("--dry-run", action="store_true", help="only report, remove nothing")
@@ -123,6 +125,8 @@ def _info(options: argparse.Namespace, root: Path) -> int:
 
 
 def _list(options: argparse.Namespace, root: Path) -> int:
+    if options.built:
+        return _list_built(options, root)
     rows = [row for row in _rows(open_layout(root)) if fnmatch(row["name"].lower(), options.pattern.lower())]
     if options.json:
         return _print_json(rows)
@@ -130,6 +134,23 @@ def _list(options: argparse.Namespace, root: Path) -> int:
         used = time.strftime("%Y-%m-%d", time.localtime(row["last_use"]))
         kept = ", ".join(["unpacked"] * row["unpacked"] + row["bytecode"]) or "-"
         print(f"{row['name']}  {display_size(row['bytes'])}  {used}  {kept}")
+    return 0
+
+
+def _list_built(options: argparse.Namespace, root: Path) -> int:
+    from dataclasses import asdict
+
+    from pipfast.build.wheels import all_built
+
+    found = [built for built in all_built(open_layout(root))
+             if fnmatch(built.filename.lower(), options.pattern.lower())]
+    found.sort(key=lambda built: (built.filename.lower(), built.built))
+    if options.json:
+        return _print_json([asdict(built) for built in found])
+    for built in found:
+        made = time.strftime("%Y-%m-%d", time.localtime(built.built))
+        against = ", ".join(f"{each.name} {each.version}" for each in built.visible)
+        print(f"{built.filename}  {made}  {against}")
     return 0
 
 

@@ -10,6 +10,7 @@
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       learnt-v0/ab/<key>                       what the build of one source missed
+      built-v0/ab/<key>                        what wheels of one source were built against
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -39,9 +40,10 @@ BYTECODE = "bytecode-v0"
 URLS = "urls-v0"
 PAGES = "pages-v0"
 LEARNT = "learnt-v0"
+BUILT = "built-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT)
-NOTES = (PAGES, LEARNT)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT)
+NOTES = (PAGES, LEARNT, BUILT)
 """Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"

@@ -1,0 +1,81 @@
+"""What a requirement is built from, and what its build could see: the key of a wheel that is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._internal.vcs import vcs
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.build.trusted import read_requirement
+from pipfast.build.wheels import Visible, record_digest
+from pipfast.store.archives import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pipfast_hooks.builds_overlay import Found
+
+
+def source_of(requirement: Any) -> str | None:
+    """Return what cannot change about a source, or None: a folder, a branch that moves on."""
+    link = requirement.link
+    if link is None or requirement.editable or link.is_existing_dir():
+        return None
+    inside = f"#subdirectory={link.subdirectory_fragment}" if link.subdirectory_fragment else ""
+    if link.is_vcs:
+        backend = vcs.get_backend_for_scheme(link.scheme)
+        if backend is None:
+            return None
+        commit = backend.get_revision(requirement.source_dir)
+        address = redact_auth_from_url(link.url_without_fragment).partition("@")[0]
+        return f"{address}@{commit}{inside}"
+    if not requirement.local_file_path:
+        return None
+    return f"sha256:{sha256_of(Path(requirement.local_file_path))}{inside}"
+
+
+def installed_at(paths: Sequence[str]) -> dict[str, importlib.metadata.Distribution]:
+    """Return normalised name to distribution; the first of a name is the one that is imported."""
+    there: dict[str, importlib.metadata.Distribution] = {}
+    for each in importlib.metadata.distributions(path=list(paths)):
+        name = each.metadata["Name"]
+        if name:
+            there.setdefault(canonicalize_name(name), each)
+    return there
+
+
+def visible_from(
+    names: Iterable[str], found: Sequence[Found], there: Mapping[str, importlib.metadata.Distribution]
+) -> tuple[Visible, ...]:
+    """Return what was granted and all it depends on, by name.
+
+    :param found: what goes over the target's packages.
+    :param there: all that is installed: the overlay's own, where it is made already, and the target's.
+    """
+    over = {canonicalize_name(each.name): each for each in found}
+    waiting, visible = [canonicalize_name(name) for name in names], {}
+    while waiting:
+        name = waiting.pop()
+        if name in visible:
+            continue
+        here, new = there.get(name), over.get(name)
+        if new is not None:
+            requires: Iterable[str] = new.requires
+            record = None
+            if here is not None and here.version == new.version:
+                record = record_digest(here.read_text("RECORD") or "")
+            visible[name] = Visible(name, new.version, new.sha256, record)
+        elif here is not None:
+            requires = here.requires or ()
+            visible[name] = Visible(name, here.version, None, record_digest(here.read_text("RECORD") or ""))
+        else:
+            continue
+        for text in requires:
+            each = read_requirement(text)
+            if each is not None and (each.marker is None or each.marker.evaluate({"extra": ""})):
+                waiting.append(canonicalize_name(each.name))
+    return tuple(visible[name] for name in sorted(visible))

@@ -1,0 +1,55 @@
+"""Installed packages that were built against something else than what stands beside them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import site
+from typing import TYPE_CHECKING
+
+from pipfast.build.extras import normalise
+from pipfast.build.wheels import record_digest, stale
+from pipfast.store.layout import BUILT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.store.layout import Layout
+
+
+def has_built(layout: Layout) -> bool:
+    """Tell whether any wheel's provenance is kept in this store."""
+    try:
+        with os.scandir(layout.root / BUILT) as entries:
+            return any(entries)
+    except OSError:
+        return False
+
+
+def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> list[str]:
+    """Return one line for each such package: ``needy 1.0 was built against torch 1.0, and 2.0 is here``.
+
+    :param paths: package folders, the ones that win first; the default are the running interpreter's.
+    """
+    if not has_built(layout):
+        return []
+    there: dict[str, tuple[str, str]] = {}
+    for each in importlib.metadata.distributions(path=list(paths if paths is not None else package_folders())):
+        name = each.metadata["Name"]
+        if name and normalise(name) not in there:
+            there[normalise(name)] = (each.version, record_digest(each.read_text("RECORD") or ""))
+    lines: dict[str, str | None] = {}
+    for built, differences in stale(layout, there):
+        label = f"{built.name} {built.version}"
+        # The same files may have been built against several torches: then they fit all of these.
+        if not differences:
+            lines[label] = None
+        else:
+            lines.setdefault(label, f"{label} was built against {'; '.join(differences)}")
+    return sorted(line for line in lines.values() if line is not None)
+
+
+def package_folders() -> list[str]:
+    """Return the running interpreter's package folders, the ones that win first."""
+    own = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [*own, *site.getsitepackages()]

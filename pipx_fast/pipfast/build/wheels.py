@@ -1,0 +1,200 @@
+"""Wheels of rescued builds, each with what it was built against.
+
+The wheel lies among the store's archives; the note of its key says of which source, and beside which versions of
+which archives it was made. pip's own cache knows the source and the interpreter only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import sys
+import sysconfig
+import time
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipfast.build.extras import normalise
+from pipfast.report import logger
+from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.layout import BUILT
+from pipfast.store.notes import drop_note, read_note, write_note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pipfast.store.archives import Archive
+    from pipfast.store.layout import Layout
+
+STEERING = frozenset({
+    "AR", "ARCHFLAGS", "BLIS_ARCH", "CC", "CFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "CPP", "CPPFLAGS", "CXX",
+    "CXXFLAGS", "C_INCLUDE_PATH", "F77", "F90", "FC", "FFLAGS", "FORCE_CUDA", "FORCE_MPS", "LD", "LDFLAGS",
+    "LDSHARED", "LIBRARY_PATH", "MACOSX_DEPLOYMENT_TARGET", "NO_CUDA", "NVCC", "OPT", "PKG_CONFIG_PATH",
+    "SDKROOT", "SOURCE_DATE_EPOCH", "USE_CUDA", "USE_ROCM", "WITH_CUDA", "_PYTHON_HOST_PLATFORM",
+})
+"""Environment variables that steer what a build makes, and so are part of a wheel's key."""
+
+STEERING_PATTERN = re.compile(
+    r"(?:APEX|CMAKE|CUDA|CUDNN|CUTLASS|DS_BUILD|FLASH|HIP|MAMBA|NCCL|NPY|NVCC|NVTE|PYTORCH|ROCM|SETUPTOOLS_SCM_PRETEND"
+    r"|SKBUILD|TORCH|XFORMERS)_.*|.*_(?:SKIP_CUDA_BUILD|FORCE_BUILD|FORCE_CUDA|WITH_CUDA|USE_CUDA|CUDA_ARCH_LIST)"
+)
+"""Names of further such variables."""
+
+MAX_VARIANTS = 16
+"""Wheels of one source and interpreter that are kept: beyond these the oldest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """One distribution that a build could see by rescue, or by the user's choice."""
+
+    name: str
+    version: str
+    archive: str | None = None
+    """SHA-256 of the wheel it came from, where that is known."""
+    record: str | None = None
+    """SHA-256 of what its RECORD lists (``record_digest``), where it is installed."""
+
+    def is_as(self, other: Visible) -> bool:
+        """Tell whether both are the same files: by wheel or by record, whichever both know."""
+        if (normalise(self.name), self.version) != (normalise(other.name), other.version):
+            return False
+        pairs = [(self.archive, other.archive), (self.record, other.record)]
+        known = [first == second for first, second in pairs if first and second]
+        return any(known)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWheel:
+    """One wheel, and what it was built against."""
+
+    name: str
+    version: str
+    filename: str
+    digest: str
+    """SHA-256 of the wheel."""
+    source: str
+    built: float
+    """Seconds since the epoch."""
+    record: str
+    """``record_digest`` of its own RECORD: tells whether an installation is one of this wheel."""
+    visible: tuple[Visible, ...]
+
+
+def key_of(source: str, config_settings: object, environ: Mapping[str, str]) -> str:
+    """Return the key of a source's wheels: 64 hex digits.
+
+    :param source: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``.
+    :param config_settings: as ``--config-settings`` gave them; anything that ``json.dumps`` takes.
+    """
+    parts = {
+        "source": source,
+        "interpreter": [sys.implementation.cache_tag, sysconfig.get_config_var("SOABI") or ""],
+        "platform": [sysconfig.get_platform(), *platform.libc_ver()],
+        "settings": config_settings or {},
+        "variables": {name: value for name, value in environ.items()
+                      if name in STEERING or STEERING_PATTERN.fullmatch(name)},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def record_digest(record: str) -> str:
+    """Return what tells one installation's files from another's: RECORD without what is the environment's own."""
+    rows = []
+    for row in record.splitlines():
+        path, _, rest = row.rpartition(",")[0].rpartition(",")
+        name = path.rpartition("/")[2]
+        if rest and not path.startswith(("../", "/")) and name not in (
+            "INSTALLER", "REQUESTED", "direct_url.json", "RECORD"
+        ):
+            rows.append(row)
+    return hashlib.sha256("\n".join(sorted(rows)).encode("utf-8")).hexdigest()
+
+
+def _record(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each))
+        return archive.read(name).decode("utf-8")
+
+
+def has(layout: Layout, key: str) -> bool:
+    """Tell whether there is any wheel of this key."""
+    return bool(_variants(layout, key))
+
+
+def find(layout: Layout, key: str, visible: Sequence[Visible]) -> tuple[BuiltWheel, Archive] | None:
+    """Return a wheel that was built against exactly this, if it is still in the store."""
+    for built in _variants(layout, key):
+        if len(built.visible) == len(visible) and all(
+            any(each.is_as(other) for other in visible) for each in built.visible
+        ):
+            archive = find_archive(layout, built.digest)
+            if archive is not None:
+                return built, archive
+    return None
+
+
+def keep(
+    layout: Layout, key: str, wheel: Path, name: str, version: str, source: str, visible: Iterable[Visible]
+) -> BuiltWheel | None:
+    """Keep a wheel that was just built; None if that is not possible."""
+    digest = sha256_of(wheel)
+    if add_archive(layout, wheel, digest, wheel.name, move=False) is None:
+        return None
+    built = BuiltWheel(
+        name, version, wheel.name, digest, source, time.time(), record_digest(_record(wheel)), tuple(visible)
+    )
+    others = [each for each in _variants(layout, key) if each.visible != built.visible]
+    write_note(layout, BUILT, key, _to_json([*others[-MAX_VARIANTS + 1 :], built]))
+    return built
+
+
+def all_built(layout: Layout) -> Iterator[BuiltWheel]:
+    """Yield all wheels whose provenance is kept, the archive of which may be gone."""
+    for path in sorted((layout.root / BUILT).glob("??/*")):
+        yield from _variants(layout, path.name)
+
+
+def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tuple[BuiltWheel, list[str]]]:
+    """Yield the installed wheels that were built against something else than what is there now.
+
+    :param there: normalised name to version and ``record_digest`` of all that is installed.
+    :returns: with each, what differs: ``torch 1.0, and 2.0 is here``.
+    """
+    for built in all_built(layout):
+        if there.get(normalise(built.name)) != (built.version, built.record):
+            continue
+        differences = [
+            f"{each.name} {each.version}, and {there[normalise(each.name)][0]} is here"
+            for each in built.visible
+            if normalise(each.name) in there and there[normalise(each.name)][0] != each.version
+        ]
+        yield built, differences
+
+
+def _to_json(variants: list[BuiltWheel]) -> bytes:
+    return json.dumps([asdict(each) for each in variants]).encode("utf-8")
+
+
+def _variants(layout: Layout, key: str) -> list[BuiltWheel]:
+    payload = read_note(layout, BUILT, key)
+    if payload is None:
+        return []
+    try:
+        return [_read(each) for each in json.loads(payload)]
+    except (ValueError, TypeError, KeyError) as error:
+        logger.debug("pipfast: the note of a built wheel cannot be read: %r", error)
+        drop_note(layout, BUILT, key)
+        return []
+
+
+def _read(each: dict[str, Any]) -> BuiltWheel:
+    visible = tuple(Visible(**one) for one in each.pop("visible"))
+    built = BuiltWheel(**each, visible=visible)
+    if "/" in built.filename or not built.filename.endswith(".whl"):
+        raise ValueError(f"{built.filename} is no wheel's name")
+    return built
