@@ -57,6 +57,7 @@ class _Late:
 
     def __init__(self, hooks: Hooks, state: SeamState) -> None:
         self.hooks = hooks
+        self.seam = state.seam
         self._state = state
         self._function: Callable[..., Any] | None = None
 
@@ -191,8 +192,8 @@ class Hooks:
         if state.seam.plain:
             self._replace(parent, attribute, original, state)
             return
-        present = getattr(original, "_self_wrapper", None)
-        if not isinstance(present, _Late):
+        present = _present(original, state.seam.wrapper)
+        if present is None:
             wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(self, state)))
             self._originals.append(_Original(parent, attribute, original))
         elif present.hooks is self:
@@ -239,6 +240,15 @@ class Hooks:
         except (TypeError, ValueError) as error:
             return f"it has no signature: {error}"
         return _difference(parameters, seam)
+
+
+def _present(function: Any, wrapper: str) -> _Late | None:
+    """Return what stands for ``wrapper`` around a function; two families may each have one there."""
+    while (late := getattr(function, "_self_wrapper", None)) is not None:
+        if isinstance(late, _Late) and late.seam.wrapper == wrapper:
+            return late
+        function = function.__wrapped__
+    return None
 
 
 def _difference(parameters: list[str], seam: Seam) -> str:

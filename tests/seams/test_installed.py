@@ -117,6 +117,8 @@ def look():
             found[f"{dist.canonical_name} metadata"] = [repr(error)]
     return found
 
+# The older backend remembers what it failed on.
+look()
 before = look()
 hooks = Hooks(Settings(), pip.__version__)
 hooks.apply()
@@ -128,7 +130,8 @@ with open(path, "w", encoding="utf-8") as file:
     file.write(text.replace("Requires-Dist: b>1", "Requires-Dist: z>1"))
 changed = look()
 hooks.undo()
-print(json.dumps([before, during, changed, look()]))
+remembers = "pkg_resources" in type(get_default_environment()).__module__
+print(json.dumps([before, during, changed, look(), remembers]))
 """
 
 
@@ -142,11 +145,11 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
             (folder / file).write_text(begin + text, "utf-8")
     ended = box.run("-c", LOOK, str(box.site_packages))
     assert ended.status == 0, ended.err
-    before, during, changed, after = json.loads(ended.out)
+    before, during, changed, after, remembers = json.loads(ended.out)
     assert "broken()" in before
     assert during == before
     assert changed == after
-    assert before["plain()"] != changed["plain()"]
+    assert remembers or before["plain()"] != changed["plain()"]
 
 
 def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
