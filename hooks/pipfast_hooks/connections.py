@@ -163,10 +163,11 @@ class Connections:
             self._prepare(archive.digest, archive.path, job.link.filename)
 
     def _prepare(self, digest: str, path: Path, name: str) -> None:
+        """Have a wheel prepared whose bytes were hashed just now."""
         if name.endswith(".whl"):
             preparer = self.run.preparer()
             if preparer is not None:
-                preparer.start(digest, path)
+                preparer.start(digest, path, hashed=True)
 
     def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
         response = StandIn(archive.size, self._pip_has(job.link))

@@ -52,9 +52,12 @@ class Preparer:
         self._lock = threading.Lock()
         self._jobs: dict[str, _Preparation] = {}
 
-    def start(self, digest: str, archive: Path) -> None:
-        """Begin to prepare an archive, unless that has begun; returns at once."""
-        self._preparation(digest, archive)
+    def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
+        """Begin to prepare an archive, unless that has begun; returns at once.
+
+        :param hashed: all its bytes were hashed just now; otherwise that is done before they are used.
+        """
+        self._preparation(digest, archive, hashed=hashed)
 
     def wait(self, digest: str, archive: Path, *, again: bool = False) -> Prepared | None:
         """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked.
@@ -89,20 +92,20 @@ class Preparer:
         with self._lock:
             self._jobs.pop(digest, None)
 
-    def _preparation(self, digest: str, archive: Path) -> _Preparation:
+    def _preparation(self, digest: str, archive: Path, *, hashed: bool = False) -> _Preparation:
         with self._lock:
             preparation = self._jobs.get(digest)
             if preparation is not None:
                 return preparation
-            preparation = self._jobs[digest] = _Preparation(self, digest, archive)
+            preparation = self._jobs[digest] = _Preparation(self, digest, archive, hashed)
         preparation.begin()
         return preparation
 
 
 class _Preparation:
-    """One archive on its way: a chain of jobs, each of which puts the next."""
+    """One archive on its way: jobs for the workers, and what follows when all of them are done."""
 
-    def __init__(self, preparer: Preparer, digest: str, archive: Path) -> None:
+    def __init__(self, preparer: Preparer, digest: str, archive: Path, hashed: bool) -> None:
         self.done = threading.Event()
         self.reason = ""
         self.vanished = False
@@ -113,11 +116,16 @@ class _Preparation:
         self._kind = preparer._kind
         self._digest = digest
         self._archive = archive
+        self._hashed = hashed
         self._umask = preparer._umask
         self._tree = self._layout.tree(digest, self._umask)
         self._staging: Path | None = None
+        self._code: Path | None = None
+        """Where bytecode is made."""
         self._manifest: TreeManifest | None = None
-        self._pending = 0
+        self._running = 0
+        self._then: Callable[[], None] | None = None
+        """Follows when no job is left."""
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -139,13 +147,38 @@ class _Preparation:
 
     def _begin_tree(self) -> None:
         self._staging = self._layout.new_staging()
-        self._put(_UNPACK, "plan-unpack", self._unpack_planned)
+        if self._kind is not None:
+            self._code = self._layout.new_staging()
+        self._put(_UNPACK, "plan", self._planned, hashed=self._hashed)
+
+    def _planned(self, answer: Answer) -> None:
+        if answer.get("sealed"):
+            self._then = self._sealed
+            return
+        self._then = self._seal
+        if "shares" not in answer:
+            self._compile_share(answer)
+        for number, begin, end in answer.get("shares", ()):
+            self._put(_UNPACK, "unpack", self._compile_share, share=number, bounds=(begin, end))
+
+    def _compile_share(self, answer: Answer) -> None:
+        """Compile what one share brought while others are still being unpacked."""
+        for part, bounds in enumerate(answer["sources"]):
+            self._put(_COMPILE, "compile", share=answer["share"], part=part, bounds=bounds)
+
+    def _seal(self) -> None:
+        self._then = self._sealed
+        self._put(_UNPACK, "seal")
+
+    def _sealed(self) -> None:
+        # Another process may have been first: then its tree stands there, and has other times.
+        self._begin_bytecode(read_tree_manifest(self._tree))
 
     def _begin_bytecode(self, manifest: TreeManifest) -> None:
         if self._kind is None:
             self._succeed(Prepared(self._tree, manifest))
             return
-        target = self._bytecode_folder(manifest)
+        target = self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
         try:
             bytecode = read_bytecode_manifest(target)
         except FileNotFoundError:
@@ -156,19 +189,31 @@ class _Preparation:
         else:
             self._succeed(Prepared(self._tree, manifest, target, bytecode))
             return
-        self._staging = self._layout.new_staging()
+        self._staging, self._code = None, self._layout.new_staging()
         self._manifest = manifest
         self._put(_COMPILE, "plan-compile", self._compile_planned)
 
-    def _bytecode_folder(self, manifest: TreeManifest) -> Path:
+    def _compile_planned(self, answer: Answer) -> None:
+        self._then = self._seal_bytecode
+        for part, bounds in enumerate(answer["sources"]):
+            self._put(_COMPILE, "compile", share=0, part=part, bounds=bounds)
+
+    def _seal_bytecode(self) -> None:
+        self._then = self._bytecode_sealed
+        self._put(_COMPILE, "seal-bytecode")
+
+    def _bytecode_sealed(self) -> None:
+        # The tree's manifest is read once more: it may be another process's tree by now.
+        manifest = read_tree_manifest(self._tree)
         assert self._kind is not None
-        return self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
+        target = self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
+        self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self.done.set()
 
-    def _put(self, priority: int, do: str, done: Any, **fields: Any) -> None:
+    def _put(self, priority: int, do: str, done: Callable[[Answer], None] | None = None, **fields: Any) -> None:
         job: Answer = {
             "do": do,
             "id": self._manifest.tree_id if self._manifest else "",
@@ -176,19 +221,38 @@ class _Preparation:
             "archive": str(self._archive),
             "digest": self._digest,
             "umask": self._umask,
-            "staging": str(self._staging),
+            "staging": str(self._staging or ""),
+            "code": str(self._code or ""),
             "tree": str(self._tree),
             **({"kind": asdict(self._kind)} if self._kind else {}),
             **fields,
         }
-        self._workers.put(priority, job, lambda answer: self._advance(answer, done))
-
-    def _advance(self, answer: Answer, done: Any) -> None:
-        if not answer["ok"]:
-            self._fail(answer["reason"], vanished=answer.get("again", False))
-            return
+        with self._lock:
+            self._running += 1
         try:
-            done(answer)
+            self._workers.put(priority, job, lambda answer: self._advance(answer, done))
+        except BaseException:
+            with self._lock:
+                self._running -= 1
+            raise
+
+    def _advance(self, answer: Answer, done: Callable[[Answer], None] | None) -> None:
+        """Go on after a job, in whichever thread had it done; after the last one, to what follows."""
+        try:
+            if not answer["ok"]:
+                self._fail(answer["reason"], vanished=answer.get("again", False))
+            elif done is not None and not self.reason:
+                done(answer)
+            with self._lock:
+                self._running -= 1
+                last, then = not self._running, self._then
+                if last:
+                    self._then = None
+            if last and self.reason:
+                # What a share wrote that was still at work when another one failed.
+                self._discard_staging()
+            elif last and then is not None:
+                then()
         except Exception as error:
             self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
 
@@ -197,41 +261,10 @@ class _Preparation:
             if self.reason:
                 return
             self.reason, self.vanished = reason, vanished
-        if self._staging is not None:
-            self._layout.discard(self._staging)
+        self._discard_staging()
         self.done.set()
 
-    def _unpack_planned(self, answer: Answer) -> None:
-        self._share_out(answer["bounds"], _UNPACK, "unpack", self._seal_tree)
-
-    def _share_out(self, bounds: list[list[int]], priority: int, do: str, then: Callable[[], None]) -> None:
-        """Put one job for each share; ``then`` follows when all are done. A single one is done already."""
-        if len(bounds) == 1:
-            then()
-            return
-        self._pending = len(bounds)
-
-        def share_done(_: Answer) -> None:
-            with self._lock:
-                self._pending -= 1
-                left = self._pending
-            if left == 0:
-                then()
-
-        for share, each in enumerate(bounds):
-            self._put(priority, do, share_done, share=share, bounds=each)
-
-    def _seal_tree(self) -> None:
-        self._put(_UNPACK, "seal-tree", lambda _: self._begin_bytecode(read_tree_manifest(self._tree)))
-
-    def _compile_planned(self, answer: Answer) -> None:
-        self._share_out(answer["bounds"], _COMPILE, "compile", self._seal_bytecode)
-
-    def _seal_bytecode(self) -> None:
-        self._put(_COMPILE, "seal-bytecode", self._bytecode_sealed)
-
-    def _bytecode_sealed(self, _: Answer) -> None:
-        # The tree's manifest is read once more: it may be another process's tree by now.
-        manifest = read_tree_manifest(self._tree)
-        target = self._bytecode_folder(manifest)
-        self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))
+    def _discard_staging(self) -> None:
+        for folder in (self._staging, self._code):
+            if folder is not None:
+                self._layout.discard(folder)

@@ -40,7 +40,9 @@ UNPACK_SHARE = 48 << 20
 """Bytes unpacked by one job: larger archives are shared between the workers."""
 
 COMPILE_SHARE = 2 << 20
-"""Bytes of Python source compiled by one job, about a second's work."""
+"""Bytes of Python source compiled by one job, about a quarter of a second's work."""
+
+_AS_WRITTEN: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 def main() -> None:
@@ -68,49 +70,68 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
         return {"ok": False, "reason": repr(error), "storable": True}
 
 
-def _plan_unpack(job: dict[str, Any]) -> dict[str, Any]:
-    """Tell into how many shares an archive's members are divided; a single one is done at once."""
+def _plan(job: dict[str, Any]) -> dict[str, Any]:
+    """Prepare a small archive at once; tell into how many shares a larger one is divided.
+
+    :returns: ``shares`` as (number, begin, end), the largest first; or, where there is only one, what
+        ``_unpack_share`` returns of it; or ``sealed``.
+    """
     archive = Path(job["archive"])
-    if sha256_of(archive) != job["digest"]:
+    if not job["hashed"] and sha256_of(archive) != job["digest"]:
         raise Damaged(f"{archive} is not what it was")
-    members = _members(job["archive"])
-    bounds = _shares([member.file_size for member in members.files], UNPACK_SHARE)
+    sizes = [member.file_size for member in _members(job["archive"]).files]
+    bounds = _shares(sizes, UNPACK_SHARE)
     Path(job["staging"], TREE).mkdir(exist_ok=True)
-    if len(bounds) == 1:
-        _unpack_share({**job, "share": 0, "bounds": bounds[0]})
-    return {"bounds": bounds}
+    if len(bounds) > 1:
+        shares = [(number, begin, end) for number, (begin, end) in enumerate(bounds)]
+        shares.sort(key=lambda share: sum(sizes[share[1] : share[2]]), reverse=True)
+        return {"shares": shares}
+    unpacked = _unpack_share({**job, "share": 0, "bounds": bounds[0]})
+    if len(unpacked["sources"]) > 1:
+        return unpacked
+    for each in unpacked["sources"]:
+        _compile_share({**job, "share": 0, "part": 0, "bounds": each})
+    _seal(job)
+    return {"sealed": True}
 
 
 def _unpack_share(job: dict[str, Any]) -> dict[str, Any]:
+    """Unpack some of the members; tell how their sources are divided for compiling."""
     members = _members(job["archive"])
     begin, end = job["bounds"]
     os.umask(job["umask"])
     tree = Path(job["staging"], TREE)
+    if not tree.is_dir():
+        raise Damaged(f"{tree} was given up")
     facts = unpack_members(Path(job["archive"]), members.files[begin:end], tree, job["umask"])
-    _write_share(job, facts)
-    return {}
+    _write_facts(_facts_of_share(job["staging"], job["share"]), facts)
+    sizes = [file.size for _, file in _sources_in(facts)] if "kind" in job else []
+    return {"share": job["share"], "sources": _shares(sizes, COMPILE_SHARE) if sizes else []}
 
 
-def _seal_tree(job: dict[str, Any]) -> dict[str, Any]:
-    """Write the manifest of an unpacked archive and rename it into place."""
+def _seal(job: dict[str, Any]) -> dict[str, Any]:
+    """Write the manifests of an unpacked archive and of its bytecode, and rename both into place."""
     staging = Path(job["staging"])
     layout = Layout(Path(job["root"]))
     members = _members(job["archive"])
+    tree_id = secrets.token_hex(8)
     manifest = TreeManifest(
-        secrets.token_hex(8), members.info_dir, members.root_is_purelib, members.entry_points,
-        members.rows, group_by_folder(_read_shares(staging)),
+        tree_id, members.info_dir, members.root_is_purelib, members.entry_points,
+        members.rows, group_by_folder(_read_facts(staging)),
     )
     write_tree_manifest(staging, manifest)
-    layout.settle(staging, layout.tree(job["digest"], job["umask"]))
+    if layout.settle(staging, layout.tree(job["digest"], job["umask"])):
+        if "kind" in job:
+            _seal_bytecode({**job, "id": tree_id})
+    elif job["code"]:
+        # Another process was first; what was compiled here does not belong to its sources.
+        layout.discard(Path(job["code"]))
     return {}
 
 
 def _plan_compile(job: dict[str, Any]) -> dict[str, Any]:
-    """Tell into how many shares a tree's sources are divided; a single one is done at once."""
-    bounds = _shares([file.size for _, file in _sources_of(job["tree"], job["id"])], COMPILE_SHARE)
-    if len(bounds) == 1:
-        _compile_share({**job, "share": 0, "bounds": bounds[0]})
-    return {"bounds": bounds}
+    """Tell how the sources of a tree that is there already are divided for compiling."""
+    return {"sources": _shares([file.size for _, file in _sources_of(job["tree"], job["id"])], COMPILE_SHARE)}
 
 
 @lru_cache(maxsize=2)
@@ -128,32 +149,52 @@ def _sources_of(tree: str, tree_id: str) -> list[tuple[str, StoredFile]]:
     return manifest.sources()
 
 
+@lru_cache(maxsize=2)
+def _sources_of_share(staging: str, share: int) -> list[tuple[str, StoredFile]]:
+    return _sources_in(json.loads(_facts_of_share(staging, share).read_text(**_AS_WRITTEN)))
+
+
+def _sources_in(facts: list[Any]) -> list[tuple[str, StoredFile]]:
+    sources = [each for each in facts if each[0].endswith(".py")]
+    return [(folder.path, file) for folder in group_by_folder(sources) for file in folder.files]
+
+
 def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
-    sources = _sources_of(job["tree"], job["id"])
+    if job["id"]:
+        sources, tree = _sources_of(job["tree"], job["id"]), Path(job["tree"], TREE)
+    else:
+        sources, tree = _sources_of_share(job["staging"], job["share"]), Path(job["staging"], TREE)
     begin, end = job["bounds"]
     os.umask(job["umask"])
-    kind = BytecodeKind(**job["kind"])
-    target = Path(job["staging"], TREE)
-    facts = compile_sources(Path(job["tree"], TREE), sources[begin:end], target, kind)
-    _write_share(job, facts)
+    code = Path(job["code"])
+    if not code.is_dir():
+        raise Damaged(f"{code} was given up")
+    facts = compile_sources(tree, sources[begin:end], code / TREE, BytecodeKind(**job["kind"]))
+    _write_facts(code / f"facts-{job['share']}-{job['part']}.json", facts)
     return {}
 
 
 def _seal_bytecode(job: dict[str, Any]) -> dict[str, Any]:
     """Write the manifest of a tree's bytecode and rename it into place."""
-    staging = Path(job["staging"])
+    code = Path(job["code"])
     layout = Layout(Path(job["root"]))
-    write_bytecode_manifest(staging, BytecodeManifest(group_by_folder(_read_shares(staging))))
+    write_bytecode_manifest(code, BytecodeManifest(group_by_folder(_read_facts(code))))
     kind = BytecodeKind(**job["kind"])
-    layout.settle(staging, layout.bytecode(job["digest"], job["umask"], job["id"], kind.tag))
+    layout.settle(code, layout.bytecode(job["digest"], job["umask"], job["id"], kind.tag))
     return {}
 
 
 def _shares(sizes: list[int], share: int) -> list[tuple[int, int]]:
-    """Divide items into runs of about ``share`` bytes; at least one run, perhaps empty."""
+    """Divide items into runs of about ``share`` bytes; at least one run, perhaps empty.
+
+    An item as large as that stands alone, so that nothing waits for what happens to be beside it.
+    """
     bounds: list[tuple[int, int]] = []
     begin = total = 0
     for index, size in enumerate(sizes):
+        if size >= share and begin < index:
+            bounds.append((begin, index))
+            begin, total = index, 0
         total += size
         if total >= share:
             bounds.append((begin, index + 1))
@@ -163,24 +204,28 @@ def _shares(sizes: list[int], share: int) -> list[tuple[int, int]]:
     return bounds
 
 
-def _write_share(job: dict[str, Any], facts: list[Any]) -> None:
-    path = Path(job["staging"], f"share-{job['share']}.json")
-    path.write_text(json.dumps(facts), encoding="utf-8", errors="surrogateescape")
+def _facts_of_share(staging: str, share: int) -> Path:
+    return Path(staging, f"facts-{share}-0.json")
 
 
-def _read_shares(staging: Path) -> list[Any]:
+def _write_facts(path: Path, facts: list[Any]) -> None:
+    path.write_text(json.dumps(facts), **_AS_WRITTEN)
+
+
+def _read_facts(folder: Path) -> list[Any]:
+    """Take what the jobs have left in a folder, in the order of the archive."""
     facts: list[Any] = []
-    paths = sorted(staging.glob("share-*.json"), key=lambda path: int(path.stem.partition("-")[2]))
+    paths = sorted(folder.glob("facts-*.json"), key=lambda path: [int(n) for n in path.stem.split("-")[1:]])
     for path in paths:
-        facts += json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        facts += json.loads(path.read_text(**_AS_WRITTEN))
         path.unlink()
     return facts
 
 
 _JOBS = {
-    "plan-unpack": _plan_unpack,
+    "plan": _plan,
     "unpack": _unpack_share,
-    "seal-tree": _seal_tree,
+    "seal": _seal,
     "plan-compile": _plan_compile,
     "compile": _compile_share,
     "seal-bytecode": _seal_bytecode,

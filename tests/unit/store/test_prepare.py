@@ -8,20 +8,26 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipfast.store.archives import find_archive, sha256_of
+from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import BYTECODE, TMP, TREES
+from pipfast.store.prepare import Prepared, Preparer
 from pipfast.store.verify import verify
 from pipfast.store.workers import Workers
 from support.stores import UMASK, keep, prepare, preparing
 from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipfast.store.layout import Layout
+    from pipfast.store.workers import Answer
 
 MANY = {f"demo/m{number}.py": f"x = {number}\n" for number in range(30)}
 
@@ -75,6 +81,101 @@ def test_shares_of_one_archive(layout: Layout, tmp_path: Path, monkeypatch: pyte
     assert not verify(layout, keep=True).damages
 
 
+class Overheard(Workers):
+    """Workers whose jobs and answers are noted; ``before`` sees a job before it is put."""
+
+    def __init__(self, count: int, before: Callable[[Answer], None] = lambda _: None) -> None:
+        super().__init__(count)
+        self.notes: list[tuple[str, Answer]] = []
+        self._before = before
+
+    def put(self, priority: int, job: Answer, done: Callable[[Answer], None]) -> None:
+        self._before(job)
+        self.notes.append(("put", job))
+
+        def noted(answer: Answer) -> None:
+            self.notes.append(("done", job))
+            done(answer)
+
+        super().put(priority, job, noted)
+
+    def order(self, what: str, do: str) -> list[int]:
+        """Return the positions of such notes."""
+        return [index for index, (noted, job) in enumerate(self.notes) if (noted, job["do"]) == (what, do)]
+
+
+LARGE_SHARES: dict[str, str | bytes] = {
+    "demo/first.py": "x = 1\n",
+    "demo/a.bin": bytes(1 << 20),
+    "demo/huge.bin": bytes(48 << 20),
+    "demo/last.py": "y = 2\n",
+}
+"""Three shares: what is before the huge member, it alone, and what follows."""
+
+
+def test_a_share_is_compiled_while_others_are_unpacked(layout: Layout, tmp_path: Path) -> None:
+    """The largest member is begun first and alone; compiling does not wait for the whole tree."""
+    archive = Wheel("demo", files=LARGE_SHARES).build()
+    path = keep(layout, archive, tmp_path)
+    workers = Overheard(1)
+    try:
+        prepared = Preparer(layout, workers, UMASK, current_kind(os.environ)).wait(archive.sha256, path)
+    finally:
+        workers.close()
+    assert prepared is not None and prepared.bytecode_manifest is not None
+    sizes = [file.size for folder in prepared.manifest.folders for file in folder.files]
+    assert sizes[:3] == [6, 1 << 20, 48 << 20], "the manifest has the archive's order"
+    _, first = workers.notes[workers.order("put", "unpack")[0]]
+    assert tuple(first["bounds"]) == (2, 3)
+    assert min(workers.order("put", "compile")) < max(workers.order("done", "unpack"))
+    assert [file.name.partition(".")[0] for file in prepared.bytecode_manifest.folders[0].files] == [
+        "first", "last",
+    ]
+    assert not verify(layout, keep=True).damages
+    assert no_leftovers(layout)
+
+
+@pytest.mark.parametrize("files", [MANY, LARGE_SHARES], ids=["small", "large"])
+def test_bytecode_of_a_tree_that_lost_the_race_is_not_kept(
+    files: dict[str, str | bytes], layout: Layout, tmp_path: Path
+) -> None:
+    """Another process puts its tree in place first: what was compiled of ours is made again for it."""
+    archive = Wheel("demo", files=files).build()
+    path = keep(layout, archive, tmp_path)
+    other: list[Prepared] = []
+
+    def before(job: Answer) -> None:
+        if job["do"] in ("plan", "seal") and not other:
+            with preparing(layout, compile_=False) as preparer:
+                found = preparer.wait(archive.sha256, path)
+                assert found is not None
+                other.append(found)
+
+    workers = Overheard(1, before)
+    try:
+        prepared = Preparer(layout, workers, UMASK, current_kind(os.environ)).wait(archive.sha256, path)
+    finally:
+        workers.close()
+    assert prepared is not None and prepared.bytecode_manifest is not None
+    assert prepared.manifest.tree_id == other[0].manifest.tree_id
+    assert not verify(layout, keep=True).damages
+    assert no_leftovers(layout)
+
+
+def test_a_failed_share_leaves_nothing(layout: Layout, tmp_path: Path) -> None:
+    """A share that is still being unpacked when another one fails takes its folder with it."""
+    archive = Wheel("demo", files=LARGE_SHARES).build()
+    data = bytearray(archive.data)
+    # The local header of the huge member says another name than the central directory.
+    data[data.index(b"demo/huge.bin")] = ord("D")
+    damaged = replace(archive, data=bytes(data))
+    path = keep(layout, damaged, tmp_path)
+    for _ in range(3):
+        with preparing(layout, workers=2) as preparer:
+            assert preparer.wait(damaged.sha256, path) is None
+        assert no_leftovers(layout)
+
+
 def test_two_processes_on_one_empty_store(tmp_path: Path) -> None:
     """Five times: both get it, the store is whole, and nothing is left over."""
     from support.stores import new_store
@@ -126,8 +227,8 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
         first, second = threading.Event(), threading.Event()
         archive = keep(layout, wheel("demo"), tmp_path)
         job = {
-            "do": "plan-unpack", "archive": str(archive), "digest": sha256_of(archive), "umask": UMASK,
-            "staging": str(layout.new_staging()),
+            "do": "plan", "archive": str(archive), "digest": sha256_of(archive), "hashed": True, "umask": UMASK,
+            "root": str(layout.root), "staging": str(layout.new_staging()), "code": "",
         }
         workers.put(0, job, lambda _: first.set())
         assert first.wait(60)
@@ -152,8 +253,6 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
 def test_close_leaves_no_process_and_answers_what_waits(layout: Layout, tmp_path: Path) -> None:
     archives = [wheel(f"demo{number}") for number in range(5)]
     workers = Workers(2)
-    from pipfast.store.prepare import Preparer
-
     preparer = Preparer(layout, workers, UMASK, None)
     paths = [keep(layout, archive, tmp_path) for archive in archives]
     for archive, path in zip(archives, paths, strict=True):
