@@ -71,9 +71,11 @@ finally:
     print("", *sorted(name for name, module in sys.modules.items() if type(module).__name__ != "_LazyModule"))
 """
 HEAVY: tuple[str, ...] = ("pipfast.fetch", "pipfast.install", "pipfast.store.workers")
+# Older pips import these for other things.
 if parse_version(version("pip")) >= (26,):
-    # Older pips import these for other things.
-    HEAVY += ("asyncio", "pip._vendor.rich.traceback")
+    HEAVY += ("asyncio",)
+if parse_version(version("pip")) >= (26, 3):
+    HEAVY += ("pip._vendor.rich.traceback",)
 
 
 @pytest.mark.parametrize("arguments", [["install", "pip"], ["install", "--dry-run", "pip"]], ids=" ".join)
