@@ -21,7 +21,9 @@ _LINK_REFUSALS = {
     errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY,
     errno.EINVAL, errno.EIO,
 }
-"""What a filesystem answers that cannot link or clone this file; a copy may still be possible."""
+"""What a filesystem answers that cannot link or clone this file; a copy may still be possible.
+
+EACCES only where the folder can be written to (SELinux forbids links with it): see ``_is_refusal``."""
 
 
 class Linker:
@@ -53,7 +55,7 @@ class Linker:
                     os.unlink(target)
                     self.put(source, file, target, source_fd, target_fd)
                     return
-                if error.errno not in _LINK_REFUSALS:
+                if not _is_refusal(error, target):
                     raise OSError(error.errno, error.strerror, target) from error
                 self._to_copying(target, error)
         elif self.mode is None:
@@ -64,7 +66,7 @@ class Linker:
                 clone(source, file, target)
                 return
             except OSError as error:
-                if error.errno not in _LINK_REFUSALS:
+                if not _is_refusal(error, target):
                     raise
                 self._to_copying(target, error)
         copy(source, file, target)
@@ -80,7 +82,7 @@ class Linker:
                     os.link(file.name, file.name, src_dir_fd=source_fd, dst_dir_fd=target_fd,
                             follow_symlinks=False)
             except OSError as error:
-                if error.errno not in _LINK_REFUSALS:
+                if not _is_refusal(error, target):
                     self.mode = None
                     raise OSError(error.errno, error.strerror, target) from error
                 logger.debug("pipfast: no %s at %s: %s", mode, target, error)
@@ -102,6 +104,13 @@ class Linker:
             f"cannot link into {folder} ({reason}); copying instead",
             "set PIPFAST_LINK_MODE=copy to silence this",
         )
+
+
+def _is_refusal(error: OSError, target: str) -> bool:
+    """Tell whether it was the link or clone that was refused, and not any file in that folder."""
+    if error.errno == errno.EACCES and not os.access(os.path.dirname(target), os.W_OK | os.X_OK):
+        return False
+    return error.errno in _LINK_REFUSALS
 
 
 def clone(source: str, file: StoredFile, target: str) -> None:

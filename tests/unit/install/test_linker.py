@@ -141,3 +141,25 @@ def test_a_store_below_a_folder_that_gives_its_group(batch: Batch) -> None:
         pytest.skip("only root can give a file to a group of nobody's")
     assert place([batch], Linker("hardlink")) == 3
     assert {Path(batch.target, name).stat().st_gid for name in NAMES} == {os.getegid()}
+
+
+@pytest.mark.parametrize("mode", ["auto", "hardlink"])
+def test_unwritable_folder_is_an_error_and_no_reason_to_copy(
+    mode: str, batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is said of copying where a copy would be refused as well."""
+    refusing(monkeypatch, errno.EACCES)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    linker = Linker(mode)
+    with pytest.raises(PermissionError):
+        place([batch], linker)
+    assert linker.mode != "copy"
+    assert capsys.readouterr().err == ""
+
+
+def test_forbidden_link_in_a_writable_folder_is_copied(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SELinux may forbid a link, and not a file."""
+    refusing(monkeypatch, errno.EACCES)
+    linker = Linker("hardlink")
+    assert place([batch], linker) == 3
+    assert linker.mode == "copy"
