@@ -76,6 +76,19 @@ def _version(arguments: list[str]) -> int:
 
 
 def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
+    """Run a command of pipfast's; a standard output that is closed early ends it as it ends pip's."""
+    try:
+        status = _run_own(name, arguments, settings)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # What is left in the buffer would be written at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write("ERROR: Pipe to stdout was broken\n")
+        return 1
+
+
+def _run_own(name: str, arguments: list[str], settings: Settings) -> int:
     if name == "doctor":
         from pipfast.commands import doctor
         from pipfast_hooks.examine import examine

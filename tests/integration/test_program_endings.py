@@ -224,3 +224,16 @@ def test_stored_files_are_whole_after_many_interrupts(box: Box, laborious: Index
         assert box.broken_entries() == []
     again = box.pipfast("install", "--force-reinstall", *laborious.args, "laborious")
     assert again.status == 0
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["store", "info"], ["doctor", "--json"]], ids=" ".join)
+def test_closed_pipe_ends_our_own_commands_as_pips(box: Box, command: list[str]) -> None:
+    """One line, pip's exit code, and no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        ended = subprocess.run(
+            [str(box.python), "-m", "pipfast", *command], cwd=box.work, env=box.environ(),
+            stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", timeout=60, check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "ERROR: Pipe to stdout was broken\n")
