@@ -29,14 +29,14 @@ class Context:
     environ: Mapping[str, str | None]
     """``VARIABLES`` as they were before any isolation."""
     chosen: Any = None
-    """pip's set of requirements, once the resolver is done."""
+    """pip's requirements as the resolver has decided them, once it is done."""
     _resolved: dict[str, str] | None = None
 
     def resolved(self) -> dict[str, str]:
         """Return name to version of what the resolver has decided; empty before it is done."""
         if self._resolved is None and self.chosen is not None:
             self._resolved = {}
-            for requirement in self.chosen.all_requirements:
+            for requirement in self.chosen:
                 try:
                     found = requirement.satisfied_by or requirement.get_dist()
                     self._resolved[str(requirement.name)] = str(found.version)
@@ -82,12 +82,14 @@ def _around_get_requirements(wrapped: Callable[..., Any], instance: Any, args: A
     return requirements
 
 
-def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Note what the resolver decided: builds of wheels come after it."""
-    result = wrapped(*args, **kwargs)
-    if _context is not None:
-        _context.chosen, _context._resolved = result, None
-    return result
+def _around_prepare_linked_requirements_more(
+    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+) -> Any:
+    """Note what the resolver decided, before anything of that is built or fetched."""
+    # What is resolved while something is being built is for that build (``inprocess-build-deps``).
+    if _context is not None and not getattr(instance.build_tracker, "_entries", None):
+        _context.chosen, _context._resolved = list(args[0] if args else kwargs["reqs"]), None
+    return wrapped(*args, **kwargs)
 
 
 def stale_before() -> list[str] | None:

@@ -117,8 +117,8 @@ SEAMS: tuple[Seam, ...] = (
     # What is asked for, and what the resolver made of it: builds are rescued from this alone.
     Seam("pip._internal.cli.req_command", "RequirementCommand.get_requirements", "builds",
          ("args", "options", "finder", "session"), "builds_context:_around_get_requirements"),
-    Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "builds",
-         ("root_reqs", "check_supported_wheels"), "builds_context:_around_resolve"),
+    Seam("pip._internal.operations.prepare", "RequirementPreparer.prepare_linked_requirements_more", "builds",
+         ("reqs", "parallel_builds"), "builds_context:_around_prepare_linked_requirements_more"),
     # Every build hook passes here, inside pip's own message and environment.
     Seam("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook", "builds",
          ("hook_name", "kwargs"), "builds:_around_call_hook"),
