@@ -60,15 +60,20 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
-def downloading(process: subprocess.Popen[str]) -> str:
-    """Read what a command prints until its download has begun, and return it."""
+def printed_until(process: subprocess.Popen[str], start: str) -> str:
+    """Read what a command prints until a line that starts so, and return it."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("  Downloading "):
+        if line.startswith(start):
             break
     return "".join(lines)
+
+
+def without_progress(out: str) -> str:
+    """Leave out the bar, which is drawn or not drawn yet when the interrupt comes."""
+    return "".join(line for line in out.splitlines(keepends=True) if " eta " not in line)
 
 
 @pytest.mark.parametrize("command", ["install", "download"])
@@ -77,11 +82,11 @@ def test_interrupt_during_a_download_is_as_under_pip(box: Box, endless: EndlessS
     ends = {}
     for program in ("pip", "pipfast"):
         with box.started("-m", program, command, "--index-url", endless.url, "endless") as process:
-            out = downloading(process)
+            out = printed_until(process, "  Downloading ")
             os.killpg(process.pid, signal.SIGINT)
             rest, err = process.communicate(timeout=30)
             assert group_is_empty(process.pid)
-        ends[program] = (process.returncode, out + rest, err)
+        ends[program] = (process.returncode, without_progress(out + rest), err)
         assert box.leftovers() == []
     assert ends["pipfast"] == ends["pip"]
     assert ends["pip"][2].splitlines()[-1] == CANCELLED
@@ -94,6 +99,7 @@ def test_interrupt_while_workers_unpack(box: Box, laborious: Index) -> None:
     """Workers that are busy end with the command; the store has no half of anything."""
     with box.started("-m", "pipfast", "install", *laborious.args, "laborious") as process:
         wait_until(lambda: bool(workers_of(process.pid)), "a worker")
+        printed_until(process, "Installing ")
         for worker in workers_of(process.pid):
             # It does nothing any more: the command is still waiting when the interrupt comes.
             os.kill(worker, signal.SIGSTOP)
@@ -147,11 +153,11 @@ def test_termination_during_a_download(box: Box, endless: EndlessServer) -> None
     ends = {}
     for program in ("pip", "pipfast"):
         with box.started("-m", program, "install", "--index-url", endless.url, "endless") as process:
-            out = downloading(process)
+            out = printed_until(process, "  Downloading ")
             process.send_signal(signal.SIGTERM)
             rest, err = process.communicate(timeout=30)
             assert group_is_empty(process.pid)
-        ends[program] = (process.returncode, out + rest, err)
+        ends[program] = (process.returncode, without_progress(out + rest), err)
     assert ends["pipfast"] == ends["pip"]
     assert ends["pip"][0] == -signal.SIGTERM
     assert box.broken_entries() == []

@@ -27,8 +27,8 @@ from pipfast_hooks.index import _known
 if TYPE_CHECKING:
     from pipfast.index.pages import PageTable
 
-# Up to 24.0 pip takes any text for a version.
-pytestmark = pytest.mark.filterwarnings("ignore:Creating a LegacyVersion")
+# Older pips use what they say is deprecated: versions that are any text, and pkg_resources.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PAGE = "https://index.test/simple/proj-ect/"
 NAMES = ("proj-ect", "proj_ect", "Proj.Ect", "proj", "proj-ect-2", "pröject", "proj--ect")
