@@ -35,12 +35,12 @@ _PLAIN_OPTIONS = {"headers", "stream", "allow_redirects", "params"}
 def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Answer a GET with what was fetched ahead, or from the cache if that has a fresh answer."""
     method, url, further = _method_url_further(*args, **kwargs)
-    run = lifetime.current()
     headers, stream = further.get("headers") or {}, bool(further.get("stream"))
-    if run.ahead is not None:
-        ours, answer = of_this_thread(method, url, headers)
-        if ours:
-            return answer if answer is not None else wrapped(*args, **kwargs)
+    # Also when the resolution is over: a thread may be in the middle of asking pip what it would send.
+    ours, answer = of_this_thread(method, url, headers)
+    if ours:
+        return answer if answer is not None else wrapped(*args, **kwargs)
+    run = lifetime.current()
     if method != "GET" or further.get("params") or not further.keys() <= _PLAIN_OPTIONS:
         return wrapped(*args, **kwargs)
     ahead = run.ahead if run.ahead is not None and run.ahead.session is instance else None
