@@ -26,6 +26,7 @@ from pipfast.report import logger
 from pipfast_hooks import records
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
+from pipfast_hooks.transport import make_room
 
 if TYPE_CHECKING:
     import logging
@@ -79,6 +80,7 @@ class Ahead:
         self._collector = finder._link_collector
         self.session = self._collector.session
         self._connections = connections
+        make_room(self.session, connections)
         self._metadata = metadata
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,20 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.fetch.pool import DownloadPool
+from pipfast.report import timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
 from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import records
 from pipfast_hooks.lines import StandIn, tell
-from pipfast_hooks.transport import SessionTransport
+from pipfast_hooks.transport import SessionTransport, make_room
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from pipfast.fetch.job import Download, Fetched
+    from pipfast.store.layout import Layout
     from pipfast_hooks.lifetime import Run
     from pipfast_hooks.look import Display
 
@@ -36,6 +40,8 @@ class Job:
     location: Path
     archive: Archive | None = None
     """It is in the store."""
+    check: Future[bool] | None = None
+    """Tells whether all its bytes are still what they were."""
     download: Download | None = None
     """It is being fetched."""
     records: list[logging.LogRecord] = field(default_factory=list)
@@ -54,6 +60,8 @@ class Connections:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
+        self._checks = ThreadPoolExecutor(run.settings.workers, thread_name_prefix="pipfast-check")
+        make_room(session, run.settings.connections)
         self._pool = DownloadPool(
             SessionTransport(session, self._is_kept),
             connections=run.settings.connections,
@@ -70,16 +78,28 @@ class Connections:
         digests = _digests(link)
         layout = self.run.layout() if self.keeps else None
         if layout is not None and "sha256" in digests:
-            job.archive = read_archive(layout, digests["sha256"])
-            if job.archive is not None:
-                self._prepare(job.archive.digest, job.archive.path, link.filename)
-                return job
-        self._jobs[link.url_without_fragment] = job
+            job.archive = find_archive(layout, digests["sha256"])
+        if layout is not None and job.archive is not None:
+            job.check = self._checks.submit(self._is_sound, layout, job.archive, link.filename)
+        else:
+            self._fetch(job)
+        return job
+
+    def _fetch(self, job: Job) -> None:
+        url = job.link.url_without_fragment
+        self._jobs[url] = job
         job.download = self._pool.submit(
-            link.url_without_fragment, self._folder(), name=_Namer(link), expected=digests
+            url, self._folder(), name=_Namer(job.link), expected=_digests(job.link)
         )
         job.download.add_done_callback(self._arrived)
-        return job
+
+    def _is_sound(self, layout: Layout, archive: Archive, name: str) -> bool:
+        """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
+        with timed("check", name=name):
+            if read_archive(layout, archive.digest) is None:
+                return False
+        self._prepare(archive.digest, archive.path, name)
+        return True
 
     def begin_ahead(self, name: str, link: Any) -> None:
         """Start to fetch what the resolver has just chosen for a project, while it goes on.
@@ -90,8 +110,7 @@ class Connections:
         if not self.run.installing or name in self._chosen or link.scheme not in ("http", "https"):
             return
         self._chosen.add(name)
-        layout = self.run.layout() if self.keeps else None
-        if layout is None or find_archive(layout, _digests(link).get("sha256", "")) is not None:
+        if not self.keeps or self.run.layout() is None:
             return
         self._ahead[link.url_without_fragment] = self.begin(link, "")
 
@@ -100,6 +119,9 @@ class Connections:
 
         :raises Exception: what pip's session raised.
         """
+        if job.check is not None and not job.check.result():
+            job.archive = job.check = None
+            self._fetch(job)
         if job.download is None:
             assert job.archive is not None
             return self._finish_stored(job, job.archive, progress_bar), ""
@@ -127,6 +149,7 @@ class Connections:
 
     def close(self) -> None:
         """Cancel what is under way and remove what was not delivered."""
+        self._checks.shutdown(cancel_futures=True)
         self._pool.close()
         if self._scratch is not None:
             self._scratch.cleanup()

@@ -132,3 +132,17 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _seconds(retry_after: str | None) -> float | None:
     """Return Retry-After in seconds; its other form, a date, is left to the engine's own back-off."""
     return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
+
+
+def make_room(session: Any, connections: int) -> None:
+    """Let a session keep so many connections to one host more: pip's keep ten, and warn of the eleventh."""
+    for adapter in session.adapters.values():
+        with contextlib.suppress(Exception):
+            manager = adapter.poolmanager
+            kept = manager.connection_pool_kw
+            kept["maxsize"] = kept.get("maxsize", 10) + connections
+            with manager.pools.lock:
+                pools = list(manager.pools._container.values())
+            for pool in pools:
+                # A queue's size is looked at when something is put into it.
+                pool.pool.maxsize += connections

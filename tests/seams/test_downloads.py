@@ -1,0 +1,54 @@
+"""Downloads inside pip: which thread does what, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from support.program import add_shim
+
+if TYPE_CHECKING:
+    from support.program import Box
+
+NOT_IN_THE_MAIN_THREAD = """
+import pathlib, threading
+import wrapt
+@wrapt.when_imported("pipfast.store.archives")
+def watch(module):
+    original = module.sha256_of
+    def sha256_of(path):
+        with pathlib.Path({noted!r}).open("a", encoding="utf-8") as file:
+            file.write(threading.current_thread().name + "\\n")
+        return original(path)
+    module.sha256_of = sha256_of
+"""
+
+ROOM = """
+import types
+from pip._internal.network.session import PipSession
+from pipfast_hooks.transport import make_room
+session = PipSession(cache={cache!r})
+def room(url):
+    return session.get_adapter(url).poolmanager.connection_from_url(url).pool.maxsize
+there, before = room("http://one.test/"), room("https://one.test/")
+make_room(session, 8)
+print(there, before, room("http://one.test/"), room("https://one.test/"), room("https://two.test/"))
+make_room(types.SimpleNamespace(adapters={{"https://": object()}}), 8)
+"""
+
+
+def test_stored_archives_are_read_again_beside_the_main_thread(box: Box, index_url: str) -> None:
+    """The second installation hashes both stored wheels; pip's thread does not wait for each in turn."""
+    noted = box.root / "threads"
+    assert box.pipfast("install", "--index-url", index_url, "seamless").status == 0
+    assert box.pipfast("uninstall", "-y", "seamless", "needed").status == 0
+    add_shim(box, NOT_IN_THE_MAIN_THREAD.format(noted=str(noted)))
+    assert box.pipfast("install", "--index-url", index_url, "seamless").status == 0
+    names = noted.read_text(encoding="utf-8").split()
+    assert len(names) == 2
+    assert "MainThread" not in names
+
+
+def test_session_keeps_a_connection_for_every_worker(box: Box) -> None:
+    """Otherwise urllib3 warns, in pip's output, that its pool of ten connections is full."""
+    ended = box.run("-c", ROOM.format(cache=str(box.root / "cache")))
+    assert (ended.out.split(), ended.err) == (["10", "10", "18", "18", "18"], "")
