@@ -10,20 +10,21 @@ import inspect
 import io
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.install.arranged import Unmovable, move, shared
 from pipfast.install.place import place
 from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.manifest import is_tree
-from pipfast.store.members import NotStorable
+from pipfast.store.members import SCHEME_KEYS, NotStorable
 from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Ready:
     console: dict[str, str]
     gui: dict[str, str]
     lib_dir: str
+    arranged: Path | None = None
+    """Where its files are linked aside already, checked when that was done."""
 
 
 def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -116,6 +119,10 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
     if prepared is None:
         return None
     ready = _planned(request, prepared)
+    if prepared.arrangement is not None:
+        arranged = prepared.arrangement.take()
+        if arranged is not None:
+            return replace(ready, arranged=arranged)
     changed = check_sources(ready.plan.batches)
     if changed is not None:
         say(
@@ -156,7 +163,7 @@ def _planned(request: Request, prepared: Prepared) -> Ready:
     if not info_dir.startswith(canonicalize_name(request.name)):
         raise NotStorable(f"{info_dir} is not the metadata of {request.name}")
     console, gui = _entry_points(prepared.manifest.entry_points)
-    scheme = {key: getattr(request.scheme, key) for key in ("purelib", "platlib", "headers", "scripts", "data")}
+    scheme = _schemes(request)
     lib_dir = scheme["purelib" if prepared.manifest.root_is_purelib else "platlib"]
 
     def is_wrapper(name: str) -> bool:
@@ -209,7 +216,7 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
     for _ in range(_PLACINGS):
         try:
             with timed("place", name=request.name) as facts:
-                facts["files"] = place(ready.plan.batches, run.linker)
+                facts["files"], facts["moved"] = _put(request, ready, run)
         except OSError:
             if check_sources(ready.plan.batches) is None:
                 raise
@@ -226,6 +233,28 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
             return None
         ready = found
     return None
+
+
+def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
+    """Give the stored files their names in the environment; return their number, and whether they were moved.
+
+    :raises OSError: as ``place`` does.
+    """
+    batches = ready.plan.batches
+    if ready.arranged is not None:
+        try:
+            move(ready.arranged, ready.lib_dir, _schemes(request))
+        except (OSError, Unmovable) as error:
+            # Placing anew replaces what was moved, and gives its own error.
+            logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
+        else:
+            count = sum(len(batch.files) for batch in shared(batches))
+            return count + place([batch for batch in batches if batch.private], run.linker), True
+    return place(batches, run.linker), False
+
+
+def _schemes(request: Request) -> dict[str, str]:
+    return {key: getattr(request.scheme, key) for key in SCHEME_KEYS}
 
 
 def _install(request: Request, ready: Ready, run: Run) -> None:

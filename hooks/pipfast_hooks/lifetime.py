@@ -65,6 +65,8 @@ class Run:
     """What is said when pip has said everything."""
     ahead: Ahead | None = None
     """What is fetched before the resolver asks for it, while there is a resolution."""
+    link_ahead: bool = False
+    """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -110,7 +112,8 @@ class Run:
                 from pipfast.store.workers import Workers
 
                 self._workers = Workers(self.settings.workers)
-                self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode)
+                link_mode = self.settings.link_mode if self.link_ahead and _is_beside(layout) else None
+                self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode, link_mode)
             return self._preparer
 
     def say_at_end(self, message: str, hint: str | None = None) -> None:
@@ -156,8 +159,20 @@ class Run:
         self.wheels.clear()
         if self._workers is not None:
             self._workers.close()
+        if self._preparer is not None:
+            self._preparer.close()
         self._workers = self._preparer = None
         self.installing = False
+
+
+def _is_beside(layout: Layout) -> bool:
+    """Tell whether the store is on the filesystem of this interpreter's environment."""
+    import sysconfig
+
+    try:
+        return os.stat(sysconfig.get_path("purelib")).st_dev == os.stat(layout.root).st_dev
+    except OSError:
+        return False
 
 
 def _current_umask() -> int:
@@ -208,6 +223,11 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         options = args[0] if args else kwargs["options"]
         run.store_allowed = bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
+        run.link_ahead = (
+            run.settings.link_mode != "copy"
+            and run.settings.workers > 1
+            and not any(getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
+        )
         if run.installing and options.compile:
             from pipfast.store.bytecode import current_kind
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipfast.install.linker import copy
 
+_DEFAULT_ACL = "system.posix_acl_default"
+"""The extended attribute that holds a folder's default access list (acl(5), Linux)."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,6 +69,21 @@ def _gives_another_group(folder: int, source: int, name: str) -> bool:
     # Filesystems that know one group only, or mounted with `grpid`, go by the folder, whatever ours is.
     groups = {found.st_gid} if found.st_mode & stat.S_ISGID else {found.st_gid, os.getegid()}
     return os.stat(name, dir_fd=source, follow_symlinks=False).st_gid not in groups
+
+
+def inherits_nothing(folder: str, found: os.stat_result) -> bool:
+    """Tell whether a new entry of a folder gets neither its group nor its access list.
+
+    :param found: what ``os.stat`` says of the folder.
+    """
+    if found.st_mode & stat.S_ISGID:
+        return False
+    try:
+        os.getxattr(folder, _DEFAULT_ACL)
+    except (OSError, AttributeError):
+        # It has none, the filesystem knows none, or the system does (macOS inherits through its own lists).
+        return True
+    return False
 
 
 def _ensure_folder(path: str) -> None:

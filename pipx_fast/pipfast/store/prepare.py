@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast.store.layout import note_use
+from pipfast.store.arrangement import Arrangement
+from pipfast.store.layout import note_use, remove
 from pipfast.store.manifest import (
     BytecodeManifest,
     Damaged,
@@ -36,21 +37,34 @@ class Prepared:
     manifest: TreeManifest
     bytecode: Path | None = None
     bytecode_manifest: BytecodeManifest | None = None
+    arrangement: Arrangement | None = None
+    """Its files linked aside, where everything was there already."""
 
 
 class Preparer:
     """Makes trees and bytecode of archives, each once; what is there already is used as it is.
 
     :param kind: which bytecode to make, or None for none.
+    :param link_mode: how to link the files of what is there already aside, one of ``settings.LINK_MODES``; or None
+        for not at all.
     """
 
-    def __init__(self, layout: Layout, workers: Workers, umask: int, kind: BytecodeKind | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        workers: Workers,
+        umask: int,
+        kind: BytecodeKind | None,
+        link_mode: str | None = None,
+    ) -> None:
         self._layout = layout
         self._workers = workers
         self._umask = umask
         self._kind = kind
         self._lock = threading.Lock()
+        self._link_mode = link_mode
         self._jobs: dict[str, _Preparation] = {}
+        self._aside: Path | None = None
 
     def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
         """Begin to prepare an archive, unless that has begun; returns at once.
@@ -88,6 +102,28 @@ class Preparer:
         self._layout.discard(self._layout.tree(digest, self._umask))
         return self.wait(digest, archive, again=True)
 
+    def close(self) -> None:
+        """Remove what was linked aside and not used; no worker may be at work any more."""
+        with self._lock:
+            aside, self._aside = self._aside, None
+        if aside is not None:
+            remove(aside)
+
+    def arrange(self, prepared: Prepared) -> Prepared:
+        """Have the files of a prepared wheel linked aside, if that is wanted and can be done."""
+        if self._link_mode is None:
+            return prepared
+        with self._lock:
+            if self._aside is None:
+                self._aside = self._layout.new_staging()
+        manifest, code = prepared.manifest, prepared.bytecode
+        folder = self._aside / manifest.tree_id
+        job = {
+            "do": "arrange", "id": manifest.tree_id, "tree": str(prepared.tree), "code": str(code or ""),
+            "umask": self._umask, "folder": str(folder), "mode": self._link_mode,
+        }
+        return replace(prepared, arrangement=Arrangement(self._workers, job, folder))
+
     def _forget(self, digest: str) -> None:
         with self._lock:
             self._jobs.pop(digest, None)
@@ -111,6 +147,7 @@ class _Preparation:
         self.vanished = False
         """It failed because an entry of the store went away meanwhile."""
         self.prepared: Prepared | None = None
+        self._arrange = preparer.arrange
         self._layout = preparer._layout
         self._workers = preparer._workers
         self._kind = preparer._kind
@@ -123,6 +160,8 @@ class _Preparation:
         self._code: Path | None = None
         """Where bytecode is made."""
         self._manifest: TreeManifest | None = None
+        self._made = False
+        """Something had to be made of it in this run."""
         self._running = 0
         self._then: Callable[[], None] | None = None
         """Follows when no job is left."""
@@ -210,10 +249,11 @@ class _Preparation:
         self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
-        self.prepared = prepared
+        self.prepared = prepared if self._made else self._arrange(prepared)
         self.done.set()
 
     def _put(self, priority: int, do: str, done: Callable[[Answer], None] | None = None, **fields: Any) -> None:
+        self._made = True
         job: Answer = {
             "do": do,
             "id": self._manifest.tree_id if self._manifest else "",

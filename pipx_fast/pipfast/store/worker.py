@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipfast.install.arranged import arrange
 from pipfast.store.archives import sha256_of
 from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
@@ -29,11 +30,13 @@ from pipfast.store.manifest import (
     StoredFile,
     TreeManifest,
     group_by_folder,
+    read_bytecode_manifest,
     read_tree_manifest,
     write_bytecode_manifest,
     write_tree_manifest,
 )
 from pipfast.store.members import NotStorable, WheelMembers, read_members
+from pipfast.store.prepare import Prepared
 from pipfast.store.unpack import unpack_members
 
 UNPACK_SHARE = 48 << 20
@@ -184,6 +187,17 @@ def _seal_bytecode(job: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _arrange(job: dict[str, Any]) -> dict[str, Any]:
+    """Link a stored wheel's files into a folder from which they are moved into the environment."""
+    tree, code = Path(job["tree"]), Path(job["code"]) if job["code"] else None
+    manifest = read_tree_manifest(tree)
+    if manifest.tree_id != job["id"]:
+        raise Damaged(f"{tree} is another tree by now")
+    os.umask(job["umask"])
+    prepared = Prepared(tree, manifest, code, read_bytecode_manifest(code) if code else None)
+    return {"complete": arrange(prepared, Path(job["folder"]), job["mode"])}
+
+
 def _shares(sizes: list[int], share: int) -> list[tuple[int, int]]:
     """Divide items into runs of about ``share`` bytes; at least one run, perhaps empty.
 
@@ -229,4 +243,5 @@ _JOBS = {
     "plan-compile": _plan_compile,
     "compile": _compile_share,
     "seal-bytecode": _seal_bytecode,
+    "arrange": _arrange,
 }

@@ -50,6 +50,17 @@ class Workers:
                 return
         done({"ok": False, "reason": "stopped", "storable": True})
 
+    def withdraw(self, job: Answer) -> bool:
+        """Take a job back that no worker has begun; its ``done`` is not called. False if it is too late."""
+        with self._change:
+            for index, (_, _, queued, _) in enumerate(self._queue):
+                if queued is job:
+                    self._queue[index] = self._queue[-1]
+                    self._queue.pop()
+                    heapq.heapify(self._queue)
+                    return True
+        return False
+
     def start(self) -> None:
         """Start the processes ahead of the first job, so that their start-up is out of the way."""
         with self._change:

@@ -1,0 +1,89 @@
+"""A wheel's stored files linked aside while pip resolves, and moved into the environment by renaming.
+
+Making some thousand folders is most of what placing costs. It is done in worker processes, beside the
+resolver, in a folder on the store's filesystem; installing then renames a few top-level folders. What
+the environment has already is merged into, folder by folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pipfast.errors import PipfastError
+from pipfast.install.linker import Linker
+from pipfast.install.place import inherits_nothing, place
+from pipfast.install.plan import Batch, check_sources, plan_wheel
+from pipfast.store.members import SCHEME_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pipfast.store.prepare import Prepared
+
+LIB = "lib"
+"""Where the wheel's root is, beside one folder for each scheme key of its ``.data``."""
+
+
+class Unmovable(PipfastError):
+    """The environment's folders would give new files what renamed ones do not get."""
+
+
+def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
+    """Link all of a wheel's files that are not this environment's own below ``folder``.
+
+    :param mode: one of ``settings.LINK_MODES``.
+    :returns: False where files would have to be copied, or are not as they were stored.
+    :raises OSError: something could not be written; what was written stays.
+    """
+    schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
+    # Scripts are rewritten: none is linked.
+    plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
+    batches = shared(plan.batches)
+    if check_sources(batches) is not None:
+        return False
+    linker = Linker(mode)
+    for batch in batches:
+        place([batch], linker)
+        if linker.mode == "copy":
+            return False
+    return True
+
+
+def shared(batches: Sequence[Batch]) -> list[Batch]:
+    """Return the batches whose files may be links."""
+    return [batch for batch in batches if not batch.private]
+
+
+def move(folder: Path, lib_dir: str, schemes: Mapping[str, str]) -> None:
+    """Move what ``arrange`` made into an environment.
+
+    :raises OSError: perhaps after a part was moved, of which each file is one that placing would put there.
+    :raises Unmovable: new files in a folder of the environment would have another group or other access rights.
+    """
+    for target, name in ((lib_dir, LIB), *((schemes[key], key) for key in SCHEME_KEYS)):
+        source = f"{folder}/{name}"
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+            _merge(source, target)
+
+
+def _merge(source: str, target: str) -> None:
+    _refuse_inheriting(source, target)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            destination = f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False) and os.path.lexists(destination):
+                _merge(entry.path, destination)
+            else:
+                # A file replaces what has its name, as under pip; where that is a folder, both fail.
+                os.rename(entry.path, destination)
+
+
+def _refuse_inheriting(source: str, target: str) -> None:
+    """Refuse a folder in which a new one would not be as that which was made elsewhere."""
+    made, found = os.stat(source), os.stat(target)
+    if not inherits_nothing(target, found) or made.st_mode & stat.S_ISGID or made.st_gid != found.st_gid:
+        raise Unmovable(f"new files in {target} get its group or its access list")
