@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.install.arranged import Unmovable, move, shared
+from pipfast.install.arranged import Unmovable, move, scripts
 from pipfast.install.place import place
 from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
@@ -248,8 +248,8 @@ def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
             # Placing anew replaces what was moved, and gives its own error.
             logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
         else:
-            count = sum(len(batch.files) for batch in shared(batches))
-            return count + place([batch for batch in batches if batch.private], run.linker), True
+            place(scripts(batches, f"{ready.lib_dir}/{ready.prepared.manifest.info_dir}"), run.linker)
+            return sum(len(batch.files) for batch in batches), True
     return place(batches, run.linker), False
 
 

@@ -32,7 +32,7 @@ class Unmovable(PipfastError):
 
 
 def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
-    """Link all of a wheel's files that are not this environment's own below ``folder``.
+    """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
 
     :param mode: one of ``settings.LINK_MODES``.
     :returns: False where files would have to be copied, or are not as they were stored.
@@ -41,20 +41,22 @@ def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
     schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
     # Scripts are rewritten: none is linked.
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
-    batches = shared(plan.batches)
-    if check_sources(batches) is not None:
+    if check_sources(plan.batches) is not None:
         return False
     linker = Linker(mode)
-    for batch in batches:
+    for batch in plan.batches:
         place([batch], linker)
         if linker.mode == "copy":
             return False
     return True
 
 
-def shared(batches: Sequence[Batch]) -> list[Batch]:
-    """Return the batches whose files may be links."""
-    return [batch for batch in batches if not batch.private]
+def scripts(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
+    """Return what remains to be placed when everything that ``arrange`` made was moved.
+
+    :param info_dir: full path of the .dist-info folder.
+    """
+    return [batch for batch in batches if batch.private and batch.target != info_dir]
 
 
 def move(folder: Path, lib_dir: str, schemes: Mapping[str, str]) -> None:

@@ -60,14 +60,15 @@ def moved(prepared: Prepared, env: Path) -> None:
     move(arranged(prepared, env), str(env / "lib"), schemes(env))
 
 
-def test_new_environment_gets_everything_that_is_shared(prepared: Prepared, env: Path) -> None:
-    """Not RECORD, which is this environment's own, nor scripts, which are rewritten."""
+def test_new_environment_gets_everything_but_scripts(prepared: Prepared, env: Path) -> None:
+    """Links, and a copy of RECORD, which is this environment's own; scripts are rewritten."""
     moved(prepared, env)
     found = files(env)
     assert {"lib/space/demo.py", "lib/space/data.txt", "lib/top.py", "lib/more.py", "data/share/demo/one.txt",
             "lib/demo-1.0.dist-info/METADATA"} <= found
     assert sum(name.endswith(".pyc") for name in found) == 3
-    assert not found & {"lib/demo-1.0.dist-info/RECORD", "scripts/tool"}
+    assert "scripts/tool" not in found
+    assert (env / "lib/demo-1.0.dist-info/RECORD").stat().st_nlink == 1
     stored = prepared.tree / "tree" / "space" / "demo.py"
     assert (env / "lib/space/demo.py").samefile(stored)
     assert (env / "lib/space").stat().st_mode & 0o777 == 0o777 & ~UMASK
