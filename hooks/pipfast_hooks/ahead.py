@@ -146,7 +146,8 @@ class Ahead:
                     self._queue.put(None)
             self._stopped = True
             self._active = False
-            self._jobs.clear()
+            # What is under way is not asked for a second time, unless it fails.
+            self._jobs = {url: job for url, job in self._jobs.items() if job.started}
         deadline = time.monotonic() + wait_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -33,6 +33,9 @@ _REDRAWN = re.compile(r"^.*\x1b\[2K.*\n?", re.MULTILINE)
 # below it the line of code: a wrapper is a frame more, what was raised is the same
 _FRAME = re.compile(r'^ *File "[^"]+", line \d+, in .*\n(?:^ {4,}.*\n)*', re.MULTILINE)
 
+# e.g. `  [Previous line repeated 970 more times]`: fewer where a wrapper is a frame more
+_REPEATED = re.compile(r"^ *\[Previous line repeated \d+ more times\]\n", re.MULTILINE)
+
 # e.g. `/env/…/pip/_internal/metadata/importlib/_dists.py:74: DeprecationWarning: Unimplemented abstract methods
 # {'locate_file'}` and the line of code: with PYTHONDEVMODE, as often as pip's own code there is run
 _PIPS_OWN_AGE = re.compile(r"^/\S*/pip/_\S*:\d+: DeprecationWarning: .*\n(?:^  .*\n?)?", re.MULTILINE)
@@ -53,6 +56,7 @@ def normalized(text: str) -> str:
     text = _UNPACKED.sub(r"\1<random>", text)
     text = _ADDRESS.sub("", text)
     text = _FRAME.sub("", text)
+    text = _REPEATED.sub("", text)
     text = _PIPS_OWN_AGE.sub("", text)
     return _LOG_TIME.sub("", text)
 
