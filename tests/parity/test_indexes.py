@@ -209,11 +209,14 @@ def test_a_wrong_digest_on_the_page(twins: Twins, core_metadata: bool) -> None:
 
 
 def test_large_wheels_and_the_order_of_lines(twins: Twins) -> None:
-    """Wheels that arrive at once, the first asked for last, are reported in pip's order."""
+    """Wheels that arrive at once, the first of them last, are reported in pip's order.
+
+    They are named one by one: pip 23.0 on Python 3.10 takes dependencies in the order of a set of objects.
+    """
     names = ["alpha", "beta", "gamma", "delta"]
-    index = twins.server.index().add(big("demo", "1.0", *names), *map(big, names), wheel("small"))
+    index = twins.server.index().add(*map(big, names), wheel("small"))
     twins.server.delay("a/files/alpha-1.0-py3-none-any.whl", 0.2)
-    twins.agree(pip("install", *index.args, "demo", "small"), inspect=True)
+    twins.agree(pip("install", *index.args, *names, "small"), inspect=True)
 
 
 @pytest.mark.parametrize("bar", ["off", "raw", "on"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from support.wheels import Row
 
 CODE = "value = 1\n"
+CACHE_TAG = sys.implementation.cache_tag
 PLAIN = {"odd/__init__.py": CODE, "odd/module.py": "def f():\n    return 1\n" * 50}
 
 
@@ -98,7 +100,7 @@ ODD: dict[str, Archive] = {
     ).build(),
     "setuid": _plus(Member("odd/setuid", b"x", mode=0o104755), Member("odd/nobody", b"x", mode=0o100000)),
     "no-mode-at-all": _plus(Member("odd/plain.txt", b"x", mode=0)),
-    "own-bytecode": _plus(Member("odd/__pycache__/module.cpython-311.pyc", b"not bytecode")),
+    "own-bytecode": _plus(Member(f"odd/__pycache__/module.{CACHE_TAG}.pyc", b"not bytecode")),
     "own-installer-files": Wheel(
         "odd", files=PLAIN, dist_info={"INSTALLER": "else\n", "REQUESTED": "yes", "direct_url.json": "{}"}
     ).build(),
