@@ -57,7 +57,8 @@ def visible_from(
     :param there: all that is installed: the overlay's own, where it is made already, and the target's.
     """
     over = {canonicalize_name(each.name): each for each in found}
-    waiting, visible = [canonicalize_name(name) for name in names], {}
+    needed = {canonicalize_name(name) for name in names}
+    waiting, visible = list(needed), {}
     while waiting:
         name = waiting.pop()
         if name in visible:
@@ -68,10 +69,11 @@ def visible_from(
             record = None
             if here is not None and here.version == new.version:
                 record = record_digest(here.read_text("RECORD") or "")
-            visible[name] = Visible(name, new.version, new.sha256, record)
+            visible[name] = Visible(name, new.version, new.sha256, record, name in needed)
         elif here is not None:
             requires = here.requires or ()
-            visible[name] = Visible(name, here.version, None, record_digest(here.read_text("RECORD") or ""))
+            record = record_digest(here.read_text("RECORD") or "")
+            visible[name] = Visible(name, here.version, None, record, name in needed)
         else:
             continue
         for text in requires:

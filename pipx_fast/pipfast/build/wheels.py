@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipfast.build.extras import normalise
+from pipfast.build.messages import BUILD_TOOLS
 from pipfast.report import logger
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.layout import BUILT
@@ -58,6 +59,8 @@ class Visible:
     """SHA-256 of the wheel it came from, where that is known."""
     record: str | None = None
     """SHA-256 of what its RECORD lists (``record_digest``), where it is installed."""
+    needed: bool = True
+    """The build itself missed it; False for what that depends on."""
 
     def is_as(self, other: Visible) -> bool:
         """Tell whether both are the same files: by wheel or by record, whichever both know."""
@@ -162,6 +165,8 @@ def all_built(layout: Layout) -> Iterator[BuiltWheel]:
 def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tuple[BuiltWheel, list[str]]]:
     """Yield the installed wheels that were built against something else than what is there now.
 
+    Build tools leave nothing behind in what they build, and what torch depends on is torch's own business.
+
     :param there: normalised name to version and ``record_digest`` of all that is installed.
     :returns: with each, what differs: ``torch 1.0, and 2.0 is here``.
     """
@@ -171,7 +176,8 @@ def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tupl
         differences = [
             f"{each.name} {each.version}, and {there[normalise(each.name)][0]} is here"
             for each in built.visible
-            if normalise(each.name) in there and there[normalise(each.name)][0] != each.version
+            if each.needed and normalise(each.name) not in BUILD_TOOLS
+            and normalise(each.name) in there and there[normalise(each.name)][0] != each.version
         ]
         yield built, differences
 
