@@ -17,15 +17,25 @@ if TYPE_CHECKING:
     from pipfast.build.environment import Overlay
     from pipfast_hooks.builds_rescue import Rescue
 
+_PLACES = {
+    "target_dir": "PIP_TARGET", "prefix_path": "PIP_PREFIX", "root_path": "PIP_ROOT", "use_user_site": "PIP_USER",
+}
+"""pip's options that say where it installs, and their variables: a configuration file may set them for all."""
+
 
 class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
     """Stands in the place of pip's isolated environment for one requirement."""
 
     def __init__(self, rescue: Rescue) -> None:
-        super().__init__()
-        self.python_executable = sys.executable
+        # pip's own only sets `python_executable`, since 26.2.
         self._rescue = rescue
         self._saved: list[dict[str, str | None]] = []
+
+    @property
+    def python_executable(self) -> str:
+        """Return the interpreter of the hooks: the overlay's, so that nothing they start writes to the target."""
+        overlay = self._rescue.overlay
+        return overlay.python if overlay is not None else sys.executable
 
     @property
     def lib_dirs(self) -> list[str]:
@@ -40,7 +50,9 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
         self._saved.append(kept(os.environ))
         overlay: Overlay | None = self._rescue.overlay
         if overlay is not None:
-            _set(overlay.environ(self._rescue.context.environ))
+            options = self._rescue.context.options
+            places = [name for option, name in _PLACES.items() if getattr(options, option, None)]
+            _set(overlay.environ(self._rescue.context.environ, places))
 
     def __exit__(self, *_: object) -> None:
         _set(self._saved.pop())

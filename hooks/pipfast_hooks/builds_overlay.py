@@ -123,15 +123,15 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
     """
     overlay = Overlay(_new_folder())
     try:
+        overlay.create(target_sites(context))
         if found:
             with tempfile.TemporaryDirectory(prefix="pipfast-build-") as folder:
                 lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
                 options = [] if compiled else ["--no-compile"]
                 with timed("build-overlay", count=len(found)):
                     _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
-                         "--no-warn-script-location", *options, "--prefix", os.fspath(overlay.prefix),
-                         "-r", _written(folder, "requirements.txt", lines))
-        overlay.write_site(target_sites(context))
+                         "--no-warn-script-location", *options,
+                         "-r", _written(folder, "requirements.txt", lines), python=overlay.python)
     except BaseException:
         shutil.rmtree(overlay.root, ignore_errors=True)
         raise
@@ -216,12 +216,13 @@ def _found(item: dict[str, Any]) -> Found:
     )
 
 
-def _pip(context: Context, *arguments: str) -> None:
+def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
     """Run a command of pip's, with pipfast, as this run reaches its indexes.
 
+    :param python: the interpreter of the environment that is written to.
     :raises OverlayFailed: it failed; says what it said.
     """
-    command = [sys.executable, "-m", "pipfast", *arguments, *_connection_options(context.options)]
+    command = [python, "-m", "pipfast", *arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s", " ".join(command))
     ended = subprocess.run(
         command, env=_environ(context), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

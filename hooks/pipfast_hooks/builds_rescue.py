@@ -164,6 +164,7 @@ class Rescue:
 
     def _mend(self, evidence: Evidence | None) -> bool:
         """Put beside the build what it missed; False if that is not to be had."""
+        before = list(self._grants)
         try:
             grant = self._granted(evidence)
             self._grants.append(grant)
@@ -179,6 +180,7 @@ class Rescue:
             logger.debug("pipfast: %s is not rescued: %s", self.label, stop)
         except Exception:
             logger.debug("pipfast: a build is not rescued", exc_info=True)
+        self._grants = before
         return False
 
     def _granted(self, evidence: Evidence | None) -> Grant:

@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import sysconfig
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
-_SITE = '''"""Puts what was added for one build in front of the target's own packages."""
-import os, site, sys
+_TARGET_PTH = "~pipfast-target.pth"
+"""The file that adds the target's packages; the last of its folder, so that everything added there comes first."""
 
-_added, _before = {added!r}, sys.path[:]
-_sites = {{os.path.normcase(path) for path in {sites!r}}}
-sys.path[:] = []
-for _path in _added:
-    site.addsitedir(_path)
-_added = [path for path in sys.path if path not in _before]
-_at = next((at for at, path in enumerate(_before) if os.path.normcase(path) in _sites), len(_before))
-sys.path[:] = _before[:_at] + _added + _before[_at:]
-sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
-
-# What would have run without this file.
-import _frozen_importlib, _frozen_importlib_external
-_spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize")
-if _spec is not None and _spec.loader is not None and _spec.origin != __file__:
-    _module = _frozen_importlib.module_from_spec(_spec)
-    sys.modules["sitecustomize"] = _module
-    _spec.loader.exec_module(_module)
-'''
-
-VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
-"""The variables that make an environment; pip's isolation sets the same ones."""
+VARIABLES = (
+    "PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONHOME", "VIRTUAL_ENV", "UV_PYTHON",
+    "PIP_PREFIX", "PIP_PYTHON", "PIP_ROOT", "PIP_TARGET", "PIP_USER",
+)
+"""The variables that make an environment: those of pip's isolation, and what says where installers put things."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What is put over the target's packages for one build, in one folder."""
+    """What is put over the target's packages for one build, in one folder.
+
+    It is a virtual environment of its own that sees the target's packages: an installer that a build script runs
+    (``python -m pip install``, ``pip``, ``uv``, ``setup.py develop``) writes here, and refuses to remove what lies
+    in the target.
+    """
 
     root: Path
-    """``prefix/`` is an installation scheme's base, ``site/`` holds the ``sitecustomize.py``."""
 
     @property
     def prefix(self) -> Path:
-        """Return the folder to install into."""
+        """Return the environment's ``sys.prefix``."""
         return self.root / "prefix"
 
     @property
-    def site(self) -> Path:
-        """Return the folder that goes on ``PYTHONPATH``."""
-        return self.root / "site"
+    def python(self) -> str:
+        """Return the environment's interpreter: its scripts run with it, too."""
+        return os.fspath(Path(self.scripts(), "python.exe" if os.name == "nt" else "python"))
 
     def lib_dirs(self) -> list[str]:
         """Return where packages go below the prefix, pure ones first."""
@@ -63,33 +53,57 @@ class Overlay:
         """Return where scripts go below the prefix."""
         return _scheme(self.prefix)["scripts"]
 
-    def write_site(self, sites: Sequence[str], lib_dirs: Sequence[str] | None = None) -> None:
-        """Write the start-up file.
+    def create(self, sites: Sequence[str]) -> None:
+        """Make the environment; it holds nothing yet.
 
-        :param sites: the target's own package folders.
-        :param lib_dirs: the folders to add; the default are the prefix's.
+        :param sites: the target's own package folders, the ones that win first.
         """
-        self.site.mkdir(parents=True, exist_ok=True)
-        text = _SITE.format(added=list(lib_dirs or self.lib_dirs()), sites=list(sites))
-        (self.site / "sitecustomize.py").write_text(text, encoding="utf-8")
+        import venv
 
-    def environ(self, original: Mapping[str, str | None], scripts: Sequence[str] = ()) -> dict[str, str | None]:
+        builder = venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False)
+        made = builder.ensure_directories(os.fspath(self.prefix))
+        builder.create_configuration(made)
+        builder.setup_python(made)
+        lines = [f"import site; site.addsitedir({path!r})\n" for path in sites]
+        folder = Path(self.lib_dirs()[0])
+        (folder / _TARGET_PTH).write_text("".join(lines), encoding="utf-8")
+        if os.name != "nt":
+            self._write_pip()
+
+    def _write_pip(self) -> None:
+        """Write the scripts that a build finds on ``PATH`` before the target's own, which would write there."""
+        text = f'#!/bin/sh\nexec {shlex.quote(self.python)} -m pip "$@"\n'
+        for name in ("pip", "pip3", f"pip{sys.version_info[0]}.{sys.version_info[1]}"):
+            path = Path(self.scripts(), name)
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o755)
+
+    def environ(self, original: Mapping[str, str | None], places: Iterable[str] = ()) -> dict[str, str | None]:
         """Return the values of ``VARIABLES`` for processes that are to see the overlay; None takes one away.
 
         :param original: the values from before any isolation.
+        :param places: which of pip's variables to set, over a configuration file that says where pip installs.
         """
-        path = [*(scripts or [self.scripts()]), *([original["PATH"]] if original.get("PATH") else [])]
-        python_path = [os.fspath(self.site), *([original["PYTHONPATH"]] if original.get("PYTHONPATH") else [])]
-        return {
+        path = [self.scripts(), *([original["PATH"]] if original.get("PATH") else [])]
+        return dict.fromkeys(VARIABLES) | {
             "PATH": os.pathsep.join(map(str, path)),
-            "PYTHONPATH": os.pathsep.join(map(str, python_path)),
+            "PYTHONPATH": original.get("PYTHONPATH"),
             "PYTHONNOUSERSITE": original.get("PYTHONNOUSERSITE"),
+            "VIRTUAL_ENV": os.fspath(self.prefix),
+            **{name: value for name, value in self._places().items() if name in places},
+        }
+
+    def _places(self) -> dict[str, str]:
+        """Return what overrules a configuration file that says where every pip installs."""
+        return {
+            "PIP_PREFIX": os.fspath(self.prefix), "PIP_ROOT": self.root.anchor,
+            "PIP_TARGET": self.lib_dirs()[0], "PIP_USER": "0",
         }
 
 
 def _scheme(prefix: Path) -> dict[str, str]:
     base = os.fspath(prefix)
-    # pip installs with --prefix by this scheme on POSIX, and by `nt` on Windows.
+    # That of virtual environments, which Python 3.10 has no name for.
     name = "nt" if os.name == "nt" else "posix_prefix"
     return sysconfig.get_paths(name, {"base": base, "platbase": base, "installed_base": base})
 
