@@ -26,7 +26,7 @@ from pipfast.report import logger
 from pipfast_hooks import records
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
-from pipfast_hooks.transport import make_room
+from pipfast_hooks.metadata import kept
 
 if TYPE_CHECKING:
     import logging
@@ -80,7 +80,6 @@ class Ahead:
         self._collector = finder._link_collector
         self.session = self._collector.session
         self._connections = connections
-        make_room(self.session, connections)
         self._metadata = metadata
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}
@@ -115,6 +114,10 @@ class Ahead:
             if self._active or self._stopped:
                 return
             self._active = True
+            # Not at the top: where everything is in the cache nothing is fetched.
+            from pipfast_hooks.transport import make_room
+
+            make_room(self.session, self._connections)
             waiting, self._waiting = self._waiting, []
         for name in waiting:
             self._begin_pages(name)
@@ -254,16 +257,23 @@ class Ahead:
                 return
             link = max(project.choices, key=lambda choice: choice.version).link
         metadata = link.metadata_link()
-        if metadata is not None:
-            url = metadata.url.split("#", 1)[0]
-            self._begin(url, dict(HEADERS), lambda response: lambda: self._depends(name, response))
-
-    def _depends(self, name: str, response: Any) -> None:
-        """Begin with the projects that a candidate depends on."""
-        if response.status_code != 200:
+        if metadata is None:
             return
+        here = kept(self.session, metadata)
+        if here is not None:
+            self._depends(name, here.content)
+            return
+        url = metadata.url.split("#", 1)[0]
+        self._begin(url, dict(HEADERS), lambda response: lambda: self._described(name, response))
+
+    def _described(self, name: str, response: Any) -> None:
+        if response.status_code == 200:
+            self._depends(name, response.content)
+
+    def _depends(self, name: str, metadata: bytes) -> None:
+        """Begin with the projects that a candidate depends on."""
         project = self._projects[name]
-        for text in parse_requires(response.content.decode("utf-8")) or ():
+        for text in parse_requires(metadata.decode("utf-8")) or ():
             requirement = Requirement(text)
             if requirement.url is None and _applies(requirement, project.extras):
                 self.wants(canonicalize_name(requirement.name), requirement.specifier, requirement.extras)

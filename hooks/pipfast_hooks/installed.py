@@ -11,23 +11,21 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from pipfast.index.header import read_header
 from pipfast.report import logger
 from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_KEPT = "_pipfast_dependencies"
+KEPT = "_pipfast_dependencies"
 """The attribute of a distribution in which its requirements are kept, by extras."""
-
-_HEADER_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
-"""A line that the email package takes for the beginning of a header field."""
 
 _PLAIN_VERSION = re.compile(r"(?m)^Wheel-Version: 1\.0$")
 
 _WANTED = "requires-dist"
 
-_OF_AN_EXTRA = re.compile(
+OF_AN_EXTRA = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[a-z0-9]+(?:[,-][a-z0-9]+)*\])?"
     r" ?(?:(?:[<>!=]=|[<>]|~=(?=[0-9]+\.))[0-9]+(?:\.[0-9]+)*(?:, ?(?=[<>!=~])|(?= ?;)))*"
     r" ?; ?extra ?== ?([\"'])[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\1"
@@ -43,7 +41,7 @@ def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: 
     """
     try:
         extras = tuple(args[0] if args else kwargs.get("extras", ()))
-        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(_KEPT, {})
+        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(KEPT, {})
         found = kept.get(extras)
         if found is None:
             key = _key(instance)
@@ -113,7 +111,7 @@ def _dependencies(
     if header is None:
         return tuple(wrapped(extras))
     if not extras:
-        header = _Header([each for each in header.requirements if not _OF_AN_EXTRA.fullmatch(each)])
+        header = _Header([each for each in header.requirements if not OF_AN_EXTRA.fullmatch(each)])
     # As the cached property would keep it; whoever wants the whole of it next has it parsed by pip.
     vars(instance)[holder.attrname] = header
     try:
@@ -150,22 +148,5 @@ def _read_header(folder: str) -> _Header | None:
 
 def parse_requires(text: str) -> list[str] | None:
     """Return the values of all Requires-Dist fields, or None if this is not plain enough to be sure."""
-    header = text.partition("\n\n")[0].removesuffix("\n")
-    if "\r" in header:
-        return None
-    requirements: list[str] = []
-    ours = False
-    for line in header.split("\n"):
-        if line[:1] in " \t":
-            if ours or not line:
-                return None
-            continue
-        field = _HEADER_LINE.fullmatch(line)
-        if field is None:
-            return None
-        ours = field[1].lower() == _WANTED
-        if ours:
-            if not field[2].isascii():
-                return None
-            requirements.append(field[2])
-    return requirements
+    header = read_header(text)
+    return None if header is None else header.requires

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,3 +35,16 @@ def _instead_of_is_current_pin_satisfying(original: Callable[..., bool]) -> Call
         return satisfied
 
     return is_current_pin_satisfying
+
+
+def _around_wheel_cache_get(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Say at once that no wheel was built of an archive where there is no folder for such wheels."""
+    link, name = _link_and_name(*args, **kwargs)
+    if name and instance.cache_dir and link.scheme in ("http", "https"):
+        if not os.path.isdir(instance.get_path_for_link(link)):
+            return link
+    return wrapped(*args, **kwargs)
+
+
+def _link_and_name(link: Any, package_name: Any, supported_tags: Any) -> tuple[Any, Any]:
+    return link, package_name

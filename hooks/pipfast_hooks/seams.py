@@ -166,6 +166,20 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.index.package_finder", "PackageFinder.find_best_candidate", "index",
          ("project_name", "specifier", "hashes"), "index:_around_find_best_candidate"),
 
+    # The metadata files of candidates, and archives: the others are told by their names.
+    Seam("pip._internal.operations.prepare", "File", "metadata", ("path", "content_type"), ""),
+    Seam("pip._internal.network.cache", "SafeFileCache._get_cache_path", "metadata", ("name",), ""),
+    Seam("pip._internal.operations.prepare", "get_http_url", "metadata",
+         ("link", "download", "download_dir", "hashes"), "metadata:_around_get_http_url"),
+    # A METADATA that came alone: made into a distribution without a folder, its header read once.
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.from_metadata_file_contents", "metadata",
+         ("cls", "metadata_contents", "filename", "project_name"),
+         "distribution:_around_from_metadata_file_contents"),
+    # Parses all requirements to see whether they can be parsed.
+    Seam("pip._internal.resolution.resolvelib.candidates",
+         "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),
+         "distribution:_around_check_metadata_consistency"),
+
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
          "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.
@@ -192,6 +206,9 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",
          kept=True),
 
+    # Twice for each candidate: all the tags are made into a set before anything is looked for.
+    Seam("pip._internal.cache", "SimpleWheelCache.get", "resolution", ("link", "package_name", "supported_tags"),
+         "resolution:_around_wheel_cache_get"),
     # Asked twice a round for every project: ten thousand times for a hundred.
     Seam("pip._vendor.resolvelib.resolvers", "Resolution._is_current_pin_satisfying", "resolution",
          ("name", "criterion"), "resolution:_instead_of_is_current_pin_satisfying", before=(25, 1), plain=True),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FAMILIES = ("builds", "downloads", "index", "install", "installed", "program", "resolution")
+FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution")
 """The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
 
 LINK_MODES = ("auto", "clone", "hardlink", "copy")

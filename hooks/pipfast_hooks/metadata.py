@@ -1,0 +1,88 @@
+"""The metadata files of candidates (core metadata beside the archive), out of pip's cache.
+
+pip asks for one when its resolver comes to a candidate. Which one, what is said about it and what is in it stays
+pip's to check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.network.session import CacheControlAdapter
+from pip._internal.operations.prepare import File
+
+from pipfast.report import logger
+from pipfast_hooks.lines import StandIn, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SUFFIX = ".metadata"
+"""What the metadata file's address has after the archive's (PEP 658)."""
+
+MAX_BYTES = 32 << 20
+"""Bytes beyond which a metadata file is left to pip: the largest ones have some hundred KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """A metadata file in pip's cache."""
+
+    content: bytes
+    path: str
+
+
+def kept(session: Any, link: Any) -> SideFile | None:
+    """Return what pip's own cache holds, if it is what the index says: no server need be asked for that.
+
+    pip would ask whether it is still fresh, and say the same: the digest is the index's newest word. What a server
+    cannot be asked about pip fetches again, and says so.
+    """
+    url = link.url_without_fragment
+    adapter = session.get_adapter(url)
+    if link.hash_name != "sha256" or not isinstance(adapter, CacheControlAdapter):
+        return None
+    path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
+    try:
+        with open(path, "rb") as file:
+            described = file.read()
+        path += ".body"
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES)
+    except OSError:
+        return None
+    described = described.lower()
+    if not any(_string(name) in described for name in (b"etag", b"last-modified")):
+        return None
+    # pip's line says the size, if the server did.
+    length = _string(b"content-length") + _string(str(len(content)).encode("ascii"))
+    if hashlib.sha256(content).hexdigest() != link.hash or length not in described:
+        return None
+    return SideFile(content, path)
+
+
+def _string(text: bytes) -> bytes:
+    """Return a short string as it stands in a cache entry: as msgpack writes it, its length first."""
+    return bytes((0xA0 + len(text),)) + text
+
+
+def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Answer for a metadata file that is in the cache; everything else is pip's to fetch."""
+    link, download, download_dir = _bound(*args, **kwargs)
+    found = None
+    if download_dir is None and link.filename.endswith(SUFFIX):
+        try:
+            found = kept(download._session, link)
+        except Exception:
+            logger.debug("pipfast: %s is left to pip", link, exc_info=True)
+    if found is None:
+        return wrapped(*args, **kwargs)
+    size = len(found.content)
+    tell(StandIn(size, from_cache=True), link, download._progress_bar, size, iter((size,)))
+    return File(found.path, None)
+
+
+def _bound(link: Any, download: Any, download_dir: Any = None, hashes: Any = None) -> tuple[Any, Any, Any]:
+    return link, download, download_dir

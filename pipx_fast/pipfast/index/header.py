@@ -1,0 +1,62 @@
+"""The header of a METADATA file, where it is plain enough to be read without the email package.
+
+Core metadata specification: the format is that of email headers. Everything that the email package could see in
+another way - folded lines of fields we want, control characters, a line that is no field - is left to it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
+"""A line that the email package takes for the beginning of a header field."""
+
+NAMES = ("metadata-version", "name", "version", "requires-python", "requires-dist", "provides-extra")
+"""The fields that are read, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of a METADATA file that matter for choosing it, as they stand there."""
+
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    """Values by lower-case name, for each of ``NAMES``."""
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of a field, or None."""
+        values = self.fields[name]
+        return values[0] if values else None
+
+    @property
+    def requires(self) -> list[str]:
+        """The values of Requires-Dist."""
+        return self.fields["requires-dist"]
+
+
+def read_header(text: str) -> Header | None:
+    """Return the header, or None if this is not plain enough to be sure of it.
+
+    :param text: the whole file, or its beginning up to the first empty line.
+    """
+    end = text.find("\n\n")
+    head = (text if end < 0 else text[:end]).removesuffix("\n")
+    if "\r" in head:
+        return None
+    fields: dict[str, list[str]] = {name: [] for name in NAMES}
+    wanted = False
+    for line in head.split("\n"):
+        if line[:1] in " \t":
+            if wanted or not line:
+                return None
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None:
+            return None
+        values = fields.get(found[1].lower())
+        wanted = values is not None
+        if values is not None:
+            if not found[2].isascii() or not found[2].isprintable():
+                return None
+            values.append(found[2])
+    return Header(fields)
