@@ -112,8 +112,13 @@ class Rescue:
             return False
         if self._cached is None:
             for grant in grants:
-                say(*messages.granted(self.label, grant))
+                say(*messages.granted(self.label, grant, self._version_of(grant), again=False))
         return True
+
+    def _version_of(self, grant: Grant) -> str | None:
+        """Return the version that a grant came to, where it is not the target's."""
+        return next((each.version for each in self._found
+                     if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
 
     def run(self, hook: Hook) -> Any:
         """Call the hook, and again as long as each round brings something new.
@@ -169,9 +174,7 @@ class Rescue:
             grant = self._granted(evidence)
             self._grants.append(grant)
             self._settle()
-            version = next((each.version for each in self._found
-                            if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
-            say(*messages.granted(self.label, grant, version))
+            say(*messages.granted(self.label, grant, self._version_of(grant)))
             return True
         except OverlayFailed as error:
             text = str(error).strip().replace("\n", "\n  ")
@@ -257,7 +260,9 @@ class Rescue:
 
     def _visible(self) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
-        return visible_from([each.name for each in self._grants], self._found, installed_at(paths))
+        return visible_from(
+            [each.name for each in self._grants], self._found, installed_at(paths), lifetime.current().layout()
+        )
 
     def _key(self) -> str:
         assert self._source is not None

@@ -11,12 +11,13 @@ from pip._internal.vcs import vcs
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.trusted import read_requirement
-from pipfast.build.wheels import Visible, record_digest
+from pipfast.build.wheels import Visible, record_digest, record_of_archive
 from pipfast.store.archives import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pipfast.store.layout import Layout
     from pipfast_hooks.builds_overlay import Found
 
 
@@ -49,12 +50,14 @@ def installed_at(paths: Sequence[str]) -> dict[str, importlib.metadata.Distribut
 
 
 def visible_from(
-    names: Iterable[str], found: Sequence[Found], there: Mapping[str, importlib.metadata.Distribution]
+    names: Iterable[str], found: Sequence[Found], there: Mapping[str, importlib.metadata.Distribution],
+    layout: Layout | None = None,
 ) -> tuple[Visible, ...]:
     """Return what was granted and all it depends on, by name.
 
     :param found: what goes over the target's packages.
     :param there: all that is installed: the overlay's own, where it is made already, and the target's.
+    :param layout: the store: what it has of an archive tells whether that is what was installed elsewhere.
     """
     over = {canonicalize_name(each.name): each for each in found}
     needed = {canonicalize_name(name) for name in names}
@@ -66,8 +69,8 @@ def visible_from(
         here, new = there.get(name), over.get(name)
         if new is not None:
             requires: Iterable[str] = new.requires
-            record = None
-            if here is not None and here.version == new.version:
+            record = record_of_archive(layout, new.sha256) if layout is not None and new.sha256 else None
+            if record is None and here is not None and here.version == new.version:
                 record = record_digest(here.read_text("RECORD") or "")
             visible[name] = Visible(name, new.version, new.sha256, record, name in needed)
         elif here is not None:

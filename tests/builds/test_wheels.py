@@ -41,6 +41,20 @@ def test_second_environment_gets_the_wheel(box: Box, index: Index) -> None:
     assert ended.err == ""
 
 
+def test_wheel_is_the_same_beside_a_torch_that_is_there_and_one_that_is_to_come(box: Box, index: Index) -> None:
+    """What counts is what torch consists of, not whether it is in the environment already."""
+    install(box, index, "torch==1.0")
+    install(box, index, "needy")
+    second = another(box, "second")
+    ended = install(second, index, "torch==1.0", "needy")
+    assert seen(second) == "1.0"
+    assert "Building wheel for needy (" not in ended.out
+    third = another(box, "third")
+    install(third, index, "torch==1.0")
+    ended = install(third, index, "needy")
+    assert "Building wheel for needy (" not in ended.out
+
+
 def test_another_torch_has_it_built_again_and_the_first_one_finds_it(box: Box, index: Index) -> None:
     """Upgrade and reinstall: rebuilt; back again: from the cache. pip's own cache has nothing of it."""
     install(box, index, "torch==1.0", "needy")

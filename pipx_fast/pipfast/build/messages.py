@@ -37,17 +37,18 @@ def shown(requirement: str) -> str:
     return requirement
 
 
-def granted(package: str, grant: Grant, version: str | None = None) -> Said:
-    """Return what is said when a build is done again.
+def granted(package: str, grant: Grant, version: str | None = None, *, again: bool = True) -> Said:
+    """Return what is said when a build is done again, or, where its needs are known, done at once.
 
     :param version: the one that the user's indexes gave, where the grant leaves it open.
     """
     what = f"{grant.name} {version}" if version else shown(grant.requirement)
     missed = grant.module if normalise(grant.module) != normalise(grant.name) else "it"
     where = "which the environment has" if grant.installed else "beside it, for this build alone"
+    build, missing = ("building it again", "is missing") if again else ("building it", "would be missing")
     return (
-        f"the build of {package} needs {grant.module}: building it again with {what}, {where} "
-        f"({missed} is missing, and {grant.name} is trusted because {grant.why})", None,
+        f"the build of {package} needs {grant.module}: {build} with {what}, {where} "
+        f"({missed} {missing}, and {grant.name} is trusted because {grant.why})", None,
     )
 
 

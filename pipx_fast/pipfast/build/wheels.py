@@ -111,7 +111,9 @@ def record_digest(record: str) -> str:
     for row in record.splitlines():
         path, _, rest = row.rpartition(",")[0].rpartition(",")
         name = path.rpartition("/")[2]
-        if rest and not path.startswith(("../", "/")) and name not in (
+        # What a wheel has in its data folder lies elsewhere once it is installed.
+        moved = path.startswith(("../", "/")) or path.partition("/")[0].endswith(".data")
+        if rest and not moved and name not in (
             "INSTALLER", "REQUESTED", "direct_url.json", "RECORD"
         ):
             rows.append(row)
@@ -122,6 +124,17 @@ def _record(wheel: Path) -> str:
     with zipfile.ZipFile(wheel) as archive:
         name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each))
         return archive.read(name).decode("utf-8")
+
+
+def record_of_archive(layout: Layout, digest: str) -> str | None:
+    """Return the ``record_digest`` of a wheel in the store; None if it is not there, or no wheel."""
+    archive = find_archive(layout, digest)
+    if archive is None:
+        return None
+    try:
+        return record_digest(_record(archive.path))
+    except (OSError, ValueError, KeyError, StopIteration, zipfile.BadZipFile):
+        return None
 
 
 def has(layout: Layout, key: str) -> bool:
