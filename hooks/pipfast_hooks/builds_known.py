@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import email.parser
 import importlib.metadata
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.import_names import modules_of
-from pipfast.build.known import FailingPackage, InstalledDistribution, Known
+from pipfast.build.known import InstalledDistribution, Known
 from pipfast_hooks import lifetime
+from pipfast_hooks.builds_declared import failing_package
 from pipfast_hooks.builds_overlay import target_sites
 
 if TYPE_CHECKING:
@@ -59,22 +58,3 @@ def installed(context: Context) -> Iterator[InstalledDistribution]:
             yield InstalledDistribution(
                 name, each.version, modules_of(record, each.read_text("top_level.txt") or "")
             )
-
-
-def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage:
-    """Return what the package that is built says of itself."""
-    folder = requirement.unpacked_source_directory
-    paths = [os.path.join(folder, "PKG-INFO")]
-    if requirement.metadata_directory:
-        paths.insert(0, os.path.join(requirement.metadata_directory, "METADATA"))
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                metadata = email.parser.HeaderParser().parse(file)
-        except OSError:
-            continue
-        return FailingPackage(
-            str(requirement.name or metadata.get("Name", "")), str(metadata.get("Version", "")),
-            tuple(str(each) for each in metadata.get_all("Requires-Dist", ())), tuple(declared),
-        )
-    return FailingPackage(str(requirement.name or ""), build_requires=tuple(declared))
