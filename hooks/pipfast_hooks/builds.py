@@ -16,10 +16,14 @@ from pipfast_hooks import builds_context, lifetime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipfast_hooks.builds_open import OpenBuild
     from pipfast_hooks.builds_rescue import Rescue
 
 _rescues: dict[int, Rescue] = {}
 """By ``id()`` of pip's requirement, which the rescue keeps alive."""
+
+_opened: dict[int, OpenBuild | None] = {}
+"""Builds that the user wants without isolation, by the same key; None where there is nothing to keep."""
 
 
 class _Held(logging.Filter):
@@ -74,7 +78,24 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
         return wrapped(*args, **kwargs)
     from pipfast_hooks.builds_rescue import Hook
 
-    return rescue.run(Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs)))
+    hook = Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs))
+    opened = _open_build(rescue)
+    return rescue.run(hook) if opened is None else opened.run(hook)
+
+
+def _open_build(rescue: Rescue) -> OpenBuild | None:
+    """Return what keeps the wheel of a build without isolation; the same one for all hooks of a requirement."""
+    key = id(rescue.requirement)
+    if key not in _opened:
+        _opened[key] = None
+        try:
+            if not getattr(rescue.context.options, "build_isolation", True):
+                from pipfast_hooks.builds_open import open_build
+
+                _opened[key] = open_build(rescue)
+        except Exception:
+            logger.debug("pipfast: a build without isolation is left to pip", exc_info=True)
+    return _opened[key]
 
 
 def _around_prepare_build_backend(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -89,10 +110,10 @@ def _around_prepare_build_backend(wrapped: Callable[..., Any], instance: Any, ar
 
 
 def _around_get_cache_dir(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Keep a rescued build's wheel out of pip's cache."""
+    """Keep a wheel that was built without isolation out of pip's cache."""
     names = dict(zip(("req", "wheel_cache"), args, strict=False)) | kwargs
     rescue = _rescues.get(id(names["req"]))
-    if rescue is None or not rescue.is_rescued:
+    if rescue is None or not (rescue.is_rescued or _opened.get(id(names["req"]))):
         return wrapped(*args, **kwargs)
     return names["wheel_cache"].get_ephem_path_for_link(names["req"].link)
 
@@ -124,3 +145,4 @@ def forget() -> None:
         except Exception:
             logger.debug("pipfast: at the end of a rescued build", exc_info=True)
     _rescues.clear()
+    _opened.clear()

@@ -128,7 +128,7 @@ class Rescue:
         if self.is_rescued and hook.name.startswith("build_"):
             self._meet_resolution()
         if self._cached is not None:
-            return self._from_cache(hook, *self._cached)
+            return self.from_cache(hook, *self._cached)
         first: tuple[Any, Any] | None = None
         while True:
             with watched(hook.backend, hook.name) as (watch, held):
@@ -294,7 +294,7 @@ class Rescue:
         self._grants, self._learnt = grants, True
         self._settle()
 
-    def _from_cache(self, hook: Hook, built: BuiltWheel, archive: Archive) -> Any:
+    def from_cache(self, hook: Hook, built: BuiltWheel, archive: Archive) -> Any:
         """Answer a hook with what was built before."""
         if hook.name.startswith("get_requires_for_build_"):
             return []
@@ -305,8 +305,8 @@ class Rescue:
                 wheel.extractall(folder, members)
             return members[0].partition("/")[0]
         shutil.copyfile(archive.path, os.path.join(hook.kwargs["wheel_directory"], built.filename))
-        logger.info("  pipfast: using the wheel of %s that was built against %s", self.label,
-                    ", ".join(f"{each.name} {each.version}" for each in built.visible))
+        beside = ", ".join(f"{each.name} {each.version}" for each in built.visible if each.needed)
+        logger.info("  pipfast: using the wheel of %s that was built against %s", self.label, beside or "the same")
         self._hint_undeclared()
         return built.filename
 

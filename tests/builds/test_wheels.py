@@ -107,3 +107,22 @@ def test_nothing_is_kept_without_a_cache(box: Box, index: Index) -> None:
     install(box, index, "--no-cache-dir", "torch==1.0", "needy")
     assert seen(box) == "1.0"
     assert not list(box.store.glob("built-v*/*/*"))
+
+
+def test_builds_without_isolation_by_choice(box: Box, index: Index) -> None:
+    """Their wheels are kept with all that was there; pip's cache would hand them out beside anything."""
+    install(box, index, "torch==1.0")
+    arguments = ("--no-build-isolation", "--no-deps", "--force-reinstall", "needy")
+    assert "Building wheel for needy (" in install(box, index, *arguments).out
+    assert "needy" not in box.pip("cache", "list").out
+    install(box, index, "torch==2.0")
+    assert "Building wheel for needy (" in install(box, index, *arguments).out
+    assert seen(box) == "2.0"
+    second = another(box, "second")
+    install(second, index, "torch==1.0")
+    install(second, index, "--no-deps", "needy")
+    ended = install(second, index, *arguments)
+    assert seen(second) == "1.0"
+    again = install(second, index, *arguments)
+    assert "Building wheel for needy (" not in again.out, ended.out
+    assert again.err == ""

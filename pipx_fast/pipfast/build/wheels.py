@@ -6,6 +6,7 @@ which archives it was made. pip's own cache knows the source and the interpreter
 
 from __future__ import annotations
 
+import email.parser
 import hashlib
 import json
 import platform
@@ -124,6 +125,14 @@ def _record(wheel: Path) -> str:
     with zipfile.ZipFile(wheel) as archive:
         name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each))
         return archive.read(name).decode("utf-8")
+
+
+def requires_of(wheel: Path) -> list[str]:
+    """Return a wheel's ``Requires-Dist``."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each))
+        message = email.parser.HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
+    return [str(each) for each in message.get_all("Requires-Dist", ())]
 
 
 def record_of_archive(layout: Layout, digest: str) -> str | None:
