@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pip._internal.network.utils import HEADERS
 from pip._vendor.packaging.requirements import Requirement
@@ -88,6 +89,8 @@ class Ahead:
         self._stopped = False
         self._jobs: dict[str, _Job] = {}
         self._asked_by_pip: set[str] = set()
+        self._heard_from: set[str] = set()
+        """Hosts and ports."""
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
@@ -138,8 +141,16 @@ class Ahead:
         return _streamed(self.session, job.response) if stream else job.response
 
     def is_busy(self) -> bool:
-        """Tell whether requests of this module may be under way."""
-        return self._active
+        """Tell whether requests of this module may be under way, or have just been."""
+        return self._active and bool(self._threads)
+
+    def has_heard_from(self, url: str) -> bool:
+        """Tell whether the server of an address has answered anything that was fetched ahead."""
+        return urlsplit(url).netloc in self._heard_from
+
+    def may_prompt(self, response: Any) -> bool:
+        """Tell whether pip's main thread would ask the user for a password now."""
+        return response.status_code == 401 and getattr(self.session.auth, "prompting", True)
 
     def stop(self, wait_s: float = 0.0) -> None:
         """Fetch nothing more ahead; wait at most that many seconds for what is under way."""
@@ -207,6 +218,7 @@ class Ahead:
             try:
                 with records.held_back(job.records):
                     response = self.session.get(job.url, headers=job.headers)
+                    self._heard_from.add(urlsplit(job.url).netloc)
                     if response.status_code in _FINAL or self._refused_for_good(response):
                         with _left_to_itself("what a page says"):
                             rest = job.then(response)
@@ -220,8 +232,7 @@ class Ahead:
                     rest()
 
     def _refused_for_good(self, response: Any) -> bool:
-        # Otherwise the main thread asks the user for a password.
-        return response.status_code == 401 and not getattr(self.session.auth, "prompting", True)
+        return response.status_code == 401 and not self.may_prompt(response)
 
     def _page(self, name: str, link: Any, response: Any) -> Callable[[], None] | None:
         """Evaluate a page before pip does; then choose as pip would, and fetch that file's metadata."""

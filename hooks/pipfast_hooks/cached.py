@@ -15,10 +15,11 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
-from pipfast_hooks import lifetime
+from pipfast_hooks import lifetime, records
 from pipfast_hooks.ahead import DRAIN_S, of_this_thread
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Mapping
 
     from pipfast_hooks.ahead import Ahead
@@ -56,21 +57,31 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         found = None
     if found is not None:
         return found
-    return wrapped(*args, **kwargs) if ahead is None else _send(ahead, lambda: wrapped(*args, **kwargs))
+    if ahead is None or not ahead.is_busy():
+        return wrapped(*args, **kwargs)
+    return _send(ahead, url, lambda: wrapped(*args, **kwargs))
 
 
-def _send(ahead: Ahead, send: Callable[[], Any]) -> Any:
-    """Send pip's own request; once more and alone, if others were under way and it was refused."""
-    busy = ahead.is_busy()
+def _send(ahead: Ahead, url: str, send: Callable[[], Any]) -> Any:
+    """Send pip's own request beside others; once more and alone, if that may be why it was refused.
+
+    What is said of the first attempt is held back, which has the effect that nobody is asked for a password.
+    """
+    kept: list[logging.LogRecord] = []
     try:
-        response = send()
+        with records.held_back(kept):
+            response = send()
     except Exception:
-        if not busy:
+        ahead.stop(DRAIN_S)
+        if not ahead.has_heard_from(url):
+            # Nothing has come from there, however it was asked.
+            records.replay(kept)
             raise
         response = None
-    if busy and (response is None or response.status_code in _TOO_MANY):
+    if response is None or response.status_code in _TOO_MANY or ahead.may_prompt(response):
         ahead.stop(DRAIN_S)
         return send()
+    records.replay(kept)
     return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,10 @@ def test_server_that_answers_one_request_at_a_time(box: Box, server: Server) -> 
     assert installed(box) == {"top", "deep", "deeper", *LEAVES}
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Of an object in a warning's text."""
+
+
 @pytest.mark.parametrize("breakage", list(Breakage))
 def test_page_that_breaks_off_is_asked_for_again(box: Box, server: Server, breakage: Breakage) -> None:
     index = fill(server.index())
@@ -128,3 +133,12 @@ def test_second_index_is_asked_too(box: Box, server: Server) -> None:
     assert (ended.status, ended.err) == (0, "")
     assert {"alpha-3.0.dist-info", "beta-2.0.dist-info"} <= set(box.installed())
     assert not {path for path, times in asked(server).items() if times > 1}
+
+
+@pytest.mark.parametrize("names", [["top"], ["top", "deep", "deeper"]], ids=["one", "three"])
+def test_index_that_is_dead_is_asked_as_often_as_pip_asks(box: Box, names: list[str]) -> None:
+    """pip's warnings, once each, though requests were under way beside its own."""
+    arguments = ["install", "--retries", "1", "--index-url", "http://127.0.0.1:9/simple/", *names]
+    stock, ended = box.run("-m", "pip", *arguments), box.pipfast(*arguments)
+    assert (ended.status, ended.out) == (stock.status, stock.out)
+    assert _ADDRESS.sub("", ended.err) == _ADDRESS.sub("", stock.err)

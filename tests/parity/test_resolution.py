@@ -40,8 +40,9 @@ def test_yanked(twins: Twins, wanted: str, expected: str | None) -> None:
 
 def test_yanked_dependency(twins: Twins) -> None:
     """A yanked version that a requirement of a requirement pins is installed with a warning; else it is not."""
-    index = twins.server.index().add(wheel("demo", "1.0", "leaf==2.0", "other"), wheel("leaf", "1.0"))
-    index.add(wheel("leaf", "2.0"), yanked="").add(wheel("other", "1.0")).add(wheel("other", "2.0"), yanked="no")
+    index = twins.server.index().add(wheel("demo", "1.0", "leaf==2.0"), wheel("leaf", "1.0", "other"))
+    index.add(wheel("leaf", "2.0", "other"), yanked="").add(wheel("other", "1.0"))
+    index.add(wheel("other", "2.0"), yanked="no")
     twins.agree(pip("install", *index.args, "demo"), installed={"leaf": "2.0", "other": "1.0"})
 
 
