@@ -123,9 +123,9 @@ def _stale(layout: Layout | None) -> list[str]:
 
 
 def _inflater() -> str:
-    from pipfast.store import unpack
+    from pipfast.inflate import inflater
 
-    if not unpack.inflater.__name__.startswith("isal"):
+    if not inflater.__name__.startswith("isal"):
         return "zlib"
     try:
         return f"isal {version('isal')}"

@@ -7,22 +7,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipfast.inflate import inflater
 from pipfast.store.members import NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-inflater: Any = zlib
-try:
-    from isal import isal_zlib
-
-    # The same interface, more than twice as fast.
-    inflater = isal_zlib
-except ImportError:
-    pass
 
 _LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
 """The fixed part of a ZIP local file header (APPNOTE 4.3.7): 30 bytes."""

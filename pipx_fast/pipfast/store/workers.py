@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast.inflate import inflater
 from pipfast.report import logger
-from pipfast.store import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,9 +174,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _import_paths() -> list[str]:
     """Return the folders that a worker needs: ours, and that of the inflater if it has another."""
     paths = [os.fspath(Path(__file__).resolve().parents[2])]
-    inflater = getattr(unpack.inflater, "__file__", None)
-    if inflater and unpack.inflater.__name__.startswith("isal"):
-        folder = os.fspath(Path(inflater).resolve().parents[1])
+    origin = getattr(inflater, "__file__", None)
+    if origin and inflater.__name__.startswith("isal"):
+        folder = os.fspath(Path(origin).resolve().parents[1])
         if folder not in paths:
             paths.append(folder)
     return paths
