@@ -6,6 +6,7 @@ What pip fetches, from where and in which order stays pip's, and so do its messa
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import weakref
@@ -40,6 +41,12 @@ _KNOWN_OPTIONS = {
 }
 """What pip's evaluation of a link is known to depend on, besides the link."""
 
+_EVALUATOR_FIELDS = {
+    "_project_name", "_specifier", "_hashes", "_prefer_binary", "_supported_tags", "_wheel_tag_preferences",
+}
+_EVALUATOR_RULES = {"_allow_all_prereleases", "_release_control"}
+"""What pip's choice among candidates is known to depend on; only the first three differ within a run."""
+
 _pip_logger = logging.getLogger(PackageFinder.__module__)
 
 
@@ -70,6 +77,16 @@ def _known(finder: Any) -> _Finder:
             evaluator, Judge(tags), (python.py_version, python.py_version_info, digest)
         )
     return known
+
+
+def _evaluator_of(finder: Any, name: str, specifier: Any, hashes: Any) -> Any:
+    """Return what pip's ``make_candidate_evaluator`` would, without numbering a thousand tags for each project."""
+    first = _known(finder).candidate_evaluator
+    if specifier is None or not _EVALUATOR_FIELDS <= vars(first).keys() <= _EVALUATOR_FIELDS | _EVALUATOR_RULES:
+        return finder.make_candidate_evaluator(project_name=name, specifier=specifier, hashes=hashes)
+    evaluator = copy.copy(first)
+    evaluator._project_name, evaluator._specifier, evaluator._hashes = name, specifier, hashes
+    return evaluator
 
 
 def _says_nothing_of_links() -> bool:
@@ -140,9 +157,7 @@ def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args
         return best[key]
     candidates = instance.find_all_candidates(name)
     try:
-        found = choose(
-            instance.make_candidate_evaluator(project_name=name, specifier=specifier, hashes=hashes), candidates
-        )
+        found = choose(_evaluator_of(instance, name, specifier, hashes), candidates)
     except Exception:
         logger.debug("pipfast: the choice for %s is left to pip", name, exc_info=True)
         found = None
