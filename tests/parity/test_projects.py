@@ -129,10 +129,13 @@ def test_source_from_the_index(twins: Twins, index: Index) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--no-build-isolation"], ["--use-pep517"]], ids=["isolated", "open", "pep517"]
+    "options", [[], ["--no-build-isolation", "--no-cache-dir"], ["--use-pep517"]], ids=["isolated", "open", "pep517"]
 )
 def test_build_requirements_from_the_index(twins: Twins, index: Index, options: list[str]) -> None:
-    """What a build requires is installed into its own environment from the same index, and is not left."""
+    """What a build requires is installed into its own environment from the same index, and is not left.
+
+    Without isolation nothing is kept here: the wheel of such a build does not go into pip's cache (README).
+    """
     tree = source_tree(
         "built", "1.0", ["leaf"], build_requires=["tool>=1", "leaf<1"], dynamic_requires=["dynamic"]
     )
