@@ -129,7 +129,8 @@ def test_source_from_the_index(twins: Twins, index: Index) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--no-build-isolation", "--no-cache-dir"], ["--use-pep517"]], ids=["isolated", "open", "pep517"]
+    "options", [[], ["--no-build-isolation", "--no-cache-dir"], ["--use-pep517"]],
+    ids=["isolated", "open", "pep517"],
 )
 def test_build_requirements_from_the_index(twins: Twins, index: Index, options: list[str]) -> None:
     """What a build requires is installed into its own environment from the same index, and is not left.
