@@ -76,7 +76,10 @@ class Wanted:
 
 def target_sites(context: Context) -> list[str]:
     """Return the target's package folders, the ones that win first."""
-    sites = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    sites = site.getsitepackages()
+    if site.ENABLE_USER_SITE:
+        # As Python has them: a virtual environment's own, the user's, then those of the Python below.
+        sites.insert(1 if sys.prefix != sys.base_prefix else 0, site.getusersitepackages())
     target = getattr(context.options, "target_dir", None)
     return [*([os.path.abspath(target)] if target else []), *sites]
 

@@ -95,6 +95,29 @@ def test_chain(box: Box, index: Index) -> None:
     assert "declares no dependency on them, and they were not installed" in ended.err
 
 
+def test_named_leaves_the_reviewed_table_out(box: Box, index: Index) -> None:
+    """What only the table names is refused then, with the setting that would allow it."""
+    index.add(
+        Wheel("factory_boy", "3.0", files={"factory.py": ""}).build(),
+        archive("tabled", scripts={"requires": "import factory\n"}),
+    )
+    ended = box.pipfast("install", *index.args, "tabled", PIPFAST_BUILD_RESCUE="named")
+    assert ended.status == 1
+    assert "only the reviewed table names a distribution for factory" in ended.err
+    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='tabled: factory-boy'" in ended.err
+    install(box, index, "tabled", PIPFAST_EXTRA_BUILD_DEPENDENCIES="tabled: factory-boy")
+
+
+@pytest.mark.parametrize("needed", ["torch", "unknown"])
+def test_what_a_folder_itself_declares_is_trusted(box: Box, index: Index, needed: str) -> None:
+    """A name that its pyproject.toml has among the dependencies is one that somebody has named."""
+    tree = source("rotary", scripts={"requires": f"import {needed}\n"}, requires=[needed])
+    project = f"name = 'rotary'\nversion = '1.0'\ndependencies = ['{needed}']\n"
+    tree["pyproject.toml"] += f"\n[project]\n{project}".encode()
+    ended = install(box, index, str(write(box.work / "local", tree)), PIPFAST_BUILD_RESCUE="named")
+    assert f"{needed} is trusted because rotary itself requires it" in ended.err
+
+
 def test_chain_that_ends_in_a_refusal(box: Box, index: Index) -> None:
     """First error, last error, rounds and the setting stand below pip's own error; pip's exit code."""
     index.add(archive("stuck", scripts={"requires": "import torch\nimport unknown\n"}))
