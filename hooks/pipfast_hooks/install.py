@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.metadata import FilesystemWheel, get_wheel_distribution, select_backend
 from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
@@ -162,7 +163,7 @@ def _planned(request: Request, prepared: Prepared) -> Ready:
     info_dir = canonicalize_name(prepared.manifest.info_dir)
     if not info_dir.startswith(canonicalize_name(request.name)):
         raise NotStorable(f"{info_dir} is not the metadata of {request.name}")
-    console, gui = _entry_points(prepared.manifest.entry_points)
+    console, gui = _entry_points(request, prepared.manifest.entry_points)
     scheme = _schemes(request)
     lib_dir = scheme["purelib" if prepared.manifest.root_is_purelib else "platlib"]
 
@@ -194,9 +195,19 @@ class _EntryPointsOnly(importlib.metadata.Distribution):
         raise FileNotFoundError(path)
 
 
-def _entry_points(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def _entry_points(request: Request, text: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the console scripts and the graphical ones, as this pip reads them.
+
+    :raises ValueError: pkg_resources refuses an entry, with which pip began to read metadata (Python 3.10).
+    """
     if text is None:
         return {}, {}
+    if select_backend().Distribution.__module__.endswith("pkg_resources"):
+        wheel = FilesystemWheel(request.wheel_path)
+        found: tuple[dict[str, str], dict[str, str]] = pip_wheel.get_entrypoints(
+            get_wheel_distribution(wheel, canonicalize_name(request.name))
+        )
+        return found
     groups: dict[str, dict[str, str]] = {"console_scripts": {}, "gui_scripts": {}}
     for entry_point in _EntryPointsOnly(text).entry_points:
         if entry_point.group in groups:
