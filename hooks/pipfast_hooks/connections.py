@@ -14,8 +14,9 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.fetch.pool import DownloadPool
-from pipfast.report import timed
+from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
+from pipfast.store.layout import TMP
 from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import records
 from pipfast_hooks.lines import StandIn, tell
@@ -158,10 +159,11 @@ class Connections:
         """Return where files arrive: on the store's filesystem, so that keeping one is a rename."""
         if self._scratch is None:
             layout = self.run.layout() if self.keeps else None
-            folder = layout.root / "tmp" if layout is not None else None
-            self._scratch = tempfile.TemporaryDirectory(
-                prefix=f"{os.getpid()}-", dir=folder, ignore_cleanup_errors=True
-            )
+            self._scratch = _new_folder(layout.root / TMP) if layout is not None else None
+            if self._scratch is None:
+                # Downloads go on at once, though each is copied once more; pip would have them there, too.
+                self._scratch = _new_folder(None)
+            assert self._scratch is not None
         # One folder for each file: two links may have the same file name.
         return Path(tempfile.mkdtemp(dir=self._scratch.name))
 
@@ -241,6 +243,20 @@ class Connections:
         job = self._jobs.get(download.url)
         with records.held_back(job.records if job is not None else []):
             yield
+
+
+def _new_folder(parent: Path | None) -> tempfile.TemporaryDirectory[str] | None:
+    """Make a temporary folder, in the system's own place if ``parent`` is None.
+
+    :returns: None if ``parent`` cannot be written: read-only, or no space or inode left.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        if parent is None:
+            raise
+        logger.debug("pipfast: downloads do not go to %s: %s", parent, error)
+        return None
 
 
 class _Namer:

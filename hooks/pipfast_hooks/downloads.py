@@ -14,6 +14,7 @@ from pip._internal.network import download as pip_download
 from pip._internal.utils.logging import get_indentation
 from pip._vendor.urllib3.exceptions import HTTPError
 
+from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
 from pipfast_hooks import lifetime, records
@@ -94,7 +95,7 @@ def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job |
     try:
         return connections.begin(link, location) if link.scheme in ("http", "https") else None
     except Exception:
-        logger.debug("pipfast: download of %s left to pip", link, exc_info=True)
+        logger.debug("pipfast: download of %s left to pip", shown(link.url), exc_info=True)
         return None
 
 
@@ -115,7 +116,7 @@ def _finish_or_leave(
         pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
         raise
     except _OURS as error:
-        logger.debug("pipfast: %s left to pip after %r", job.link, error, exc_info=True)
+        logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
         return alone()
 
 

@@ -19,6 +19,7 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks import lifetime
@@ -112,7 +113,8 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
     try:
         table = evaluate(instance, evaluator, page)
     except Exception as error:
-        logger.debug("pipfast: page %s left to pip: %r", page.url, error, exc_info=not isinstance(error, OddPage))
+        odd = isinstance(error, OddPage)
+        logger.debug("pipfast: page %s left to pip: %r", shown(page.url), error, exc_info=not odd)
         return wrapped(*args, **kwargs)
     for detail in table.rejected:
         instance._log_skipped_link(page.url, LinkType.requires_python_mismatch, detail)

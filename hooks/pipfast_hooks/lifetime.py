@@ -200,12 +200,19 @@ def current() -> Run:
 
 
 def end() -> None:
-    """Close the run that is under way, if there is one; a failure of that is not the command's."""
-    try:
-        if _run is not None:
-            _run.close()
-    except Exception:
-        logger.debug("pipfast: at the end of a command", exc_info=True)
+    """Close the run that is under way, if there is one; a failure of that is not the command's.
+
+    Nor is a Ctrl-C then: pip is done, and what is closed twice does no harm.
+    """
+    for _ in range(2):
+        try:
+            if _run is not None:
+                _run.close()
+        except KeyboardInterrupt:
+            continue
+        except Exception:
+            logger.debug("pipfast: at the end of a command", exc_info=True)
+        return
 
 
 def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:

@@ -15,6 +15,8 @@ from pip._vendor.rich.progress import (
     TransferSpeedColumn,
 )
 
+from pipfast.address import file_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -72,7 +74,7 @@ class Display:
                     self._progress.update(line, visible=False)
             elif download.arrived and (download.size or 0) > SHOWN_FROM:
                 if line is None:
-                    name = download.url.rpartition("/")[2]
+                    name = file_name(download.url)
                     line = self._lines[download] = self._progress.add_task(name, total=download.size)
                 self._progress.update(line, completed=download.arrived)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.network.session import CacheControlAdapter
 from pip._internal.operations.prepare import File
 
+from pipfast.address import shown
 from pipfast.report import logger
 from pipfast_hooks.lines import StandIn, tell
 
@@ -76,7 +77,7 @@ def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, 
         try:
             found = kept(download._session, link)
         except Exception:
-            logger.debug("pipfast: %s is left to pip", link, exc_info=True)
+            logger.debug("pipfast: %s is left to pip", shown(link.url), exc_info=True)
     if found is None:
         return wrapped(*args, **kwargs)
     size = len(found.content)

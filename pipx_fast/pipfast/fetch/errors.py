@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipfast.address import shown
 from pipfast.errors import PipfastError
 
 
@@ -9,7 +10,7 @@ class FetchError(PipfastError):
     """A download that went wrong for a reason the transport did not see."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(shown(url))
         self.url = url
 
 

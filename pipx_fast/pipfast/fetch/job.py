@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pipfast.address import shown
 from pipfast.fetch.limiter import RetryBudget
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Download:
         try:
             callback(self)
         except Exception:  # a download does not fail for what is made of it
-            logger.debug("a callback of the download of %s failed", self.url, exc_info=True)
+            logger.debug("a callback of the download of %s failed", shown(self.url), exc_info=True)
 
     def _failure(self) -> BaseException:
         assert self._error is not None

@@ -1,0 +1,62 @@
+"""The end of a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.settings import Settings
+from pipfast_hooks import lifetime
+from support.program import add_shim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.program import Box
+
+
+@pytest.fixture
+def run() -> Iterator[lifetime.Run]:
+    yield lifetime.begin(Settings.from_environ({}))
+    lifetime.end()
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_an_interrupt_while_all_is_closed(
+    run: lifetime.Run, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Somebody who holds Ctrl-C down gets no traceback of ours; what was under way is closed all the same."""
+    calls = []
+
+    def close(self: lifetime.Run) -> None:
+        calls.append(self)
+        if len(calls) <= times:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(lifetime.Run, "close", close)
+    lifetime.end()
+    assert len(calls) == min(times + 1, 2)
+
+
+NO_ROOM = """
+import tempfile
+stock = tempfile.mkdtemp
+def mkdtemp(suffix=None, prefix=None, dir=None):
+    if dir is not None and str(dir).endswith("store/tmp"):
+        raise OSError(28, "No space left on device", str(dir))
+    return stock(suffix, prefix, dir)
+tempfile.mkdtemp = mkdtemp
+"""
+
+
+def test_downloads_go_elsewhere_where_the_store_has_no_room(box: Box, index_url: str) -> None:
+    """They come in parallel into the system's temporary folder; nothing is left there."""
+    add_shim(box, NO_ROOM)
+    log = box.root / "log"
+    ended = box.pipfast("install", "--log", str(log), "--index-url", index_url, "seamless")
+    assert (ended.status, ended.err) == (0, "")
+    text = log.read_text(encoding="utf-8")
+    assert "downloads do not go to" in text
+    assert "left to pip" not in text
+    assert box.leftovers() == []
