@@ -149,9 +149,9 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
-        builds = sys.modules.get(f"{__package__}.builds")
-        if builds is not None:
-            builds.forget()
+        for name in ("builds", "builds_runner", "builds_context"):
+            if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
+                module.forget()
         for message, hint in self.last_words:
             say(message, hint)
         self.last_words.clear()

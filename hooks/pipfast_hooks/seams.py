@@ -123,6 +123,11 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook", "builds",
          ("hook_name", "kwargs"), "builds:_around_call_hook"),
 
+    # The child that fills an isolated environment links from the store, too.
+    Seam("pip._internal.build_env", "get_runnable_pip", "builds", (),
+         "builds_runner:_around_get_runnable_pip", before=(26, 2)),
+    Seam("pip._internal.build_env.installer", "get_runnable_pip", "builds", (),
+         "builds_runner:_around_get_runnable_pip", since=(26, 2)),
     # A source of which is known what its build misses begins with isolation off.
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("finder",), "builds:_around_prepare_build_backend", before=(25, 2)),

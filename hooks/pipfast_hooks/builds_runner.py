@@ -1,0 +1,93 @@
+"""The pip that fills isolated build environments: this one with pipfast, so that they come from the store."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.utils.logging import VERBOSE
+
+from pipfast.report import logger
+from pipfast_hooks import builds_context, lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NAMES = ("pip", "pipfast", "pipfast_hooks", "wrapt", "packaging", "platformdirs", "isal")
+"""What the child takes from where this process has it; nothing else of ours is visible there."""
+
+_FILE = "__pip-runner__.py"
+"""The name of pip's own, which stands in usage lines."""
+
+_CODE = '''"""Run this copy of pip and of pipfast in another environment, as pip's own file of this name does."""
+import os, sys
+from importlib.machinery import PathFinder
+
+_ROOTS = {roots!r}
+
+
+class _Redirected:
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        root = _ROOTS.get(fullname)
+        return PathFinder.find_spec(fullname, [root], target) if root else None
+
+
+if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
+    del sys.path[0]
+sys.meta_path.insert(0, _Redirected)
+os.environ.update({settings!r})
+os.environ.pop("PIPFAST_TIMINGS", None)
+from pipfast.launch import main
+sys.exit(main())
+'''
+
+_path: str | None = None
+
+
+def _around_get_runnable_pip(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Name our runner in the place of pip's, while a command is under way that asks for something.
+
+    With ``-v`` what the child prints is printed: that is pip's alone.
+    """
+    global _path
+    path = wrapped(*args, **kwargs)
+    try:
+        run = lifetime.current()
+        quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
+        # A pip that runs out of an archive is started as that archive.
+        if quiet and os.path.basename(path) == _FILE and builds_context.current() is not None and run.layout():
+            if _path is None:
+                _path = _write(run)
+            return _path
+    except Exception:
+        logger.debug("pipfast: build environments are left to pip", exc_info=True)
+    return path
+
+
+def _write(run: lifetime.Run) -> str:
+    roots = {}
+    for name in _NAMES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
+    # What a build needs is not rescued in its turn.
+    settings = {"PIPFAST_BUILD_RESCUE": "off"}
+    if run.settings.store is not None:
+        settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
+    path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(_CODE.format(roots=roots, settings=settings))
+    return path
+
+
+def forget() -> None:
+    """Remove the runner; the run is over."""
+    global _path
+    if _path is not None:
+        shutil.rmtree(os.path.dirname(_path), ignore_errors=True)
+    _path = None

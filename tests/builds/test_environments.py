@@ -1,0 +1,90 @@
+"""Isolated build environments come from the store, and are what pip would have made."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.index import serving
+from support.sources import archive, seeing
+from support.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.index import Index
+    from support.program import Box
+
+_VARYING = re.compile(r"size=\d+ sha256=\w+|/ephem-wheel-cache-\w+|/wheels/[\w/]+")
+"""What differs between two runs of pip alone."""
+
+_LINKED = (
+    "import os, helper\n"
+    "assert os.environ.get('PIPFAST_EXPECTED') != 'links' or os.stat(helper.__file__).st_nlink > 1\n"
+)
+
+
+@pytest.fixture
+def tools() -> Iterator[Index]:
+    """Serve sources that need a helper for their builds, and two versions of that."""
+    with serving() as server:
+        index = server.index()
+        helpers = [
+            Wheel("helper", version, files={"helper.py": f"__version__ = {version!r}\n"}).build()
+            for version in ("1.0", "2.0")
+        ]
+        index.add(
+            *helpers,
+            *(archive(name, build_requires=["helper"], scripts={"wheel": seeing("helper", name)})
+              for name in ("first", "second")),
+            archive("linked", build_requires=["helper"], scripts={"wheel": _LINKED}),
+            archive("hopeless", build_requires=["helper>2"], scripts={}),
+        )
+        yield index
+
+
+def test_result_and_output_are_pip_s(box: Box, tools: Index) -> None:
+    """pip's lines, in pip's order, and the same wheels; nothing is left of the environments."""
+    outputs = []
+    for run, folder in ((box.pip, "pips"), (box.pipfast, "ours")):
+        ended = run("wheel", *tools.args, "--cache-dir", f"{folder}-cache", "-w", folder, "first", "second")
+        assert ended.status == 0, ended.err
+        outputs.append(_VARYING.sub("", ended.out).replace(folder, "folder"))
+    assert outputs[0] == outputs[1]
+    assert box.leftovers() == []
+
+
+def test_verbose_run_shows_the_child_s_output(box: Box, tools: Index) -> None:
+    """With ``-v`` what installs the requirements of a build is heard, and it is pip alone."""
+    ended = box.pipfast("wheel", "-v", *tools.args, "first")
+    assert ended.status == 0, ended.err
+    assert "Collecting helper" in ended.out + ended.err
+    assert "helper-2.0" not in box.pipfast("store", "list").out
+
+
+def test_environment_is_made_of_links(box: Box, tools: Index) -> None:
+    """What is needed to build is linked from the store, and there for the next run."""
+    ended = box.pipfast("install", *tools.args, "linked", PIPFAST_EXPECTED="links", PIPFAST_LINK_MODE="hardlink")
+    assert ended.status == 0, ended.err
+    assert "helper-2.0-py3-none-any.whl" in box.pipfast("store", "list").out
+    assert box.installed() == ["linked", "linked-1.0.dist-info"]
+
+
+def test_build_constraint_holds(box: Box, tools: Index) -> None:
+    """What is built with is what the user's constraints allow."""
+    (box.work / "tight.txt").write_text("helper<2\n", encoding="utf-8")
+    ended = box.pipfast("install", *tools.args, "first",
+                        PIP_CONSTRAINT="tight.txt", PIP_BUILD_CONSTRAINT="tight.txt")
+    assert ended.status == 0, ended.err
+    assert (box.site_packages / "first" / "seen.txt").read_text(encoding="utf-8") == "1.0"
+
+
+def test_failure_is_pip_s(box: Box, tools: Index) -> None:
+    """What cannot be found for a build is told in pip's words."""
+    pip, ours = (run("install", *tools.args, "hopeless") for run in (box.pip, box.pipfast))
+    assert ours.status == pip.status == 1
+    assert ours.err == pip.err
+    assert ours.out == pip.out
+    assert box.leftovers() == []
