@@ -128,6 +128,12 @@ SEAMS: tuple[Seam, ...] = (
          "builds_runner:_around_get_runnable_pip", before=(26, 2)),
     Seam("pip._internal.build_env.installer", "get_runnable_pip", "builds", (),
          "builds_runner:_around_get_runnable_pip", since=(26, 2)),
+    # An equal set of requirements is installed once in a run.
+    Seam("pip._internal.build_env", "SubprocessBuildEnvironmentInstaller.install", "builds",
+         ("requirements", "prefix", "kind", "for_req"), "builds_reuse:_around_install",
+         since=(25, 2), before=(26, 2)),
+    Seam("pip._internal.build_env.installer", "SubprocessBuildEnvironmentInstaller.install", "builds",
+         ("requirements", "prefix", "kind", "for_req"), "builds_reuse:_around_install", since=(26, 2)),
     # A source of which is known what its build misses begins with isolation off.
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("finder",), "builds:_around_prepare_build_backend", before=(25, 2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from support.wheels import Wheel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.index import Index
+    from support.index import Index, Server
     from support.program import Box
 
 _VARYING = re.compile(r"size=\d+ sha256=\w+|/ephem-wheel-cache-\w+|/wheels/[\w/]+")
@@ -26,23 +27,40 @@ _LINKED = (
 )
 
 
+_SPOILING = (
+    "import os, helper\n"
+    "with open(helper.__file__, 'a', encoding='utf-8') as stream:\n"
+    "    stream.write(\"__version__ += '!'\\n\")\n"
+    "import importlib; importlib.reload(helper)\n"
+)
+"""A build that edits what it is built with."""
+
+
 @pytest.fixture
-def tools() -> Iterator[Index]:
-    """Serve sources that need a helper for their builds, and two versions of that."""
+def server() -> Iterator[Server]:
+    """Return a server of the test's own: it knows what it was asked for."""
     with serving() as server:
-        index = server.index()
-        helpers = [
-            Wheel("helper", version, files={"helper.py": f"__version__ = {version!r}\n"}).build()
-            for version in ("1.0", "2.0")
-        ]
-        index.add(
-            *helpers,
-            *(archive(name, build_requires=["helper"], scripts={"wheel": seeing("helper", name)})
-              for name in ("first", "second")),
-            archive("linked", build_requires=["helper"], scripts={"wheel": _LINKED}),
-            archive("hopeless", build_requires=["helper>2"], scripts={}),
-        )
-        yield index
+        yield server
+
+
+@pytest.fixture
+def tools(server: Server) -> Index:
+    """Serve sources that need a helper for their builds, and two versions of that."""
+    index = server.index()
+    helpers = [
+        Wheel("helper", version, files={"helper.py": f"__version__ = {version!r}\n"}).build()
+        for version in ("1.0", "2.0")
+    ]
+    index.add(
+        *helpers,
+        *(archive(name, build_requires=["helper"], scripts={"wheel": seeing("helper", name)})
+          for name in ("first", "second")),
+        *(archive(name, build_requires=["helper"], scripts={"metadata": _SPOILING + seeing("helper", name)})
+          for name in ("spoils", "spoils-too")),
+        archive("linked", build_requires=["helper"], scripts={"wheel": _LINKED}),
+        archive("hopeless", build_requires=["helper>2"], scripts={}),
+    )
+    return index
 
 
 def test_result_and_output_are_pip_s(box: Box, tools: Index) -> None:
@@ -70,6 +88,24 @@ def test_environment_is_made_of_links(box: Box, tools: Index) -> None:
     assert ended.status == 0, ended.err
     assert "helper-2.0-py3-none-any.whl" in box.pipfast("store", "list").out
     assert box.installed() == ["linked", "linked-1.0.dist-info"]
+
+
+def test_what_one_build_spoils_another_does_not_see(box: Box, tools: Index) -> None:
+    """Neither an environment that a build has changed nor what was linked into it is handed to the next."""
+    ended = box.pipfast("install", *tools.args, "spoils", "spoils-too")
+    assert ended.status == 0, ended.err
+    for package in ("spoils", "spoils-too"):
+        assert (box.site_packages / package / "seen.txt").read_text(encoding="utf-8") == "2.0!"
+    assert box.leftovers() == []
+
+
+def test_equal_environment_is_made_once(box: Box, tools: Index, server: Server) -> None:
+    """The second build with the same requirements asks the index for nothing, where pip can be told so."""
+    ended = box.pipfast("install", *tools.args, "first", "second")
+    assert ended.status == 0, ended.err
+    pages = [request for request in server.requests() if request.path.endswith("/simple/helper/")]
+    pip = tuple(int(part) for part in version("pip").split(".")[:2])
+    assert len(pages) == (1 if pip >= (25, 2) else 2)
 
 
 def test_build_constraint_holds(box: Box, tools: Index) -> None:

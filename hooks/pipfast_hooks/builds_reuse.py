@@ -1,0 +1,135 @@
+"""One isolated environment for each set of requirements and run: the next equal one is links to the first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.cli.spinners import open_spinner
+from pip._internal.utils.logging import VERBOSE
+
+from pipfast.report import logger
+from pipfast_hooks import builds_context, lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A copy of what pip has put into an environment, from before any build could change it."""
+
+    root: str
+    files: dict[str, tuple[int, int]]
+    """Size and time of each, by its path below ``root``."""
+
+
+_made: dict[Hashable, _Made] = {}
+_installers: list[Any] = []
+"""pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
+
+
+def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Fill an environment as an equal one was filled in this run, else as pip does, and keep a copy of that."""
+    try:
+        names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
+        prefix, key = names["prefix"], _key(instance, names)
+        if key is not None and not os.path.exists(prefix.path) and _reused(key, prefix.path):
+            with open_spinner(f"Installing {names['kind']}") as spinner:
+                spinner.finish("done")
+            return None
+    except Exception:
+        logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
+        return wrapped(*args, **kwargs)
+    result = wrapped(*args, **kwargs)
+    if key is not None and key not in _made:
+        try:
+            _made[key] = _kept(prefix.path)
+            _installers.append(instance)
+        except Exception:
+            logger.debug("pipfast: a build environment is not kept", exc_info=True)
+    return result
+
+
+def _key(instance: Any, names: dict[str, Any]) -> Hashable | None:
+    """Return what the content of an environment depends on, or None if it is not to be used twice."""
+    requirements = tuple(sorted(names["requirements"]))
+    if (
+        builds_context.current() is None
+        or lifetime.current().layout() is None
+        # What pip's child prints is printed.
+        or logging.getLogger().getEffectiveLevel() <= VERBOSE
+        # pip warns of it at each installation.
+        or os.environ.get("PIP_CONSTRAINT")
+        # Its scripts name its own interpreter.
+        or getattr(names["prefix"], "venv_executable", None)
+        # A place, of which the content may change.
+        or any("@" in each for each in requirements)
+    ):
+        return None
+    finder = instance.finder
+    control = finder.format_control
+    return (
+        id(instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
+        frozenset(control.no_binary), frozenset(control.only_binary), finder.prefer_binary,
+        os.getcwd(), frozenset(os.environ.items()),
+    )
+
+
+def _kept(source: str) -> _Made:
+    root = os.path.join(tempfile.mkdtemp(prefix="pipfast-build-env-"), "prefix")
+    try:
+        _copy(source, root)
+        return _Made(root, _state(root))
+    except BaseException:
+        shutil.rmtree(os.path.dirname(root), ignore_errors=True)
+        raise
+
+
+def _reused(key: Hashable, target: str) -> bool:
+    """Fill ``target`` with what was made for an equal set; False if there is none, or it was changed since."""
+    made = _made.get(key)
+    if made is None or _state(made.root) != made.files:
+        return False
+    try:
+        _copy(made.root, target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return True
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    # What is the store's is linked once more; RECORD, scripts and the like stay each environment's own.
+    if os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
+        try:
+            os.link(source, target, follow_symlinks=False)
+            return
+        except OSError as error:
+            logger.debug("pipfast: %s is copied (%s)", source, error)
+    shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _state(root: str) -> dict[str, tuple[int, int]]:
+    found = {}
+    for folder, _, files in os.walk(root):
+        for name in files:
+            status = os.lstat(os.path.join(folder, name))
+            found[os.path.relpath(os.path.join(folder, name), root)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def forget() -> None:
+    """Remove the copies; the run is over."""
+    for made in _made.values():
+        shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
+    _made.clear()
+    _installers.clear()
