@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import queue
 import threading
 import time
@@ -20,11 +19,11 @@ from urllib.parse import urlsplit
 from pip._internal.network.utils import HEADERS
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
-from pip._vendor.requests.adapters import HTTPAdapter
-from pip._vendor.urllib3.response import HTTPResponse
 
+from pipfast.index.header import read_metadata
 from pipfast.report import logger
 from pipfast_hooks import records
+from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
 from pipfast_hooks.metadata import kept
@@ -32,10 +31,7 @@ from pipfast_hooks.metadata import kept
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator
-
-_thread = threading.local()
-"""``asked``: pip's next request of this thread is noted here instead of being sent. ``answer``: it gets this
-response. ``ours``: it goes its way."""
+    from pathlib import Path
 
 _FINAL = (200, 403, 404, 410)
 """Statuses that asking again, and alone, would not change."""
@@ -43,10 +39,6 @@ _FINAL = (200, 403, 404, 410)
 DRAIN_S = 30.0
 """Seconds to wait for the other requests to end before one that failed is sent again, alone: two of pip's own
 time-outs."""
-
-
-class _NotSent(BaseException):
-    """Ends pip's code at the request it would have sent; no handler of pip's takes it for its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +61,8 @@ class _Project:
 
     specifier: Any
     extras: set[str]
+    hashes: Any = None
+    """pip's ``Hashes`` that the user allows, under --require-hashes."""
     pages_to_come: int = 0
     choices: list[Any] = field(default_factory=list)
 
@@ -76,12 +70,23 @@ class _Project:
 class Ahead:
     """What is fetched ahead of one resolution."""
 
-    def __init__(self, finder: Any, *, connections: int, metadata: bool, evaluate: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        finder: Any,
+        *,
+        connections: int,
+        evaluate: Callable[..., Any],
+        require_hashes: bool = False,
+        dependencies: bool = True,
+        archives: Callable[..., None] | None = None,
+    ) -> None:
         self._finder = finder
         self._collector = finder._link_collector
         self.session = self._collector.session
         self._connections = connections
-        self._metadata = metadata
+        self._require_hashes = require_hashes
+        self._dependencies = dependencies
+        self._archives = archives
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}
         self._waiting: list[str] = []
@@ -97,7 +102,7 @@ class Ahead:
 
     # What pip is going to ask for
 
-    def wants(self, name: str, specifier: Any, extras: Iterable[str]) -> None:
+    def wants(self, name: str, specifier: Any, extras: Iterable[str], hashes: Any = None) -> None:
         """Note that the resolver is going to ask for a project, or begin to fetch its pages."""
         with self._lock:
             project = self._projects.get(name)
@@ -105,7 +110,7 @@ class Ahead:
                 project.specifier &= specifier
                 project.extras.update(extras)
                 return
-            self._projects[name] = _Project(specifier, set(extras))
+            self._projects[name] = _Project(specifier, set(extras), hashes)
             if not self._active:
                 self._waiting.append(name)
         if self._active:
@@ -138,7 +143,7 @@ class Ahead:
             self.stop(DRAIN_S)
             return None
         records.replay(job.records)
-        return _streamed(self.session, job.response) if stream else job.response
+        return streamed(self.session, job.response) if stream else job.response
 
     def is_busy(self) -> bool:
         """Tell whether requests of this module may be under way, or have just been."""
@@ -190,7 +195,7 @@ class Ahead:
                 if source is not None:
                     list(source.page_candidates())
             for link in links:
-                asked = _request_for(self._collector, link, name) if link.scheme in ("http", "https") else None
+                asked = request_for(self._collector, link, name) if link.scheme in ("http", "https") else None
                 if asked is not None:
                     yield link, *asked
 
@@ -208,7 +213,7 @@ class Ahead:
                 thread.start()
 
     def _work(self) -> None:
-        _thread.ours = True
+        this_thread_is_ours()
         while (job := self._queue.get()) is not None:
             with self._lock:
                 if self._jobs.get(job.url) is not job:
@@ -241,19 +246,16 @@ class Ahead:
         evaluator = self._finder.make_link_evaluator(name)
         if getattr(evaluator, "_uploaded_prior_to", None) is not None:
             return None
-        _thread.answer = response
-        try:
-            page = _fetch(self._collector, link, name)
-        finally:
-            _thread.answer = None
+        page = fetch_with(response, self._collector, link, name)
         if page is None:
             return None
         table = self._evaluate(self._finder, evaluator, page)
         return lambda: self._choose(name, PageCandidates(name, page.url, table))
 
     def _choose(self, name: str, candidates: PageCandidates) -> None:
+        project = self._projects[name]
         evaluator = self._finder.make_candidate_evaluator(
-            project_name=name, specifier=self._projects[name].specifier
+            project_name=name, specifier=project.specifier, hashes=project.hashes
         )
         best = choose(evaluator, candidates.in_page_order)
         self._chosen(name, best.applicable_candidates[-1] if best and best.applicable_candidates else None)
@@ -264,11 +266,14 @@ class Ahead:
             project.pages_to_come -= 1
             if candidate is not None and not candidate.link.is_yanked:
                 project.choices.append(candidate)
-            if project.pages_to_come or not project.choices or not self._metadata:
+            if project.pages_to_come or not project.choices:
                 return
             link = max(project.choices, key=lambda choice: choice.version).link
-        metadata = link.metadata_link()
-        if metadata is None:
+        # Where hashes are required pip reads metadata from archives that it has checked.
+        metadata = None if self._require_hashes else link.metadata_link()
+        if metadata is None or _is_pinned(project.specifier):
+            self._begin_archive(name, link, needed=metadata is None)
+        if metadata is None or not self._dependencies:
             return
         here = kept(self.session, metadata)
         if here is not None:
@@ -276,6 +281,18 @@ class Ahead:
             return
         url = metadata.url.split("#", 1)[0]
         self._begin(url, dict(HEADERS), lambda response: lambda: self._described(name, response))
+
+    def _begin_archive(self, name: str, link: Any, *, needed: bool) -> None:
+        """Fetch the archive itself: it is all there is to know a candidate by, or certain to be installed."""
+        if self._archives is not None:
+            then = functools.partial(self._unpacked, name) if needed and self._dependencies else None
+            self._archives(name, link, needed=needed, then=then)
+
+    def _unpacked(self, name: str, archive: Path) -> None:
+        with _left_to_itself("what an archive says"):
+            metadata = read_metadata(archive)
+            if metadata is not None and not self._stopped:
+                self._depends(name, metadata)
 
     def _described(self, name: str, response: Any) -> None:
         if response.status_code == 200:
@@ -290,54 +307,11 @@ class Ahead:
                 self.wants(canonicalize_name(requirement.name), requirement.specifier, requirement.extras)
 
 
-def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
-    """Tell whether a request belongs to this module, and its response, if it is not to be sent at all."""
-    asked = getattr(_thread, "asked", None)
-    if asked is not None:
-        asked.append((method, url, dict(headers or {})))
-        raise _NotSent
-    answer = getattr(_thread, "answer", None)
-    return answer is not None or getattr(_thread, "ours", False), answer
-
-
-def _request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
-    asked: list[tuple[str, str, dict[str, str]]] = []
-    _thread.asked = asked
-    try:
-        _fetch(collector, link, name)
-    except _NotSent:
-        method, url, headers = asked[0]
-        return (url, headers) if method == "GET" else None
-    finally:
-        _thread.asked = None
-    return None
-
-
-def _fetch(collector: Any, link: Any, name: str) -> Any:
-    further = {"package_name": name} if takes_name(type(collector)) else {}
-    return collector.fetch_response(link, **further)
-
-
-def takes_name(collector: type) -> bool:
-    """Tell whether this pip's collector wants to know whose page it fetches."""
-    import inspect
-
-    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
-
-
-def _streamed(session: Any, response: Any) -> Any:
-    """Return a response whose body can be read from its connection, as pip does with files."""
-    if "Content-Encoding" in response.headers:
-        return None
-    raw = HTTPResponse(
-        body=io.BytesIO(response.content), headers=dict(response.headers), status=response.status_code,
-        reason=response.reason, preload_content=False,
+def _is_pinned(specifier: Any) -> bool:
+    """Tell whether one version only will do, which the resolver cannot go back from."""
+    return any(
+        each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*")) for each in specifier
     )
-    adapter = session.get_adapter(response.request.url)
-    # Not a caching adapter's own: the answer is in the cache already, where it belongs there.
-    again = HTTPAdapter.build_response(adapter, response.request, raw)
-    again.from_cache = getattr(response, "from_cache", False)
-    return again
 
 
 def _applies(requirement: Any, extras: Iterable[str]) -> bool:

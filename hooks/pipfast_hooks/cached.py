@@ -17,7 +17,8 @@ from pip._vendor.requests.structures import CaseInsensitiveDict
 from pipfast.inflate import inflater
 from pipfast.report import logger
 from pipfast_hooks import lifetime, records
-from pipfast_hooks.ahead import DRAIN_S, of_this_thread
+from pipfast_hooks.ahead import DRAIN_S
+from pipfast_hooks.asked import of_this_thread
 
 if TYPE_CHECKING:
     import logging

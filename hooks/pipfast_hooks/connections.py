@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from pipfast_hooks.transport import SessionTransport, make_room
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from pipfast.fetch.job import Download, Fetched
@@ -45,6 +46,8 @@ class Job:
     """Tells whether all its bytes are still what they were."""
     download: Download | None = None
     """It is being fetched."""
+    then: Callable[[Path], None] | None = None
+    """Follows with the stored archive, in the thread that has fetched or read it."""
     records: list[logging.LogRecord] = field(default_factory=list)
     """What the worker threads logged about it; written out when pip comes to it."""
 
@@ -58,6 +61,9 @@ class Connections:
         self._jobs: dict[str, Job] = {}
         self._ahead: dict[str, Job] = {}
         self._chosen: set[str] = set()
+        self._closed = False
+        self._beginning = threading.Lock()
+        """What is fetched ahead begins in other threads than pip's."""
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
@@ -71,17 +77,21 @@ class Connections:
 
     def begin(self, link: Any, location: str) -> Job:
         """Find a link's file in the store, or start to fetch it; returns at once."""
-        started = self._ahead.pop(link.url_without_fragment, None)
-        if started is not None and not _has_failed(started):
-            started.link, started.location = link, Path(location)
-            return started
-        job = Job(link, Path(location))
+        with self._beginning:
+            started = self._ahead.pop(link.url_without_fragment, None)
+            if started is not None and not _has_failed(started):
+                started.link, started.location = link, Path(location)
+                return started
+            return self._begin(Job(link, Path(location)))
+
+    def _begin(self, job: Job) -> Job:
+        link = job.link
         digests = _digests(link)
         layout = self.run.layout() if self.keeps else None
         if layout is not None and "sha256" in digests:
             job.archive = find_archive(layout, digests["sha256"])
         if layout is not None and job.archive is not None:
-            job.check = self._checks.submit(self._is_sound, layout, job.archive, link.filename)
+            job.check = self._checks.submit(self._is_sound, layout, job.archive, job)
         else:
             self._fetch(job)
         return job
@@ -94,26 +104,35 @@ class Connections:
         )
         job.download.add_done_callback(self._arrived)
 
-    def _is_sound(self, layout: Layout, archive: Archive, name: str) -> bool:
+    def _is_sound(self, layout: Layout, archive: Archive, job: Job) -> bool:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
+        name = job.link.filename
         with timed("check", name=name):
             if read_archive(layout, archive.digest) is None:
                 return False
+        if job.then is not None:
+            job.then(archive.path)
         self._prepare(archive.digest, archive.path, name)
         return True
 
-    def begin_ahead(self, name: str, link: Any) -> None:
-        """Start to fetch what the resolver has just chosen for a project, while it goes on.
+    def begin_ahead(
+        self, name: str, link: Any, *, needed: bool = False, then: Callable[[Path], None] | None = None
+    ) -> None:
+        """Start to fetch what the resolver has just chosen for a project, or is about to, while it goes on.
 
         Only the first choice of each project: where the resolver has to go back, its next choices are
         less certain. Only for an installation, which fetches every archive in the end.
+
+        :param needed: the resolver itself needs the archive, for what is in it.
+        :param then: called with the stored archive, in a thread that has fetched or read it.
         """
-        if not self.run.installing or name in self._chosen or link.scheme not in ("http", "https"):
+        if not (self.run.installing or needed) or link.scheme not in ("http", "https"):
             return
-        self._chosen.add(name)
-        if not self.keeps or self.run.layout() is None:
-            return
-        self._ahead[link.url_without_fragment] = self.begin(link, "")
+        with self._beginning:
+            if name in self._chosen or self._closed or not self.keeps or self.run.layout() is None:
+                return
+            self._chosen.add(name)
+            self._ahead[link.url_without_fragment] = self._begin(Job(link, Path(), then=then))
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).
@@ -150,6 +169,8 @@ class Connections:
 
     def close(self) -> None:
         """Cancel what is under way and remove what was not delivered."""
+        with self._beginning:
+            self._closed = True
         self._checks.shutdown(cancel_futures=True)
         self._pool.close()
         if self._scratch is not None:
@@ -185,6 +206,8 @@ class Connections:
         archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
             job.archive = archive
+            if job.then is not None:
+                job.then(archive.path)
             self._prepare(archive.digest, archive.path, job.link.filename)
 
     def _prepare(self, digest: str, path: Path, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.network import download as pip_download
@@ -36,12 +37,18 @@ _OURS = (
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
 
 
-def _connections(downloader: Any) -> Connections:
+_making = threading.Lock()
+"""What is fetched ahead may come first."""
+
+
+def connections_of(downloader: Any) -> Connections:
+    """Return the connections of a downloader's session, made when they are first needed."""
     run = lifetime.current()
     session = downloader._session
-    connections = run.connections.get(id(session))
-    if connections is None:
-        connections = run.connections[id(session)] = Connections(session, run)
+    with _making:
+        connections = run.connections.get(id(session))
+        if connections is None:
+            connections = run.connections[id(session)] = Connections(session, run)
     return connections
 
 
@@ -51,7 +58,7 @@ def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
     try:
         link, location = _link_and_location(*args, **kwargs)
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
-            connections = _connections(instance)
+            connections = connections_of(instance)
             job = connections.begin(link, location)
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
@@ -65,7 +72,7 @@ def _around_batch(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
     links, location = _links_and_location(*args, **kwargs)
     links = list(links)
     try:
-        connections = _connections(instance)
+        connections = connections_of(instance)
     except Exception:
         logger.debug("pipfast: downloads left to pip", exc_info=True)
         return wrapped(links, location)
@@ -135,7 +142,7 @@ def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args
         try:
             requirement = args[0] if args else kwargs["req"]
             if requirement.link.is_wheel:
-                _connections(instance._download).begin_ahead(requirement.name, requirement.link)
+                connections_of(instance._download).begin_ahead(requirement.name, requirement.link)
         except Exception:
             logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
     return metadata

@@ -23,7 +23,8 @@ from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks import lifetime
-from pipfast_hooks.ahead import Ahead, takes_name
+from pipfast_hooks.ahead import Ahead
+from pipfast_hooks.asked import takes_name
 from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
 
@@ -193,7 +194,8 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
     run = lifetime.current()
     ahead = Ahead(
         finder, connections=run.settings.connections, evaluate=evaluate,
-        metadata=not resolver.factory.preparer.require_hashes and not resolver.ignore_dependencies,
+        require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
+        archives=_archives(resolver.factory.preparer._download),
     )
     constraints: dict[str, Any] = {}
     for each in roots:
@@ -206,8 +208,24 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
             continue
         name = canonicalize_name(each.req.name)
         if name not in installed or resolver.upgrade_strategy != "to-satisfy-only":
-            ahead.wants(name, each.req.specifier & constraints.get(name, SpecifierSet()), each.extras)
+            hashes = each.hashes(trust_internet=False) if each.has_hash_options else None
+            ahead.wants(name, each.req.specifier & constraints.get(name, SpecifierSet()), each.extras, hashes)
     return ahead
+
+
+def _archives(downloader: Any) -> Callable[..., None] | None:
+    """Return what fetches archives ahead, if pip's own downloads will find them there."""
+    # A seam that is not attached leaves pip's method as it is.
+    if not hasattr(type(downloader).__call__, "__wrapped__"):
+        return None
+
+    def begin(name: str, link: Any, *, needed: bool, then: Callable[..., None] | None) -> None:
+        # Not at the top: where everything is satisfied nothing is downloaded.
+        from pipfast_hooks.downloads import connections_of
+
+        connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
+
+    return begin
 
 
 def _around_candidate_dependencies(

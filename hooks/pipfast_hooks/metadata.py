@@ -14,6 +14,7 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._internal.operations.prepare import File
 
 from pipfast.address import shown
+from pipfast.index.header import MAX_BYTES
 from pipfast.report import logger
 from pipfast_hooks.lines import StandIn, tell
 
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".metadata"
 """What the metadata file's address has after the archive's (PEP 658)."""
-
-MAX_BYTES = 32 << 20
-"""Bytes beyond which a metadata file is left to pip: the largest ones have some hundred KiB."""
-
 
 @dataclass(frozen=True, slots=True)
 class SideFile:

@@ -18,7 +18,7 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
 from pip._internal.models.search_scope import SearchScope
 from pip._internal.network.session import PipSession
-from pipfast_hooks import ahead, lifetime
+from pipfast_hooks import asked, lifetime
 
 def refuse(*args, **kwargs):
     raise AssertionError("it was sent")
@@ -27,7 +27,7 @@ session = PipSession()
 session.send = refuse
 collector = LinkCollector(session=session, search_scope=SearchScope([], [], False))
 assert lifetime.current().ahead is None
-print(json.dumps(ahead._request_for(collector, Link("https://index.test/simple/x/"), "x")))
+print(json.dumps(asked.request_for(collector, Link("https://index.test/simple/x/"), "x")))
 """
 
 

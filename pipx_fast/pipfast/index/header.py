@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 _LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 """A line that the email package takes for the beginning of a header field."""
@@ -32,6 +38,24 @@ class Header:
     def requires(self) -> list[str]:
         """The values of Requires-Dist."""
         return self.fields["requires-dist"]
+
+
+MAX_BYTES = 32 << 20
+"""Bytes beyond which a METADATA file is not read: the largest ones have some hundred KiB."""
+
+
+def read_metadata(archive: Path) -> bytes | None:
+    """Return the METADATA of a wheel, or None where there is not exactly one, or a huge one.
+
+    :raises zipfile.BadZipFile: it is no archive.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(archive) as opened:
+        found = [each for each in opened.infolist() if _METADATA.fullmatch(each.filename)]
+        if len(found) != 1 or found[0].file_size > MAX_BYTES:
+            return None
+        return opened.read(found[0])
 
 
 def read_header(text: str) -> Header | None:

@@ -1,0 +1,83 @@
+"""What pip would ask a server for, learnt from its own code: run up to a request, or with an answer at hand."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+from pip._vendor.requests.adapters import HTTPAdapter
+from pip._vendor.urllib3.response import HTTPResponse
+
+_thread = threading.local()
+"""``asked``: pip's next request of this thread is noted here instead of being sent. ``answer``: it gets this
+response. ``ours``: it goes its way."""
+
+
+class _NotSent(BaseException):
+    """Ends pip's code at the request it would have sent; no handler of pip's takes it for its own."""
+
+
+def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
+    """Tell whether a request belongs to this module, and its response, if it is not to be sent at all."""
+    asked = getattr(_thread, "asked", None)
+    if asked is not None:
+        asked.append((method, url, dict(headers or {})))
+        raise _NotSent
+    answer = getattr(_thread, "answer", None)
+    return answer is not None or getattr(_thread, "ours", False), answer
+
+
+def this_thread_is_ours() -> None:
+    """Let what pip's code sends in this thread go its way from now on."""
+    _thread.ours = True
+
+
+def fetch_with(response: Any, collector: Any, link: Any, name: str) -> Any:
+    """Run pip's code for a page, which gets this response; return what it makes of it."""
+    _thread.answer = response
+    try:
+        return _fetch(collector, link, name)
+    finally:
+        _thread.answer = None
+
+
+def request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
+    """Return address and headers of the GET that pip would send for a page, or None."""
+    asked: list[tuple[str, str, dict[str, str]]] = []
+    _thread.asked = asked
+    try:
+        _fetch(collector, link, name)
+    except _NotSent:
+        method, url, headers = asked[0]
+        return (url, headers) if method == "GET" else None
+    finally:
+        _thread.asked = None
+    return None
+
+
+def _fetch(collector: Any, link: Any, name: str) -> Any:
+    further = {"package_name": name} if takes_name(type(collector)) else {}
+    return collector.fetch_response(link, **further)
+
+
+def takes_name(collector: type) -> bool:
+    """Tell whether this pip's collector wants to know whose page it fetches."""
+    import inspect
+
+    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
+
+
+def streamed(session: Any, response: Any) -> Any:
+    """Return a response whose body can be read from its connection, as pip does with files."""
+    if "Content-Encoding" in response.headers:
+        return None
+    raw = HTTPResponse(
+        body=io.BytesIO(response.content), headers=dict(response.headers), status=response.status_code,
+        reason=response.reason, preload_content=False,
+    )
+    adapter = session.get_adapter(response.request.url)
+    # Not a caching adapter's own: the answer is in the cache already, where it belongs there.
+    again = HTTPAdapter.build_response(adapter, response.request, raw)
+    again.from_cache = getattr(response, "from_cache", False)
+    return again
