@@ -126,6 +126,10 @@ SEAMS: tuple[Seam, ...] = (
     # The child that fills an isolated environment links from the store, too.
     Seam("pip._internal.build_env", "get_runnable_pip", "builds", (),
          "builds_runner:_around_get_runnable_pip", before=(26, 2)),
+    # Bound here by a from-import up to 26.1; what it is used for there is no build.
+    Seam("pip._internal.cli.main_parser", "get_runnable_pip", "builds", (),
+         "builds_runner:_around_get_runnable_pip", before=(26, 2),
+         needs=("pip._internal.build_env.get_runnable_pip",)),
     Seam("pip._internal.build_env.installer", "get_runnable_pip", "builds", (),
          "builds_runner:_around_get_runnable_pip", since=(26, 2)),
     # An equal set of requirements is installed once in a run.
