@@ -251,15 +251,15 @@ def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
 
     :raises OSError: as ``place`` does.
     """
-    batches = ready.plan.batches
+    batches, info_dir = ready.plan.batches, ready.prepared.manifest.info_dir
     if ready.arranged is not None:
         try:
-            move(ready.arranged, ready.lib_dir, _schemes(request))
+            move(ready.arranged, info_dir, ready.lib_dir, _schemes(request))
         except (OSError, Unmovable) as error:
             # Placing anew replaces what was moved, and gives its own error.
             logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
         else:
-            place(scripts(batches, f"{ready.lib_dir}/{ready.prepared.manifest.info_dir}"), run.linker)
+            place(scripts(batches, f"{ready.lib_dir}/{info_dir}"), run.linker)
             return sum(len(batch.files) for batch in batches), True
     return place(batches, run.linker), False
 

@@ -28,7 +28,7 @@ LIB = "lib"
 
 
 class Unmovable(PipfastError):
-    """The environment's folders would give new files what renamed ones do not get."""
+    """The environment's folders would give new files what renamed ones do not get; or there is nothing to move."""
 
 
 def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
@@ -59,12 +59,15 @@ def scripts(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
     return [batch for batch in batches if batch.private and batch.target != info_dir]
 
 
-def move(folder: Path, lib_dir: str, schemes: Mapping[str, str]) -> None:
+def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) -> None:
     """Move what ``arrange`` made into an environment.
 
+    :param info_dir: name of the .dist-info folder.
     :raises OSError: perhaps after a part was moved, of which each file is one that placing would put there.
     :raises Unmovable: new files in a folder of the environment would have another group or other access rights.
     """
+    if not os.path.isdir(f"{folder}/{LIB}/{info_dir}"):
+        raise Unmovable(f"nothing of {info_dir} is in {folder}")
     for target, name in ((lib_dir, LIB), *((schemes[key], key) for key in SCHEME_KEYS)):
         source = f"{folder}/{name}"
         if os.path.isdir(source):

@@ -29,12 +29,17 @@ class Arrangement:
         self._folder = folder
         self._done = threading.Event()
         self._complete = False
+        self._taken = False
         workers.put(_LAST, job, self._finish)
 
     def take(self) -> Path | None:
-        """Return the folder when it is ready; None if nobody has begun, or not every file could be linked."""
-        if self._workers.withdraw(self._job):
+        """Return the folder when it is ready; None if nobody has begun, or not every file could be linked.
+
+        Once: whoever asks after that finds it empty, or half empty.
+        """
+        if self._taken or self._workers.withdraw(self._job):
             return None
+        self._taken = True
         self._done.wait()
         return self._folder if self._complete else None
 

@@ -57,7 +57,7 @@ def files(folder: Path) -> set[str]:
 
 
 def moved(prepared: Prepared, env: Path) -> None:
-    move(arranged(prepared, env), str(env / "lib"), schemes(env))
+    move(arranged(prepared, env), prepared.manifest.info_dir, str(env / "lib"), schemes(env))
 
 
 def test_new_environment_gets_everything_but_scripts(prepared: Prepared, env: Path) -> None:
@@ -138,6 +138,13 @@ def test_folder_with_an_access_list_for_what_is_in_it(prepared: Prepared, env: P
 def test_changed_file_is_not_linked(prepared: Prepared, env: Path) -> None:
     (prepared.tree / "tree" / "top.py").write_text("changed = 1\n")
     assert not arrange(prepared, env.parent / "aside", "hardlink")
+
+
+def test_what_was_moved_is_not_moved_again(prepared: Prepared, env: Path) -> None:
+    """Otherwise the second environment would have a RECORD and no files."""
+    moved(prepared, env)
+    with pytest.raises(Unmovable, match="nothing of demo"):
+        move(env.parent / "aside", prepared.manifest.info_dir, str(env / "lib"), schemes(env))
 
 
 def test_copies_are_not_made_aside(prepared: Prepared, env: Path) -> None:

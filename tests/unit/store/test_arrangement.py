@@ -55,6 +55,7 @@ def test_links_are_made_by_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         folder = arranged.take()
         assert folder is not None
         assert (folder / "lib" / "demo.py").stat().st_nlink == 2
+        assert arranged.take() is None
     finally:
         workers.close()
     preparer.close()
