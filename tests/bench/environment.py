@@ -47,9 +47,11 @@ def tools(uv: Path) -> dict[str, Tool]:
     """Return every tool by name."""
     with_uv = (str(uv), "pip")
     target = ("--python", "{python}")
+    # pip keeps nothing in its HTTP cache of a plain HTTP address that it does not trust.
+    trusted = ("--trusted-host", "127.0.0.1")
     found = (
-        Tool("pip", ("{python}", "-m", "pip")),
-        Tool("pipfast", ("{python}", "-m", "pipfast")),
+        Tool("pip", ("{python}", "-m", "pip"), trusted),
+        Tool("pipfast", ("{python}", "-m", "pipfast"), trusted),
         Tool("uv", with_uv, target, pips_output=False),
         Tool("uv-compile", with_uv, (*target, "--compile-bytecode"), pips_output=False),
     )
