@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 import threading
@@ -47,7 +48,9 @@ class Job:
     download: Download | None = None
     """It is being fetched."""
     then: Callable[[Path], None] | None = None
-    """Follows with the stored archive, in the thread that has fetched or read it."""
+    """Follows with the stored archive, in a thread of ours, once it is there."""
+    here: Path | None = None
+    """Where the stored archive is, once its bytes were read."""
     records: list[logging.LogRecord] = field(default_factory=list)
     """What the worker threads logged about it; written out when pip comes to it."""
 
@@ -61,6 +64,8 @@ class Connections:
         self._jobs: dict[str, Job] = {}
         self._ahead: dict[str, Job] = {}
         self._chosen: set[str] = set()
+        self._begun: dict[str, Job] = {}
+        """What pip has asked for, by address."""
         self._closed = False
         self._beginning = threading.Lock()
         """What is fetched ahead begins in other threads than pip's."""
@@ -81,8 +86,10 @@ class Connections:
             started = self._ahead.pop(link.url_without_fragment, None)
             if started is not None and not _has_failed(started):
                 started.link, started.location = link, Path(location)
-                return started
-            return self._begin(Job(link, Path(location)))
+            else:
+                started = self._begin(Job(link, Path(location)))
+            self._begun[link.url_without_fragment] = started
+            return started
 
     def _begin(self, job: Job) -> Job:
         link = job.link
@@ -102,7 +109,8 @@ class Connections:
         job.download = self._pool.submit(
             url, self._folder(), name=_Namer(job.link), expected=_digests(job.link)
         )
-        job.download.add_done_callback(self._arrived)
+        # Bound to the job: where an address is fetched again, each file belongs to its own.
+        job.download.add_done_callback(functools.partial(self._arrived, job))
 
     def _is_sound(self, layout: Layout, archive: Archive, job: Job) -> bool:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
@@ -110,10 +118,16 @@ class Connections:
         with timed("check", name=name):
             if read_archive(layout, archive.digest) is None:
                 return False
-        if job.then is not None:
-            job.then(archive.path)
+        self._follow(job, archive.path)
         self._prepare(archive.digest, archive.path, name)
         return True
+
+    def _follow(self, job: Job, path: Path) -> None:
+        """Hand on a stored archive to whoever waits for what is in it."""
+        with self._beginning:
+            job.here, then = path, job.then
+        if then is not None:
+            then(path)
 
     def begin_ahead(
         self, name: str, link: Any, *, needed: bool = False, then: Callable[[Path], None] | None = None
@@ -124,7 +138,7 @@ class Connections:
         less certain. Only for an installation, which fetches every archive in the end.
 
         :param needed: the resolver itself needs the archive, for what is in it.
-        :param then: called with the stored archive, in a thread that has fetched or read it.
+        :param then: called with the stored archive, in a thread of ours, once it is there.
         """
         if not (self.run.installing or needed) or link.scheme not in ("http", "https"):
             return
@@ -132,7 +146,14 @@ class Connections:
             if name in self._chosen or self._closed or not self.keeps or self.run.layout() is None:
                 return
             self._chosen.add(name)
-            self._ahead[link.url_without_fragment] = self._begin(Job(link, Path(), then=then))
+            begun = self._begun.get(link.url_without_fragment)
+            if begun is None or _has_failed(begun):
+                self._ahead[link.url_without_fragment] = self._begin(Job(link, Path(), then=then))
+            elif begun.here is None:
+                # pip came first, and a second job would fetch the file again.
+                begun.then = then
+            elif then is not None:
+                self._checks.submit(then, begun.here)
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).
@@ -196,18 +217,16 @@ class Connections:
             job is not None and "sha256" in _digests(job.link) and self.keeps and self.run.layout() is not None
         )
 
-    def _arrived(self, download: Download) -> None:
+    def _arrived(self, job: Job, download: Download) -> None:
         """Keep a file and prepare it, in the worker thread that completed it."""
         fetched = download.fetched
         layout = self.run.layout() if self.keeps else None
         if fetched is None or fetched.matches is False or layout is None:
             return
-        job = self._jobs[download.url]
         archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
             job.archive = archive
-            if job.then is not None:
-                job.then(archive.path)
+            self._follow(job, archive.path)
             self._prepare(archive.digest, archive.path, job.link.filename)
 
     def _prepare(self, digest: str, path: Path, name: str) -> None:
