@@ -149,7 +149,7 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
-        for name in ("builds", "builds_reuse", "builds_runner", "builds_context"):
+        for name in ("agent", "builds", "builds_reuse", "builds_runner", "builds_context"):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
         for message, hint in self.last_words:

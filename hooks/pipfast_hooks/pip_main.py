@@ -41,7 +41,7 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
 
 def hook(settings: Settings) -> Hooks:
     """Attach to this process's pip."""
-    from pipfast_hooks import lifetime
+    from pipfast_hooks import agent, lifetime
     from pipfast_hooks.apply import Hooks
 
     hooks = Hooks(settings, pip.__version__)
@@ -49,6 +49,8 @@ def hook(settings: Settings) -> Hooks:
     hooks.apply()
     if "program" not in settings.disabled:
         defer_modules()
+        if any(state.seam.wrapper.startswith("agent:") for state in hooks.states):
+            agent.ask()
     return hooks
 
 
