@@ -69,6 +69,8 @@ class Connections:
         self._closed = False
         self._beginning = threading.Lock()
         """What is fetched ahead begins in other threads than pip's."""
+        self._following = threading.Lock()
+        """Guards a job's ``here`` and ``then``; taken last, for a download may be over before it has begun."""
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
@@ -124,7 +126,7 @@ class Connections:
 
     def _follow(self, job: Job, path: Path) -> None:
         """Hand on a stored archive to whoever waits for what is in it."""
-        with self._beginning:
+        with self._following:
             job.here, then = path, job.then
         if then is not None:
             then(path)
@@ -149,11 +151,13 @@ class Connections:
             begun = self._begun.get(link.url_without_fragment)
             if begun is None or _has_failed(begun):
                 self._ahead[link.url_without_fragment] = self._begin(Job(link, Path(), then=then))
-            elif begun.here is None:
-                # pip came first, and a second job would fetch the file again.
-                begun.then = then
             elif then is not None:
-                self._checks.submit(then, begun.here)
+                # pip came first, and a second job would fetch the file again.
+                with self._following:
+                    here = begun.here
+                    begun.then = then if here is None else begun.then
+                if here is not None:
+                    self._checks.submit(then, here)
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).

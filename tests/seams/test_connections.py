@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pip._internal.exceptions import NetworkConnectionError
 from pip._internal.models.link import Link
 from pip._internal.network.session import PipSession
 
+from pipfast.fetch.pool import DownloadPool
 from pipfast.settings import Settings
 from pipfast_hooks import lifetime
 from support.index import serving
@@ -113,6 +114,29 @@ def test_pip_is_given_what_came_ahead(
     connections.finish(connections.begin(link, str(tmp_path)), "off")
     assert follower.was_called()
     assert fetches(server) == 1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_what_is_over_at_once(
+    connections: Connections, link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool
+) -> None:
+    """A small file may be there before the thread that has begun it goes on."""
+    stock = DownloadPool.submit
+
+    def submit(self: DownloadPool, *args: Any, **kwargs: Any) -> Any:
+        download = stock(self, *args, **kwargs)
+        download.result()
+        return download
+
+    monkeypatch.setattr(DownloadPool, "submit", submit)
+    follower = Follower()
+    if ahead:
+        connections.begin_ahead("alpha", link, needed=True, then=follower)
+    job = connections.begin(link, str(tmp_path))
+    if not ahead:
+        connections.begin_ahead("alpha", link, needed=True, then=follower)
+    assert connections.finish(job, "off")[0] == str(tmp_path / ARCHIVE.filename)
+    assert follower.was_called()
 
 
 def test_one_address_begun_twice_by_pip(

@@ -1,0 +1,91 @@
+"""Index pages as they lie in pip's cache: inflated only if nothing is known of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from pipfast.index.pages import content_digest, find_content_digest, keep_content_digest
+from pipfast.inflate import inflater
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipfast.store.layout import Layout
+
+_thread = threading.local()
+"""``accepts``: who asks for a page in this thread can do with a ``Compressed`` one."""
+
+
+class Compressed(bytes):
+    """Stands where a page's content is expected, and is empty itself."""
+
+    stored: bytes
+    """A gzip stream."""
+
+
+@contextlib.contextmanager
+def accepted() -> Iterator[None]:
+    """Let the next pages out of the cache stay compressed; the caller inflates what it needs."""
+    _thread.accepts = True
+    try:
+        yield
+    finally:
+        _thread.accepts = False
+
+
+def content_of(response: Any) -> bytes | None:
+    """Return the body of an answer out of the cache, which has not been read yet; None if it is not gzip's.
+
+    As a whole: pages have hundreds of the pieces in which it is read otherwise.
+
+    :raises zlib.error: it is damaged.
+    """
+    if response.headers.get("Content-Encoding", "").lower() != "gzip":
+        return None
+    stored = response.raw.read(decode_content=False)
+    if not getattr(_thread, "accepts", False):
+        return _inflate(stored)
+    content = Compressed()
+    content.stored = stored
+    return content
+
+
+def digest_of(layout: Layout | None, page: Any) -> bytes:
+    """Return the SHA-256 of a page's content.
+
+    :raises zlib.error: it is damaged.
+    """
+    content = page.content
+    if not isinstance(content, Compressed):
+        return content_digest(content)
+    known = find_content_digest(layout, content.stored) if layout is not None else None
+    if known is None:
+        known = content_digest(_inflate(content.stored))
+        if layout is not None:
+            keep_content_digest(layout, content.stored, known)
+    return known
+
+
+def inflated(page: Any) -> Any:
+    """Return a page of pip's with its content in it.
+
+    :raises zlib.error: it is damaged.
+    """
+    if not isinstance(page.content, Compressed):
+        return page
+    whole = copy.copy(page)
+    # Frozen since pip 24.1.
+    object.__setattr__(whole, "content", _inflate(page.content.stored))
+    return whole
+
+
+def _inflate(stored: bytes) -> bytes:
+    inflating = inflater.decompressobj(16 + zlib.MAX_WBITS)
+    content: bytes = inflating.decompress(stored)
+    if not inflating.eof or inflating.unused_data:
+        raise zlib.error("not one whole stream")
+    return content

@@ -1,0 +1,116 @@
+"""What is kept of a resolution: empty and warm (the two rounds), stale, damaged, of another version."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.index import Manners
+from support.twin import pip
+from support.wheels import sdist, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from support.environments import Places
+    from support.index import Index
+    from support.twin import Twins
+
+
+def notes(places: Places) -> Iterator[Path]:
+    """Yield the entries that the resolution has left in the store."""
+    entries = [path for path in places.store.glob("pages-v*/*/*") if path.is_file()]
+    assert entries, "nothing is kept that could be damaged"
+    yield from entries
+
+
+def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Places], None]:
+    def rewrite(places: Places) -> None:
+        for path in notes(places):
+            path.write_bytes(change(path.read_bytes()))
+
+    return rewrite
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) - 3
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+def into_folders(places: Places) -> None:
+    for path in notes(places):
+        path.unlink()
+        (path / "x").mkdir(parents=True)
+
+
+def emptied(places: Places) -> None:
+    shutil.rmtree(next(notes(places)).parents[1])
+
+
+DAMAGES: dict[str, Callable[[Places], None]] = {
+    "truncated": rewritten(lambda content: content[: len(content) // 2]),
+    "nothing-in-them": rewritten(lambda content: b""),
+    "flipped-bits": rewritten(flipped),
+    "another-version": rewritten(lambda content: content.replace(b"pipfast-note-1", b"pipfast-note-2", 1)),
+    "folders": into_folders,
+    "gone": emptied,
+}
+
+
+def filled(index: Index) -> Index:
+    index.add(wheel("demo", "1.0"), wheel("demo", "2.0", "leaf>=1"), sdist("demo", "3.0", "leaf>9"))
+    return index.add(wheel("leaf", "0.9"), wheel("leaf", "1.5"))
+
+
+@pytest.mark.parametrize("pages", ["json", "html"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_entries_are_made_again(
+    twins: Twins, damage: Callable[[Places], None], pages: str
+) -> None:
+    """Nothing of them is believed and nothing is said of them."""
+    index = filled(twins.server.index(manners=Manners(pages="json" if pages == "json" else "html")))
+    twins.agree(
+        pip("install", *index.args, "--only-binary", ":all:", "demo"),
+        pip("install", *index.args, "--only-binary", ":all:", "demo==7", fails=True),
+        between=damage, installed={"demo": "2.0", "leaf": "1.5"},
+    )
+
+
+@pytest.mark.parametrize("cache_control", ["max-age=600", "no-cache", None, "max-age=0, must-revalidate"])
+def test_an_index_that_has_changed(twins: Twins, cache_control: str | None) -> None:
+    """What is kept counts for as long as pip's own cache says; then the new page is what pip gets."""
+    index = filled(twins.server.index(manners=Manners(cache_control=cache_control)))
+    twins.agree(
+        pip("install", *index.args, "--only-binary", ":all:", "demo"),
+        between=lambda places: index.add(wheel("demo", "2.5")), installed={"demo": "2.0", "leaf": "1.5"},
+    )
+
+
+@pytest.mark.parametrize("change", ["truncated", "other-bytes"])
+def test_damaged_cache_of_pips(twins: Twins, change: str) -> None:
+    """Whatever this pip makes of a damaged page in its own cache."""
+    index = filled(twins.server.index())
+
+    def damage(places: Places) -> None:
+        for path in places.cache.rglob("*.body"):
+            content = path.read_bytes()
+            path.write_bytes(content[: len(content) // 2] if change == "truncated" else b"x" * len(content))
+
+    twins.agree(
+        pip("install", *index.args, "--only-binary", ":all:", "demo", fails=None), prepare=damage,
+    )
+
+
+def test_other_options_are_other_entries(twins: Twins) -> None:
+    """Each way to judge one page has its own entry; none is taken for another's."""
+    index = filled(twins.server.index())
+    index.add(wheel("demo", "4.0", requires_python="<3"), wheel("demo", "5.0rc1"))
+    twins.agree(
+        pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "demo"),
+        pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "--pre", "demo"),
+        pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "--ignore-requires-python", "demo"),
+        pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "demo<2"),
+    )
