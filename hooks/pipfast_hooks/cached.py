@@ -14,11 +14,11 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
-from pipfast.inflate import inflater
 from pipfast.report import logger
 from pipfast_hooks import lifetime, records
 from pipfast_hooks.ahead import DRAIN_S
 from pipfast_hooks.asked import of_this_thread
+from pipfast_hooks.compressed import content_of
 
 if TYPE_CHECKING:
     import logging
@@ -108,22 +108,12 @@ def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: 
         cached.close()
         return None
     response = adapter.build_response(request, cached, from_cache=True)
-    if not stream and not _inflate_at_once(response):
+    if not stream:
+        content = content_of(response)
+        if content is not None:
+            response._content, response._content_consumed = content, True
         _ = response.content
     return response
-
-
-def _inflate_at_once(response: Any) -> bool:
-    """Read a compressed body as a whole: pages have hundreds of the pieces in which it is read otherwise."""
-    if response.headers.get("Content-Encoding", "").lower() != "gzip":
-        return False
-    compressed = response.raw.read(decode_content=False)
-    inflating = inflater.decompressobj(16 + zlib.MAX_WBITS)
-    content = inflating.decompress(compressed)
-    if not inflating.eof or inflating.unused_data:
-        raise zlib.error("not one whole stream")
-    response._content, response._content_consumed = content, True
-    return True
 
 
 def _method_url_further(method: Any, url: Any, **further: Any) -> tuple[Any, Any, dict[str, Any]]:

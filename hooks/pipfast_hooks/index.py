@@ -22,7 +22,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
-from pipfast_hooks import lifetime
+from pipfast_hooks import compressed, lifetime
 from pipfast_hooks.ahead import Ahead
 from pipfast_hooks.asked import takes_name
 from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
@@ -108,7 +108,8 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
         return wrapped(*args, **kwargs)
     collector = instance._link_collector
     further = {"package_name": evaluator.project_name} if takes_name(type(collector)) else {}
-    page = collector.fetch_response(project_url, **further)
+    with compressed.accepted():
+        page = collector.fetch_response(project_url, **further)
     if page is None:
         return []
     try:
@@ -125,18 +126,19 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
 def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
     """Return a page's evaluation, from the store if it is there."""
     known = _known(finder)
-    key = page_key(page.content, (
+    layout = _layout(finder)
+    key = page_key(compressed.digest_of(layout, page), (
         pip.__version__, page.url, page.content_type, page.encoding, evaluator._canonical_name,
         sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
         known.interpreter,
     ))
     if key in known.tables:
         return known.tables[key]
-    layout = _layout(finder)
     table = find_table(layout, key) if layout is not None else None
     if table is None:
         with Warned() as warned:
-            table = PageEvaluation(known.judge, evaluator, known.candidate_evaluator).table(page)
+            evaluation = PageEvaluation(known.judge, evaluator, known.candidate_evaluator)
+            table = evaluation.table(compressed.inflated(page))
         if layout is not None and not warned.any:
             keep_table(layout, key, table)
     known.tables[key] = table

@@ -9,7 +9,7 @@ import pytest
 
 from support.index import Manners
 from support.twin import pip
-from support.wheels import sdist, wheel
+from support.wheels import Wheel, sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +107,7 @@ def test_damaged_cache_of_pips(twins: Twins, change: str) -> None:
 def test_other_options_are_other_entries(twins: Twins) -> None:
     """Each way to judge one page has its own entry; none is taken for another's."""
     index = filled(twins.server.index())
-    index.add(wheel("demo", "4.0", requires_python="<3"), wheel("demo", "5.0rc1"))
+    index.add(Wheel("demo", "4.0", requires_python="<3").build(), wheel("demo", "5.0rc1"))
     twins.agree(
         pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "demo"),
         pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "--pre", "demo"),

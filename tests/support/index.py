@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -77,6 +78,8 @@ class Manners:
     """How an index behaves; the default is the one most people use."""
 
     pages: Literal["negotiated", "html", "json"] = "negotiated"
+    compressed: bool = True
+    """Pages are sent as gzip to those who take it."""
     core_metadata: bool = True
     hashes: bool = True
     upload_times: bool = True
@@ -150,7 +153,11 @@ class Index:
         is_json = wanted == "json" or (wanted == "negotiated" and JSON_TYPE in headers.get("accept", ""))
         body = self._json_page(project, uploads) if is_json else self._html_page(project, uploads)
         content_type = JSON_TYPE if is_json else ("text/html" if wanted == "html" else HTML_TYPE)
-        return self._validated(Answer(200, body, {"Content-Type": content_type, "Vary": "Accept"}), headers)
+        answer = Answer(200, body, {"Content-Type": content_type, "Vary": "Accept"})
+        if self._manners.compressed and "gzip" in headers.get("accept-encoding", ""):
+            body = gzip.compress(body, mtime=0)
+            answer = Answer(200, body, {**answer.headers, "Content-Encoding": "gzip"})
+        return self._validated(answer, headers)
 
     def _html_page(self, project: str, uploads: list[Upload]) -> bytes:
         links = []

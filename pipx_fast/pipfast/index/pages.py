@@ -44,13 +44,38 @@ class PageTable:
     """For an HTML page the address that its links start from; None for a JSON page."""
 
 
-def page_key(content: bytes, context: Sequence[object]) -> str:
+def content_digest(content: bytes) -> bytes:
+    """Return the SHA-256 of a page's content."""
+    return hashlib.sha256(content).digest()
+
+
+def find_content_digest(layout: Layout, stored: bytes) -> bytes | None:
+    """Return the SHA-256 of what a compressed page inflates to, if that has been seen before."""
+    key = _stored_key(stored)
+    digest = read_note(layout, PAGES, key)
+    if digest is not None and len(digest) != hashlib.sha256().digest_size:
+        drop_note(layout, PAGES, key)
+        return None
+    return digest
+
+
+def keep_content_digest(layout: Layout, stored: bytes, digest: bytes) -> None:
+    """Keep in the store what ``find_content_digest`` returns."""
+    write_note(layout, PAGES, _stored_key(stored), digest)
+
+
+def _stored_key(stored: bytes) -> str:
+    return hashlib.sha256(b"gzip " + hashlib.sha256(stored).digest()).hexdigest()
+
+
+def page_key(digest: bytes, context: Sequence[object]) -> str:
     """Return the key of a page's evaluation: 64 lowercase hex digits.
 
+    :param digest: the SHA-256 of the page's content.
     :param context: plain values: all that the evaluation depends on besides the page's bytes.
     """
     described = json.dumps(context, sort_keys=True).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(hashlib.sha256(content).digest() + described).hexdigest()
+    return hashlib.sha256(digest + described).hexdigest()
 
 
 def keep_table(layout: Layout, key: str, table: PageTable) -> None:
