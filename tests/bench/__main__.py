@@ -149,6 +149,7 @@ def _options(chosen: argparse.Namespace) -> Options:
         wheel=chosen.wheel,
         uv=chosen.uv,
         core_metadata=not chosen.no_core_metadata,
+        pinned=chosen.pinned,
         page_max_age=chosen.page_max_age,
     )
 
@@ -195,6 +196,7 @@ def _add_options(one: argparse.ArgumentParser, sets: str) -> None:
     path("--wheel", help="pipfast as a wheel, instead of building this checkout")
     path("--uv", help="the uv to measure")
     one.add_argument("--no-core-metadata", action="store_true", help="serve pages that name no metadata files")
+    one.add_argument("--pinned", action="store_true", help="require every version and hash, from a file")
     one.add_argument("--page-max-age", type=int, default=600, metavar="S", help="freshness of pages (600)")
 
 

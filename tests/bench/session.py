@@ -45,6 +45,8 @@ class Options:
     wheel: Path | None = None
     uv: Path | None = None
     core_metadata: bool = True
+    pinned: bool = False
+    """Install from a requirements file with every version and hash."""
     page_max_age: int = 600
 
 
@@ -105,7 +107,10 @@ class Session:
         """Return where to install each set from, over ``line``; sets that this machine has not are left out."""
         corpus = Corpus(self.options.corpus)
         index = f"http://127.0.0.1:{self._port(line)}/simple/"
-        return [Place(wanted, str(line), index) for wanted in self.options.sets if corpus.has(wanted)]
+        held = [wanted for wanted in self.options.sets if corpus.has(wanted)]
+        if self.options.pinned:
+            held = [each.pinned(corpus.picks(each.name), self.rounds.workshop.root) for each in held]
+        return [Place(wanted, str(line), index) for wanted in held]
 
     def _port(self, line: Line) -> int:
         if line not in self._ports:
@@ -145,6 +150,7 @@ class Session:
                 for name, rows in ((name, corpus.picks(name)) for name in held)
             },
             "core metadata": self.options.core_metadata,
+            "pinned": self.options.pinned,
         }
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,18 @@ class PackageSet:
     def arguments(self) -> list[str]:
         """The command line after ``install`` and its options; pip and uv read it alike."""
         return [*(["--no-deps"] if self.no_deps else []), *self.requirements]
+
+    def pinned(self, picks: Iterable[dict[str, Any]], folder: Path) -> PackageSet:
+        """Return the set as a lock file has it: every distribution with its version and its hash.
+
+        :param picks: as ``Corpus.picks`` returns them.
+        :param folder: where the requirements file goes.
+        """
+        name = f"{self.name}-pinned"
+        path = folder / f"{name}.txt"
+        lines = [f"{row['name']}=={row['version']} --hash=sha256:{row['sha256']}\n" for row in picks]
+        path.write_text("".join(lines), encoding="utf-8")
+        return replace(self, name=name, requirements=("--require-hashes", "-r", str(path)))
 
 
 SETS = {

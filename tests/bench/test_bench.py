@@ -183,3 +183,14 @@ def test_run_inherits_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     env = isolated(tmp_path)
     assert not {"PIP_INDEX_URL", "UV_INDEX_URL", "PIPFAST", "http_proxy"} & env.keys()
     assert all(value.startswith(str(tmp_path)) for name, value in env.items() if name.startswith(("HOME", "XDG")))
+
+
+def test_pinned_set_names_every_version_and_hash(corpus: Corpus, tmp_path: Path) -> None:
+    """pip and uv read the same file."""
+    pinned = WANTED.pinned(corpus.picks(WANTED.name), tmp_path)
+    option, flag, path = pinned.arguments
+    assert (option, flag) == ("--require-hashes", "-r")
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["benchone==1.0", "benchtwo==1.0"]
+    for line, row in zip(lines, corpus.picks(WANTED.name), strict=True):
+        assert line.endswith(f" --hash=sha256:{row['sha256']}")
