@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ class PageCandidates:
         if self._table.base is None:
             return Link.from_json(described, self._page_url)
         return Link.from_element(described, page_url=self._page_url, base_url=self._table.base)
+
+    def is_yanked(self, row: int) -> bool:
+        """Tell whether a file is yanked."""
+        return bool(self._table.rows[row][1] & YANKED)
 
     def version_text(self, row: int) -> str:
         """Return a file's version as its name has it."""
@@ -144,25 +149,89 @@ class BestCandidate:
 
 
 def choose(evaluator: Any, candidates: list[Any]) -> BestCandidate | None:
-    """Return pip's choice among candidates of one page; None if they are not, or pip must choose.
+    """Return pip's choice among candidates of pages and files; None if pip must choose.
 
-    Which versions apply is decided by pip's own filter, asked about one file of each version: it
-    looks at nothing else. What remains is the page's order, or pip's own where digests matter.
+    Which versions apply is decided by pip's own filter, asked about one file of each version and page: it
+    looks at nothing else. What remains is the order of a page, or pip's own where digests matter and where
+    several sources have the same version.
     """
-    page = getattr(candidates[0], "page", None) if candidates else None
-    if page is None or len(page.in_page_order) != len(candidates) or candidates[-1] is not page.in_page_order[-1]:
+    sources = _sources(candidates)
+    if sources is None or not any(isinstance(each, PageCandidates) for each in sources):
+        return None
+    alone = sources[0] if len(sources) == 1 else None
+    if alone is None and (evaluator._hashes or evaluator._prefer_binary):
         return None
     hashes, evaluator._hashes = evaluator._hashes, None
     evaluator._sort_key = _no_order
     try:
-        chosen = evaluator.get_applicable_candidates(page.representatives)
+        chosen = evaluator.get_applicable_candidates(
+            [each for source in sources for each in getattr(source, "representatives", (source,))]
+        )
     finally:
         del evaluator._sort_key
         evaluator._hashes = hashes
-    applicable = page.of_versions(chosen, prefer_binary=evaluator._prefer_binary)
-    if hashes:
-        applicable = evaluator.get_applicable_candidates(_in_page_order(page, applicable))
+    if alone is None:
+        applicable = _merged(evaluator, candidates, sources, chosen)
+    else:
+        applicable = alone.of_versions(chosen, prefer_binary=evaluator._prefer_binary)
+        if hashes:
+            applicable = evaluator.get_applicable_candidates(_in_page_order(alone, applicable))
     return BestCandidate(evaluator, candidates, applicable)
+
+
+def _sources(candidates: list[Any]) -> list[Any] | None:
+    """Return what the candidates came from, in their order: whole pages, and single candidates of pip's.
+
+    None if a page is not there as a whole.
+    """
+    sources: list[Any] = []
+    position = 0
+    while position < len(candidates):
+        first = candidates[position]
+        page = getattr(first, "page", None)
+        size = len(page.in_page_order) if page is not None else 1
+        if page is not None and (
+            page in sources or first is not page.in_page_order[0]
+            or candidates[position + size - 1 : position + size] != page.in_page_order[-1:]
+        ):
+            return None
+        sources.append(first if page is None else page)
+        position += size
+    return sources
+
+
+def _merged(evaluator: Any, candidates: list[Any], sources: list[Any], chosen: list[Any]) -> list[Any]:
+    """Return what applies of several sources in ascending order of preference, as pip sorts it.
+
+    First comes whether a file is yanked, then its version. Only where both are the same and the sources are
+    not, files are looked at one by one.
+    """
+    applicable = []
+    for number, source in enumerate(sources):
+        if isinstance(source, PageCandidates):
+            of_page = [each for each in chosen if getattr(each, "page", None) is source]
+            found = source.of_versions(of_page, prefer_binary=False)
+        else:
+            found = [source] if any(each is source for each in chosen) else []
+        applicable += [((not _is_yanked(each), each.version), number, each) for each in found]
+    applicable.sort(key=lambda entry: entry[0])
+    merged: list[Any] = []
+    places: dict[int, int] = {}
+    for _, group in itertools.groupby(applicable, key=lambda entry: entry[0]):
+        entries = list(group)
+        alike = [each for _, _, each in entries]
+        if len({number for _, number, _ in entries}) > 1:
+            places = places or {id(each): place for place, each in enumerate(candidates)}
+            alike.sort(key=lambda each: places[id(each)])
+            alike.sort(key=evaluator._sort_key)
+        merged += alike
+    return merged
+
+
+def _is_yanked(candidate: Any) -> bool:
+    if isinstance(candidate, PageCandidate):
+        return candidate.page.is_yanked(candidate.row)
+    return bool(candidate.link.is_yanked)
 
 
 def _no_order(candidate: Any) -> int:

@@ -196,16 +196,55 @@ def test_an_evaluation_is_not_trivial() -> None:
     assert table.rejected == ("2.0 Requires-Python <3",)
 
 
-@pytest.mark.parametrize("kind", [as_json, as_html])
-def test_candidates_of_two_pages_are_left_to_pip(kind: Any) -> None:
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.sampled_from(("page", "files")), st.lists(FILES, max_size=6)), min_size=2, max_size=4),
+    OPTIONS, st.sampled_from(SPECIFIERS), st.booleans(),
+)
+def test_choice_among_several_sources_is_pips(
+    parts: list[tuple[str, list[dict[str, Any]]]], options: dict[str, Any], specifier: str, hashed: bool
+) -> None:
+    """Pages of several indexes and links that were found elsewhere, with the same versions and with others."""
+    theirs, ours = finder(options), finder(options)
+    expected: list[Any] = []
+    found: list[Any] = []
+    try:
+        for kind, files in parts:
+            page = as_json(files)
+            candidates = stock(theirs, page)
+            expected += candidates
+            if kind == "page":
+                lazy = PageCandidates("proj-ect", page.url, evaluated(ours, page)).in_page_order
+                if [facts(each) for each in lazy] != [facts(each) for each in candidates]:
+                    return
+                found += lazy
+            else:
+                found += candidates
+    except Exception:
+        # What pip fails on, or is left to pip, is the other test's.
+        return
+    hashes = Hashes({"sha256": ["ab" * 32]}) if hashed else None
+    kinds = {"project_name": "proj-ect", "specifier": SpecifierSet(specifier), "hashes": hashes}
+    chosen = choose(ours.make_candidate_evaluator(**kinds), found)
+    if chosen is None:
+        pages = {id(each.page) for each in found if hasattr(each, "page")}
+        assert not pages or ((hashed or options["prefer_binary"]) and len(pages) + len(found) > 2)
+        return
+    wanted: Any = theirs.make_candidate_evaluator(**kinds).compute_best_candidate(expected)
+    applicable = wanted.iter_applicable() if hasattr(wanted, "iter_applicable") else wanted.applicable_candidates
+    assert [facts(each) for each in chosen.iter_applicable()] == [facts(each) for each in applicable]
+    assert (chosen.best_candidate is None) == (wanted.best_candidate is None)
+
+
+@pytest.mark.parametrize("broken", ["a part of a page", "a page twice"])
+def test_candidates_that_are_no_whole_pages_are_left_to_pip(broken: str) -> None:
     options = {"yanked": True, "prefer_binary": False, "ignore_python": False, "formats": (), "python": None}
     file = {"place": PLACES[0], "name": "proj_ect", "version": "1.0", "kind": ".tar.gz", "end": "", "python": None,
             "yanked": None, "digest": None}
     ours = finder(options)
-    both: list[Any] = []
-    for version in ("1.0", "2.0"):
-        table = evaluated(ours, kind([{**file, "version": version}]))
-        both += PageCandidates("proj-ect", PAGE, table).in_page_order
-    assert choose(ours.make_candidate_evaluator(project_name="proj-ect"), both) is None
-    stocks: Any = ours.make_candidate_evaluator(project_name="proj-ect").compute_best_candidate(both)
-    assert str(stocks.best_candidate.version) == "2.0"
+    table = evaluated(ours, as_json([file, {**file, "version": "2.0"}]))
+    candidates: list[Any] = PageCandidates("proj-ect", PAGE, table).in_page_order
+    candidates = candidates[:1] if broken == "a part of a page" else candidates * 2
+    assert choose(ours.make_candidate_evaluator(project_name="proj-ect"), candidates) is None
+    stocks: Any = ours.make_candidate_evaluator(project_name="proj-ect").compute_best_candidate(candidates)
+    assert str(stocks.best_candidate.version) == ("1.0" if broken == "a part of a page" else "2.0")
