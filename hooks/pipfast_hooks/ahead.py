@@ -79,6 +79,7 @@ class Ahead:
         require_hashes: bool = False,
         dependencies: bool = True,
         archives: Callable[..., None] | None = None,
+        sources: Callable[[str, Any, Path], None] | None = None,
     ) -> None:
         self._finder = finder
         self._collector = finder._link_collector
@@ -87,6 +88,7 @@ class Ahead:
         self._require_hashes = require_hashes
         self._dependencies = dependencies
         self._archives = archives
+        self._sources = sources
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}
         self._waiting: list[str] = []
@@ -285,11 +287,16 @@ class Ahead:
     def _begin_archive(self, name: str, link: Any, *, needed: bool) -> None:
         """Fetch the archive itself: it is all there is to know a candidate by, or certain to be installed."""
         if self._archives is not None:
-            then = functools.partial(self._unpacked, name) if needed and self._dependencies else None
+            known_by_it = needed and (self._dependencies if link.is_wheel else self._sources is not None)
+            then = functools.partial(self._unpacked, name, link) if known_by_it else None
             self._archives(name, link, needed=needed, then=then)
 
-    def _unpacked(self, name: str, archive: Path) -> None:
+    def _unpacked(self, name: str, link: Any, archive: Path) -> None:
         with _left_to_itself("what an archive says"):
+            if not link.is_wheel:
+                if self._sources is not None:
+                    self._sources(name, link, archive)
+                return
             metadata = read_metadata(archive)
             if metadata is not None and not self._stopped:
                 self._depends(name, metadata)

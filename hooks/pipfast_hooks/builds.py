@@ -12,6 +12,7 @@ from pip._internal.utils.logging import subprocess_logger
 from pipfast.build.watch import Watch, stage_of
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks.builds_jobs import of_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,14 +72,23 @@ def _rescue_of(requirement: Any) -> Rescue | None:
 def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Run one build hook under watch; rescue it where it fails for want of a module."""
     names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
-    if stage_of(str(names.get("hook_name"))) is None:
+    if of_thread() is not None or stage_of(str(names.get("hook_name"))) is None:
         return wrapped(*args, **kwargs)
     rescue = _rescue_of(getattr(instance, "config_holder", None))
+
+    def call() -> Any:
+        if lifetime.current().builds_ahead is None or (rescue is not None and rescue.is_rescued):
+            return wrapped(*args, **kwargs)
+        from pipfast_hooks.builds_ahead import instead_of
+
+        with instead_of(instance, names["hook_name"], names["kwargs"]):
+            return wrapped(*args, **kwargs)
+
     if rescue is None:
-        return wrapped(*args, **kwargs)
+        return call()
     from pipfast_hooks.builds_rescue import Hook
 
-    hook = Hook(names["hook_name"], names["kwargs"], instance, lambda: wrapped(*args, **kwargs))
+    hook = Hook(names["hook_name"], names["kwargs"], instance, call)
     opened = _open_build(rescue)
     return rescue.run(hook) if opened is None else opened.run(hook)
 

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks.builds_jobs import of_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -29,6 +31,7 @@ class _Made:
 
 
 _made: dict[Hashable, _Made] = {}
+_locks: dict[Hashable, threading.Lock] = {}
 _installers: list[Any] = []
 """pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
 
@@ -38,26 +41,39 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     try:
         names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
         prefix, key = names["prefix"], _key(instance, names)
-        if key is not None and not os.path.exists(prefix.path) and _reused(key, prefix.path):
-            with open_spinner(f"Installing {names['kind']}") as spinner:
-                spinner.finish("done")
-            return None
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
         return wrapped(*args, **kwargs)
-    result = wrapped(*args, **kwargs)
-    if key is not None and key not in _made:
-        try:
-            _made[key] = _kept(prefix.path)
-            _installers.append(instance)
-        except Exception:
-            logger.debug("pipfast: a build environment is not kept", exc_info=True)
-    return result
+    if key is None:
+        return wrapped(*args, **kwargs)
+    # Who comes second waits for the first: that is sooner than filling another one.
+    with _locks.setdefault(key, threading.Lock()):
+        if _is_filled(key, prefix.path):
+            if of_thread() is None:
+                with open_spinner(f"Installing {names['kind']}") as spinner:
+                    spinner.finish("done")
+            return None
+        result = wrapped(*args, **kwargs)
+        if key not in _made:
+            try:
+                _made[key] = _kept(prefix.path)
+                _installers.append(instance)
+            except Exception:
+                logger.debug("pipfast: a build environment is not kept", exc_info=True)
+        return result
+
+
+def _is_filled(key: Hashable, path: str) -> bool:
+    try:
+        return not os.path.exists(path) and _reused(key, path)
+    except Exception:
+        logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
+        return False
 
 
 def _key(instance: Any, names: dict[str, Any]) -> Hashable | None:
     """Return what the content of an environment depends on, or None if it is not to be used twice."""
-    requirements = tuple(sorted(names["requirements"]))
+    requirements, ours = tuple(sorted(names["requirements"])), of_thread()
     if (
         builds_context.current() is None
         or lifetime.current().layout() is None
@@ -76,7 +92,7 @@ def _key(instance: Any, names: dict[str, Any]) -> Hashable | None:
     return (
         id(instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
         frozenset(control.no_binary), frozenset(control.only_binary), finder.prefer_binary,
-        os.getcwd(), frozenset(os.environ.items()),
+        os.getcwd(), frozenset((ours.environ if ours is not None else os.environ).items()),
     )
 
 
@@ -109,7 +125,7 @@ def _copy(source: str, target: str) -> None:
 
 def _link_or_copy(source: str, target: str) -> None:
     # What is the store's is linked once more; RECORD, scripts and the like stay each environment's own.
-    if os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
+    if of_thread() is None and os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
         try:
             os.link(source, target, follow_symlinks=False)
             return
@@ -132,4 +148,5 @@ def forget() -> None:
     for made in _made.values():
         shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
     _made.clear()
+    _locks.clear()
     _installers.clear()

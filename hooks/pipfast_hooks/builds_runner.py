@@ -76,7 +76,7 @@ def _write(run: lifetime.Run) -> str:
         if spec is not None and spec.submodule_search_locations:
             roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
     # What a build needs is not rescued in its turn.
-    settings = {"PIPFAST_BUILD_RESCUE": "off"}
+    settings = {"PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1"}
     if run.settings.store is not None:
         settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
     path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)

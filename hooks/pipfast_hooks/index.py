@@ -9,6 +9,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import os
+import sys
+import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +33,7 @@ from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
@@ -186,6 +190,8 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         if run.ahead is not None:
             run.ahead.stop()
             run.ahead = None
+        if run.builds_ahead is not None:
+            sys.modules[f"{__package__}.builds_ahead"].forget()
 
 
 def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
@@ -197,7 +203,8 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
     ahead = Ahead(
         finder, connections=run.settings.connections, evaluate=evaluate,
         require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
-        archives=_archives(resolver.factory.preparer._download),
+        archives=_archives(resolver.factory),
+        sources=_sources(resolver, roots),
     )
     constraints: dict[str, Any] = {}
     for each in roots:
@@ -215,13 +222,42 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
     return ahead
 
 
-def _archives(downloader: Any) -> Callable[..., None] | None:
+def _sources(resolver: Any, roots: list[Any]) -> Callable[[str, Any, Path], None] | None:
+    """Return what builds sources ahead that the user has named; what others require may yet be another."""
+    run = lifetime.current()
+    if "builds" in run.settings.disabled:
+        return None
+    names = {canonicalize_name(each.req.name) for each in roots if each.req is not None and not each.constraint}
+    # While a hook of pip's own runs, the variables are those of its environment.
+    environ = dict(os.environ)
+    first = threading.Lock()
+
+    def build(name: str, link: Any, archive: Path) -> None:
+        if name not in names:
+            return
+        # Not at the top: hardly any run builds anything.
+        from pipfast_hooks import builds_ahead
+
+        with first:
+            if run.builds_ahead is None and run.ahead is not None:
+                run.builds_ahead = builds_ahead.begin(resolver, environ)
+        if run.builds_ahead is not None:
+            run.builds_ahead.begin(name, link, archive)
+
+    return build
+
+
+def _archives(factory: Any) -> Callable[..., None] | None:
     """Return what fetches archives ahead, if pip's own downloads will find them there."""
+    downloader = factory.preparer._download
     # A seam that is not attached leaves pip's method as it is.
     if not hasattr(type(downloader).__call__, "__wrapped__"):
         return None
 
     def begin(name: str, link: Any, *, needed: bool, then: Callable[..., None] | None) -> None:
+        if not link.is_wheel and factory.get_wheel_cache_entry(link, name) is not None:
+            # Built before: pip takes the wheel.
+            return
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads import connections_of
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipfast.store.prepare import Preparer
     from pipfast.store.workers import Workers
     from pipfast_hooks.ahead import Ahead
+    from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
 
 
@@ -64,6 +65,7 @@ class Run:
     last_words: list[tuple[str, str | None]] = field(default_factory=list)
     """What is said when pip has said everything."""
     ahead: Ahead | None = None
+    builds_ahead: BuildsAhead | None = None
     """What is fetched before the resolver asks for it, while there is a resolution."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
@@ -149,7 +151,7 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
-        for name in ("agent", "builds", "builds_reuse", "builds_runner", "builds_context"):
+        for name in ("agent", "builds_ahead", "builds", "builds_reuse", "builds_runner", "builds_context"):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
         for message, hint in self.last_words:

@@ -63,6 +63,11 @@ _INSTALL_WHEEL = (
     "requested",
 )
 
+_CALL_SUBPROCESS = (
+    "cmd", "show_stdout", "cwd", "on_returncode", "extra_ok_returncodes", "extra_environ", "unset_environ",
+    "spinner", "log_failed_cmd", "stdout_only", "command_desc",
+)
+
 _QUIET_WORKERS = ("pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_password",)
 """Without it, a download in a worker thread could ask for a password on the terminal."""
 
@@ -140,6 +145,19 @@ SEAMS: tuple[Seam, ...] = (
          since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "SubprocessBuildEnvironmentInstaller.install", "builds",
          ("requirements", "prefix", "kind", "for_req"), "builds_reuse:_around_install", since=(26, 2)),
+    # Sources are built beside pip, which then finds the results where it would start a process.
+    Seam("pip._internal.distributions.sdist", "runner_with_spinner_message", "builds", ("message",),
+         "builds_ahead:_around_runner_with_spinner_message", since=(25, 2)),
+    Seam("pip._internal.operations.build.metadata", "runner_with_spinner_message", "builds", ("message",),
+         "builds_ahead:_around_runner_with_spinner_message", since=(25, 2)),
+    Seam("pip._internal.build_env", "call_subprocess", "builds", _CALL_SUBPROCESS,
+         "builds_ahead:_around_call_subprocess", since=(25, 2), before=(26, 2)),
+    Seam("pip._internal.build_env.installer", "call_subprocess", "builds", _CALL_SUBPROCESS,
+         "builds_ahead:_around_call_subprocess", since=(26, 2)),
+    Seam("pip._internal.build_env", "open_spinner", "builds", ("message",),
+         "builds_ahead:_around_open_spinner", since=(25, 2), before=(26, 2)),
+    Seam("pip._internal.build_env.installer", "open_spinner", "builds", ("message",),
+         "builds_ahead:_around_open_spinner", since=(26, 2)),
     # A source of which is known what its build misses begins with isolation off.
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("finder",), "builds:_around_prepare_build_backend", before=(25, 2)),

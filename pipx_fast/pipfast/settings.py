@@ -28,6 +28,7 @@ _VARIABLES = {
     "store": "PIPFAST_STORE",
     "connections": "PIPFAST_CONNECTIONS",
     "workers": "PIPFAST_WORKERS",
+    "builds": "PIPFAST_BUILDS",
     "link-mode": "PIPFAST_LINK_MODE",
     "timings": "PIPFAST_TIMINGS",
     "build-rescue": "PIPFAST_BUILD_RESCUE",
@@ -56,6 +57,8 @@ class Settings:
     """``PIPFAST_CONNECTIONS``: how many connections downloads may use at once."""
     workers: int = 1
     """``PIPFAST_WORKERS``: processes that unpack and byte-compile (default: the usable cores)."""
+    builds: int = 1
+    """``PIPFAST_BUILDS``: how many source distributions are built at once (default: the usable cores)."""
     link_mode: str = "auto"
     """``PIPFAST_LINK_MODE``: one of ``LINK_MODES``."""
     timings: Path | None = None
@@ -84,6 +87,7 @@ class Settings:
             store=Path(store).expanduser().absolute() if store else None,
             connections=read.number("connections", DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
             workers=read.number("workers", usable_cores(), 256),
+            builds=read.number("builds", usable_cores(), 64),
             link_mode=read.choice("link-mode", LINK_MODES, "auto"),
             timings=Path(timings).absolute() if timings else None,
             build_rescue=cast("Literal['on', 'named', 'off']", read.choice("build-rescue", BUILD_RESCUES, "on")),

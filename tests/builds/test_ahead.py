@@ -1,0 +1,195 @@
+"""Sources that are built beside pip: at once, with pip's words and results, where pip would build them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+
+from support.index import serving
+from support.program import wait_until
+from support.sources import archive
+from support.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.index import Index
+    from support.program import Box
+    from support.wheels import Archive
+
+PIP = Version(__import__("pip").__version__)
+pytestmark = pytest.mark.skipif(PIP < Version("25.2"), reason="this pip fills build environments by itself")
+
+_VARYING = re.compile(r"size=\d+ sha256=\w+|/pip-ephem-wheel-cache-\w+|/wheels/[\w/]+")
+"""What differs between two runs of pip alone."""
+
+NOTE = """
+import os
+with open(os.path.join(os.environ["NOTES"], "{name}"), "a", encoding="utf-8") as stream:
+    stream.write("{stage} %d %s\\n" % (os.getpid(), os.environ.get("MAX_JOBS")))
+"""
+"""A hook notes that it ran."""
+
+MEET = """
+import os, time
+open(os.path.join(os.environ["NOTES"], "at-{name}"), "w").close()
+end = time.monotonic() + 30
+while not os.path.exists(os.path.join(os.environ["NOTES"], "at-{other}")):
+    assert time.monotonic() < end, "built alone"
+    time.sleep(0.01)
+"""
+"""A hook ends only when the other one is under way."""
+
+
+def noting(name: str, version: str = "1.0", **options: object) -> Archive:
+    """Return a source distribution of which all hooks note that they ran."""
+    scripts = {stage: NOTE.format(name=name, stage=stage) for stage in ("requires", "metadata", "wheel")}
+    return archive(name, version, scripts=scripts, **options)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with serving() as server:
+        index = server.index()
+        index.add(
+            *(archive(name, scripts={"metadata": MEET.format(name=name, other=other)})
+              for name, other in (("first", "second"), ("second", "first"))),
+            noting("alpha"), noting("beta"), noting("leaf"), noting("parent", requires=["leaf"]),
+            archive("broken", scripts={"wheel": "import sys\nprint('spoken')\nsys.exit('no way')\n"}),
+            archive("torn", scripts={"metadata": "import sys\nsys.exit('not told')\n"}),
+            noting("stuck", requires=["absent"]),
+            Wheel("plain").build(),
+        )
+        yield index
+
+
+def hooks(notes: Path, name: str) -> list[str]:
+    """Return the hooks of a project that ran, in their order."""
+    path = notes / name
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [line.partition(" ")[0] for line in lines]
+
+
+@pytest.mark.parametrize("command", [["install"], ["wheel", "-w", "wheels"]], ids=lambda command: command[0])
+def test_metadata_is_prepared_at_once(box: Box, index: Index, notes: Path, command: list[str]) -> None:
+    """Each of the two hooks waits for the other: one after the other they would fail."""
+    arguments = [*command, *index.args, "first", "second"]
+    ended = box.pipfast(*arguments, NOTES=str(notes), PIPFAST_BUILDS="2")
+    assert (ended.status, ended.err) == (0, "")
+    assert box.leftovers() == []
+
+
+def test_each_hook_runs_once(box: Box, index: Index, notes: Path) -> None:
+    """pip finds the results of hooks that ran ahead, MAX_JOBS is what the user set."""
+    ended = box.pipfast("install", *index.args, "alpha", "beta", NOTES=str(notes), MAX_JOBS="7")
+    assert (ended.status, ended.err) == (0, "")
+    for name in ("alpha", "beta"):
+        assert hooks(notes, name) == ["requires", "metadata", "wheel"]
+        assert {line.split()[2] for line in (notes / name).read_text(encoding="utf-8").splitlines()} == {"7"}
+
+
+@pytest.mark.parametrize("wanted", [
+    ["alpha", "beta"], ["broken", "alpha"], ["alpha", "torn"], ["alpha", "stuck"], ["parent", "plain"],
+    ["alpha", "absent"],
+], ids=" ".join)
+@pytest.mark.parametrize("command", ["install", "install --dry-run", "wheel -w wheels"])
+def test_words_and_end_are_pips(
+    box: Box, index: Index, notes: Path, command: str, wanted: list[str]
+) -> None:
+    """Whatever becomes of the builds; nothing is left of them."""
+    ends = []
+    for run in (box.pip, box.pipfast):
+        ended = run(*command.split(), *index.args, "--no-cache-dir", *wanted, NOTES=str(notes))
+        ends.append((ended.status, _VARYING.sub("", ended.out), _VARYING.sub("", ended.err)))
+        assert box.leftovers() == []
+        shutil.rmtree(box.work / "wheels", ignore_errors=True)
+        if ended.status == 0 and command == "install":
+            assert box.pip("uninstall", "-y", *wanted, "leaf").status == 0
+    assert ends[0] == ends[1]
+
+
+def test_same_words_with_the_store(box: Box, index: Index, notes: Path) -> None:
+    """With caches sources are built ahead; without, above, they are not."""
+    ends = []
+    for run, cache in ((box.pip, "theirs"), (box.pipfast, "ours")):
+        arguments = ["install", *index.args, "--cache-dir", cache, "alpha", "broken", "parent"]
+        ended = run(*arguments, NOTES=str(notes))
+        ends.append((ended.status, _VARYING.sub("", ended.out).replace(cache, ""), ended.err))
+        assert box.leftovers() == []
+    assert ends[0] == ends[1]
+    assert ends[0][0] == 1
+
+
+@pytest.mark.parametrize("setting", [{"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}], ids=str)
+def test_one_after_the_other_if_that_is_wanted(
+    box: Box, index: Index, notes: Path, setting: dict[str, str]
+) -> None:
+    log = box.root / "timings"
+    arguments = ["install", *index.args, "alpha", "beta"]
+    ended = box.pipfast(*arguments, NOTES=str(notes), PIPFAST_TIMINGS=str(log), **setting)
+    assert (ended.status, ended.err) == (0, "")
+    assert not log.exists() or '"build"' not in log.read_text(encoding="utf-8")
+
+
+def built_ahead(box: Box, index: Index, notes: Path, *arguments: str) -> str:
+    """Run pipfast and return what it says of what was built ahead."""
+    log = box.root / "timings"
+    ended = box.pipfast(*arguments, *index.args, NOTES=str(notes), PIPFAST_TIMINGS=str(log))
+    assert (ended.status, ended.err) == (0, "")
+    return "".join(line for line in log.read_text(encoding="utf-8").splitlines() if '"build"' in line)
+
+
+def test_only_what_the_user_has_named(box: Box, index: Index, notes: Path) -> None:
+    """What another package requires may turn out to be another version: its code is not run before pip would."""
+    log = built_ahead(box, index, notes, "install", "alpha", "beta", "parent")
+    assert '"beta"' in log
+    assert '"leaf"' not in log
+    assert hooks(notes, "leaf") == ["requires", "metadata", "wheel"]
+
+
+def test_nothing_runs_that_pip_has_not_checked(box: Box, index: Index, notes: Path) -> None:
+    """Under --require-hashes a hook runs when pip has compared the hash, and not at all if it is wrong."""
+    (box.work / "r.txt").write_text(f"alpha==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    ended = box.pipfast("install", *index.args, "--require-hashes", "-r", "r.txt", NOTES=str(notes))
+    assert ended.status == 1
+    assert "THESE PACKAGES DO NOT MATCH" in ended.err
+    assert hooks(notes, "alpha") == []
+
+
+def test_no_wheel_is_built_that_pip_would_not_build(box: Box, index: Index, notes: Path) -> None:
+    ended = box.pipfast("install", "--dry-run", *index.args, "alpha", "beta", NOTES=str(notes))
+    assert (ended.status, ended.err) == (0, "")
+    assert hooks(notes, "alpha") == hooks(notes, "beta") == ["requires", "metadata"]
+
+
+def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -> None:
+    """Ctrl-C while something is built ahead: it is over, and nothing of it is left."""
+    index.add(archive("slow", scripts={"requires": (
+        "import os, time\n"
+        "open(os.path.join(os.environ['NOTES'], 'slow'), 'w').write(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )}))
+    with box.started("-m", "pipfast", "install", *index.args, "alpha", "slow", NOTES=str(notes)) as process:
+        wait_until(lambda: (notes / "slow").exists() and (notes / "slow").stat().st_size > 0, "the build")
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate()
+    assert process.returncode != 0
+    assert box.leftovers() == []
+    assert box.installed() == []
+    number = int((notes / "slow").read_text(encoding="utf-8"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
