@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 VARIANTS = ("core-metadata", "plain")
 
-MAX_PASSES = 12
-"""Rounds of "ask, see what was missing, fetch it"; two or three are usual."""
+MAX_PASSES = 60
+"""Rounds of "ask, see what was missing, fetch it"; two or three are usual, a source needs some for each of the
+packages that build it."""
 
 _PYTHON = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}-{platform.machine()}"
 

@@ -18,6 +18,8 @@ class PackageSet:
     requirements: tuple[str, ...]
     no_deps: bool = False
     """Pass ``--no-deps``: the set is about its own archives only."""
+    no_binary: bool = False
+    """Take what is asked for as source distributions; what builds them comes as wheels."""
     needs_find_links: bool = False
     """Resolve only where the client's configuration names a find-links folder.
 
@@ -27,7 +29,9 @@ class PackageSet:
     @property
     def arguments(self) -> list[str]:
         """The command line after ``install`` and its options; pip and uv read it alike."""
-        return [*(["--no-deps"] if self.no_deps else []), *self.requirements]
+        names = [name.partition("==")[0] for name in self.requirements] if self.no_binary else []
+        sources = [word for name in names for word in ("--no-binary", name)]
+        return [*(["--no-deps"] if self.no_deps else []), *sources, *self.requirements]
 
     def pinned(self, picks: Iterable[dict[str, Any]], folder: Path) -> PackageSet:
         """Return the set as a lock file has it: every distribution with its version and its hash.
@@ -52,5 +56,13 @@ SETS = {
         ),
         PackageSet("jupyter", ("jupyterlab", "pandas", "scikit-learn", "matplotlib")),
         PackageSet("torch", ("torch==2.13.0",), no_deps=True, needs_find_links=True),
+        # One after another: setuptools without a pyproject.toml, setuptools-scm, flit-core, hatchling with
+        # plugins, poetry-core, pdm-backend, hatchling, pbr.
+        PackageSet(
+            "sdists",
+            ("six==1.17.0", "pluggy==1.6.0", "idna==3.10", "attrs==25.4.0", "tomlkit==0.13.3",
+             "findpython==0.7.1", "soupsieve==2.8", "stevedore==5.6.0"),
+            no_deps=True, no_binary=True,
+        ),
     )
 }
