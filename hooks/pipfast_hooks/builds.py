@@ -11,8 +11,7 @@ from pip._internal.utils.logging import subprocess_logger
 
 from pipfast.build.watch import Watch, stage_of
 from pipfast.report import logger
-from pipfast_hooks import builds_context, lifetime
-from pipfast_hooks.builds_jobs import of_thread
+from pipfast_hooks import builds_context, lifetime, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +71,8 @@ def _rescue_of(requirement: Any) -> Rescue | None:
 def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Run one build hook under watch; rescue it where it fails for want of a module."""
     names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
-    if of_thread() is not None or stage_of(str(names.get("hook_name"))) is None:
+    # A thread does what pip has not come to: what fails there, pip will call.
+    if stage_of(str(names.get("hook_name"))) is None or records.are_held_back():
         return wrapped(*args, **kwargs)
     rescue = _rescue_of(getattr(instance, "config_holder", None))
 

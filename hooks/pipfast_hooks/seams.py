@@ -165,6 +165,15 @@ SEAMS: tuple[Seam, ...] = (
          ("build_env_installer",), "builds:_around_prepare_build_backend", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("build_isolation",), "builds:_around_prepare_build_backend", since=(26, 2)),
+    # Where pip builds one wheel after another, several are built at once.
+    Seam("pip._internal.operations.build.wheel", "runner_with_spinner_message", "builds", ("message",),
+         "builds_parallel:_around_runner_with_spinner_message"),
+    *(Seam(module, "build", "builds", ("requirements", "wheel_cache", "verify"),
+           "builds_parallel:_around_build", optional=("build_options", "global_options", "allow_editables"),
+           idle_without="requirements",
+           needs=("pip._internal.operations.build.wheel.runner_with_spinner_message",))
+      # Where it is bound by a from-import.
+      for module in ("pip._internal.commands.install", "pip._internal.commands.wheel")),
     # pip's own cache does not know what such a wheel was built against.
     Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
          "builds:_around_get_cache_dir"),

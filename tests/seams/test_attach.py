@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 IMPORT_PIP = """
 import pip._internal.cli.main, pip._internal.cli.main_parser, pip._internal.commands.install
-import pip._internal.req.req_install
+import pip._internal.req.req_install, pip._internal.commands.wheel
 import pip._internal.network.session, pip._internal.network.download, pip._internal.operations.install.wheel
 import pip._internal.metadata.importlib, pip._internal.resolution.resolvelib.resolver
 import pip._internal.resolution.legacy.resolver

@@ -11,7 +11,7 @@ from pipfast.settings import DEFAULT_CONNECTIONS, Settings, usable_cores
 
 def test_defaults() -> None:
     settings = Settings.from_environ({})
-    assert settings == Settings(workers=usable_cores())
+    assert settings == Settings(workers=usable_cores(), builds=usable_cores())
     assert settings.enabled and settings.store is None and settings.problems == ()
 
 

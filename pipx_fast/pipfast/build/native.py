@@ -1,8 +1,12 @@
-"""Sources that need a compiler: their builds want the machine, and its memory, for themselves."""
+"""Sources that need a compiler, and those whose builds want the machine for themselves."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUFFIXES = frozenset((
     ".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".f95", ".for", ".go", ".h", ".hpp", ".m", ".mm", ".pyx",
@@ -10,13 +14,26 @@ SUFFIXES = frozenset((
 ))
 """Of files that a compiler reads; headers among them, for a project may fetch the rest."""
 
+HUNGRY = frozenset((".cc", ".cpp", ".cu", ".cxx", ".rs"))
+"""Of sources whose compilers take a GB or more, and all cores."""
+
 NAMES = frozenset(("cargo.toml", "cmakelists.txt", "meson.build", "configure", "makefile.am"))
 """Files of build systems, in lower case."""
 
 
 def has_native_code(folder: str) -> bool:
     """Tell whether a source tree holds anything for a compiler."""
-    return any(
-        name.lower() in NAMES or ("." + name.lower().rpartition(".")[2] in SUFFIXES and "." in name)
-        for _, _, files in os.walk(folder) for name in files
-    )
+    return any(name in NAMES or suffix in SUFFIXES for name, suffix in _files(folder))
+
+
+def is_hungry(folder: str) -> bool:
+    """Tell whether the build of a source tree wants the machine, and its memory, for itself."""
+    return any(suffix in HUNGRY for _, suffix in _files(folder))
+
+
+def _files(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield name and suffix of each file, in lower case."""
+    for _, _, names in os.walk(folder):
+        for name in names:
+            stem, dot, suffix = name.lower().rpartition(".")
+            yield name.lower(), dot + suffix if stem or dot else ""

@@ -100,6 +100,7 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
             "PIPFAST_CONNECTIONS": settings.connections,
             "PIPFAST_WORKERS": settings.workers,
             "PIPFAST_LINK_MODE": settings.link_mode,
+            "PIPFAST_BUILDS": settings.builds,
             "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
             "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
             "PIPFAST_BUILD_RESCUE": settings.build_rescue,

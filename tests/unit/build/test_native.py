@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build.native import has_native_code
+from pipfast.build.native import has_native_code, is_hungry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,3 +27,10 @@ def test_pure_python(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_bytes(b"")
     assert not has_native_code(str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "hungry"), [("x.cpp", True), ("k/X.CU", True), ("lib.rs", True), ("x.c", False)])
+def test_sources_for_a_large_compiler(tmp_path: Path, name: str, hungry: bool) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    assert is_hungry(str(tmp_path)) is hungry
