@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.build_env import NoOpBuildEnvironment
 from pip._internal.cli.spinners import open_spinner
+from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.subprocess import call_subprocess
 
@@ -213,6 +214,8 @@ def _begin(requirements: Any) -> _Builds | None:
         at_once < 2
         or not isinstance(requirements, list)
         or builds_context.current() is None
+        # A seam that is not attached leaves pip's function as it is: nobody would take what is built.
+        or not hasattr(wheel.runner_with_spinner_message, "__wrapped__")
         # What the hooks print is printed.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE
     ):

@@ -170,8 +170,7 @@ SEAMS: tuple[Seam, ...] = (
          "builds_parallel:_around_runner_with_spinner_message"),
     *(Seam(module, "build", "builds", ("requirements", "wheel_cache", "verify"),
            "builds_parallel:_around_build", optional=("build_options", "global_options", "allow_editables"),
-           idle_without="requirements",
-           needs=("pip._internal.operations.build.wheel.runner_with_spinner_message",))
+           idle_without="requirements")
       # Where it is bound by a from-import.
       for module in ("pip._internal.commands.install", "pip._internal.commands.wheel")),
     # pip's own cache does not know what such a wheel was built against.
