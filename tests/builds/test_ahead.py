@@ -12,7 +12,7 @@ import pytest
 from packaging.version import Version
 
 from support.index import serving
-from support.program import wait_until
+from support.program import printed_until
 from support.sources import archive
 from support.wheels import Wheel
 
@@ -178,18 +178,23 @@ def test_no_wheel_is_built_that_pip_would_not_build(box: Box, index: Index, note
 
 def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -> None:
     """Ctrl-C while something is built ahead: it is over, and nothing of it is left."""
-    index.add(archive("slow", scripts={"requires": (
-        "import os, time\n"
-        "open(os.path.join(os.environ['NOTES'], 'slow'), 'w').write(str(os.getpid()))\n"
-        "time.sleep(60)\n"
-    )}))
-    with box.started("-m", "pipfast", "install", *index.args, "alpha", "slow", NOTES=str(notes)) as process:
-        wait_until(lambda: (notes / "slow").exists() and (notes / "slow").stat().st_size > 0, "the build")
+    index.add(
+        archive("early", scripts={"metadata": MEET.format(name="early", other="slow")}),
+        archive("slow", scripts={"requires": (
+            "import os, time\n"
+            "open(os.path.join(os.environ['NOTES'], 'pid'), 'w').write(str(os.getpid()))\n"
+            "open(os.path.join(os.environ['NOTES'], 'at-slow'), 'w').close()\n"
+            "time.sleep(60)\n"
+        )}),
+    )
+    with box.started("-m", "pipfast", "install", *index.args, "early", "slow", NOTES=str(notes)) as process:
+        # Nothing that pip itself has started is left then: it waits for what runs beside it.
+        printed_until(process, "Collecting slow")
         os.kill(process.pid, signal.SIGINT)
         process.communicate()
     assert process.returncode != 0
     assert box.leftovers() == []
     assert box.installed() == []
-    number = int((notes / "slow").read_text(encoding="utf-8"))
+    number = int((notes / "pid").read_text(encoding="utf-8"))
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)

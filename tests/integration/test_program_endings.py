@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import serving
-from support.program import add_shim, group_is_empty, wait_until
+from support.program import add_shim, group_is_empty, printed_until, wait_until
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -58,17 +58,6 @@ def workers_of(parent: int) -> list[int]:
         if int(fields[1]) == parent and b"pipfast.store.worker" in command:
             found.append(int(path.parent.name))
     return found
-
-
-def printed_until(process: subprocess.Popen[str], start: str) -> str:
-    """Read what a command prints until a line that starts so, and return it."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(start):
-            break
-    return "".join(lines)
 
 
 def without_progress(out: str) -> str:

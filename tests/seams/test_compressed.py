@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CONTENT = b'{"files": []}' * 50
 DIGEST = hashlib.sha256(CONTENT).digest()
-STORED = gzip.compress(CONTENT)
+STORED = gzip.compress(CONTENT, mtime=0)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_content_is_inflated_once(layout: Layout, monkeypatch: pytest.MonkeyPatc
     assert compressed.inflated(whole) is whole
 
 
-@pytest.mark.parametrize("damage", [b"", STORED, b"pipfast-note-1 short"])
+@pytest.mark.parametrize("damage", [b"", STORED, b"pipfast-note-1 short"], ids=["empty", "a page", "short"])
 def test_damaged_digest_is_made_again(layout: Layout, damage: bytes) -> None:
     compressed.digest_of(layout, accepted_page())
     (entry,) = layout.root.glob("pages-v*/*/*")
@@ -83,7 +83,8 @@ def test_without_a_store_it_is_inflated(layout: Layout) -> None:
     assert not list(layout.root.glob("pages-v*/*/*"))
 
 
-@pytest.mark.parametrize("stored", [b"", STORED[:-9], STORED + b"more", b"no gzip"])
+@pytest.mark.parametrize("stored", [b"", STORED[:-9], STORED + b"more", b"no gzip"],
+                         ids=["empty", "cut off", "more", "no gzip"])
 def test_damaged_page_is_nobodys(layout: Layout, stored: bytes) -> None:
     """Found out when it is needed, whoever needs it: the request is pip's then."""
     with pytest.raises(zlib.error):

@@ -170,6 +170,17 @@ def add_shim(box: Box, code: str) -> None:
     (box.site_packages / "shim.pth").write_text("import shim\n", encoding="utf-8")
 
 
+def printed_until(process: subprocess.Popen[str], start: str) -> str:
+    """Read what a command prints until a line that starts so, and return it."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(start):
+            break
+    return "".join(lines)
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = ENDING_S) -> None:
     """Return as soon as ``condition`` holds.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,27 +54,36 @@ class Watch:
     hook: str
     output: list[str] = field(default_factory=list)
     """The lines of its processes, as pip reads them."""
-    _path: str = ""
+    _path: Path = field(default_factory=Path)
     _record: bytes = b""
 
     def __enter__(self) -> Watch:
-        descriptor, self._path = tempfile.mkstemp(prefix="pipfast-build-", suffix=".jsonl")
-        os.close(descriptor)
+        # Named before it is there: an interrupt in the middle of mkstemp would leave it behind.
+        self._path = Path(tempfile.gettempdir(), f"pipfast-build-{secrets.token_hex(8)}.jsonl")
+        try:
+            self._path.touch(0o600, exist_ok=False)
+        except BaseException as error:
+            if not isinstance(error, FileExistsError):
+                self._remove()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):
-            path = Path(self._path)
-            with path.open("rb") as file:
+            with self._path.open("rb") as file:
                 self._record = file.read(MAX_RECORD_BYTES)
-            path.unlink()
+        self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()
 
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that put the probe into the hook's processes."""
         before = environ.get("PYTHONPATH")
         return {
             "PYTHONPATH": os.pathsep.join([os.fspath(PROBE), *([before] if before else [])]),
-            RECORD_VARIABLE: self._path,
+            RECORD_VARIABLE: os.fspath(self._path),
         }
 
     def evidence(self, declared: tuple[str, ...], unavailable: tuple[str, str] | None = None) -> Evidence | None:
