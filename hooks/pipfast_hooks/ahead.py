@@ -289,7 +289,8 @@ class Ahead:
         if self._archives is not None:
             known_by_it = needed and (self._dependencies if link.is_wheel else self._sources is not None)
             then = functools.partial(self._unpacked, name, link) if known_by_it else None
-            self._archives(name, link, needed=needed, then=then)
+            described = functools.partial(self._read_by_ranges, name)
+            self._archives(name, link, needed=needed, then=then, described=described)
 
     def _unpacked(self, name: str, link: Any, archive: Path) -> None:
         with _left_to_itself("what an archive says"):
@@ -299,6 +300,11 @@ class Ahead:
                 return
             metadata = read_metadata(archive)
             if metadata is not None and not self._stopped:
+                self._depends(name, metadata)
+
+    def _read_by_ranges(self, name: str, metadata: bytes) -> None:
+        with _left_to_itself("what a part of an archive says"):
+            if self._dependencies and not self._stopped:
                 self._depends(name, metadata)
 
     def _described(self, name: str, response: Any) -> None:

@@ -249,6 +249,8 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
         or preparer.require_hashes
         or preparer.build_isolation not in (True, "virtual")
         or getattr(context.options, "config_settings", None)
+        # Everything would be left there.
+        or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)
         # A seam that is not attached leaves pip's function as it is.
         or not all(hasattr(each, "__wrapped__") for each in _needed())

@@ -11,6 +11,7 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.version import parse as parse_version
 
 from pipfast.index.pages import WHEEL, YANKED
+from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +52,11 @@ class PageCandidates:
         """Return pip's link to a file."""
         described = json.loads(self._table.files[row])
         if self._table.base is None:
-            return Link.from_json(described, self._page_url)
+            link = Link.from_json(described, self._page_url)
+            run = lifetime.current()
+            if run.metadata_only and link is not None and isinstance(described.get("size"), int):
+                run.sizes[link.url_without_fragment] = described["size"]
+            return link
         return Link.from_element(described, page_url=self._page_url, base_url=self._table.base)
 
     def is_yanked(self, row: int) -> bool:

@@ -136,8 +136,15 @@ def _links_and_location(links: Any, location: str) -> tuple[Any, str]:
 
 
 def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Once pip knows a candidate's metadata, its archive is on its way."""
+    """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
     metadata = wrapped(*args, **kwargs)
+    if metadata is None and lifetime.current().metadata_only:
+        try:
+            from pipfast_hooks import ranged
+
+            return ranged.distribution(instance, args[0] if args else kwargs["req"])
+        except Exception:
+            logger.debug("pipfast: an archive is fetched for its metadata", exc_info=True)
     if metadata is not None:
         try:
             requirement = args[0] if args else kwargs["req"]

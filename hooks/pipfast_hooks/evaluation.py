@@ -44,8 +44,8 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 
-_NOT_READ = ("size", "filename", "provenance", "gpg-sig")
-"""What an index says of a file that pip's links do not hold."""
+_NOT_READ = ("filename", "provenance", "gpg-sig")
+"""What an index says of a file that neither pip's links nor we need."""
 
 
 class OddPage(Exception):

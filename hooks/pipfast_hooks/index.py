@@ -254,14 +254,28 @@ def _archives(factory: Any) -> Callable[..., None] | None:
     if not hasattr(type(downloader).__call__, "__wrapped__"):
         return None
 
-    def begin(name: str, link: Any, *, needed: bool, then: Callable[..., None] | None) -> None:
+    def begin(
+        name: str, link: Any, *, needed: bool, then: Callable[[Path], None] | None,
+        described: Callable[[bytes], None],
+    ) -> None:
         if not link.is_wheel and factory.get_wheel_cache_entry(link, name) is not None:
             # Built before: pip takes the wheel.
             return
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads import connections_of
 
-        connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
+        def whole() -> None:
+            connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
+
+        if not (needed and lifetime.current().metadata_only and link.is_wheel):
+            return whole()
+        from pipfast_hooks import ranged
+
+        if not ranged.is_wanted(link):
+            return whole()
+        ranged.of_session(downloader._session).begin(
+            link, lambda found: described(found.content) if found is not None else whole()
+        )
 
     return begin
 

@@ -10,9 +10,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pip
+
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
 from pipfast_hooks import deferred
+from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, parse_version
 
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.ahead import Ahead
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
+    from pipfast_hooks.ranged import RangedMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Run:
     umask: int
     installing: bool = False
     """An installation will follow: wheels are prepared as soon as they are here."""
+    metadata_only: bool = False
+    """pip resolves, and fetches no archive after that."""
     nothing_to_install: bool = False
     """The resolver is done, and everything is there already."""
     bytecode: BytecodeKind | None = None
@@ -65,8 +71,12 @@ class Run:
     last_words: list[tuple[str, str | None]] = field(default_factory=list)
     """What is said when pip has said everything."""
     ahead: Ahead | None = None
-    builds_ahead: BuildsAhead | None = None
     """What is fetched before the resolver asks for it, while there is a resolution."""
+    builds_ahead: BuildsAhead | None = None
+    ranged: dict[int, RangedMetadata] = field(default_factory=dict)
+    """By ``id()`` of pip's session."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of files by address, as an index says, where only metadata is wanted."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
     store_allowed: bool = True
@@ -148,6 +158,9 @@ class Run:
             # A second for requests that nobody wants any more; their threads end with the process.
             self.ahead.stop(wait_s=1.0)
             self.ahead = None
+        for ranged in list(self.ranged.values()):
+            ranged.close()
+        self.ranged.clear()
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
@@ -164,7 +177,7 @@ class Run:
         if self._preparer is not None:
             self._preparer.close()
         self._workers = self._preparer = None
-        self.installing = False
+        self.installing = self.metadata_only = False
 
 
 def _is_beside(layout: Layout) -> bool:
@@ -232,6 +245,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         options = args[0] if args else kwargs["options"]
         run.store_allowed = bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
+        run.metadata_only = not run.installing and parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING
         run.link_ahead = (
             run.settings.link_mode != "copy"
             and run.settings.workers > 1

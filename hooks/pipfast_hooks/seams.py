@@ -17,6 +17,10 @@ NEWEST_TESTED: Version = (26, 3)
 a signature does not tell what else a function has come to do."""
 
 
+DRY_RUN_FETCHES_NOTHING: Version = (25, 3)
+"""The first pip that fetches no archive for ``install --dry-run`` whose metadata it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seam:
     """One function of pip's.

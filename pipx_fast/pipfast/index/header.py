@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import Any
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
@@ -44,9 +41,10 @@ MAX_BYTES = 32 << 20
 """Bytes beyond which a METADATA file is not read: the largest ones have some hundred KiB."""
 
 
-def read_metadata(archive: Path) -> bytes | None:
+def read_metadata(archive: Any) -> bytes | None:
     """Return the METADATA of a wheel, or None where there is not exactly one, or a huge one.
 
+    :param archive: a path, or an open file that can be sought.
     :raises zipfile.BadZipFile: it is no archive.
     """
     import zipfile

@@ -1,0 +1,193 @@
+"""Large wheels that pip only wants to know the metadata of: nothing is going to be installed (``--dry-run``).
+
+Where the index has no metadata files, pip fetches whole archives for it. What pip says of that stands as ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.metadata import get_metadata_distribution
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.address import shown
+from pipfast.index.ranged import TAIL_BYTES, read_ranged
+from pipfast.report import logger
+from pipfast.store.archives import find_archive
+from pipfast.store.layout import PAGES
+from pipfast.store.notes import read_note, write_note
+from pipfast_hooks import lifetime, records
+from pipfast_hooks.asked import this_thread_is_ours
+from pipfast_hooks.cached import fresh_answer
+from pipfast_hooks.lines import StandIn, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipfast.store.layout import Layout
+
+LARGE_BYTES = 4 << 20
+"""Size from which a wheel is not worth being fetched for its metadata; below, that is a matter of a second."""
+
+HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+"""As pip's own ranged requests have them: pip's cache keeps whole answers only."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+
+class _NoRanges(Exception):
+    """The server does not answer with the range that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The METADATA of one wheel."""
+
+    content: bytes
+    size: int
+    """Of the whole wheel, in bytes."""
+
+
+class RangedMetadata:
+    """What is read by ranges through one pip session; one job for each address."""
+
+    def __init__(self, session: Any, connections: int) -> None:
+        self._session = session
+        self._threads = ThreadPoolExecutor(
+            connections, thread_name_prefix="pipfast-ranged", initializer=this_thread_is_ours
+        )
+        self._jobs: dict[str, Future[Found | None]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, link: Any, then: Callable[[Found | None], None] | None = None) -> Future[Found | None]:
+        """Read a wheel's METADATA in another thread, once; ``then`` is called there with what came of it."""
+        url = link.url_without_fragment
+        with self._lock:
+            job = self._jobs.get(url)
+            if job is None:
+                job = self._jobs[url] = self._threads.submit(self._find, url, link.hash)
+        if then is not None:
+            job.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
+        return job
+
+    def close(self) -> None:
+        """Wait for nothing that has not begun."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _find(self, url: str, digest: str) -> Found | None:
+        with records.held_back([]):
+            try:
+                # An index could claim any digest: what it says counts for its own address only.
+                key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
+                layout = lifetime.current().layout()
+                if self._is_at_hand(url, digest, layout):
+                    return None
+                kept = _read(read_note(layout, PAGES, key)) if layout is not None else None
+                if kept is not None:
+                    return kept
+                found = self._fetch(url)
+                if found is not None and layout is not None:
+                    size = json.dumps(found.size).encode("ascii")
+                    write_note(layout, PAGES, key, size + b"\n" + found.content)
+                return found
+            except Exception as error:
+                logger.debug("pipfast: %s is not read by ranges: %r", shown(url), error)
+                return None
+
+    def _is_at_hand(self, url: str, digest: str, layout: Layout | None) -> bool:
+        """Tell whether the whole archive need not be fetched: it is in the store, or in pip's cache."""
+        if layout is not None and find_archive(layout, digest) is not None:
+            return True
+        cached = fresh_answer(self._session, url, {"Accept-Encoding": "identity"}, stream=True)
+        if cached is None:
+            return False
+        cached.close()
+        return True
+
+    def _fetch(self, url: str) -> Found | None:
+        tail, start, size, validator = self._get(url, f"bytes=-{TAIL_BYTES}", None)
+        if size < LARGE_BYTES or start + len(tail) != size:
+            return None
+
+        def fetch(first: int, stop: int) -> bytes:
+            content, start, total, _ = self._get(url, f"bytes={first}-{stop - 1}", validator)
+            if (start, total) != (first, size):
+                raise _NoRanges("another range")
+            return content
+
+        content = read_ranged(size, tail, fetch)
+        return Found(content, size) if content is not None else None
+
+    def _get(self, url: str, wanted: str, validator: str | None) -> tuple[bytes, int, int, str | None]:
+        """Return a range's bytes, where it begins, the size of the whole, and what tells it from another one.
+
+        :raises _NoRanges: the server answers otherwise, or the file has changed.
+        """
+        headers = {**HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
+        with self._session.get(url, headers=headers, stream=True) as response:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if response.status_code != 206 or found is None or "Content-Encoding" in response.headers:
+                raise _NoRanges(str(response.status_code))
+            first, last, size = map(int, found.groups())
+            if not first <= last < size or last - first > 1 << 26:
+                raise _NoRanges(found[0])
+            content: bytes = response.raw.read(last - first + 2, decode_content=False)
+            if len(content) != last - first + 1:
+                raise _NoRanges(f"{len(content)} bytes for {found[0]}")
+            etag = response.headers.get("ETag", "")
+            # RFC 9110, section 13.1.5: a weak one does not tell that the bytes are the same.
+            strong = etag if etag.startswith('"') else None
+            return content, first, size, strong or response.headers.get("Last-Modified")
+
+
+def _read(note: bytes | None) -> Found | None:
+    if note is None:
+        return None
+    size, _, content = note.partition(b"\n")
+    return Found(content, int(size)) if size.isdigit() else None
+
+
+def of_session(session: Any) -> RangedMetadata:
+    """Return what reads through a session in this run."""
+    run = lifetime.current()
+    found = run.ranged.get(id(session))
+    if found is None:
+        found = run.ranged.setdefault(id(session), RangedMetadata(session, run.settings.connections))
+    return found
+
+
+def is_wanted(link: Any) -> bool:
+    """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
+    return bool(
+        lifetime.current().metadata_only
+        and link.is_wheel
+        and link.scheme in ("http", "https")
+        # Reports have the digest, which would come of the bytes otherwise.
+        and link.hash_name == "sha256"
+        and link.metadata_link() is None
+        and lifetime.current().sizes.get(link.url_without_fragment, LARGE_BYTES) >= LARGE_BYTES
+    )
+
+
+def distribution(preparer: Any, requirement: Any) -> Any:
+    """Return pip's distribution for a requirement; None if pip has to fetch the archive."""
+    if preparer.require_hashes or preparer.legacy_resolver or not is_wanted(requirement.link):
+        return None
+    link, name = requirement.link, requirement.req.name
+    found = of_session(preparer._session).begin(link).result()
+    if found is None:
+        return None
+    made = get_metadata_distribution(found.content, link.filename, name)
+    if canonicalize_name(made.raw_name) != canonicalize_name(name):
+        # pip has its own words for it, after the whole archive.
+        return None
+    logger.debug("pipfast: %s was read by ranges", redact_auth_from_url(link.url_without_fragment))
+    tell(StandIn(found.size, False), link, preparer._download._progress_bar, found.size, iter((found.size,)))
+    return made
