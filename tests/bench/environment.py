@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +108,10 @@ def bare_venv(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+ROOM_BYTES = 8 << 30
+"""Free space below which a workshop removes what is over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """The folder in which a benchmark works; caches and environments are on one filesystem."""
@@ -119,16 +124,33 @@ class Workshop:
         """The environment that every measured one is a copy of."""
         return self.root / "template"
 
+    @property
+    def over(self) -> Path:
+        """What was measured, and is of no use any more."""
+        return self.root / "over"
+
     def fresh(self, folder: Path) -> Path:
         """Make ``folder`` an untouched copy of the template and return its interpreter.
 
         All tools get the same: stock pip, and pipfast with its dependencies. Its scripts name the template
         in their first line, so environments are used through their interpreter alone.
         """
-        shutil.rmtree(folder, ignore_errors=True)
+        self.discard(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-a", str(self.template), str(folder)], check=True)
         return folder / "bin" / "python"
+
+    def discard(self, folder: Path) -> None:
+        """Move a folder out of the way; it is removed with everything at the end, or when there is no room.
+
+        Not at once: ext4 without a journal does not use the number of a removed file again for five minutes,
+        and whoever makes files soon after thousands were removed pays for the search, up to tens of seconds.
+        """
+        if shutil.disk_usage(self.root).free < ROOM_BYTES:
+            shutil.rmtree(self.over, ignore_errors=True)
+        self.over.mkdir(exist_ok=True)
+        if folder.exists():
+            folder.rename(tempfile.mkdtemp(dir=self.over))
 
     def site_packages(self, python: Path) -> Path:
         """Return where ``python`` keeps its packages."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from bench import measure
@@ -36,7 +35,7 @@ def measure_placing(rounds: Rounds, place: Place, pipfast: Tool, number: int) ->
         packages = workshop.site_packages(keep / "bin" / "python")
         entries = sorted(path for path in packages.iterdir() if path.name not in before)
         copy = workshop.root / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
+        workshop.discard(copy)
         copy.mkdir()
         os.sync()
         command = ["cp", "-al", "-t", str(copy), *map(str, entries)]
@@ -53,8 +52,8 @@ def measure_placing(rounds: Rounds, place: Place, pipfast: Tool, number: int) ->
             "cp_files": files,
         }
         rounds.say(f"placing {count + 1}: {seconds} s, cp -al {copied.wall_s:.3f} s, {files} files")
-        shutil.rmtree(copy)
-        shutil.rmtree(keep)
+        workshop.discard(copy)
+        workshop.discard(keep)
 
 
 def _told(timings: Path) -> tuple[float | None, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ def race(rounds: Rounds, place: Place, pipfast: Tool, times: int) -> Iterator[di
     _require_verify(pipfast, workshop.template / "bin" / "python", nothing)
     for number in range(times):
         scratch = workshop.root / "race"
-        shutil.rmtree(scratch, ignore_errors=True)
+        workshop.discard(scratch)
         pythons = [workshop.fresh(scratch / name) for name in ("one", "two")]
         shared = isolated(scratch)
         outputs = [scratch / f"output-{number}" for number in range(2)]
@@ -53,7 +52,7 @@ def race(rounds: Rounds, place: Place, pipfast: Tool, times: int) -> Iterator[di
             ]
         rounds.say(f"race {place.wanted.name} {number + 1}: {'; '.join(wrong) or 'right'}")
         yield {"set": place.wanted.name, "round": number, "wrong": wrong}
-    shutil.rmtree(workshop.root / "race", ignore_errors=True)
+    workshop.discard(workshop.root / "race")
 
 
 def _check(python: Path, env: dict[str, str]) -> list[str]:

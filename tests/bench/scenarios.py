@@ -9,13 +9,12 @@
 
 In each round every tool does every scenario once (A B C, B C A, ...), so that what else goes on in the machine
 meets all alike. Before a run everything written is flushed, so that nobody pays for another's writes; nothing
-is dropped from the page cache. Environments are made and removed outside of the timing.
+is dropped from the page cache. Environments are made outside of the timing, and removed when all is measured.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,6 @@ class Rounds:
         target = keep or self.workshop.root / "target"
         if scenario == "cold":
             scratch = self.workshop.root / "cold" / tool.name
-            shutil.rmtree(scratch, ignore_errors=True)
             python = self.workshop.fresh(target)
         else:
             scratch, primed = self.primed(place, tool)
@@ -113,9 +111,9 @@ class Rounds:
         if scenario in ("cold", "warm"):
             self._compare(place, tool, python)
         if keep is None:
-            shutil.rmtree(target, ignore_errors=True)
+            self.workshop.discard(target)
         if scenario == "cold":
-            shutil.rmtree(scratch, ignore_errors=True)
+            self.workshop.discard(scratch)
         return outcome
 
     def primed(self, place: Place, tool: Tool) -> tuple[Path, Path]:
@@ -130,7 +128,7 @@ class Rounds:
 
     def forget(self, place: Place) -> None:
         """Remove the caches that were filled for ``place``."""
-        shutil.rmtree(self.workshop.root / "warm" / place.key, ignore_errors=True)
+        self.workshop.discard(self.workshop.root / "warm" / place.key)
 
     def _compare(self, place: Place, tool: Tool, python: Path) -> None:
         """Note it when a tool installs something else than the first one did."""

@@ -73,6 +73,7 @@ class Session:
                     corpus.fill(wanted, self.say, uv)
             workshop = Workshop(root, uv)
             shutil.rmtree(workshop.template, ignore_errors=True)
+            stack.callback(shutil.rmtree, workshop.over, ignore_errors=True)
             self.versions = workshop.prepare(self.say, self.options.wheel)
             chosen = [tool for name, tool in tools(uv).items() if name in self.options.tools]
             chosen = [tool for tool in chosen if tool.name in self.versions]
