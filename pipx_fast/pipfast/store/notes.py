@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
@@ -56,6 +57,10 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
             found = os.fstat(file.fileno())
             content = file.read() if found.st_size <= MAX_NOTE_BYTES else b""
     except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        # It would stand in the way of the next one for ever.
+        layout.discard(Path(path))
         return None
     except OSError as error:
         logger.debug("pipfast: cannot read %s of %s: %r", key, bucket, error)
