@@ -22,11 +22,11 @@ AT_ONCE = 8
 NAMES = [f"part-{letter}" for letter in "abcdef"]
 
 
-@pytest.fixture(params=["max-age=600", "no-cache"])
-def index(request: pytest.FixtureRequest) -> Iterator[Index]:
+@pytest.fixture
+def index(cache_control: str) -> Iterator[Index]:
     """Serve projects with some versions each; the pages are fresh, or asked for again, the next time."""
     with serving() as server:
-        index = server.index(manners=Manners(cache_control=request.param))
+        index = server.index(manners=Manners(cache_control=cache_control))
         for name in NAMES:
             index.add(*(wheel(name, version, "leaf>=1") for version in ("1.0", "1.5", "2.0rc1")))
         index.add(wheel("leaf", "0.9"), wheel("leaf", "1.1"), wheel("parts", "1.0", *NAMES))
@@ -39,7 +39,9 @@ def said(out: str) -> list[str]:
     return [line for line in lines if "━" not in line]
 
 
-@pytest.mark.parametrize("state", ["empty", *DAMAGES])
+@pytest.mark.parametrize(("state", "cache_control"), [
+    *((state, "max-age=600") for state in ("empty", *DAMAGES)), ("empty", "no-cache"), ("flipped-bits", "no-cache"),
+])
 def test_each_ends_as_if_it_were_alone(box: Box, index: Index, state: str) -> None:
     alone = box.pip("install", *index.args, "--no-cache-dir", "--target", "alone", "parts")
     assert alone.status == 0
