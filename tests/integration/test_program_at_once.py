@@ -40,7 +40,8 @@ def said(out: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("state", "cache_control"), [
-    *((state, "max-age=600") for state in ("empty", *DAMAGES)), ("empty", "no-cache"), ("flipped-bits", "no-cache"),
+    *((state, "max-age=600") for state in ("empty", *DAMAGES)),
+    ("empty", "no-cache"), ("flipped-bits", "no-cache"),
 ])
 def test_each_ends_as_if_it_were_alone(box: Box, index: Index, state: str) -> None:
     alone = box.pip("install", *index.args, "--no-cache-dir", "--target", "alone", "parts")
