@@ -29,6 +29,7 @@ from pipfast.build.native import has_native_code
 from pipfast.report import logger, timed
 from pipfast_hooks import builds_context, lifetime, records
 from pipfast_hooks.builds_jobs import Ended, Jobs, in_thread, of_thread
+from pipfast_hooks.builds_progress import lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -286,7 +287,7 @@ class _Taken:
 
     def run(self, message: str, cmd: Any, cwd: Any = None, extra: Any = None) -> None:
         """Stand in the place of pip's runner."""
-        with open_spinner(message) as spinner:
+        with lively(open_spinner(message)) as spinner:
             result = self.build.wait(self.hook, spinner)
             if result is not None and self._gives(result, cmd, cwd):
                 # As pip logs a process of its own.
@@ -344,7 +345,7 @@ def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: An
 
 def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Show nothing of what is done beside pip."""
-    return nullcontext() if of_thread() is not None else wrapped(*args, **kwargs)
+    return nullcontext() if of_thread() is not None else lively(wrapped(*args, **kwargs))
 
 
 def forget() -> None:

@@ -27,6 +27,7 @@ from pip._internal.utils.subprocess import call_subprocess
 from pipfast.build.native import is_hungry
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime, records
+from pipfast_hooks.builds_progress import Progress, lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,7 @@ class _Build:
         self.folder = ""
         self.done = threading.Event()
         self.lines = 0
+        self.last = b""
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -82,7 +84,8 @@ class _Build:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
         with process.stdout:
-            for _ in process.stdout:
+            for line in process.stdout:
+                self.last = line
                 self.lines += 1
         if process.wait():
             raise RuntimeError(f"it ended with {process.returncode}")
@@ -276,11 +279,13 @@ def _run(
         with builds.alone():
             original(cmd, cwd=cwd, extra_environ=extra_environ)
         return
-    with open_spinner(message) as spinner:
+    with lively(open_spinner(message)) as spinner:
         lines = 0
         while not build.done.wait(LOOK_S):
             if build.lines > lines:
                 lines = build.lines
+                if isinstance(spinner, Progress):
+                    spinner.said(build.last.decode("utf-8", "replace"))
                 spinner.spin()
         try:
             if build.answers(cmd):

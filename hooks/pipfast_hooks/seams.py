@@ -169,6 +169,9 @@ SEAMS: tuple[Seam, ...] = (
          ("build_env_installer",), "builds:_around_prepare_build_backend", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("build_isolation",), "builds:_around_prepare_build_backend", since=(26, 2)),
+    # On a terminal, a long build shows that it lives.
+    Seam("pip._internal.utils.subprocess", "open_spinner", "builds", ("message",),
+         "builds_progress:_around_open_spinner"),
     # Where pip builds one wheel after another, several are built at once.
     Seam("pip._internal.operations.build.wheel", "runner_with_spinner_message", "builds", ("message",),
          "builds_parallel:_around_runner_with_spinner_message"),
