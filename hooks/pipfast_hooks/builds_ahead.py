@@ -149,8 +149,16 @@ class BuildsAhead:
                 return
             build.started = True
         try:
-            with records.held_back([]), in_thread(self._jobs, self._environ), timed("build", name=build.name):
-                self._steps(build, filename)
+            build.folder = tempfile.mkdtemp(prefix="pipfast-build-")
+            environ = {
+                **self._environ,
+                # What this one's children build is no circle if pip's, or another one's, are building it, too.
+                "PIP_BUILD_TRACKER": tempfile.mkdtemp(prefix="tracker-", dir=build.folder),
+                # What they leave behind when they are ended goes with the folder.
+                "TMPDIR": tempfile.mkdtemp(prefix="tmp-", dir=build.folder),
+            }
+            with records.held_back([]), in_thread(self._jobs, environ), timed("build", name=build.name):
+                self._steps(build, filename, environ)
         except (Ended, _Failed) as error:
             logger.debug("pipfast: %s is not built ahead: %r", build.name, error)
         except Exception:
@@ -160,9 +168,8 @@ class BuildsAhead:
                 build.over = True
                 build.changed.notify_all()
 
-    def _steps(self, build: _Build, filename: str) -> None:
+    def _steps(self, build: _Build, filename: str, environ: Mapping[str, str]) -> None:
         """Do what pip's ``SourceDistribution`` does."""
-        build.folder = tempfile.mkdtemp(prefix="pipfast-build-")
         source = os.path.join(build.folder, build.name)
         # The suffix tells pip what kind of archive it is; the store's files have none.
         archive = os.path.join(build.folder, filename)
@@ -180,21 +187,24 @@ class BuildsAhead:
         if any(environment.check_requirements(details.check)):
             raise _Failed("requirements conflict or are missing")
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
-        requires = self._hook(build, environment, caller, REQUIRES, {})
+        isolated = _isolated(environment, environ)
+        requires = self._hook(build, isolated, caller, REQUIRES, {})
         conflicting, missing = environment.check_requirements(requires)
         if conflicting:
             raise _Failed("requirements conflict")
         environment.install_requirements(missing, "normal", kind="backend dependencies", for_req=None)
         metadata = os.path.join(build.folder, "metadata")
         os.mkdir(metadata)
-        self._hook(build, environment, caller, METADATA, {"metadata_directory": metadata})
+        self._hook(build, isolated, caller, METADATA, {"metadata_directory": metadata})
 
-    def _hook(self, build: _Build, environment: Any, caller: Any, hook: str, arguments: dict[str, str]) -> Any:
+    def _hook(
+        self, build: _Build, isolated: Mapping[str, str], caller: Any, hook: str, arguments: dict[str, str]
+    ) -> Any:
         output = answer = None
 
         def runner(command: Any, cwd: Any = None, extra_environ: Mapping[str, str] | None = None) -> None:
             nonlocal output, answer
-            environ = {**_isolated(environment, self._environ), **(extra_environ or {})}
+            environ = {**isolated, **(extra_environ or {})}
             status, output = self._jobs.run(command, cwd, environ)
             if status:
                 raise _Failed(f"{hook} ended with {status}")

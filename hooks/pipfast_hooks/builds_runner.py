@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.utils.logging import VERBOSE
@@ -48,6 +49,9 @@ sys.exit(main())
 
 _path: str | None = None
 
+_writing = threading.Lock()
+"""Several builds may begin at once."""
+
 
 def _around_get_runnable_pip(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Name our runner in the place of pip's, while a command is under way that asks for something.
@@ -61,9 +65,10 @@ def _around_get_runnable_pip(wrapped: Callable[..., Any], instance: Any, args: A
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
         # A pip that runs out of an archive is started as that archive.
         if quiet and os.path.basename(path) == _FILE and builds_context.current() is not None and run.layout():
-            if _path is None:
-                _path = _write(run)
-            return _path
+            with _writing:
+                if _path is None:
+                    _path = _write(run)
+                return _path
     except Exception:
         logger.debug("pipfast: build environments are left to pip", exc_info=True)
     return path

@@ -179,6 +179,43 @@ def test_no_wheel_is_built_that_pip_would_not_build(box: Box, index: Index, note
     assert hooks(notes, "alpha") == hooks(notes, "beta") == ["requires", "metadata"]
 
 
+def test_what_several_builds_need_is_built_for_each(box: Box, index: Index, notes: Path) -> None:
+    """pip takes a source that is being built already for a circle; here it is another build that needs it, too."""
+    note = (
+        "import os\n"
+        "with open(os.path.join(os.environ['NOTES'], 'trackers'), 'a') as stream:\n"
+        "    stream.write(os.environ['PIP_BUILD_TRACKER'] + '\\n')\n"
+    )
+    index.add(
+        archive("tool", scripts={"metadata": "import time\ntime.sleep(1)\n"}),
+        *(archive(f"user{number}", build_requires=[f"tool>={number / 10}"],
+                  scripts={"requires": note}) for number in range(4)),
+    )
+    arguments = ["--no-cache-dir"], ["--cache-dir", "cache"]
+    ends = [
+        run("install", *index.args, *cache, "--dry-run", "tool", *(f"user{number}" for number in range(4)),
+            NOTES=str(notes), PIPFAST_BUILDS="3")
+        for run, cache in zip((box.pip, box.pipfast), arguments, strict=True)
+    ]
+    trackers = (notes / "trackers").read_text(encoding="utf-8").splitlines()
+    # pip has one for all that it builds; of ours, some may be pip's own.
+    assert (len(set(trackers[:4])), len(trackers)) == (1, 8)
+    assert len(set(trackers[4:])) > 1
+    assert [end.err for end in ends] == ["", ""]
+    assert ends[0].out == ends[1].out
+    assert box.leftovers() == []
+
+
+def test_a_circle_of_builds_is_pips_error(box: Box, index: Index, notes: Path) -> None:
+    """Each of the two is needed to build the other one."""
+    for name, needed in (("hen", "egg"), ("egg", "hen")):
+        index.add(archive(name, build_requires=[needed], scripts={}))
+    ended = box.pipfast("install", *index.args, "hen", "alpha", NOTES=str(notes))
+    assert ended.status == 1
+    assert "is already being built: hen" in ended.err
+    assert box.leftovers() == []
+
+
 def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -> None:
     """Ctrl-C while something is built ahead: it is over, and nothing of it is left."""
     index.add(
