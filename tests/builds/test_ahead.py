@@ -137,7 +137,9 @@ def test_same_words_with_the_store(box: Box, index: Index, notes: Path) -> None:
     assert ends[0][0] == 1
 
 
-@pytest.mark.parametrize("setting", [{"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}], ids=str)
+@pytest.mark.parametrize("setting", [
+    {"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}, {"PIP_NO_BINARY": "alpha"},
+], ids=str)
 def test_one_after_the_other_if_that_is_wanted(
     box: Box, index: Index, notes: Path, setting: dict[str, str]
 ) -> None:
