@@ -30,6 +30,9 @@ class _Made:
     """Size and time of each, by its path below ``root``."""
 
 
+_OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
+"""Variables that a build ahead has values of its own for; what is installed does not depend on them."""
+
 _made: dict[Hashable, _Made] = {}
 _locks: dict[Hashable, threading.Lock] = {}
 _installers: list[Any] = []
@@ -89,10 +92,13 @@ def _key(instance: Any, names: dict[str, Any]) -> Hashable | None:
         return None
     finder = instance.finder
     control = finder.format_control
+    environ = dict(ours.environ if ours is not None else os.environ)
+    for name in _OF_ONE_BUILD:
+        environ.pop(name, None)
     return (
         id(instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
         frozenset(control.no_binary), frozenset(control.only_binary), finder.prefer_binary,
-        os.getcwd(), frozenset((ours.environ if ours is not None else os.environ).items()),
+        os.getcwd(), frozenset(environ.items()),
     )
 
 
