@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 COMMAND = ["rustc", "--version"]
 """As pip 23.0 to 26.3 ask."""
 
+_PATIENCE_S = 0.5
+"""Seconds that pip waits for the answer."""
+
 _asked: subprocess.Popen[bytes] | None = None
+
+_kept: tuple[int, bytes] | None = None
+"""How it ended and what it has printed, in a process that others are forked from."""
 
 
 def ask() -> None:
     """Start what pip will start if it makes a session; nothing is said if that fails."""
     global _asked
     forget()
+    if _kept is not None:
+        return
     with suppress(Exception):
         if shutil.which(COMMAND[0]) is not None:
             _asked = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -43,9 +51,21 @@ def forget() -> None:
         asked.wait()
 
 
+def keep() -> None:
+    """Know the answer from now on, in this process and in those that it forks; asks if nobody has."""
+    global _kept
+    if _asked is None:
+        ask()
+    if _asked is not None:
+        with suppress(subprocess.SubprocessError, OSError):
+            output, _ = _asked.communicate(timeout=_PATIENCE_S)
+            _kept = _asked.returncode, output
+    forget()
+
+
 def _around_user_agent(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Let pip find the answer where it would start the process."""
-    if _asked is None:
+    if _asked is None and _kept is None:
         return wrapped(*args, **kwargs)
     session: Any = import_module(wrapped.__module__)
     stock = session.subprocess
@@ -63,11 +83,15 @@ def check_output(command: Any, *, stderr: Any = None, timeout: float | None = No
     :raises subprocess.SubprocessError: as ``subprocess.check_output``.
     """
     global _asked
-    if _asked is None or command != COMMAND or stderr is not subprocess.STDOUT or further:
-        output: bytes = subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)
-        return output
-    output, _ = _asked.communicate(timeout=timeout)
-    if _asked.returncode:
-        raise subprocess.CalledProcessError(_asked.returncode, command, output)
+    if command != COMMAND or stderr is not subprocess.STDOUT or further or (_asked is None and _kept is None):
+        return subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)  # type: ignore[no-any-return]
+    if _kept is not None:
+        status, output = _kept
+    else:
+        assert _asked is not None
+        output, _ = _asked.communicate(timeout=timeout)
+        status = _asked.returncode
+    if status:
+        raise subprocess.CalledProcessError(status, command, output)
     _asked = None
     return output

@@ -260,9 +260,8 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
         or preparer.require_hashes
         or preparer.build_isolation not in (True, "virtual")
         or getattr(context.options, "config_settings", None)
-        # What builds need is built from source, too: one after another finds that in pip's cache, at once each of
-        # them builds it.
-        or resolver.factory._finder.format_control.no_binary
+        # What builds need is built from source, too, compiled parts and all.
+        or ":all:" in resolver.factory._finder.format_control.no_binary
         # Everything would be left there.
         or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)

@@ -7,18 +7,21 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli.spinners import open_spinner
 from pip._internal.utils.logging import VERBOSE
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
 from pipfast_hooks.builds_jobs import of_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ _OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
 
 _made: dict[Hashable, _Made] = {}
 _locks: dict[Hashable, threading.Lock] = {}
+_names: dict[str, threading.Lock] = {}
+"""By the project that a requirement names."""
+
 _installers: list[Any] = []
 """pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
 
@@ -56,7 +62,8 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
                 with open_spinner(f"Installing {names['kind']}") as spinner:
                     spinner.finish("done")
             return None
-        result = wrapped(*args, **kwargs)
+        with _alone(key[1]):
+            result = wrapped(*args, **kwargs)
         if key not in _made:
             try:
                 _made[key] = _kept(prefix.path)
@@ -64,6 +71,23 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             except Exception:
                 logger.debug("pipfast: a build environment is not kept", exc_info=True)
         return result
+
+
+@contextmanager
+def _alone(requirements: Iterable[str]) -> Iterator[None]:
+    """Fill no two environments at once that both need some project: the second finds it downloaded, or built."""
+    with ExitStack() as held:
+        # In one order, so that no two of them ever wait for each other.
+        for name in sorted({_project(each) for each in requirements}):
+            held.enter_context(_names.setdefault(name, threading.Lock()))
+        yield
+
+
+def _project(requirement: str) -> str:
+    try:
+        return str(canonicalize_name(Requirement(requirement).name))
+    except InvalidRequirement:
+        return requirement
 
 
 def _is_filled(key: Hashable, path: str) -> bool:
@@ -74,7 +98,7 @@ def _is_filled(key: Hashable, path: str) -> bool:
         return False
 
 
-def _key(instance: Any, names: dict[str, Any]) -> Hashable | None:
+def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
     """Return what the content of an environment depends on, or None if it is not to be used twice."""
     requirements, ours = tuple(sorted(names["requirements"])), of_thread()
     if (
@@ -155,4 +179,5 @@ def forget() -> None:
         shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
     _made.clear()
     _locks.clear()
+    _names.clear()
     _installers.clear()

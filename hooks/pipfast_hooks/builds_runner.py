@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks import builds_context, fork_server, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +43,26 @@ if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
 sys.meta_path.insert(0, _Redirected)
 os.environ.update({settings!r})
 os.environ.pop("PIPFAST_TIMINGS", None)
+if sys.argv[1:2] == [{argument!r}]:
+    from pipfast_hooks import fork_server
+
+    fork_server.serve(*map(int, sys.argv[2:]))
+else:
+    from pipfast_hooks import fork_client
+
+    status = fork_client.ask(os.path.dirname(os.path.abspath(__file__)))
+    if status is not None:
+        os._exit(status)
 from pipfast.launch import main
 sys.exit(main())
 '''
 
 _path: str | None = None
+
+_server: fork_server.Server | None = None
+
+_inherited = False
+"""This process is a server's, and so is the runner."""
 
 _writing = threading.Lock()
 """Several builds may begin at once."""
@@ -80,19 +95,41 @@ def _write(run: lifetime.Run) -> str:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
             roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
-    # What a build needs is not rescued in its turn.
-    settings = {"PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1"}
+    # What a build needs is not rescued in its turn, and is little: a second worker would start too late for it.
+    settings = {"PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1", "PIPFAST_WORKERS": "1"}
     if run.settings.store is not None:
         settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
     path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(_CODE.format(roots=roots, settings=settings))
+        file.write(_CODE.format(roots=roots, settings=settings, argument=fork_server.ARGUMENT))
+    _serve(path)
     return path
 
 
+def _serve(path: str) -> None:
+    """Start the server that spares the runners their start; they do without it."""
+    global _server
+    if fork_server.is_possible():
+        try:
+            _server = fork_server.Server(path)
+        except OSError as error:
+            logger.debug("pipfast: each build environment is filled by a pip that starts anew (%s)", error)
+
+
+def inherit(path: str) -> None:
+    """Use the runner of the server that this process was forked by."""
+    global _path, _inherited
+    _path, _inherited = path, True
+
+
 def forget() -> None:
-    """Remove the runner; the run is over."""
-    global _path
+    """End the server and remove the runner; the run is over."""
+    global _path, _server
+    if _inherited:
+        return
+    server, _server = _server, None
+    if server is not None:
+        server.close()
     if _path is not None:
         shutil.rmtree(os.path.dirname(_path), ignore_errors=True)
     _path = None

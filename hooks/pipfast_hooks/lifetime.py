@@ -164,7 +164,7 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
-        for name in ("agent", "builds_ahead", "builds", "builds_reuse", "builds_runner", "builds_context"):
+        for name in ("agent", "builds_runner", "builds_ahead", "builds", "builds_reuse", "builds_context"):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
         for message, hint in self.last_words:
@@ -285,9 +285,9 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
     if order:
         try:
             deferred.load_all()
+            importlib.import_module(f"{__package__}.install")
+            importlib.import_module(f"{__package__}.downloads")
             if run.installing:
-                importlib.import_module(f"{__package__}.install")
-                importlib.import_module(f"{__package__}.downloads")
                 _ = run.preparer(), run.linker
                 builds = sys.modules.get(f"{__package__}.builds_context")
                 run.stale_before = builds.stale_before() if builds is not None else None

@@ -60,7 +60,7 @@ SETS = {
         # plugins, poetry-core, pdm-backend, hatchling, pbr.
         PackageSet(
             "sdists",
-            ("six==1.17.0", "pluggy==1.6.0", "idna==3.10", "attrs==25.4.0", "tomlkit==0.13.3",
+            ("six==1.17.0", "tqdm==4.67.1", "idna==3.10", "attrs==25.4.0", "rich==14.2.0",
              "findpython==0.7.1", "soupsieve==2.8", "stevedore==5.6.0"),
             no_deps=True, no_binary=True,
         ),

@@ -138,7 +138,7 @@ def test_same_words_with_the_store(box: Box, index: Index, notes: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", [
-    {"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}, {"PIP_NO_BINARY": "alpha"},
+    {"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}, {"PIP_NO_BINARY": ":all:"},
 ], ids=str)
 def test_one_after_the_other_if_that_is_wanted(
     box: Box, index: Index, notes: Path, setting: dict[str, str]

@@ -1,0 +1,280 @@
+"""A process that has imported pip and pipfast, and forks for each pip that fills a build environment.
+
+Half of what such a pip does is to start: to import, and to ask ``lsb_release`` and ``rustc`` what it tells servers.
+The asking process (``fork_client``) is the one that pip has started and waits for; it goes on alone wherever this
+one is not there, or is not what it is itself.
+
+Linux only: elsewhere system libraries do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import marshal
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipfast_hooks.fork_client import SOCKET, STARTED, interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ARGUMENT = "--fork-server"
+"""The runner's only argument where it becomes the server."""
+
+_IMPORTED = (
+    "pip._internal.cli.main", "pip._internal.cli.main_parser", "pip._internal.cli.autocompletion",
+    "pip._internal.commands.install", "pip._internal.metadata.importlib", "pip._internal.operations.install.wheel",
+    "pip._internal.resolution.resolvelib.resolver", "pip._vendor.distro", "pip._vendor.truststore",
+    "encodings.ascii", "encodings.cp437", "netrc", "ctypes",
+    "pipfast.launch", "pipfast.build.stale", "pipfast.install.linker", "pipfast.store.prepare",
+    "pipfast.store.workers", "pipfast_hooks.apply", "pipfast_hooks.configuration",
+)
+"""What such a pip imports in the end, our seams' own modules aside; what some pip has not is left out."""
+
+_OWN = ("PIP_", "_PIP_", "PIPFAST_")
+"""Variables that may differ from the server's, with TMPDIR: they are read when they are needed, not at import."""
+
+_RECEIVE_S = 5.0
+"""Seconds for a request, once it has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    environ: dict[bytes, bytes]
+    argv: list[str]
+    umask: int
+    streams: list[int]
+
+
+@dataclass(slots=True)
+class _Child:
+    """One process under way, and who waits for it."""
+
+    pid: int
+    pidfd: int
+    connection: socket.socket
+
+
+class Server:
+    """The command's side: starts the server, and ends it."""
+
+    def __init__(self, runner: str) -> None:
+        """Start the server of a runner.
+
+        :param runner: the file that a pip in a build environment is started with, in a folder of its own.
+        :raises OSError: it cannot be started.
+        """
+        path = os.path.join(os.path.dirname(runner), SOCKET)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen(64)
+            ours, self._lifeline = os.pipe()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, runner, ARGUMENT, str(listening.fileno()), str(ours)],
+                    pass_fds=(listening.fileno(), ours), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    # As pip starts its processes. Left out, a library's own variables would be there, too:
+                    # readline sets LINES without Python's knowing.
+                    env=dict(os.environ),
+                )
+            except BaseException:
+                os.close(self._lifeline)
+                raise
+            finally:
+                os.close(ours)
+
+    def close(self) -> None:
+        """End it and all that it has forked."""
+        os.close(self._lifeline)
+        # It may still be importing.
+        self._process.terminate()
+        self._process.wait()
+
+
+def is_possible() -> bool:
+    """Tell whether this system and interpreter have what a server needs."""
+    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+
+
+def serve(listening: int, lifeline: int) -> None:
+    """Wait for requests; returns in a forked process only, which is to do what was asked for.
+
+    Ends the process when the other end of ``lifeline`` is closed, and all that was forked with it.
+    """
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop = _Loop(socket.socket(fileno=listening), lifeline)
+    _prepare()
+    terminated = signal.signal(signal.SIGTERM, lambda *_: loop.end())
+    request = loop.run()
+    signal.signal(signal.SIGTERM, terminated)
+    signal.signal(signal.SIGINT, interrupted)
+    _become(request)
+
+
+def _prepare() -> None:
+    import pip
+    from pip._vendor import distro
+
+    from pipfast_hooks import agent
+    from pipfast_hooks.seams import SEAMS, parse_version
+
+    agent.ask()
+    version = parse_version(pip.__version__)
+    wrappers = {f"{__package__}.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
+    for name in (*_IMPORTED, *sorted(wrappers)):
+        # An error of ours is the fork's to report, where it matters.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+    # Kept by it, and asked for in every session.
+    distro.name(), distro.version(), distro.codename()
+    agent.keep()
+    # What is here is here in each of them: no look for cycles copies it.
+    gc.freeze()
+
+
+class _Loop:
+    """Forks for each request, tells who asked how it ended, and ends what nobody waits for any more."""
+
+    def __init__(self, listening: socket.socket, lifeline: int) -> None:
+        self._listening, self._lifeline = listening, lifeline
+        self._interpreter = interpreter()
+        self._environ = _essential(dict(os.environb))
+        self._selector = selectors.DefaultSelector()
+        self._children: list[_Child] = []
+
+    def run(self) -> _Request:
+        """Return a request, in the process that was forked for it."""
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._lifeline, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj == self._lifeline:
+                    self.end()
+                if key.fileobj is self._listening:
+                    request = self._accept()
+                    if request is not None:
+                        return request
+                elif key.data is not None and key.data in self._children:
+                    self._over(key.data)
+
+    def _accept(self) -> _Request | None:
+        connection, _ = self._listening.accept()
+        try:
+            connection.settimeout(_RECEIVE_S)
+            request = self._receive(connection)
+        except (OSError, EOFError, ValueError, TypeError):
+            request = None
+        if request is None:
+            # Closed without a word: who asks goes on alone.
+            connection.close()
+            return None
+        try:
+            pid = os.fork()
+        except OSError:
+            connection.close()
+            pid = -1
+        if pid == 0:
+            self._forget(connection)
+            return request
+        for each in request.streams:
+            os.close(each)
+        if pid > 0:
+            child = _Child(pid, os.pidfd_open(pid), connection)
+            self._children.append(child)
+            self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+            self._selector.register(connection, selectors.EVENT_READ, child)
+            with contextlib.suppress(OSError):
+                connection.sendall(STARTED)
+        return None
+
+    def _receive(self, connection: socket.socket) -> _Request | None:
+        header, streams, _, _ = socket.recv_fds(connection, 8, 3)
+        try:
+            length = int.from_bytes(header, "big")
+            received = bytearray()
+            while len(received) < length:
+                part = connection.recv(length - len(received))
+                if not part:
+                    raise EOFError
+                received += part
+            theirs, environ, argv, umask = marshal.loads(received)
+            if len(streams) == 3 and theirs == self._interpreter and _essential(environ) == self._environ:
+                return _Request(environ, argv, umask, streams)
+        except BaseException:
+            _close(streams)
+            raise
+        _close(streams)
+        return None
+
+    def _over(self, child: _Child) -> None:
+        """Reap a process that has ended, or end one that nobody waits for: both sides may be why we are here."""
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if pid == 0:
+            os.kill(child.pid, signal.SIGKILL)
+            _, status = os.waitpid(child.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(OSError):
+            child.connection.sendall(code.to_bytes(4, "big", signed=True))
+        self._selector.unregister(child.pidfd)
+        self._selector.unregister(child.connection)
+        os.close(child.pidfd)
+        child.connection.close()
+        self._children.remove(child)
+
+    def end(self) -> None:
+        """End this process and all that it has forked."""
+        for child in self._children:
+            with contextlib.suppress(OSError):
+                os.kill(child.pid, signal.SIGKILL)
+        for child in self._children:
+            with contextlib.suppress(OSError):
+                os.waitpid(child.pid, 0)
+        os._exit(0)
+
+    def _forget(self, connection: socket.socket) -> None:
+        """Close what is the server's alone."""
+        self._selector.close()
+        self._listening.close()
+        os.close(self._lifeline)
+        connection.close()
+        for child in self._children:
+            os.close(child.pidfd)
+            child.connection.close()
+
+
+def _essential(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    own = tuple(os.fsencode(each) for each in _OWN)
+    return {name: value for name, value in environ.items() if not name.startswith(own) and name != b"TMPDIR"}
+
+
+def _become(request: _Request) -> None:
+    """Take on what the asking process is."""
+    os.umask(request.umask)
+    for theirs, here in zip(request.streams, range(3), strict=True):
+        os.dup2(theirs, here)
+    _close([each for each in request.streams if each > 2])
+    os.environb.clear()
+    os.environb.update(request.environ)
+    sys.argv[:] = request.argv
+    # Read from the variables once, and kept.
+    tempfile.tempdir = None
+    from pipfast_hooks import builds_runner
+
+    builds_runner.inherit(sys.argv[0])
+
+
+def _close(streams: list[Any]) -> None:
+    for each in streams:
+        os.close(each)
