@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import mmap
 import os
 import tempfile
 import threading
@@ -224,8 +225,11 @@ class Connections:
     def _arrived(self, job: Job, download: Download) -> None:
         """Keep a file and prepare it, in the worker thread that completed it."""
         fetched = download.fetched
+        if fetched is None or fetched.matches is False:
+            return
+        _keep_for_pip(download.first_response(), fetched)
         layout = self.run.layout() if self.keeps else None
-        if fetched is None or fetched.matches is False or layout is None:
+        if layout is None:
             return
         archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
@@ -289,6 +293,22 @@ class Connections:
         job = self._jobs.get(download.url)
         with records.held_back(job.records if job is not None else []):
             yield
+
+
+def _keep_for_pip(response: Any, fetched: Fetched) -> None:
+    """Put into pip's HTTP cache what the store will not be asked for."""
+    keep = getattr(response, "keep", None)
+    if keep is not None and fetched.size:
+        try:
+            # As cachecontrol itself hands over what it has collected.
+            with (
+                fetched.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+                memoryview(content) as view,
+            ):
+                keep(view)
+        except Exception as error:
+            logger.debug("pipfast: %s is not in pip's cache: %r", fetched.path.name, error)
 
 
 def _new_folder(parent: Path | None) -> tempfile.TemporaryDirectory[str] | None:

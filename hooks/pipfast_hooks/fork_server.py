@@ -1,8 +1,8 @@
 """A process that has imported pip and pipfast, and forks for each pip that fills a build environment.
 
-Half of what such a pip does is to start: to import, and to ask ``lsb_release`` and ``rustc`` what servers are told.
-The asking process (``fork_client``) is the one that pip has started and waits for; it goes on alone wherever this
-one is not there, or is not what it is itself.
+Half of what such a pip does is to start: to import, and to ask ``lsb_release`` and ``rustc`` what it tells
+servers. The asking process (``fork_client``) is the one that pip has started and waits for; it goes on alone
+wherever this one is not there, or is not what it is itself.
 
 Linux only: elsewhere system libraries do not survive a fork.
 """

@@ -53,6 +53,8 @@ class SessionResponse:
         self.headers: Mapping[str, str] = response.headers
         self.url: str = response.url
         self.from_cache: bool = getattr(response, "from_cache", False)
+        self.keep: Callable[[Any], None] | None = None
+        """Puts the answer into pip's HTTP cache when it is called with the whole body, a buffer."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it came over the wire."""
@@ -86,9 +88,11 @@ class SessionTransport:
         """
         response = self._session.get(url, headers={**HEADERS, **headers}, stream=True)
         raise_for_status(response)
-        if self._kept(url):
-            _leave_out_of_cache(response)
-        return SessionResponse(response)
+        answer = SessionResponse(response)
+        keep = _take_out_of_cache(response)
+        if not self._kept(url):
+            answer.keep = keep
+        return answer
 
     def classify(self, error: BaseException) -> Failure:
         """Tell a server that has had enough from one that refuses."""
@@ -105,16 +109,21 @@ class SessionTransport:
         return Failure(FailureKind.FATAL)
 
 
-def _leave_out_of_cache(response: Any) -> None:
-    """Keep a body that is on its way to the store out of pip's HTTP cache: it would be written thrice.
+def _take_out_of_cache(response: Any) -> Callable[[Any], None] | None:
+    """Keep a body out of pip's HTTP cache; return what would have put it there.
 
-    cachecontrol copies what is read from ``raw._fp``; without its wrapper there is nothing to copy.
+    On its way to the store it would be written thrice; and where it is fetched in ranges, the first answer is not
+    read to its end, so that nothing would come of it. cachecontrol copies what is read from ``raw._fp``; without
+    its wrapper there is nothing to copy.
     """
     raw = response.raw
-    inner = vars(raw._fp).get("_CallbackFileWrapper__fp") if hasattr(raw._fp, "__dict__") else None
+    wrapper = vars(raw._fp) if hasattr(raw._fp, "__dict__") else {}
+    inner = wrapper.get("_CallbackFileWrapper__fp")
     # A chunked body's reader relies on the wrapper.
-    if inner is not None and not raw.chunked:
-        raw._fp = inner
+    if inner is None or raw.chunked:
+        return None
+    raw._fp = inner
+    return wrapper.get("_CallbackFileWrapper__callback")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

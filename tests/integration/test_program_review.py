@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import re
 from typing import TYPE_CHECKING
+
+import pytest
 
 from support.index import Manners, serving
 from support.wheels import Wheel
@@ -23,15 +27,21 @@ def test_a_path_for_a_digest(box: Box) -> None:
     assert box.installed() == [] and box.leftovers() == []
 
 
-def test_without_a_digest_from_pips_cache(box: Box) -> None:
+@pytest.mark.parametrize("size", [1 << 10, 9 << 20], ids=["at-once", "in-ranges"])
+def test_without_a_digest_from_pips_cache(box: Box, size: int) -> None:
     """A link that says no digest is fetched once, as under pip: the next answer is in pip's own cache."""
+    noise = {"demo/noise.bin": random.Random(size).randbytes(size)}
     with serving() as server:
-        index = server.index("a", Manners(hashes=False, core_metadata=False)).add(Wheel("demo").build())
-        outputs = [
-            box.pipfast("install", *index.args, "--trusted-host", "127.0.0.1", "--target", f"there-{time}", "demo")
-            for time in range(2)
-        ]
-        asked = [request.path for request in server.requests() if request.path.endswith(".whl")]
-    assert [ended.status for ended in outputs] == [0, 0]
-    assert len(asked) == 1
-    assert "Downloading demo" in outputs[0].out and "Using cached demo" in outputs[1].out
+        index = server.index("a", Manners(hashes=False, core_metadata=False))
+        index.add(Wheel("demo", files=noise).build())
+        outputs, asked = [], []
+        for run in (box.pipfast, box.pipfast, box.pip):
+            target = f"there-{len(asked)}"
+            outputs.append(run("install", *index.args, "--trusted-host", "127.0.0.1", "--target", target, "demo"))
+            asked.append(sum(request.path.endswith(".whl") for request in server.requests()))
+            assert (box.work / target / "demo" / "noise.bin").read_bytes() == noise["demo/noise.bin"]
+    assert [ended.status for ended in outputs] == [0, 0, 0]
+    assert asked[0] == asked[1] == asked[2]
+    assert (asked[0] > 1) == (size >= 8 << 20)
+    got = [re.search(r"(Downloading|Using cached) \S*demo", ended.out) for ended in outputs]
+    assert [found and found[1] for found in got] == ["Downloading", "Using cached", "Using cached"]
