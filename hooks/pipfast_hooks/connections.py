@@ -50,6 +50,8 @@ class Job:
     """It is being fetched."""
     then: Callable[[Path], None] | None = None
     """Follows with the stored archive, in a thread of ours, once it is there."""
+    told: bool = False
+    """pip's line about it stands there."""
     here: Path | None = None
     """Where the stored archive is, once its bytes were read."""
     records: list[logging.LogRecord] = field(default_factory=list)
@@ -179,6 +181,7 @@ class Connections:
         records.replay(job.records)
         size = pip_download._get_http_response_size(response.response)
         received = job.download.received()
+        job.told = True
         if display is not None:
             tell(response.response, job.link, "off", size, display.watch(received))
         else:

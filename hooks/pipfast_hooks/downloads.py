@@ -20,6 +20,7 @@ from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
 from pipfast_hooks import lifetime, records
 from pipfast_hooks.connections import Connections, Job
+from pipfast_hooks.lines import told_already
 from pipfast_hooks.look import Display, terminal_console
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def _finish_or_leave(
         raise
     except _OURS as error:
         logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
-        return alone()
+        with told_already() if job.told else contextlib.nullcontext():
+            return alone()
 
 
 def _link_and_location(link: Any, location: str) -> tuple[Any, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.network import download as pip_download
@@ -40,6 +42,32 @@ class _Told:
                 yield block
                 increment -= len(block)
             yield block[:increment]
+
+
+class _OnceOnly(logging.Filter):
+    """Drops the line that a download begins with, the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dropped = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every other record."""
+        if self._dropped or record.msg not in ("Downloading %s", "Using cached %s"):
+            return True
+        self._dropped = True
+        return False
+
+
+@contextlib.contextmanager
+def told_already() -> Iterator[None]:
+    """Have pip's code leave out its line about a download that ``tell`` has had it write."""
+    once = _OnceOnly()
+    pip_download.logger.addFilter(once)
+    try:
+        yield
+    finally:
+        pip_download.logger.removeFilter(once)
 
 
 def tell(response: Any, link: Any, progress_bar: str, size: int | None, increments: Iterator[int]) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.index import Manners, serving
+from support.index import Breakage, Manners, serving
+from support.outputs import normalized
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
-    from support.program import Box
+    from support.program import Box, Ended
 
 
 def test_a_path_for_a_digest(box: Box) -> None:
@@ -34,7 +35,8 @@ def test_without_a_digest_from_pips_cache(box: Box, size: int) -> None:
     with serving() as server:
         index = server.index("a", Manners(hashes=False, core_metadata=False))
         index.add(Wheel("demo", files=noise).build())
-        outputs, asked = [], []
+        outputs: list[Ended] = []
+        asked: list[int] = []
         for run in (box.pipfast, box.pipfast, box.pip):
             target = f"there-{len(asked)}"
             outputs.append(run("install", *index.args, "--trusted-host", "127.0.0.1", "--target", target, "demo"))
@@ -45,3 +47,18 @@ def test_without_a_digest_from_pips_cache(box: Box, size: int) -> None:
     assert (asked[0] > 1) == (size >= 8 << 20)
     got = [re.search(r"(Downloading|Using cached) \S*demo", ended.out) for ended in outputs]
     assert [found and found[1] for found in got] == ["Downloading", "Using cached", "Using cached"]
+
+
+@pytest.mark.parametrize("breakage", Breakage, ids=lambda breakage: breakage.name.lower())
+def test_a_broken_download_is_named_once(box: Box, breakage: Breakage) -> None:
+    """What cannot be had is left to pip in the end, which has said already what it downloads."""
+    said = []
+    with serving() as server:
+        noise = {"demo/noise.bin": random.Random(1).randbytes(1 << 20)}
+        index = server.index().add(Wheel("demo", files=noise).build())
+        server.break_off("a/files/demo-1.0-py3-none-any.whl", breakage, times=99)
+        for run in (box.pip, box.pipfast):
+            ended = run("install", *index.args, "--retries", "0", "--progress-bar", "off", "demo")
+            assert ended.status != 0
+            said.append(normalized(ended.out))
+    assert said[0] == said[1]
