@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import serving
+from support.outputs import normalized
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -192,3 +193,48 @@ def test_full_disk_under_the_environment(box: Box, bulky: Index) -> None:
     assert "No space left on device" in ends["pipfast"][1]
     assert box.broken_entries() == []
     assert box.pipfast("install", *bulky.args, "bulky").status == 0
+
+
+_LIMITED = "import resource, runpy, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))\n" \
+           "del sys.argv[0]\nrunpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+
+
+@pytest.mark.parametrize("content", [os.urandom(3 << 20), bytes(3 << 20)], ids=["as-it-arrives", "as-it-unpacks"])
+def test_a_file_that_cannot_be_written(box: Box, content: bytes) -> None:
+    """Writing fails in the middle, in whichever process does it: pip's error, and nothing half done."""
+    ends = {}
+    with serving() as server:
+        index = server.index().add(Wheel("demo", files={"demo/__init__.py": "", "demo/data": content}).build())
+        for program in ("pip", "pipfast"):
+            places = ["--cache-dir", str(box.root / f"cache-{program}"), "--prefix", str(box.root / program)]
+            ended = box.run("-c", _LIMITED.format(1 << 20), program, "install", *places, *index.args, "demo")
+            left = sorted(str(path.relative_to(box.root / program)) for path in (box.root / program).rglob("*"))
+            ends[program] = (ended.status, normalized(ended.err).replace(program, "pip"), left)
+            assert box.leftovers() == []
+        assert ends["pipfast"] == ends["pip"]
+        assert "File too large" in ends["pip"][1]
+        assert box.broken_entries() == []
+        assert box.pipfast("install", *index.args, "demo").status == 0
+    assert (box.site_packages / "demo" / "data").read_bytes() == content
+
+
+def test_one_store_under_several_umasks(box: Box, index: Index) -> None:
+    """Each run leaves the modes that pip leaves under its umask, and the store stays the user's own."""
+    for number, umask in enumerate((0o022, 0o077, 0o002, 0o022)):
+        modes = []
+        for program in ("pip", "pipfast"):
+            target = box.work / f"{program}-{number}"
+            before = os.umask(umask)
+            try:
+                ended = box.run("-m", program, "install", "--target", str(target), *index.args, "app")
+            finally:
+                os.umask(before)
+            assert ended.status == 0, ended.err
+            modes.append({
+                str(path.relative_to(target)): oct(path.stat().st_mode)
+                for path in sorted(target.rglob("*")) if "pip" not in path.name
+            })
+        assert modes[0] == modes[1]
+        for path in (box.store, *box.store.glob("*"), *box.store.glob("*-v*/*/*")):
+            assert path.stat().st_mode & 0o077 & ~0o055 == 0, path
+        assert box.store.stat().st_mode & 0o777 == 0o700
