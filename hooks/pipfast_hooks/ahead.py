@@ -80,6 +80,7 @@ class Ahead:
         dependencies: bool = True,
         archives: Callable[..., None] | None = None,
         sources: Callable[[str, Any, Path], None] | None = None,
+        ranges: Callable[[Any, Callable[[bytes], None]], None] | None = None,
     ) -> None:
         self._finder = finder
         self._collector = finder._link_collector
@@ -89,6 +90,7 @@ class Ahead:
         self._dependencies = dependencies
         self._archives = archives
         self._sources = sources
+        self._ranges = ranges
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}
         self._waiting: list[str] = []
@@ -291,6 +293,20 @@ class Ahead:
             then = functools.partial(self._unpacked, name, link) if known_by_it else None
             described = functools.partial(self._read_by_ranges, name)
             self._archives(name, link, needed=needed, then=then, described=described)
+            if then is not None and link.is_wheel:
+                self._look_inside(name, link)
+
+    def comes(self, link: Any) -> None:
+        """Note that pip itself fetches a wheel for what is in it, as the first one, or where it went back."""
+        with _left_to_itself("what a wheel on its way says"):
+            name = canonicalize_name(link.filename.partition("-")[0])
+            if self._active and self._dependencies and name in self._projects and link.metadata_link() is None:
+                self._look_inside(name, link)
+
+    def _look_inside(self, name: str, link: Any) -> None:
+        """Have what a large wheel requires begin while that is still on its way."""
+        if self._ranges is not None and not self._require_hashes:
+            self._ranges(link, functools.partial(self._read_by_ranges, name))
 
     def _unpacked(self, name: str, link: Any, archive: Path) -> None:
         with _left_to_itself("what an archive says"):

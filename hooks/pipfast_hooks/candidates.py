@@ -53,9 +53,8 @@ class PageCandidates:
         described = json.loads(self._table.files[row])
         if self._table.base is None:
             link = Link.from_json(described, self._page_url)
-            run = lifetime.current()
-            if run.metadata_only and link is not None and isinstance(described.get("size"), int):
-                run.sizes[link.url_without_fragment] = described["size"]
+            if link is not None and isinstance(described.get("size"), int):
+                lifetime.current().sizes[link.url_without_fragment] = described["size"]
             return link
         return Link.from_element(described, page_url=self._page_url, base_url=self._table.base)
 

@@ -61,6 +61,9 @@ def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = connections_of(instance)
             job = connections.begin(link, location)
+            ahead = lifetime.current().ahead
+            if ahead is not None and link.is_wheel and job.archive is None:
+                ahead.comes(link)
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
     if connections is None or job is None:

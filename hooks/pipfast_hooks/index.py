@@ -204,6 +204,7 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
         finder, connections=run.settings.connections, evaluate=evaluate,
         require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
         archives=_archives(resolver.factory),
+        ranges=_ranges(resolver.factory),
         sources=_sources(resolver, roots),
     )
     constraints: dict[str, Any] = {}
@@ -276,6 +277,22 @@ def _archives(factory: Any) -> Callable[..., None] | None:
         ranged.of_session(downloader._session).begin(
             link, lambda found: described(found.content) if found is not None else whole()
         )
+
+    return begin
+
+
+def _ranges(factory: Any) -> Callable[[Any, Callable[[bytes], None]], None]:
+    """Return what reads the metadata of a large wheel while that is on its way."""
+    session = factory._finder._link_collector.session
+
+    def begin(link: Any, described: Callable[[bytes], None]) -> None:
+        # Not at the top: hardly any index has no metadata files.
+        from pipfast_hooks import ranged
+
+        if ranged.is_sooner(link):
+            ranged.of_session(session).begin(
+                link, lambda found: described(found.content) if found is not None else None
+            )
 
     return begin
 

@@ -76,7 +76,7 @@ class Run:
     ranged: dict[int, RangedMetadata] = field(default_factory=dict)
     """By ``id()`` of pip's session."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Bytes of files by address, as an index says, where only metadata is wanted."""
+    """Bytes of files by address, as an index says, of links that were made."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
     store_allowed: bool = True

@@ -1,6 +1,7 @@
-"""Large wheels that pip only wants to know the metadata of: nothing is going to be installed (``--dry-run``).
+"""The METADATA of large wheels, read by ranges where the index has no metadata files.
 
-Where the index has no metadata files, pip fetches whole archives for it. What pip says of that stands as ever.
+Where nothing is going to be installed (``--dry-run``) pip gets it in the place of the whole archive; what pip says
+of that stands as ever. For an installation it tells what to fetch next while the archive is still on its way.
 """
 
 from __future__ import annotations
@@ -165,14 +166,22 @@ def of_session(session: Any) -> RangedMetadata:
 
 def is_wanted(link: Any) -> bool:
     """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
+    return lifetime.current().metadata_only and _tells_itself(link, LARGE_BYTES)
+
+
+def is_sooner(link: Any) -> bool:
+    """Tell whether an archive is known to be so large that its metadata is here long before it."""
+    return _tells_itself(link, 0)
+
+
+def _tells_itself(link: Any, size_unknown: int) -> bool:
     return bool(
-        lifetime.current().metadata_only
-        and link.is_wheel
+        link.is_wheel
         and link.scheme in ("http", "https")
         # Reports have the digest, which would come of the bytes otherwise.
         and link.hash_name == "sha256"
         and link.metadata_link() is None
-        and lifetime.current().sizes.get(link.url_without_fragment, LARGE_BYTES) >= LARGE_BYTES
+        and lifetime.current().sizes.get(link.url_without_fragment, size_unknown) >= LARGE_BYTES
     )
 
 

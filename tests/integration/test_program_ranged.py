@@ -113,3 +113,25 @@ def test_an_installation_has_whole_archives(box: Box, server: Server) -> None:
     ended = box.pipfast("install", *index.args, "huge")
     assert (ended.status, ended.err) == (0, "")
     assert (box.site_packages / "huge" / "noise.bin").stat().st_size == 6 << 20
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_a_large_wheel_requires_is_there_before_it(box: Box, server: Server, ranges: bool) -> None:
+    """It comes only when the next archive was asked for, and that one only when the last was; pip would wait."""
+    index = server.index(manners=Manners(core_metadata=False, ranges=ranges)).add(*ARCHIVES)
+    if ranges:
+        server.hold("a/files/huge-2.0-py3-none-any.whl", "a/files/bulky-1.0-py3-none-any.whl", whole=True)
+        server.hold("a/files/bulky-1.0-py3-none-any.whl", "a/files/small-1.0-py3-none-any.whl", whole=True)
+    ended = box.pipfast("install", *index.args, "huge")
+    assert (ended.status, ended.err) == (0, "")
+    assert {name for name in box.installed() if "." not in name} == {"huge", "bulky", "small"}
+    whole = [each.path for each in server.requests() if "/files/" in each.path and "range" not in each.headers]
+    assert len(whole) == len(set(whole)) == 3
+
+
+def test_small_wheels_are_not_asked_for_twice(box: Box, server: Server) -> None:
+    index = server.index(manners=Manners(core_metadata=False))
+    index.add(wheel("app", "1.0", "small"), wheel("small"))
+    assert box.pipfast("install", *index.args, "app").status == 0
+    assert fetched(server) == {"app": {200}, "small": {200}}
+    assert not any("range" in each.headers for each in server.requests())

@@ -270,7 +270,7 @@ class Server:
         self._breakages: dict[str, tuple[Breakage, int]] = {}
         self._broken: Counter[str] = Counter()
         self._delays: dict[str, float] = {}
-        self._holds: dict[str, str] = {}
+        self._holds: dict[str, tuple[str, bool]] = {}
         self._requests: list[Request] = []
         self._asked = threading.Condition(self._lock)
         self._limit = 0
@@ -329,9 +329,12 @@ class Server:
         """Answer ``/<path>`` later: it is overtaken by what was asked for after it."""
         self._delays[f"/{path}"] = seconds
 
-    def hold(self, path: str, until: str) -> None:
-        """Answer ``/<path>`` only when ``/<until>`` has been asked for, and with 504 if it never is."""
-        self._holds[f"/{path}"] = f"/{until}"
+    def hold(self, path: str, until: str, *, whole: bool = False) -> None:
+        """Answer ``/<path>`` only when ``/<until>`` has been asked for, and with 504 if it never is.
+
+        :param whole: only who asks for all of it waits; ranges are answered at once.
+        """
+        self._holds[f"/{path}"] = f"/{until}", whole
 
     def limit(self, at_once: int) -> None:
         """Answer 429 to what is asked while that many requests are being answered."""
@@ -362,7 +365,9 @@ class Server:
             self._requests.append(Request(method, path, headers, 0))
             number = len(self._requests) - 1
             self._asked.notify_all()
-            held_until = self._holds.get(path)
+            held_until, whole = self._holds.get(path, (None, False))
+            if whole and "range" in headers:
+                held_until = None
             if held_until is not None and not self._asked.wait_for(lambda: self._was_asked(held_until), 10):
                 return Answer(504, b"nobody asked for the other")
             answer = self._answer(path, headers)
