@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A copy of what pip has put into an environment, from before any build could change it."""
+    """What pip has put into an environment, from before any build could change it."""
 
     root: str
-    files: dict[str, tuple[int, int]]
-    """Size and time of each, by its path below ``root``."""
+    files: dict[str, tuple[int, ...]]
+    """What tells each one from a changed one, by its path below ``root``."""
+
+
+class _Changed(Exception):
+    """A file is not what was installed."""
 
 
 _OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
@@ -46,7 +49,7 @@ _installers: list[Any] = []
 
 
 def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Fill an environment as an equal one was filled in this run, else as pip does, and keep a copy of that."""
+    """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
     try:
         names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
         prefix, key = names["prefix"], _key(instance, names)
@@ -66,10 +69,10 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             result = wrapped(*args, **kwargs)
         if key not in _made:
             try:
-                _made[key] = _kept(prefix.path)
+                _made[key] = _Made(prefix.path, _state(prefix.path))
                 _installers.append(instance)
             except Exception:
-                logger.debug("pipfast: a build environment is not kept", exc_info=True)
+                logger.debug("pipfast: a build environment is not used again", exc_info=True)
         return result
 
 
@@ -126,31 +129,28 @@ def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
     )
 
 
-def _kept(source: str) -> _Made:
-    root = os.path.join(tempfile.mkdtemp(prefix="pipfast-build-env-"), "prefix")
-    try:
-        _copy(source, root)
-        return _Made(root, _state(root))
-    except BaseException:
-        shutil.rmtree(os.path.dirname(root), ignore_errors=True)
-        raise
-
-
 def _reused(key: Hashable, target: str) -> bool:
     """Fill ``target`` with what was made for an equal set; False if there is none, or it was changed since."""
-    made = _made.get(key)
-    if made is None or _state(made.root) != made.files:
+    made = _made.pop(key, None)
+    if made is None:
         return False
     try:
-        _copy(made.root, target)
+        for path, facts in made.files.items():
+            source, copy = os.path.join(made.root, path), os.path.join(target, path)
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            _link_or_copy(source, copy)
+            # Not before: that build may be under way.
+            if _facts(os.lstat(source)) != facts:
+                raise _Changed(source)
+    except (OSError, _Changed) as error:
+        logger.debug("pipfast: a build environment is made once more (%r)", error)
+        shutil.rmtree(target, ignore_errors=True)
+        return False
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
+    _made[key] = made
     return True
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -164,19 +164,23 @@ def _link_or_copy(source: str, target: str) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _state(root: str) -> dict[str, tuple[int, int]]:
+def _state(root: str) -> dict[str, tuple[int, ...]]:
     found = {}
     for folder, _, files in os.walk(root):
         for name in files:
-            status = os.lstat(os.path.join(folder, name))
-            found[os.path.relpath(os.path.join(folder, name), root)] = (status.st_size, status.st_mtime_ns)
+            path = os.path.join(folder, name)
+            found[os.path.relpath(path, root)] = _facts(os.lstat(path))
     return found
 
 
+def _facts(status: os.stat_result) -> tuple[int, ...]:
+    # The last one nobody can set back; it also changes when a stored file is linked elsewhere.
+    changed = status.st_ctime_ns if status.st_nlink == 1 else 0
+    return status.st_ino, status.st_size, status.st_mtime_ns, changed
+
+
 def forget() -> None:
-    """Remove the copies; the run is over."""
-    for made in _made.values():
-        shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
+    """The run is over."""
     _made.clear()
     _locks.clear()
     _names.clear()
