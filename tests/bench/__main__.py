@@ -18,7 +18,7 @@ if __name__ == "__main__" and not __package__:
 from bench import client, report
 from bench.corpus import Corpus
 from bench.environment import find_uv
-from bench.goals import CAPPED, goals
+from bench.goals import CAPPED, DISTANT, goals
 from bench.placing import measure_placing
 from bench.race import race
 from bench.relay import Line, Relay
@@ -85,7 +85,7 @@ def run_goals(chosen: argparse.Namespace) -> None:
         near = {place.wanted.name: place for place in session.places(Line())}
         if "jupyter" in near:
             place = near["jupyter"]
-            parts["runs"] += session.keep(session.rounds.measure(place, ("cold", "warm"), chosen.rounds))
+            parts["runs"] += session.keep(session.rounds.measure(place, tuple(SCENARIOS), chosen.rounds))
             parts["placing"] += measure_placing(session.rounds, place, session.pipfast, chosen.rounds)
             session.rounds.forget(place)
         for place in session.places(CAPPED):
@@ -94,6 +94,12 @@ def run_goals(chosen: argparse.Namespace) -> None:
                 seconds = [one_stream(place.index, archive) for _ in range(2)]
                 parts["stream"].append({"set": "torch", "line": place.line, "seconds": seconds})
                 parts["runs"] += session.keep(session.rounds.measure(place, ("cold",), chosen.rounds))
+        for place in session.places(DISTANT):
+            if place.wanted.name == "web":
+                parts["runs"] += session.keep(session.rounds.measure(place, ("cold",), chosen.rounds))
+        if "sdists" in near:
+            place = near["sdists"]
+            parts["runs"] += session.keep(session.rounds.measure(place, ("cold", "warm"), chosen.rounds))
         if "web" in near:
             parts["race"] += race(session.rounds, near["web"], session.pipfast, chosen.times)
         results = session.results(**parts)
@@ -160,7 +166,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
     "serve": (serve, "all"),
     "placing": (run_placing, "jupyter"),
     "race": (run_race, "web"),
-    "goals": (run_goals, "jupyter,torch,web"),
+    "goals": (run_goals, "jupyter,torch,web,sdists"),
     "report": (show, "all"),
 }
 """What can be asked for, and the sets it is about unless told; the first is meant when none is named."""

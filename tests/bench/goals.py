@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CAPPED = Line(mbit=80)
 """The line of the torch figures: each connection no faster than 80 Mbit/s."""
 
+DISTANT = Line(30, 80)
+"""The line of the web figures: 30 ms away besides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -43,18 +46,30 @@ def goals(results: Mapping[str, Any]) -> list[Goal]:
         ratio = rows.get(where, {}).get("faster_than", {}).get(base, {}).get(figure)
         return None if ratio is None else float(ratio["median"])
 
-    warm, cold = ("jupyter", "loopback", "warm"), ("jupyter", "loopback", "cold")
-    torch = ("torch", str(CAPPED), "cold")
+    warm, cold, dry, satisfied = (
+        ("jupyter", "loopback", scenario) for scenario in ("warm", "cold", "dry-run", "satisfied")
+    )
+    torch, web = ("torch", str(CAPPED), "cold"), ("web", str(DISTANT), "cold")
+    sources = [("sdists", "loopback", scenario) for scenario in ("cold", "warm")]
     return [
-        _at_least("jupyter warm, install phase, against pip", 15, faster(warm, "pip", "install_phase_s")),
-        _at_least("jupyter warm, whole command, against uv --compile-bytecode", 1.5, faster(warm, "uv-compile")),
+        _at_least("jupyter warm, install phase, against pip", 40, faster(warm, "pip", "install_phase_s")),
+        _at_least("jupyter warm, whole command, against pip", 22, faster(warm, "pip")),
+        _at_least("jupyter warm, whole command, against uv --compile-bytecode", 6, faster(warm, "uv-compile")),
+        _at_least("jupyter warm, whole command, against uv", 1 / 3.5, faster(warm, "uv")),
         _at_most("jupyter warm, placing against cp -al", 1.5, _placing(results)),
         _at_least("jupyter cold, whole command, against pip", 2.3, faster(cold, "pip")),
-        _at_least("jupyter cold, whole command, against uv --compile-bytecode", 0.8, faster(cold, "uv-compile")),
-        _at_least("torch capped, the download, against one stream", 5, _download(results, rows.get(torch))),
+        _at_least("jupyter cold, whole command, against uv --compile-bytecode", 1, faster(cold, "uv-compile")),
+        _at_least("jupyter warm, dry run, against pip", 6, faster(dry, "pip")),
+        _at_least("jupyter satisfied already, against pip", 1.8, faster(satisfied, "pip")),
+        _at_least("torch capped, the download, against one stream", 7, _download(results, rows.get(torch))),
         _at_least("torch capped, whole command, against pip", 3, faster(torch, "pip")),
-        _at_least("torch capped, whole command, against uv --compile-bytecode", 1.8, faster(torch, "uv-compile")),
-        _at_most("peak memory of the largest process, worst case, against pip", 1.3, _memory(rows, "largest_rss")),
+        _at_least("torch capped, whole command, against uv --compile-bytecode", 2.4, faster(torch, "uv-compile")),
+        _at_least("web far away, cold, against pip", 5, faster(web, "pip")),
+        _at_least("web far away, cold, against uv --compile-bytecode", 1, faster(web, "uv-compile")),
+        _at_least("eight sources, cold, against pip", 3, faster(sources[0], "pip")),
+        _at_least("eight sources, cold, against uv", 1, faster(sources[0], "uv")),
+        _at_least("eight sources, warm, against pip", 10, faster(sources[1], "pip")),
+        _at_most("peak memory of the largest process, worst case, against pip", 1, _memory(rows, "largest_rss")),
         _at_most("peak memory of all processes, worst case, against pip", 1.3, _memory(rows, "tree_pss")),
         _race(results),
     ]
