@@ -1,6 +1,7 @@
-"""The version of Rust's compiler, which pip tells servers: asked for while pip is still being imported.
+"""What pip tells servers of the machine, where it runs a program to know it: asked while pip is being imported.
 
-pip runs ``rustc --version`` for every session and waits for it; behind rustup's proxy that takes longer than
+For every session pip runs ``rustc --version``, and on Linux ``lsb_release -a`` and ``uname -rs``, one after
+another, and waits for each. Behind rustup's proxy, and where ``lsb_release`` is a script, that takes longer than
 many a command's own work.
 """
 
@@ -8,73 +9,86 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+_QUESTIONS = {("rustc", "--version"): subprocess.STDOUT}
+"""Commands as pip 23.0 to 26.3 and their distro run them, and where their standard error goes."""
 
-COMMAND = ["rustc", "--version"]
-"""As pip 23.0 to 26.3 ask."""
+if sys.platform.startswith("linux"):
+    _QUESTIONS |= {("lsb_release", "-a"): subprocess.DEVNULL, ("uname", "-rs"): subprocess.DEVNULL}
+
+_ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
+"""Modules that call ``subprocess.check_output`` for it."""
 
 _PATIENCE_S = 0.5
-"""Seconds that pip waits for the answer."""
+"""Seconds to wait for an answer that is kept; pip waits that long for ``rustc``."""
 
-_asked: subprocess.Popen[bytes] | None = None
+_asked: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
 
-_kept: tuple[int, bytes] | None = None
-"""How it ended and what it has printed, in a process that others are forked from."""
+_kept: dict[tuple[str, ...], tuple[int, bytes]] = {}
+"""How each ended and what it has printed, in a process that others are forked from."""
 
 
 def ask() -> None:
     """Start what pip will start if it makes a session; nothing is said if that fails."""
-    global _asked
     forget()
-    if _kept is not None:
-        return
-    with suppress(Exception):
-        if shutil.which(COMMAND[0]) is not None:
-            _asked = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for command, errors in _QUESTIONS.items():
+        if command not in _kept:
+            with suppress(Exception):
+                if shutil.which(command[0]) is not None:
+                    _asked[command] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
 
 
 def forget() -> None:
     """End what nobody has waited for."""
-    global _asked
-    asked, _asked = _asked, None
-    if asked is not None:
-        asked.kill()
-        if asked.stdout is not None:
-            asked.stdout.close()
-        asked.wait()
+    while _asked:
+        _, process = _asked.popitem()
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+        process.wait()
 
 
 def keep() -> None:
-    """Know the answer from now on, in this process and in those that it forks; asks if nobody has."""
-    global _kept
-    if _asked is None:
+    """Know the answers from now on, in this process and in those that it forks; asks if nobody has."""
+    if not _asked:
         ask()
-    if _asked is not None:
+    for command, process in list(_asked.items()):
         with suppress(subprocess.SubprocessError, OSError):
-            output, _ = _asked.communicate(timeout=_PATIENCE_S)
-            _kept = _asked.returncode, output
+            output, _ = process.communicate(timeout=_PATIENCE_S)
+            _kept[command] = process.returncode, output
+            del _asked[command]
     forget()
 
 
 def _around_user_agent(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Let pip find the answer where it would start the process."""
-    if _asked is None and _kept is None:
+    """Let pip find the answers where it would start the processes."""
+    if not _asked and not _kept:
         return wrapped(*args, **kwargs)
-    session: Any = import_module(wrapped.__module__)
-    stock = session.subprocess
-    session.subprocess = SimpleNamespace(**vars(stock) | {"check_output": check_output})
+    stocks = [(module, module.subprocess) for module in _askers()]
+    for module, stock in stocks:
+        module.subprocess = SimpleNamespace(**vars(stock) | {"check_output": check_output})
     try:
         return wrapped(*args, **kwargs)
     finally:
-        session.subprocess = stock
+        for module, stock in stocks:
+            module.subprocess = stock
         forget()
+
+
+def _askers() -> Iterator[Any]:
+    for name in _ASKERS:
+        with suppress(ImportError):
+            module: Any = import_module(name)
+            if hasattr(module, "subprocess"):
+                yield module
 
 
 def check_output(command: Any, *, stderr: Any = None, timeout: float | None = None, **further: Any) -> bytes:
@@ -82,16 +96,15 @@ def check_output(command: Any, *, stderr: Any = None, timeout: float | None = No
 
     :raises subprocess.SubprocessError: as ``subprocess.check_output``.
     """
-    global _asked
-    if command != COMMAND or stderr is not subprocess.STDOUT or further or (_asked is None and _kept is None):
-        return subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)  # type: ignore[no-any-return]
-    if _kept is not None:
-        status, output = _kept
+    key = tuple(command)
+    if further or _QUESTIONS.get(key) != stderr or (key not in _asked and key not in _kept):
+        output: bytes = subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)
+        return output
+    if key in _kept:
+        status, output = _kept[key]
     else:
-        assert _asked is not None
-        output, _ = _asked.communicate(timeout=timeout)
-        status = _asked.returncode
+        output, _ = _asked[key].communicate(timeout=timeout)
+        status = _asked.pop(key).returncode
     if status:
         raise subprocess.CalledProcessError(status, command, output)
-    _asked = None
     return output

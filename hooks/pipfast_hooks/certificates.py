@@ -1,0 +1,79 @@
+"""pip's certificate authorities, read when the first connection needs them.
+
+Reading the bundle takes some 20 ms of every command, also of those that open no connection, or none with TLS.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_default_certs")
+"""Methods of an ``ssl.SSLContext`` that use certificates, or add to them, but for the one that waits."""
+
+
+def _around_create_context(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Have pip make its context, but for reading the bundle."""
+    truststore: Any = import_module("pip._vendor.truststore")
+    stock = truststore.SSLContext
+    truststore.SSLContext = _late(stock)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        truststore.SSLContext = stock
+
+
+def _late(stock: Any) -> Any:
+    """Return a subclass whose first ``load_verify_locations`` waits for what needs it."""
+
+    class SSLContext(stock):  # type: ignore[misc]
+        _pipfast_waits: str | None = None
+
+        def load_verify_locations(self, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
+            # Anything but a file that is there and can be read is answered at once, in its own words.
+            if self._pipfast_waits is None and _is_readable(cafile) and capath is None and cadata is None:
+                self._pipfast_waits = cafile
+            else:
+                _load(self)
+                stock.load_verify_locations(self, cafile, capath, cadata)
+
+    def using(name: str) -> Callable[..., Any]:
+        def use(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _load(self)
+            return getattr(stock, name)(self, *args, **kwargs)
+
+        return use
+
+    for name in _USES:
+        setattr(SSLContext, name, using(name))
+    return SSLContext
+
+
+def _is_readable(cafile: Any) -> bool:
+    try:
+        return os.path.isfile(cafile) and os.access(cafile, os.R_OK)
+    except TypeError:
+        return False
+
+
+_loading = threading.Lock()
+"""Several connections may be opened at once."""
+
+
+def _load(context: Any) -> None:
+    with _loading:
+        cafile = context._pipfast_waits
+        if cafile:
+            super(type(context), context).load_verify_locations(cafile)
+            context._pipfast_waits = ""
+            logger.debug("pipfast: certificates are read from %s", cafile)
+        else:
+            # What is added from now on is added at once.
+            context._pipfast_waits = ""
