@@ -180,24 +180,48 @@ class _Loop:
             # Closed without a word: who asks goes on alone.
             connection.close()
             return None
+        pipe: tuple[int, ...] = ()
         try:
-            pid = os.fork()
+            pipe = os.pipe()
+            if self._fork(connection, *pipe):
+                return request
         except OSError:
+            # Neither a process nor a descriptor more: who asks goes on alone, and what was forked does nothing.
             connection.close()
-            pid = -1
+        _close([*pipe, *request.streams])
+        return None
+
+    def _fork(self, connection: socket.socket, waiting: int, go: int) -> bool:
+        """Fork, and say so; True in the forked process, once it may begin.
+
+        :raises OSError: it may not begin.
+        """
+        pid = os.fork()
         if pid == 0:
+            os.close(go)
             self._forget(connection)
-            return request
-        for each in request.streams:
-            os.close(each)
-        if pid > 0:
-            child = _Child(pid, os.pidfd_open(pid), connection)
-            self._children.append(child)
+            if os.read(waiting, 1) != STARTED:
+                os._exit(1)
+            os.close(waiting)
+            return True
+        child = _Child(pid, -1, connection)
+        try:
+            child.pidfd = os.pidfd_open(pid)
             self._selector.register(child.pidfd, selectors.EVENT_READ, child)
             self._selector.register(connection, selectors.EVENT_READ, child)
-            with contextlib.suppress(OSError):
-                connection.sendall(STARTED)
-        return None
+            connection.sendall(STARTED)
+            os.write(go, STARTED)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            for each in (child.pidfd, connection):
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(each)
+            if child.pidfd >= 0:
+                os.close(child.pidfd)
+            raise
+        self._children.append(child)
+        return False
 
     def _receive(self, connection: socket.socket) -> _Request | None:
         header, streams, _, _ = socket.recv_fds(connection, 8, 3)

@@ -51,10 +51,10 @@ FAR_S = 30.0
 
 
 class Forks:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, before: str = "") -> None:
         folder.mkdir()
         self.runner = folder / "runner.py"
-        self.runner.write_text(RUNNER)
+        self.runner.write_text(before + RUNNER)
         self.server: fork_server.Server | None = None
 
     def serve(self) -> int:
@@ -142,6 +142,28 @@ def test_without_a_server_it_runs_alone(forks: Forks, left: str) -> None:
     elif left == "a file":
         forks.runner.with_name(SOCKET).touch()
     assert _described(forks.run(SELF))[-1] == os.getpid()
+
+
+_FAILS = "def fails(*_):\n    raise OSError(1, 'not here')\n"
+
+
+@pytest.mark.parametrize("before", [
+    "import os\nos.pidfd_open = fails\n", "import os\nos.fork = fails\n", "import os\nos.pipe = fails\n",
+    "import socket\nsocket.recv_fds = fails\n", "import os\nos.getcwd = fails\n",
+    "import marshal\nmarshal.loads = fails\n",
+], ids=["no-pidfd", "no-process", "no-descriptor", "no-streams", "no-folder", "no-request"])
+def test_what_cannot_be_forked_runs_alone_and_once(tmp_path: Path, before: str) -> None:
+    noted = tmp_path / "noted"
+    server = f"import sys\nif sys.argv[1] == {fork_server.ARGUMENT!r}:\n"
+    forks = Forks(tmp_path / "runner", _FAILS + server + "".join(f"    {line}\n" for line in before.splitlines()))
+    try:
+        forks.serve()
+        for _ in range(2):
+            status, out, err = forks.run(f"open({str(noted)!r}, 'a').write('.'); print(os.getppid())")
+            assert (status, out, err) == (0, f"{os.getpid()}\n", "")
+        assert noted.read_text(encoding="utf-8") == ".."
+    finally:
+        forks.close()
 
 
 def test_many_at_once(forks: Forks) -> None:
