@@ -15,6 +15,8 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from pipfast_hooks.seams import ASKERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,9 +25,6 @@ _QUESTIONS = {("rustc", "--version"): subprocess.STDOUT}
 
 if sys.platform.startswith("linux"):
     _QUESTIONS |= {("lsb_release", "-a"): subprocess.DEVNULL, ("uname", "-rs"): subprocess.DEVNULL}
-
-_ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
-"""Modules that call ``subprocess.check_output`` for it."""
 
 _PATIENCE_S = 0.5
 """Seconds to wait for an answer that is kept; pip waits that long for ``rustc``."""
@@ -84,7 +83,7 @@ def _around_user_agent(wrapped: Callable[..., Any], instance: Any, args: Any, kw
 
 
 def _askers() -> Iterator[Any]:
-    for name in _ASKERS:
+    for name in ASKERS:
         with suppress(ImportError):
             module: Any = import_module(name)
             if hasattr(module, "subprocess"):

@@ -32,14 +32,11 @@ ARGUMENT = "--fork-server"
 """The runner's only argument where it becomes the server."""
 
 _IMPORTED = (
-    "pip._internal.cli.main", "pip._internal.cli.main_parser", "pip._internal.cli.autocompletion",
-    "pip._internal.commands.install", "pip._internal.metadata.importlib", "pip._internal.operations.install.wheel",
-    "pip._internal.resolution.resolvelib.resolver", "pip._vendor.distro", "pip._vendor.truststore",
-    "encodings.ascii", "encodings.cp437", "netrc", "ctypes",
-    "pipfast.launch", "pipfast.build.stale", "pipfast.install.linker", "pipfast.store.prepare",
-    "pipfast.store.workers", "pipfast_hooks.apply", "pipfast_hooks.configuration",
+    "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.build.stale",
+    "pipfast.install.linker", "pipfast.store.prepare", "pipfast.store.workers", "pipfast_hooks.apply",
+    "pipfast_hooks.configuration",
 )
-"""What such a pip imports in the end, our seams' own modules aside; what some pip has not is left out."""
+"""What such a pip imports in the end, besides its own modules and those of our seams."""
 
 _OWN = ("PIP_", "_PIP_", "PIPFAST_")
 """Variables that may differ from the server's, with TMPDIR: they are read when they are needed, not at import."""
@@ -127,12 +124,12 @@ def _prepare() -> None:
     from pip._vendor import distro
 
     from pipfast_hooks import agent
-    from pipfast_hooks.seams import SEAMS, parse_version
+    from pipfast_hooks.seams import IMPORTED_TO_INSTALL, SEAMS, parse_version
 
     agent.ask()
     version = parse_version(pip.__version__)
     wrappers = {f"{__package__}.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
-    for name in (*_IMPORTED, *sorted(wrappers)):
+    for name in (*IMPORTED_TO_INSTALL, *_IMPORTED, *sorted(wrappers)):
         # An error of ours is the fork's to report, where it matters.
         with contextlib.suppress(Exception):
             importlib.import_module(name)

@@ -273,6 +273,16 @@ DEFERRED = ("pip._vendor.rich.traceback",)
 """Modules of pip's that it imports at its start and uses, if at all, in a function: with `--debug` here.
 Executed when they are first used, and in any case before something is installed. Up to ``NEWEST_TESTED`` only."""
 
+IMPORTED_TO_INSTALL = (
+    "pip._internal.cli.main", "pip._internal.cli.main_parser", "pip._internal.cli.autocompletion",
+    "pip._internal.commands.install", "pip._internal.metadata.importlib", "pip._internal.operations.install.wheel",
+    "pip._internal.resolution.resolvelib.resolver", "pip._vendor.distro", "pip._vendor.truststore",
+)
+"""Modules of pip's that an installation has imported in the end; what some pip has not is left out."""
+
+ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
+"""Modules that call ``subprocess.check_output`` for what servers are told."""
+
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 
