@@ -22,7 +22,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.index.header import read_metadata
 from pipfast.report import logger
-from pipfast_hooks import records
+from pipfast_hooks import lifetime, records
 from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
@@ -30,11 +30,15 @@ from pipfast_hooks.metadata import kept
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
 _FINAL = (200, 403, 404, 410)
 """Statuses that asking again, and alone, would not change."""
+
+SMALL_BYTES = 4 << 20
+"""Size below which a wheel that pip would pick is fetched before the resolver has come to it: where it decides
+otherwise, some tenths of a second came for nothing."""
 
 DRAIN_S = 30.0
 """Seconds to wait for the other requests to end before one that failed is sent again, alone: two of pip's own
@@ -81,7 +85,9 @@ class Ahead:
         archives: Callable[..., None] | None = None,
         sources: Callable[[str, Any, Path], None] | None = None,
         ranges: Callable[[Any, Callable[[bytes], None]], None] | None = None,
+        installed: Container[str] = (),
     ) -> None:
+        """:param installed: names of projects that may stay as they are, so that nothing is fetched for them."""
         self._finder = finder
         self._collector = finder._link_collector
         self.session = self._collector.session
@@ -91,6 +97,7 @@ class Ahead:
         self._archives = archives
         self._sources = sources
         self._ranges = ranges
+        self._installed = installed
         self._evaluate = evaluate
         self._projects: dict[str, _Project] = {}
         self._waiting: list[str] = []
@@ -275,7 +282,7 @@ class Ahead:
             link = max(project.choices, key=lambda choice: choice.version).link
         # Where hashes are required pip reads metadata from archives that it has checked.
         metadata = None if self._require_hashes else link.metadata_link()
-        if metadata is None or _is_pinned(project.specifier):
+        if metadata is None or (name not in self._installed and (_is_pinned(project.specifier) or _is_small(link))):
             self._begin_archive(name, link, needed=metadata is None)
         if metadata is None or not self._dependencies:
             return
@@ -341,6 +348,12 @@ def _is_pinned(specifier: Any) -> bool:
     return any(
         each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*")) for each in specifier
     )
+
+
+def _is_small(link: Any) -> bool:
+    """Tell whether the index says that this is a small wheel."""
+    size = lifetime.current().sizes.get(link.url_without_fragment, SMALL_BYTES)
+    return link.is_wheel and size < SMALL_BYTES
 
 
 def _applies(requirement: Any, extras: Iterable[str]) -> bool:

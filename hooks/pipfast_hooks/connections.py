@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
+from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
@@ -139,8 +140,8 @@ class Connections:
     ) -> None:
         """Start to fetch what the resolver has just chosen for a project, or is about to, while it goes on.
 
-        Only the first choice of each project: where the resolver has to go back, its next choices are
-        less certain. Only for an installation, which fetches every archive in the end.
+        Only the first choice of each project, however its name is written: where the resolver has to go back,
+        its next choices are less certain. Only for an installation, which fetches every archive in the end.
 
         :param needed: the resolver itself needs the archive, for what is in it.
         :param then: called with the stored archive, in a thread of ours, once it is there.
@@ -148,9 +149,10 @@ class Connections:
         if not (self.run.installing or needed) or link.scheme not in ("http", "https"):
             return
         with self._beginning:
-            if name in self._chosen or self._closed or not self.keeps or self.run.layout() is None:
+            project = canonicalize_name(name)
+            if project in self._chosen or self._closed or not self.keeps or self.run.layout() is None:
                 return
-            self._chosen.add(name)
+            self._chosen.add(project)
             begun = self._begun.get(link.url_without_fragment)
             if begun is None or _has_failed(begun):
                 self._ahead[link.url_without_fragment] = self._begin(Job(link, Path(), then=then))

@@ -206,6 +206,7 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
         archives=_archives(resolver.factory),
         ranges=_ranges(resolver.factory),
         sources=_sources(resolver, roots),
+        installed=resolver.factory._installed_dists,
     )
     constraints: dict[str, Any] = {}
     for each in roots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -88,6 +89,48 @@ def test_pinned_archives_do_not_wait_for_metadata(box: Box, server: Server) -> N
     ended = box.pipfast("install", *index.args, *(f"{name}==1.0" for name in NAMES))
     assert (ended.status, ended.err) == (0, "")
     assert max(fetched(server).values()) == 1
+
+
+def test_small_archives_do_not_wait_for_metadata(box: Box, server: Server) -> None:
+    """The page says how small they are; the metadata of the first comes when the last archive was asked for."""
+    index = server.index().add(*WHEELS.values())
+    server.hold(f"{file(WHEELS['alpha'])}.metadata", file(WHEELS["gamma"]))
+    ended = box.pipfast("install", *index.args, *NAMES)
+    assert (ended.status, ended.err) == (0, "")
+    assert max(fetched(server).values()) == 1
+
+
+def test_large_archives_wait_for_the_resolver(box: Box, server: Server) -> None:
+    """Of a release that the resolver turns out not to take, nothing is fetched but what is small."""
+    large = Wheel("large", "2.0", files={"large.bin": random.Random(1).randbytes(4 << 20)}).build()
+    older, narrow = Wheel("large", "1.0").build(), Wheel("narrow", requires=["large<2"]).build()
+    index = server.index().add(narrow, Wheel("wide", requires=["large"]).build(), large, older)
+    # The choice is made before it is known what the first one requires.
+    server.hold(f"{file(narrow)}.metadata", f"{file(large)}.metadata")
+    ended = box.pipfast("install", *index.args, "narrow", "wide")
+    assert (ended.status, ended.err) == (0, "")
+    assert f"/{file(large)}" not in fetched(server)
+    assert "large-1.0.dist-info" in box.installed()
+
+
+def test_what_is_installed_is_not_fetched_ahead(box: Box, server: Server) -> None:
+    index = server.index().add(*WHEELS.values())
+    assert box.pip("install", *index.args, "alpha").status == 0
+    server.rewind()
+    ended = box.pipfast("install", "--upgrade", *index.args, "alpha==1.0", "beta")
+    assert (ended.status, ended.err) == (0, "")
+    assert f"/{file(WHEELS['alpha'])}" not in fetched(server)
+    assert fetched(server)[f"/{file(WHEELS['beta'])}"] == 1
+
+
+def test_a_name_is_the_same_however_it_is_written(box: Box, server: Server) -> None:
+    """What is fetched ahead for a canonical name is what pip asks for with the user's."""
+    mixed = Wheel("Mixed.Name").build()
+    index = server.index().add(mixed, WHEELS["alpha"])
+    server.hold(f"{file(mixed)}.metadata", file(mixed))
+    ended = box.pipfast("install", *index.args, "alpha", "Mixed.Name==1.0")
+    assert (ended.status, ended.err) == (0, "")
+    assert fetched(server)[f"/{file(mixed)}"] == 1
 
 
 @pytest.mark.parametrize("arguments", [["alpha==1.0"], ["alpha"]], ids=["pinned", "newest"])

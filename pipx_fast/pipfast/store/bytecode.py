@@ -72,6 +72,7 @@ def compile_sources(
     :raises OSError: a file could not be read or written.
     """
     facts: list[FileFacts] = []
+    made: set[str] = set()
     with warnings.catch_warnings():
         # pip silences what compiling says, too: e.g. `SyntaxWarning: invalid escape sequence`.
         warnings.simplefilter("ignore")
@@ -86,7 +87,9 @@ def compile_sources(
             except Exception:
                 continue
             cache = f"{target}/{folder}/__pycache__" if folder else f"{target}/__pycache__"
-            os.makedirs(cache, exist_ok=True)
+            if cache not in made:
+                os.makedirs(cache, exist_ok=True)
+                made.add(cache)
             name = kind.pyc_name(file.name)
             # The source's mode without the executable bits, as py_compile gives it: the umask does that.
             descriptor = os.open(f"{cache}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
