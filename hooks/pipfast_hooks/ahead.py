@@ -282,7 +282,8 @@ class Ahead:
             link = max(project.choices, key=lambda choice: choice.version).link
         # Where hashes are required pip reads metadata from archives that it has checked.
         metadata = None if self._require_hashes else link.metadata_link()
-        if metadata is None or (name not in self._installed and (_is_pinned(project.specifier) or _is_small(link))):
+        likely = name not in self._installed and (_is_pinned(project.specifier) or _is_small(link))
+        if metadata is None or likely:
             self._begin_archive(name, link, needed=metadata is None)
         if metadata is None or not self._dependencies:
             return
