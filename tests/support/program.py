@@ -79,6 +79,8 @@ class Box:
             # All of pip's configuration files are off with this one.
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            # Usage lines are wrapped, and ``pipfast`` is longer than ``pip``.
+            "COLUMNS": "300",
         }
         return {name: value for name, value in {**base, **self.variables, **more}.items() if value}
 
