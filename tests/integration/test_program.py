@@ -66,12 +66,11 @@ commands_dict[{command!r}] = commands_dict["hash"]
 @pytest.mark.parametrize("arguments", [["--help"], ["install", "--help"], []], ids=["help", "command", "bare"])
 def test_usage_names_what_was_typed(box: Box, arguments: list[str]) -> None:
     """Usage lines are pip's with the name of the command that was run."""
-    wide = {"COLUMNS": "500"}
-    expected = box.pip(*arguments, **wide)
-    by_module = box.pipfast(*arguments, **wide)
+    expected = box.pip(*arguments)
+    by_module = box.pipfast(*arguments)
     assert f"{box.python} -m pipfast " in by_module.out
     assert by_module.out.replace("-m pipfast ", "-m pip ") == expected.out
-    by_script = box.run(str(make_script(box)), *arguments, **wide)
+    by_script = box.run(str(make_script(box)), *arguments)
     assert by_script.out.replace("  pipfast ", f"  {box.python} -m pip ") == expected.out
     assert by_module.status == by_script.status == expected.status
 

@@ -80,7 +80,7 @@ class Box:
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             # Usage lines are wrapped, and ``pipfast`` is longer than ``pip``.
-            "COLUMNS": "300",
+            "COLUMNS": "500",
         }
         return {name: value for name, value in {**base, **self.variables, **more}.items() if value}
 
