@@ -1,7 +1,7 @@
-"""A candidate's METADATA as pip's distribution, from memory, its header read once.
+"""A candidate's METADATA as pip's distribution, its header read once.
 
 pip writes each METADATA that comes alone into a folder of its own, reads it from there four times, and parses
-all of it, the description included, each time.
+all of it, the description included, each time; and that of a wheel four times more when it is there.
 """
 
 from __future__ import annotations
@@ -44,6 +44,38 @@ class _InMemory(importlib.metadata.Distribution):
     @property
     def name(self) -> str:
         """Return the field, which the base class would parse everything for."""
+        return self._name
+
+    @property
+    def version(self) -> str:
+        """Return the field."""
+        return self._version
+
+
+class _OfWheel(importlib.metadata.Distribution):
+    """The distribution in a wheel that pip's backend wraps, with the two fields that it would parse for."""
+
+    def __init__(self, inner: Any, name: str, version: str) -> None:
+        self._inner = inner
+        self._name = name
+        self._version = version
+
+    def read_text(self, filename: str) -> str | None:
+        """Return the text of a file of the .dist-info folder, as pip decodes it."""
+        text: str | None = self._inner.read_text(filename)
+        return text
+
+    def locate_file(self, path: str | PathLike[str]) -> Path:
+        """Say what pip's own says."""
+        found: Path = self._inner.locate_file(path)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def name(self) -> str:
+        """Return the field."""
         return self._name
 
     @property
@@ -125,6 +157,29 @@ def _made(
         return None
     vars(made)[_METADATA] = _Fields(header, lambda: wrapped.metadata)  # type: ignore[arg-type, return-value]
     return made
+
+
+def _around_from_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Read the header of a wheel's METADATA once, where it is plain and complete."""
+    made = wrapped(*args, **kwargs)
+    try:
+        _read_once(made)
+    except Exception:
+        logger.debug("pipfast: the metadata of a wheel is left to pip", exc_info=True)
+    return made
+
+
+def _read_once(distribution: Any) -> None:
+    inner = distribution._dist
+    text = inner.read_text("METADATA")
+    header = read_header(text) if text else None
+    if header is None or not isinstance(getattr(type(distribution), _METADATA, None), functools.cached_property):
+        return
+    name, version = header.first("name"), header.first("version")
+    # pip adds what setuptools wrote into another file long ago.
+    if name and version and (header.requires or inner.read_text("requires.txt") is None):
+        distribution._dist = _OfWheel(inner, name, version)
+        vars(distribution)[_METADATA] = _Fields(header, lambda: inner.metadata)
 
 
 def _around_check_metadata_consistency(

@@ -227,6 +227,9 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.metadata.importlib._dists", "Distribution.from_metadata_file_contents", "metadata",
          ("cls", "metadata_contents", "filename", "project_name"),
          "distribution:_around_from_metadata_file_contents"),
+    # The same for the METADATA in a wheel.
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.from_wheel", "metadata",
+         ("cls", "wheel", "name"), "distribution:_around_from_wheel"),
     # Parses all requirements to see whether they can be parsed.
     Seam("pip._internal.resolution.resolvelib.candidates",
          "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),

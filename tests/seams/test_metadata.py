@@ -9,7 +9,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pip._internal.metadata import get_metadata_distribution, select_backend
+from pip._internal.metadata import (
+    FilesystemWheel,
+    get_metadata_distribution,
+    get_wheel_distribution,
+    select_backend,
+)
 from pip._internal.models.link import Link
 from pip._internal.network.session import PipSession
 from pip._internal.utils.temp_dir import global_tempdir_manager
@@ -85,6 +90,43 @@ def test_a_distribution_in_memory_says_what_one_in_a_folder_says(text: str) -> N
             wrapped: Any = vars(backend)["from_metadata_file_contents"].__get__(None, backend)
             ours = _around_from_metadata_file_contents(wrapped, backend, (content, "x.whl", "demo-x"), {})
             assert asked(question, ours) == asked(question, stock), name
+
+
+@pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
+@pytest.mark.parametrize("more", [
+    {}, {"requires.txt": "old>1\n", "entry_points.txt": "[console_scripts]\na = b:c\n"},
+], ids=["alone", "with others"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_wheel_whose_header_was_read_says_what_pips_says(
+    text: str, more: dict[str, str], tmp_path: Path
+) -> None:
+    from pipfast_hooks.distribution import _around_from_wheel
+
+    path = tmp_path / "demo_x-1.0-py3-none-any.whl"
+    path.write_bytes(Wheel("demo_x", dist_info={"METADATA": text, **more}).build().data)
+    further = {
+        "entry points": lambda each: [str(one) for one in each.iter_entry_points()],
+        "declared": lambda each: list(each.iter_declared_entries() or ()),
+        "where": lambda each: (each.location, each.info_location, each.installed_location),
+        "its files": lambda each: (each.is_file("RECORD"), each.is_file("none"), each.installer, each.requested),
+        "no such file": lambda each: each.read_text("none"),
+    }
+    for name, question in {**QUESTIONS, **further}.items():
+        stock = get_wheel_distribution(FilesystemWheel(str(path)), "demo-x")
+        ours = _around_from_wheel(get_wheel_distribution, None, (FilesystemWheel(str(path)), "demo-x"), {})
+        assert asked(question, ours) == asked(question, stock), name
+
+
+@pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
+def test_a_wheels_metadata_is_not_parsed_for_its_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipfast_hooks.distribution import _around_from_wheel
+
+    path = tmp_path / "demo_x-1.0-py3-none-any.whl"
+    path.write_bytes(Wheel("demo_x", dist_info={"METADATA": TEXTS["plain"]}).build().data)
+    ours = _around_from_wheel(get_wheel_distribution, None, (FilesystemWheel(str(path)), "demo-x"), {})
+    monkeypatch.setattr("email.message_from_string", pytest.fail)
+    for name in ("raw name", "canonical name", "version", "python", "extras", "dependencies", "with an extra"):
+        assert asked(QUESTIONS[name], ours)[0] == "says"
 
 
 @pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
