@@ -118,18 +118,6 @@ def test_a_wheel_whose_header_was_read_says_what_pips_says(
 
 
 @pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
-def test_a_wheels_metadata_is_not_parsed_for_its_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipfast_hooks.distribution import _around_from_wheel
-
-    path = tmp_path / "demo_x-1.0-py3-none-any.whl"
-    path.write_bytes(Wheel("demo_x", dist_info={"METADATA": TEXTS["plain"]}).build().data)
-    ours = _around_from_wheel(get_wheel_distribution, None, (FilesystemWheel(str(path)), "demo-x"), {})
-    monkeypatch.setattr("email.message_from_string", pytest.fail)
-    for name in ("raw name", "canonical name", "version", "python", "extras", "dependencies", "with an extra"):
-        assert asked(QUESTIONS[name], ours)[0] == "says"
-
-
-@pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
 @pytest.mark.parametrize("requirement", ["a>1; extra == 'x'", "a>>1; extra == 'x'", "a>>1", "a; nonsense == 'x'"])
 def test_the_check_of_requirements_finds_what_pip_finds(requirement: str) -> None:
     """And what is asked afterwards gets all requirements again, those of extras among them."""
