@@ -25,21 +25,12 @@ _METADATA = "metadata"
 """The attribute in which pip's distributions keep the parsed METADATA."""
 
 
-class _InMemory(importlib.metadata.Distribution):
-    """What pip's backend wraps: a distribution that is one file."""
+class _Named(importlib.metadata.Distribution):
+    """A distribution whose name and version are known."""
 
-    def __init__(self, text: str, name: str, version: str) -> None:
-        self._text = text
+    def __init__(self, name: str, version: str) -> None:
         self._name = name
         self._version = version
-
-    def read_text(self, filename: str) -> str | None:
-        """Return the text of METADATA, None for every other file."""
-        return self._text if filename == "METADATA" else None
-
-    def locate_file(self, path: str | PathLike[str]) -> Path:
-        """Refuse: nothing is on disk."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -52,13 +43,28 @@ class _InMemory(importlib.metadata.Distribution):
         return self._version
 
 
-class _OfWheel(importlib.metadata.Distribution):
-    """The distribution in a wheel that pip's backend wraps, with the two fields that it would parse for."""
+class _InMemory(_Named):
+    """What pip's backend wraps: a distribution that is one file."""
+
+    def __init__(self, text: str, name: str, version: str) -> None:
+        super().__init__(name, version)
+        self._text = text
+
+    def read_text(self, filename: str) -> str | None:
+        """Return the text of METADATA, None for every other file."""
+        return self._text if filename == "METADATA" else None
+
+    def locate_file(self, path: str | PathLike[str]) -> Path:
+        """Refuse: nothing is on disk."""
+        raise NotImplementedError
+
+
+class _OfWheel(_Named):
+    """The distribution in a wheel that pip's backend wraps; all but the two fields is its own to say."""
 
     def __init__(self, inner: Any, name: str, version: str) -> None:
+        super().__init__(name, version)
         self._inner = inner
-        self._name = name
-        self._version = version
 
     def read_text(self, filename: str) -> str | None:
         """Return the text of a file of the .dist-info folder, as pip decodes it."""
@@ -72,16 +78,6 @@ class _OfWheel(importlib.metadata.Distribution):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-    @property
-    def name(self) -> str:
-        """Return the field."""
-        return self._name
-
-    @property
-    def version(self) -> str:
-        """Return the field."""
-        return self._version
 
 
 class _Fields:
