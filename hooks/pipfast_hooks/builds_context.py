@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
+from pipfast.store.layout import BUILT
+from pipfast.store.notes import has_notes
 from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
@@ -100,9 +102,11 @@ def stale_before() -> list[str] | None:
     layout = lifetime.current().layout()
     if layout is None or _context is None or getattr(_context.options, "target_dir", None):
         return None
-    from pipfast.build.stale import has_built, stale_here
+    if not has_notes(layout, BUILT):
+        return None
+    from pipfast.build.stale import stale_here
 
-    return stale_here(layout) if has_built(layout) else None
+    return stale_here(layout)
 
 
 def say_what_is_stale(before: list[str] | None) -> None:

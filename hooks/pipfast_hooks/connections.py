@@ -19,7 +19,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
-from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, read_archive
+from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.layout import TMP
 from pipfast.store.urls import is_noted, note_url
 from pipfast_hooks import records
@@ -78,7 +78,8 @@ class Connections:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
-        self._checks = ThreadPoolExecutor(run.settings.workers, thread_name_prefix="pipfast-check")
+        # A core remains pip's.
+        self._checks = ThreadPoolExecutor(max(1, run.settings.workers - 1), thread_name_prefix="pipfast-check")
         make_room(session, run.settings.connections)
         self._pool = DownloadPool(
             SessionTransport(session, self._is_kept),
@@ -122,7 +123,7 @@ class Connections:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
         name = job.link.filename
         with timed("check", name=name):
-            if read_archive(layout, archive.digest) is None:
+            if not is_sound(layout, archive):
                 return False
         self._follow(job, archive.path)
         self._prepare(archive.digest, archive.path, name)

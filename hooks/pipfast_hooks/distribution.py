@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.index.header import Header, read_header
 from pipfast.report import logger
+from pipfast_hooks import lifetime
 from pipfast_hooks.installed import KEPT, OF_AN_EXTRA
 
 if TYPE_CHECKING:
@@ -62,22 +66,31 @@ class _InMemory(_Named):
 class _OfWheel(_Named):
     """The distribution in a wheel that pip's backend wraps; all but the two fields is its own to say."""
 
-    def __init__(self, inner: Any, name: str, version: str) -> None:
+    _path = None
+    """pip asks for the folder; a wheel's distribution has none."""
+
+    def __init__(
+        self, inner: Callable[[], Any], read_text: Callable[[str], str | None], name: str, version: str
+    ) -> None:
+        """:param inner: returns what pip's own code makes of the wheel.
+
+        :param read_text: returns the text of a file of the .dist-info folder.
+        """
         super().__init__(name, version)
         self._inner = inner
+        self._read_text = read_text
 
     def read_text(self, filename: str) -> str | None:
         """Return the text of a file of the .dist-info folder, as pip decodes it."""
-        text: str | None = self._inner.read_text(filename)
-        return text
+        return self._read_text(filename)
 
     def locate_file(self, path: str | PathLike[str]) -> Path:
         """Say what pip's own says."""
-        found: Path = self._inner.locate_file(path)
+        found: Path = self._inner().locate_file(path)
         return found
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self._inner(), name)
 
 
 class _Fields:
@@ -156,26 +169,64 @@ def _made(
 
 
 def _around_from_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Read the header of a wheel's METADATA once, where it is plain and complete."""
+    """Read the header of a wheel's METADATA once, where it is plain and complete, and out of the store."""
+    try:
+        made = _stored(wrapped, instance, *args, **kwargs)
+    except Exception:
+        logger.debug("pipfast: the metadata of a stored wheel is left to pip", exc_info=True)
+        made = None
+    if made is not None:
+        return made
     made = wrapped(*args, **kwargs)
     try:
-        _read_once(made)
+        inner = made._dist
+        _set_header(made, lambda: inner, inner.read_text)
     except Exception:
         logger.debug("pipfast: the metadata of a wheel is left to pip", exc_info=True)
     return made
 
 
-def _read_once(distribution: Any) -> None:
-    inner = distribution._dist
-    text = inner.read_text("METADATA")
+def _stored(wrapped: Callable[..., Any], distribution: Any, wheel: Any, name: str) -> Any | None:
+    """Return the distribution of a wheel that is unpacked in the store; pip would read the archive for it.
+
+    A member list of some thousand files is most of what that takes.
+    """
+    run = lifetime.current()
+    known = run.known(wheel.location)
+    preparer = run.preparer() if known is not None else None
+    prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None
+    if prepared is None:
+        return None
+    info_dir = prepared.manifest.info_dir
+    if not canonicalize_name(info_dir).startswith(name):
+        # pip refuses it.
+        return None
+    inner = functools.cache(lambda: wrapped(wheel, name)._dist)
+
+    def read_text(filename: str) -> str | None:
+        kept = prepared.read_info(filename)
+        if kept is None and ("/" in filename or prepared.has_info(filename)):
+            text: str | None = inner().read_text(filename)
+            return text
+        return kept.decode("utf-8") if kept is not None else None
+
+    made = distribution(None, PurePosixPath(wheel.location, info_dir), PurePosixPath(wheel.location))
+    return made if _set_header(made, inner, read_text) else None
+
+
+def _set_header(distribution: Any, inner: Callable[[], Any], read_text: Callable[[str], str | None]) -> bool:
+    """Let a wheel's distribution say what is in its METADATA's header; False if that is not plain and complete."""
+    text = read_text("METADATA")
     header = read_header(text) if text else None
     if header is None or not isinstance(getattr(type(distribution), _METADATA, None), functools.cached_property):
-        return
+        return False
     name, version = header.first("name"), header.first("version")
     # pip adds what setuptools wrote into another file long ago.
-    if name and version and (header.requires or inner.read_text("requires.txt") is None):
-        distribution._dist = _OfWheel(inner, name, version)
-        vars(distribution)[_METADATA] = _Fields(header, lambda: inner.metadata)
+    if not name or not version or not (header.requires or read_text("requires.txt") is None):
+        return False
+    distribution._dist = _OfWheel(inner, read_text, name, version)
+    vars(distribution)[_METADATA] = _Fields(header, lambda: inner().metadata)
+    return True
 
 
 def _around_check_metadata_consistency(

@@ -19,6 +19,7 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.arranged import Unmovable, move, scripts
+from pipfast.store.expected import ExpectedWheel
 from pipfast.install.place import place
 from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
@@ -84,6 +85,7 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
         placed = _place(request, ready, lifetime.current())
         if placed is not None:
             _install(request, placed, lifetime.current())
+            _note(request, placed, lifetime.current())
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
     return wrapped(*args, **kwargs) if placed is None else None
 
@@ -121,7 +123,7 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
         return None
     ready = _planned(request, prepared)
     if prepared.arrangement is not None:
-        arranged = prepared.arrangement.take()
+        arranged = prepared.arrangement.take(prepared.manifest.tree_id)
         if arranged is not None:
             return replace(ready, arranged=arranged)
     changed = check_sources(ready.plan.batches)
@@ -290,6 +292,12 @@ def _install(request: Request, ready: Ready, run: Run) -> None:
         generated.append(os.path.join(dest_info_dir, name))
     rows = installed_rows(ready.prepared.manifest.rows, plan.installed, changed, generated, lib_dir)
     _write_private(f"{dest_info_dir}/RECORD", record_text(rows), mode)
+
+
+def _note(request: Request, ready: Ready, run: Run) -> None:
+    known = run.known(request.wheel_path)
+    if known is not None:
+        run.placed.append(ExpectedWheel(known.digest, ready.prepared.manifest.info_dir))
 
 
 def _compile_rewritten(plan: Plan, lib_dir: str) -> None:

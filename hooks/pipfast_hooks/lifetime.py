@@ -20,9 +20,10 @@ from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, parse_version
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipfast.store.expected import ExpectedWheel
     from pipfast.install.linker import Linker
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.ahead import Ahead
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
+    from pipfast_hooks.expectation import Expectation
     from pipfast_hooks.ranged import RangedMetadata
 
 
@@ -79,6 +81,10 @@ class Run:
     """Bytes of files by address, as an index says, of links that were made."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
+    expectation: Expectation | None = None
+    """What this command line installed the last time."""
+    placed: list[ExpectedWheel] = field(default_factory=list)
+    """What was installed from the store, in pip's order."""
     store_allowed: bool = True
     """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
     _layout: Layout | None = None
@@ -120,13 +126,45 @@ class Run:
                 layout = self.layout()
                 if layout is None or not self.installing:
                     return None
-                from pipfast.store.prepare import Preparer
-                from pipfast.store.workers import Workers
-
-                self._workers = Workers(self.settings.workers)
-                link_mode = self.settings.link_mode if self.link_ahead and _is_beside(layout) else None
-                self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode, link_mode)
+                self.make_preparer(layout)
             return self._preparer
+
+    def make_preparer(self, layout: Layout) -> Preparer:
+        """Make what prepares wheels, and the workers that it needs."""
+        from pipfast.store.prepare import Preparer
+        from pipfast.store.workers import Workers
+
+        self._workers = Workers(self.settings.workers)
+        link_mode = self.settings.link_mode if self.link_ahead and _is_beside(layout) else None
+        self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode, link_mode)
+        return self._preparer
+
+    def expect(self, arguments: Sequence[str]) -> None:
+        """Have linked aside from now on what this command line installed the last time."""
+        settings = self.settings
+        if "install" not in arguments or settings.workers < 2 or settings.link_mode == "copy":
+            return
+        if settings.disabled.isdisjoint(("install", "program")):
+            try:
+                from pipfast_hooks import expectation
+
+                self.expectation = expectation.begin(self, arguments)
+            except Exception:
+                logger.debug("pipfast: nothing is expected", exc_info=True)
+
+    def settle(self) -> None:
+        """Give up what was expected where pip's options now say that it cannot be used."""
+        usable = self.installing and self.store_allowed and self.link_ahead
+        if self._preparer is not None and not (usable and self._preparer.kind == self.bytecode):
+            self._stop_workers()
+
+    def keep_expectation(self) -> None:
+        """Keep for the next time what has been installed."""
+        if self.expectation is not None and self.link_ahead and self.bytecode is not None:
+            try:
+                sys.modules[f"{__package__}.expectation"].keep(self, self.expectation)
+            except Exception:
+                logger.debug("pipfast: what was installed is not kept", exc_info=True)
 
     def say_at_end(self, message: str, hint: str | None = None) -> None:
         """Say something below pip's own error."""
@@ -172,12 +210,15 @@ class Run:
         self.last_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
+        self._stop_workers()
+        self.installing = self.metadata_only = False
+
+    def _stop_workers(self) -> None:
         if self._workers is not None:
             self._workers.close()
         if self._preparer is not None:
             self._preparer.close()
         self._workers = self._preparer = None
-        self.installing = self.metadata_only = False
 
 
 def _is_beside(layout: Layout) -> bool:
@@ -251,6 +292,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
             and run.settings.workers > 1
             and not any(getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
         )
+        run.bytecode = None
         if run.installing and options.compile:
             from pipfast.store.bytecode import current_kind
 
@@ -261,7 +303,10 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)
         run.installing = False
+    run.settle()
     status = wrapped(*args, **kwargs)
+    if not status:
+        run.keep_expectation()
     _name_what_is_stale(run)
     return status
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipfast.settings import Settings
     from pipfast_hooks.apply import Hooks
 
@@ -39,13 +41,16 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     return configuration.configured(settings, arguments)
 
 
-def hook(settings: Settings) -> Hooks:
-    """Attach to this process's pip."""
+def hook(settings: Settings, arguments: Sequence[str] = ()) -> Hooks:
+    """Attach to this process's pip.
+
+    :param arguments: the command line that is going to be run, if that is known.
+    """
     from pipfast_hooks import agent, lifetime
     from pipfast_hooks.apply import Hooks
 
     hooks = Hooks(settings, pip.__version__)
-    lifetime.begin(settings)
+    lifetime.begin(settings).expect(arguments)
     hooks.apply()
     if "program" not in settings.disabled:
         defer_modules()

@@ -53,7 +53,7 @@ def _run(arguments: list[str]) -> int:
     for problem in settings.problems:
         say(problem, "unset it, or give it one of the values that README lists")
     try:
-        pip_main.hook(settings)
+        pip_main.hook(settings, arguments)
     except Exception as error:
         say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
         return pip_main.run_pip(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +30,9 @@ SECOND = Wheel(
 
 WAIT_FOR_WORKERS = """
 import wrapt
-@wrapt.when_imported("pipfast.store.workers")
+@wrapt.when_imported("pipfast.store.arrangement")
 def patch(module):
-    module.Workers.withdraw = lambda self, job: False
+    module.Arrangement._is_ours = lambda self: False
 """
 """Otherwise pip's own thread is done with two small wheels before a worker has started."""
 
@@ -64,6 +65,7 @@ def spaces() -> Iterator[Index]:
 def install_again(box: Box, spaces: Index) -> list[bool]:
     """Install from the filled store; tell of each wheel whether it was moved."""
     timings = box.root / "timings"
+    timings.unlink(missing_ok=True)
     ended = box.pipfast("install", *spaces.args, "first", PIPFAST_TIMINGS=str(timings))
     assert (ended.status, ended.err) == (0, "")
     lines = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
@@ -112,3 +114,101 @@ def test_nothing_is_left_where_the_resolver_finds_no_solution(box: Box, spaces: 
     assert box.pipfast("install", *spaces.args, "first", "missing").status == 1
     assert box.leftovers() == []
     assert not list(box.site_packages.glob("*.dist-info"))
+
+
+NOTING = """
+import wrapt
+@wrapt.when_imported("pipfast.store.prepare")
+def patch(module):
+    stock = module.Preparer.expect
+    def expect(self, digests):
+        with open({log!r}, "a", encoding="utf-8") as file:
+            print(len(digests), file=file)
+        stock(self, digests)
+    module.Preparer.expect = expect
+"""
+
+
+def expecting(box: Box) -> list[int]:
+    """Return how many wheels each command expected since this was asked the last time."""
+    log = box.root / "expected"
+    found = [int(line) for line in log.read_text(encoding="utf-8").split()] if log.exists() else []
+    log.unlink(missing_ok=True)
+    return found
+
+
+def note_expectations(box: Box) -> None:
+    add_shim(box, NOTING.format(log=str(box.root / "expected")))
+
+
+def test_what_a_command_line_installed_is_linked_from_the_start_the_next_time(box: Box, spaces: Index) -> None:
+    """Only what the environment has not, and only for the same command line."""
+    add_shim(box, WAIT_FOR_WORKERS)
+    note_expectations(box)
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    expected = looks(box)
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert expecting(box) == []
+    assert box.pipfast("uninstall", "-y", "second").status == 0
+    assert install_again(box, spaces) == [True]
+    assert expecting(box) == [1]
+    assert looks(box) == expected
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    assert box.pipfast("install", *spaces.args, "--no-deps", "first").status == 0
+    assert expecting(box) == []
+    assert box.pipfast("uninstall", "-y", "first").status == 0
+    assert install_again(box, spaces) == [True, True]
+    assert expecting(box) == [2]
+    assert looks(box) == expected
+    assert box.leftovers() == []
+
+
+def test_what_is_expected_and_not_installed_leaves_nothing(box: Box, spaces: Index) -> None:
+    """The index has a newer one by now; that is what comes, and is expected from then on."""
+    note_expectations(box)
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    spaces.add(Wheel("second", "2.0", files={"space/both/new.py": "z = 1\n"}).build())
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert (box.site_packages / "space/both/new.py").exists()
+    assert not (box.site_packages / "space/both/b.py").exists()
+    assert box.leftovers() == []
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert expecting(box) == [2, 2]
+    assert (box.site_packages / "space/both/new.py").exists()
+    assert box.leftovers() == []
+
+
+@pytest.mark.parametrize("settings", [{"PIPFAST_DISABLE": "install"}, {"PIPFAST_LINK_MODE": "copy"},
+                                      {"PIPFAST_WORKERS": "1"}], ids=str)
+def test_nothing_is_expected_where_nothing_can_be_linked(
+    box: Box, spaces: Index, settings: dict[str, str]
+) -> None:
+    note_expectations(box)
+    for _ in range(2):
+        assert box.pipfast("install", *spaces.args, "first", **settings).status == 0
+        assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    assert expecting(box) == []
+
+
+# pip sets what an option would store to what the file says, so that `no-compile` is asked for by `false`.
+@pytest.mark.parametrize(
+    ("option", "value"), [("no-compile", "false"), ("no-cache-dir", "true"), ("dry-run", "true")]
+)
+def test_options_from_a_file_win_over_what_was_expected(
+    box: Box, spaces: Index, option: str, value: str
+) -> None:
+    """The same words, but pip now reads elsewhere that nothing is to be compiled, kept or installed."""
+    configuration = box.root / "pip.conf"
+    configuration.write_text("", encoding="utf-8")
+    box = replace(box, variables={"PIP_CONFIG_FILE": str(configuration)})
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    note_expectations(box)
+    configuration.write_text(f"[install]\n{option} = {value}\n", encoding="utf-8")
+    ended = box.pipfast("install", *spaces.args, "first")
+    assert (ended.status, ended.err, expecting(box)) == (0, "", [2])
+    assert (box.site_packages / "space/first.py").exists() == (option != "dry-run")
+    assert bool(list(box.site_packages.glob("space/__pycache__"))) == (option == "no-cache-dir")
+    assert box.leftovers() == []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import site
 from typing import TYPE_CHECKING
 
 from pipfast.build.extras import normalise
 from pipfast.build.wheels import record_digest, stale
 from pipfast.store.layout import BUILT
+from pipfast.store.notes import has_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 
-def has_built(layout: Layout) -> bool:
-    """Tell whether any wheel's provenance is kept in this store."""
-    try:
-        with os.scandir(layout.root / BUILT) as entries:
-            return any(entries)
-    except OSError:
-        return False
-
-
 def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> list[str]:
     """Return one line for each such package: ``needy 1.0 was built against torch 1.0, and 2.0 is here``.
 
     :param paths: package folders, the ones that win first; the default are the running interpreter's.
     """
-    if not has_built(layout):
+    if not has_notes(layout, BUILT):
         return []
     there: dict[str, tuple[str, str]] = {}
     for each in importlib.metadata.distributions(path=list(paths if paths is not None else package_folders())):

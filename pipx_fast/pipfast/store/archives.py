@@ -67,22 +67,19 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
     return Archive(digest, folder / _BYTES, size, name)
 
 
-def read_archive(layout: Layout, digest: str) -> Archive | None:
-    """Return the stored archive after reading it all: its bytes have this SHA-256.
+def is_sound(layout: Layout, archive: Archive) -> bool:
+    """Tell whether a stored archive's bytes have its SHA-256; one whose bytes have not is thrown away.
 
     For handing it to pip, or unpacking it: size and mtime can be put back, a digest can't.
     """
-    archive = find_archive(layout, digest)
-    if archive is None:
-        return None
     try:
-        if sha256_of(archive.path) == digest:
-            return archive
+        if sha256_of(archive.path) == archive.digest:
+            return True
     except OSError as error:
         logger.debug("pipfast: stored archive of %s: %r", archive.name, error)
     say(f"the stored archive of {archive.name} is damaged; it is thrown away")
     layout.discard(archive.path.parent)
-    return None
+    return False
 
 
 def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: bool) -> Archive | None:
@@ -143,7 +140,9 @@ def hand_out(archive: Archive, target: Path) -> None:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
+    with open(path, "rb", buffering=0) as file:
+        # One buffer for all blocks: a new one for each would be new memory to the kernel, too.
+        block = memoryview(bytearray(min(os.fstat(file.fileno()).st_size + 1, _HASH_BLOCK)))
+        while count := file.readinto(block):
+            digest.update(block[:count])
     return digest.hexdigest()

@@ -1,13 +1,16 @@
-"""A stored wheel's files, linked aside by a worker process while pip goes on."""
+"""Stored wheels' files, linked aside by a worker process while pip goes on."""
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pipfast.store.workers import Answer, Workers
@@ -19,32 +22,76 @@ _LAST = 9
 class Arrangement:
     """One wheel's links, on their way.
 
-    :param job: the worker's job, see ``worker``.
-    :param folder: where it makes them; see ``install.arranged`` for what is in it.
+    :param folder: where they are made; see ``install.arranged`` for what is in it. Who makes this folder, the
+        worker or the thread that installs, places the wheel's files.
     """
 
-    def __init__(self, workers: Workers, job: Answer, folder: Path) -> None:
-        self._workers = workers
-        self._job = job
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done = threading.Event()
-        self._complete = False
+        self._tree_id = ""
         self._taken = False
-        workers.put(_LAST, job, self._finish)
 
-    def take(self) -> Path | None:
+    def take(self, tree_id: str) -> Path | None:
         """Return the folder when it is ready; None if nobody has begun, or not every file could be linked.
 
         Once: whoever asks after that finds it empty, or half empty.
+
+        :param tree_id: the stored tree that is meant; it may have been made again meanwhile.
         """
-        if self._taken or self._workers.withdraw(self._job):
+        if self._taken or self._is_ours():
             return None
         self._taken = True
         self._done.wait()
-        return self._folder if self._complete else None
+        return self._folder if self._tree_id == tree_id else None
 
-    def _finish(self, answer: Answer) -> None:
-        self._complete = bool(answer.get("complete"))
-        if not self._complete:
-            logger.debug("pipfast: not linked aside: %s (%s)", self._job["tree"], answer.get("reason"))
+    def finish(self, answer: Answer) -> None:
+        """Note what a worker says of it, or that no worker is going to; the first time counts."""
+        if self._done.is_set():
+            return
+        self._tree_id = str(answer.get("id", ""))
+        if not self._tree_id:
+            logger.debug("pipfast: not linked aside: %s (%s)", self._folder.name, answer.get("reason"))
         self._done.set()
+
+    def _is_ours(self) -> bool:
+        try:
+            self._folder.mkdir()
+        except FileExistsError:
+            return False
+        except OSError as error:
+            logger.debug("pipfast: not linked aside: %r", error)
+        return True
+
+
+def arrange_aside(workers: Workers, job: Answer, folder: Path, digests: Iterable[str]) -> dict[str, Arrangement]:
+    """Have wheels linked aside below ``folder``, by one worker and in this order; return them by digest.
+
+    :param job: what the worker's job has besides, see ``worker``.
+    """
+    wanted = list(digests)
+    made = {digest: Arrangement(folder / digest) for digest in wanted}
+
+    def step(answer: Answer) -> None:
+        made[answer["digest"]].finish(answer)
+
+    def done(answer: Answer) -> None:
+        for each in made.values():
+            each.finish({"reason": answer.get("reason")})
+
+    workers.put(_LAST, {**job, "do": "arrange", "folder": str(folder), "digests": wanted}, done, step)
+    return made
+
+
+def remove_emptied(aside: Path) -> None:
+    """Take away the folders of wheels of which everything was moved: most of them, in a few calls each.
+
+    :param aside: the parent of what ``arrange_aside`` was given.
+    """
+    for batch in os.listdir(aside):
+        for digest in os.listdir(aside / batch):
+            folder = f"{aside}/{batch}/{digest}"
+            with suppress(OSError):
+                for name in os.listdir(folder):
+                    os.rmdir(f"{folder}/{name}")
+                os.rmdir(folder)

@@ -11,6 +11,7 @@
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       learnt-v0/ab/<key>                       what the build of one source missed
       built-v0/ab/<key>                        what wheels of one source were built against
+      expected-v0/ab/<key>                     what one command line installed the last time
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -41,9 +42,10 @@ URLS = "urls-v0"
 PAGES = "pages-v0"
 LEARNT = "learnt-v0"
 BUILT = "built-v0"
+EXPECTED = "expected-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT)
-NOTES = (PAGES, LEARNT, BUILT)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED)
+NOTES = (PAGES, LEARNT, BUILT, EXPECTED)
 """Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"

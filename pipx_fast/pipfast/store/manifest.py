@@ -38,7 +38,8 @@ class StoredFile(NamedTuple):
     name: str
     size: int
     mtime_ns: int
-    executable: bool = False
+    executable: int = 0
+    """1 if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
     """
     body = _read(folder / MANIFEST, "tree")
     try:
-        rows = [(str(path), str(digest), str(size)) for path, digest, size in body["rows"]]
+        rows = [(path, digest, size) for path, digest, size in body["rows"]]
         entry_points = body["entry_points"]
         if not (isinstance(entry_points, str | None) and re.fullmatch("[0-9a-f]{8,64}", body["id"])):
             raise Damaged(f"{folder}: fields of the wrong type")
@@ -156,14 +157,12 @@ def _plain(folders: list[Folder]) -> list[object]:
 
 
 def _folders(plain: Any) -> list[Folder]:
-    folders = [
-        Folder(path, tuple(StoredFile(name, size, mtime, bool(mode)) for name, size, mtime, mode in files))
-        for path, files in plain
-    ]
+    folders = [Folder(path, tuple(map(StoredFile._make, files))) for path, files in plain]
     # One search over all of them: a manifest may name tens of thousands of files.
-    names = "\n".join(file.name for folder in folders for file in folder.files)
+    listed = [file[0] for folder in folders for file in folder.files]
+    names = "\n".join(listed)
     paths = "\n".join(folder.path for folder in folders if folder.path)
-    if not all(file.name for folder in folders for file in folder.files):
+    if not all(listed):
         raise Damaged("a file without a name")
     if (names and ("/" in names or _UNSAFE.search(names))) or (paths and _UNSAFE.search(paths)):
         raise Damaged("a path that leaves the tree")

@@ -79,6 +79,20 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
     return payload
 
 
+def is_noted(root: Path, bucket: str, key: str) -> bool:
+    """Tell whether something may be kept under ``key``; the store below ``root`` need not be there."""
+    return os.path.exists(f"{root}/{bucket}/{key[:2]}/{key}")
+
+
+def has_notes(layout: Layout, bucket: str) -> bool:
+    """Tell whether anything is kept in a bucket."""
+    try:
+        with os.scandir(layout.root / bucket) as entries:
+            return any(entries)
+    except OSError:
+        return False
+
+
 def drop_note(layout: Layout, bucket: str, key: str) -> None:
     """Throw away what is kept under ``key``: its reader could make nothing of it."""
     with suppress(OSError):

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast.store.arrangement import Arrangement
+from pipfast.store.arrangement import Arrangement, arrange_aside, remove_emptied
 from pipfast.store.layout import note_use, remove
 from pipfast.store.manifest import (
+    TREE,
     BytecodeManifest,
     Damaged,
+    StoredFile,
     TreeManifest,
     read_bytecode_manifest,
     read_tree_manifest,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipfast.store.bytecode import BytecodeKind
@@ -39,6 +43,27 @@ class Prepared:
     bytecode_manifest: BytecodeManifest | None = None
     arrangement: Arrangement | None = None
     """Its files linked aside, where everything was there already."""
+
+    def has_info(self, name: str) -> bool:
+        """Tell whether the .dist-info folder has a file."""
+        return self._info(name) is not None
+
+    def read_info(self, name: str) -> bytes | None:
+        """Return what is in a file of the .dist-info folder; None if it is not there, or not as it was stored."""
+        stored = self._info(name)
+        if stored is None:
+            return None
+        try:
+            with open(self.tree / TREE / self.manifest.info_dir / name, "rb") as file:
+                found = os.fstat(file.fileno())
+                unchanged = (found.st_size, found.st_mtime_ns) == (stored.size, stored.mtime_ns)
+                return file.read() if unchanged else None
+        except OSError:
+            return None
+
+    def _info(self, name: str) -> StoredFile | None:
+        folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
+        return next((file for folder in folders for file in folder.files if file.name == name), None)
 
 
 class Preparer:
@@ -65,6 +90,24 @@ class Preparer:
         self._link_mode = link_mode
         self._jobs: dict[str, _Preparation] = {}
         self._aside: Path | None = None
+        self._asides = itertools.count()
+        self._expected: dict[str, Arrangement] = {}
+
+    @property
+    def kind(self) -> BytecodeKind | None:
+        """Return which bytecode is made."""
+        return self._kind
+
+    def expect(self, digests: Sequence[str]) -> None:
+        """Have stored wheels linked aside that will most likely be installed, in this order.
+
+        By all workers but one: the core that remains is pip's.
+        """
+        if self._link_mode is None:
+            return
+        batches = max(1, self._workers.count - 1)
+        for first in range(min(batches, len(digests))):
+            self._expected.update(self._link_aside(digests[first::batches]))
 
     def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
         """Begin to prepare an archive, unless that has begun; returns at once.
@@ -97,6 +140,12 @@ class Preparer:
                 note_use(prepared.bytecode)
         return prepared
 
+    def ready(self, digest: str) -> Prepared | None:
+        """Return a prepared wheel if it is ready by now."""
+        with self._lock:
+            preparation = self._jobs.get(digest)
+        return preparation.prepared if preparation is not None and preparation.done.is_set() else None
+
     def renew(self, digest: str, archive: Path) -> Prepared | None:
         """Throw away what is there, prepare it again and wait for it."""
         self._layout.discard(self._layout.tree(digest, self._umask))
@@ -107,22 +156,32 @@ class Preparer:
         with self._lock:
             aside, self._aside = self._aside, None
         if aside is not None:
+            remove_emptied(aside)
             remove(aside)
 
-    def arrange(self, prepared: Prepared) -> Prepared:
+    def arrange(self, digest: str, prepared: Prepared) -> Prepared:
         """Have the files of a prepared wheel linked aside, if that is wanted and can be done."""
         if self._link_mode is None:
             return prepared
         with self._lock:
+            arrangement = self._expected.pop(digest, None)
+        try:
+            return replace(prepared, arrangement=arrangement or self._link_aside([digest])[digest])
+        except OSError as error:
+            logger.debug("pipfast: nothing is linked aside: %r", error)
+            return prepared
+
+    def _link_aside(self, digests: Sequence[str]) -> dict[str, Arrangement]:
+        with self._lock:
             if self._aside is None:
                 self._aside = self._layout.new_staging()
-        manifest, code = prepared.manifest, prepared.bytecode
-        folder = self._aside / manifest.tree_id
+            folder = self._aside / str(next(self._asides))
+        folder.mkdir()
         job = {
-            "do": "arrange", "id": manifest.tree_id, "tree": str(prepared.tree), "code": str(code or ""),
-            "umask": self._umask, "folder": str(folder), "mode": self._link_mode,
+            "root": str(self._layout.root), "umask": self._umask, "mode": self._link_mode,
+            "kind": asdict(self._kind) if self._kind else None,
         }
-        return replace(prepared, arrangement=Arrangement(self._workers, job, folder))
+        return arrange_aside(self._workers, job, folder, digests)
 
     def _forget(self, digest: str) -> None:
         with self._lock:
@@ -249,7 +308,7 @@ class _Preparation:
         self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
-        self.prepared = prepared if self._made else self._arrange(prepared)
+        self.prepared = prepared if self._made else self._arrange(self._digest, prepared)
         self.done.set()
 
     def _put(self, priority: int, do: str, done: Callable[[Answer], None] | None = None, **fields: Any) -> None:

@@ -17,7 +17,7 @@ import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipfast.install.arranged import arrange
 from pipfast.store.archives import sha256_of
@@ -39,6 +39,9 @@ from pipfast.store.members import NotStorable, WheelMembers, read_members
 from pipfast.store.prepare import Prepared
 from pipfast.store.unpack import unpack_members
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 UNPACK_SHARE = 48 << 20
 """Bytes unpacked by one job: larger archives are shared between the workers."""
 
@@ -56,21 +59,29 @@ def main() -> None:
     # A print by anything we call must not be taken for an answer.
     sys.stdout = sys.stderr
     for line in sys.stdin.buffer:
-        answers.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
-        answers.flush()
+        for answer in _answers(json.loads(line)):
+            answers.write(json.dumps(answer).encode() + b"\n")
+            answers.flush()
 
 
-def _answer(job: dict[str, Any]) -> dict[str, Any]:
+def _answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Do a job; yield what is to be said of its parts, marked ``step``, and at last of the whole."""
     try:
-        return {"ok": True, **_JOBS[job["do"]](job)}
+        found = _JOBS[job["do"]](job)
+        if isinstance(found, dict):
+            yield {"ok": True, **found}
+            return
+        for each in found:
+            yield {"step": True, **each}
+        yield {"ok": True}
     except NotStorable as error:
-        return {"ok": False, "reason": str(error), "storable": False}
+        yield {"ok": False, "reason": str(error), "storable": False}
     except (FileNotFoundError, Damaged) as error:
         # An entry went away meanwhile (pruned, or made again by another process).
-        return {"ok": False, "reason": repr(error), "storable": True, "again": True}
+        yield {"ok": False, "reason": repr(error), "storable": True, "again": True}
     except Exception as error:
         # Whatever it is, the archive is installed by pip's own code instead.
-        return {"ok": False, "reason": repr(error), "storable": True}
+        yield {"ok": False, "reason": repr(error), "storable": True}
 
 
 def _plan(job: dict[str, Any]) -> dict[str, Any]:
@@ -187,15 +198,35 @@ def _seal_bytecode(job: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _arrange(job: dict[str, Any]) -> dict[str, Any]:
-    """Link a stored wheel's files into a folder from which they are moved into the environment."""
-    tree, code = Path(job["tree"]), Path(job["code"]) if job["code"] else None
-    manifest = read_tree_manifest(tree)
-    if manifest.tree_id != job["id"]:
-        raise Damaged(f"{tree} is another tree by now")
+def _arrange(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Link stored wheels' files into folders from which they are moved into the environment, one after another."""
+    layout = Layout(Path(job["root"]))
+    kind = BytecodeKind(**job["kind"]) if job["kind"] else None
     os.umask(job["umask"])
-    prepared = Prepared(tree, manifest, code, read_bytecode_manifest(code) if code else None)
-    return {"complete": arrange(prepared, Path(job["folder"]), job["mode"])}
+    for digest in job["digests"]:
+        folder = Path(job["folder"], digest)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            # pip's own thread has come to it, and places it itself.
+            continue
+        answer = {"digest": digest, "id": "", "reason": "not every file can be linked"}
+        try:
+            prepared = _stored(layout, digest, job["umask"], kind)
+            if arrange(prepared, folder, job["mode"]):
+                answer["id"] = prepared.manifest.tree_id
+        except Exception as error:
+            answer["reason"] = repr(error)
+        yield answer
+
+
+def _stored(layout: Layout, digest: str, umask: int, kind: BytecodeKind | None) -> Prepared:
+    tree = layout.tree(digest, umask)
+    manifest = read_tree_manifest(tree)
+    if kind is None:
+        return Prepared(tree, manifest)
+    code = layout.bytecode(digest, umask, manifest.tree_id, kind.tag)
+    return Prepared(tree, manifest, code, read_bytecode_manifest(code))
 
 
 def _shares(sizes: list[int], share: int) -> list[tuple[int, int]]:
@@ -236,7 +267,7 @@ def _read_facts(folder: Path) -> list[Any]:
     return facts
 
 
-_JOBS = {
+_JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any] | Iterator[dict[str, Any]]]] = {
     "plan": _plan,
     "unpack": _unpack_share,
     "seal": _seal,

@@ -25,47 +25,37 @@ _START = "import sys; sys.path += {paths!r}; from pipfast.store.worker import ma
 
 
 class Workers:
-    """``count`` worker processes; each is fed by one thread, started with the first job.
+    """At most ``count`` worker processes; each is fed by one thread, started when a job finds the others busy.
 
     Jobs with a smaller ``priority`` come first, equal ones in the order they were put. ``done`` is
-    called in the feeding thread with the job's answer, and may put further jobs.
+    called in the feeding thread with the job's answer, and may put further jobs; ``step`` before that, with each
+    answer about a part of the job, for which the worker does not wait.
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self._queue: list[tuple[int, int, Answer, Callable[[Answer], None]]] = []
+        self.count = count
+        self._queue: list[tuple[int, int, Answer, Callable[[Answer], None], Callable[[Answer], None] | None]] = []
         self._order = itertools.count()
         self._change = threading.Condition()
         self._closed = False
+        self._idle = 0
+        """Threads that wait for a job."""
         self._threads: list[threading.Thread] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def put(self, priority: int, job: Answer, done: Callable[[Answer], None]) -> None:
+    def put(
+        self, priority: int, job: Answer, done: Callable[[Answer], None],
+        step: Callable[[Answer], None] | None = None,
+    ) -> None:
         """Queue a job; after ``close`` its answer comes at once and is a failure."""
         with self._change:
             if not self._closed:
-                self._start()
-                heapq.heappush(self._queue, (priority, next(self._order), job, done))
+                if self._idle <= len(self._queue):
+                    self._start_one()
+                heapq.heappush(self._queue, (priority, next(self._order), job, done, step))
                 self._change.notify()
                 return
         done({"ok": False, "reason": "stopped", "storable": True})
-
-    def withdraw(self, job: Answer) -> bool:
-        """Take a job back that no worker has begun; its ``done`` is not called. False if it is too late."""
-        with self._change:
-            for index, (_, _, queued, _) in enumerate(self._queue):
-                if queued is job:
-                    self._queue[index] = self._queue[-1]
-                    self._queue.pop()
-                    heapq.heapify(self._queue)
-                    return True
-        return False
-
-    def start(self) -> None:
-        """Start the processes ahead of the first job, so that their start-up is out of the way."""
-        with self._change:
-            if not self._closed:
-                self._start()
 
     def close(self) -> None:
         """Stop: queued jobs fail, running ones are ended, every process and thread is waited for."""
@@ -76,26 +66,25 @@ class Workers:
         for process in self._processes:
             with suppress(OSError):
                 process.kill()
-        for *_, done in queued:
+        for *_, done, _ in queued:
             done({"ok": False, "reason": "stopped", "storable": True})
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _start(self) -> None:
-        if self._threads:
+    def _start_one(self) -> None:
+        if len(self._threads) >= self.count:
             return
-        for number in range(self._count):
-            thread = threading.Thread(target=self._feed, name=f"pipfast-worker-{number}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                # The system gives no more threads: those that there are have to do, and without any a job
-                # fails here and now, this one and the next.
-                if not self._threads:
-                    raise
-                return
-            self._threads.append(thread)
+        thread = threading.Thread(target=self._feed, name=f"pipfast-worker-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads: those that there are have to do, and without any a job
+            # fails here and now, this one and the next.
+            if not self._threads:
+                raise
+            return
+        self._threads.append(thread)
 
     def _feed(self) -> None:
         process: subprocess.Popen[bytes] | None = None
@@ -104,24 +93,26 @@ class Workers:
             while True:
                 with self._change:
                     while not self._queue and not self._closed:
+                        self._idle += 1
                         self._change.wait()
+                        self._idle -= 1
                     if self._closed:
                         return
-                    _, _, job, done = heapq.heappop(self._queue)
-                answer = self._ask(process, job) if process else None
+                    _, _, job, done, step = heapq.heappop(self._queue)
+                answer = self._ask(process, job, step) if process else None
                 if answer is None:
                     # A worker that died (out of memory, killed) takes its job with it, no other one.
                     answer = {"ok": False, "reason": "the worker process ended", "storable": True}
                     process = self._respawn(process)
-                self._finish(done, answer)
+                self._tell(done, answer)
         finally:
             if process is not None:
                 _end(process)
 
     @staticmethod
-    def _finish(done: Callable[[Answer], None], answer: Answer) -> None:
+    def _tell(whom: Callable[[Answer], None], answer: Answer) -> None:
         try:
-            done(answer)
+            whom(answer)
         except Exception:
             logger.debug("pipfast: after a worker's job", exc_info=True)
 
@@ -146,17 +137,25 @@ class Workers:
             _end(process)
         return None if self._closed else self._spawn()
 
-    @staticmethod
-    def _ask(process: subprocess.Popen[bytes], job: Answer) -> Answer | None:
+    @classmethod
+    def _ask(
+        cls, process: subprocess.Popen[bytes], job: Answer, step: Callable[[Answer], None] | None
+    ) -> Answer | None:
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(json.dumps(job).encode() + b"\n")
             process.stdin.flush()
-            line = process.stdout.readline()
-            answer = json.loads(line) if line else None
+            for line in process.stdout:
+                answer = json.loads(line)
+                if not isinstance(answer, dict):
+                    return None
+                if not answer.pop("step", False):
+                    return answer
+                if step is not None:
+                    cls._tell(step, answer)
         except (OSError, ValueError):
-            return None
-        return answer if isinstance(answer, dict) else None
+            pass
+        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pipfast.store.arrangement import Arrangement
+    from pipfast.store.layout import Layout
+    from pipfast.store.prepare import Prepared
     from pipfast.store.workers import Answer
 
 DEMO = Wheel("demo", files={"demo.py": "x = 1\n"}).build()
@@ -29,8 +30,11 @@ class LateWorkers(Workers):
         super().__init__(count)
         self.held: list[Callable[[], None]] = []
 
-    def put(self, priority: int, job: Answer, done: Callable[[Answer], None]) -> None:
-        self.held.append(lambda: super(LateWorkers, self).put(priority, job, done))
+    def put(
+        self, priority: int, job: Answer, done: Callable[[Answer], None],
+        step: Callable[[Answer], None] | None = None,
+    ) -> None:
+        self.held.append(lambda: super(LateWorkers, self).put(priority, job, done, step))
 
     def go_on(self) -> None:
         for put in self.held:
@@ -38,37 +42,103 @@ class LateWorkers(Workers):
         self.held.clear()
 
 
-def arrangement(tmp_path: Path, workers: Workers) -> tuple[Preparer, Arrangement]:
+def stored(tmp_path: Path) -> Layout:
     layout = new_store(tmp_path / "store")
     prepare(layout, DEMO, tmp_path, compile_=False)
-    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    return layout
+
+
+def prepared_wheel(preparer: Preparer, layout: Layout, tmp_path: Path) -> Prepared:
     prepared = preparer.wait(DEMO.sha256, keep(layout, DEMO, tmp_path))
     assert prepared is not None and prepared.arrangement is not None
-    return preparer, prepared.arrangement
+    return prepared
 
 
-def test_links_are_made_by_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers = Workers(1)
-    monkeypatch.setattr(workers, "withdraw", lambda job: False)
+def take(prepared: Prepared) -> Path | None:
+    """Take it as the thread that installs does, but only when a worker has begun."""
+    assert prepared.arrangement is not None
+    while not prepared.arrangement._folder.exists() and not prepared.arrangement._done.is_set():
+        prepared.arrangement._done.wait(0.01)
+    return prepared.arrangement.take(prepared.manifest.tree_id)
+
+
+def leftovers(layout: Layout) -> list[Path]:
+    return list((layout.root / "tmp").iterdir())
+
+
+def test_links_are_made_by_a_worker(tmp_path: Path) -> None:
+    layout, workers = stored(tmp_path), Workers(1)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     try:
-        preparer, arranged = arrangement(tmp_path, workers)
-        folder = arranged.take()
+        prepared = prepared_wheel(preparer, layout, tmp_path)
+        folder = take(prepared)
         assert folder is not None
         assert (folder / "lib" / "demo.py").stat().st_nlink == 2
-        assert arranged.take() is None
+        assert take(prepared) is None
     finally:
         workers.close()
     preparer.close()
-    assert list((tmp_path / "store" / "tmp").iterdir()) == []
+    assert leftovers(layout) == []
 
 
-def test_what_nobody_has_begun_is_taken_back(tmp_path: Path) -> None:
-    """The thread that installs makes the links itself rather than wait for what stands in a queue."""
-    workers = LateWorkers(0)
-    _, arranged = arrangement(tmp_path, workers)
-    workers.go_on()
-    assert arranged.take() is None
-    workers.close()
+def test_what_nobody_has_begun_is_placed_by_who_comes_first(tmp_path: Path) -> None:
+    """The thread that installs does not wait for what stands in a queue, and the worker leaves it alone then."""
+    layout, workers = stored(tmp_path), LateWorkers(1)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    try:
+        arrangement = prepared_wheel(preparer, layout, tmp_path).arrangement
+        assert arrangement is not None and arrangement.take("any") is None
+        workers.go_on()
+        assert arrangement._done.wait(60)
+        assert not any(arrangement._folder.iterdir())
+    finally:
+        workers.close()
+    preparer.close()
+    assert leftovers(layout) == []
+
+
+def test_what_is_expected_is_linked_before_anybody_asks(tmp_path: Path) -> None:
+    """By the job that was put first: no second one links it again."""
+    layout, workers = stored(tmp_path), LateWorkers(2)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    try:
+        preparer.expect([DEMO.sha256, "0" * 64])
+        assert len(workers.held) == 1
+        workers.go_on()
+        prepared = prepared_wheel(preparer, layout, tmp_path)
+        assert workers.held == []
+        folder = take(prepared)
+        assert folder is not None and (folder / "lib" / "demo.py").exists()
+    finally:
+        workers.close()
+    preparer.close()
+    assert leftovers(layout) == []
+
+
+def test_expected_wheels_are_shared_between_all_workers_but_one(tmp_path: Path) -> None:
+    workers = LateWorkers(4)
+    preparer = Preparer(new_store(tmp_path / "store"), workers, UMASK, None, "hardlink")
+    preparer.expect([f"{number:064}" for number in range(2)])
+    assert len(workers.held) == 2
+    preparer.expect([f"{number:064}" for number in range(2, 9)])
+    assert len(workers.held) == 5
+    preparer.close()
+
+
+def test_tree_that_was_made_again_is_not_taken(tmp_path: Path) -> None:
+    """What was linked is another tree's files: bytecode would not be valid for them."""
+    layout, workers = stored(tmp_path), Workers(2)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    try:
+        preparer.expect([DEMO.sha256])
+        arrangement = preparer._expected[DEMO.sha256]
+        assert arrangement._done.wait(60)
+        layout.discard(layout.tree(DEMO.sha256, UMASK))
+        prepare(layout, DEMO, tmp_path, compile_=False)
+        assert take(prepared_wheel(preparer, layout, tmp_path)) is None
+    finally:
+        workers.close()
+    preparer.close()
 
 
 def test_wheel_that_was_made_in_this_run_is_not_linked_aside(tmp_path: Path) -> None:
@@ -83,19 +153,21 @@ def test_wheel_that_was_made_in_this_run_is_not_linked_aside(tmp_path: Path) -> 
 
 def test_worker_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the thread that installs places the files itself."""
-    workers = LateWorkers(1)
-    monkeypatch.setattr(workers, "withdraw", lambda job: False)
+    layout, workers = stored(tmp_path), LateWorkers(1)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     ask = Workers._ask
 
-    def killing(process: subprocess.Popen[bytes], job: Answer) -> Answer | None:
+    def killing(
+        process: subprocess.Popen[bytes], job: Answer, step: Callable[[Answer], None] | None
+    ) -> Answer | None:
         process.kill()
         process.wait()
-        return ask(process, job)
+        return ask(process, job, step)
 
     try:
-        _, arranged = arrangement(tmp_path, workers)
+        prepared = prepared_wheel(preparer, layout, tmp_path)
         monkeypatch.setattr(Workers, "_ask", staticmethod(killing))
         workers.go_on()
-        assert arranged.take() is None
+        assert take(prepared) is None
     finally:
         workers.close()

@@ -89,7 +89,10 @@ class Overheard(Workers):
         self.notes: list[tuple[str, Answer]] = []
         self._before = before
 
-    def put(self, priority: int, job: Answer, done: Callable[[Answer], None]) -> None:
+    def put(
+        self, priority: int, job: Answer, done: Callable[[Answer], None],
+        step: Callable[[Answer], None] | None = None,
+    ) -> None:
         self._before(job)
         self.notes.append(("put", job))
 
@@ -97,7 +100,7 @@ class Overheard(Workers):
             self.notes.append(("done", job))
             done(answer)
 
-        super().put(priority, job, noted)
+        super().put(priority, job, noted, step)
 
     def order(self, what: str, do: str) -> list[int]:
         """Return the positions of such notes."""
@@ -223,7 +226,6 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
     workers = Workers(1)
     answers: list[bool] = []
     try:
-        workers.start()
         first, second = threading.Event(), threading.Event()
         archive = keep(layout, wheel("demo"), tmp_path)
         job = {

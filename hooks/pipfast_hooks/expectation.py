@@ -1,0 +1,67 @@
+"""What the command line at hand installed the last time, linked aside before pip has been imported."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipfast.store.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
+from pipfast.report import logger
+from pipfast.store.layout import EXPECTED, default_root
+from pipfast.store.notes import is_noted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipfast_hooks.lifetime import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known of a command line before it runs."""
+
+    key: str
+    wheels: tuple[ExpectedWheel, ...] = ()
+    """What it installed the last time."""
+    here: frozenset[str] = frozenset()
+    """Names in the environment's library folder."""
+
+
+def begin(run: Run, arguments: Sequence[str]) -> Expectation:
+    """Look the command line up, and begin to link aside what this environment has not.
+
+    :raises StoreUnusable: nobody knows where the store is.
+    """
+    key = command_key(arguments, os.environ)
+    if not is_noted(run.settings.store or default_root(), EXPECTED, key):
+        return Expectation(key)
+    layout = run.layout()
+    wheels = find_expected(layout, key) if layout is not None else []
+    if layout is None or not wheels:
+        return Expectation(key)
+    # Not at the top: most command lines are new.
+    import sysconfig
+
+    library = sysconfig.get_path("purelib")
+    here = frozenset(os.listdir(library))
+    missing = [wheel.digest for wheel in wheels if wheel.info_dir not in here]
+    if missing and os.stat(library).st_dev == os.stat(layout.root).st_dev:
+        from pipfast.store.bytecode import current_kind
+
+        run.bytecode = current_kind(os.environ)
+        if run.bytecode is not None:
+            run.link_ahead = True
+            run.make_preparer(layout).expect(missing)
+    return Expectation(key, tuple(wheels), here)
+
+
+def keep(run: Run, expectation: Expectation) -> None:
+    """Keep what was installed for the next time; nothing is written where that is known."""
+    layout = run.layout()
+    if layout is None or not run.placed:
+        return
+    wheels = merged(expectation.wheels, expectation.here, run.placed)
+    if wheels != list(expectation.wheels):
+        logger.debug("pipfast: %d wheels are expected of this command line", len(wheels))
+        keep_expected(layout, expectation.key, wheels)

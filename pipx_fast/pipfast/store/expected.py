@@ -1,0 +1,87 @@
+"""What a command line installed the last time: most likely what it is going to install now.
+
+While pip is imported and resolves, a core has nothing to do. Where the same command line has installed from
+the store before, into whatever environment, its wheels are linked aside meanwhile. That is a guess and no
+decision: what pip does not choose is thrown away, and what it chooses besides is linked as ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipfast.store.layout import EXPECTED
+from pipfast.store.notes import drop_note, read_note, write_note
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipfast.store.layout import Layout
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+_FILE_OPTIONS = ("-c", "-e", "-r", "--constraint", "--editable", "--group", "--requirement")
+"""Options of pip's that name files, which are others in another folder."""
+
+MAX_EXPECTED = 5_000
+"""Wheels: more than that is no environment."""
+
+
+class ExpectedWheel(NamedTuple):
+    """A wheel that was installed from the store."""
+
+    digest: str
+    """Its archive's SHA-256."""
+    info_dir: str
+    """``<name>-<version>.dist-info``; where an environment has it, nothing is expected."""
+
+
+def command_key(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return the key of a command line: 64 lowercase hex digits.
+
+    :param arguments: what stands behind the program's name.
+    """
+    relative = any(word.startswith(_FILE_OPTIONS) or os.path.exists(word) for word in arguments)
+    described = [
+        sys.implementation.cache_tag, sys.platform, list(arguments), os.getcwd() if relative else None,
+        sorted((name, value) for name, value in environ.items() if name.startswith("PIP_")),
+    ]
+    return hashlib.sha256(json.dumps(described).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find_expected(layout: Layout, key: str) -> list[ExpectedWheel]:
+    """Return what a command line installed the last time, in that order; nothing if that is not known."""
+    payload = read_note(layout, EXPECTED, key)
+    if payload is None:
+        return []
+    try:
+        wheels = [ExpectedWheel(str(digest), str(info_dir)) for digest, info_dir in json.loads(payload)]
+        if len(wheels) > MAX_EXPECTED or not all(_DIGEST.fullmatch(wheel.digest) for wheel in wheels):
+            raise ValueError("these are no wheels")
+    except (ValueError, TypeError):
+        drop_note(layout, EXPECTED, key)
+        return []
+    return wheels
+
+
+def keep_expected(layout: Layout, key: str, wheels: Sequence[ExpectedWheel]) -> None:
+    """Keep what ``find_expected`` returns."""
+    write_note(layout, EXPECTED, key, json.dumps(wheels, separators=(",", ":")).encode("ascii"))
+
+
+def merged(
+    before: Sequence[ExpectedWheel], here: frozenset[str], placed: Sequence[ExpectedWheel]
+) -> list[ExpectedWheel]:
+    """Return what an empty environment would have got: what was placed now, and what was there already.
+
+    :param before: what was expected.
+    :param here: names in the environment's library folder when the command began.
+    """
+    now = {wheel.digest for wheel in placed}
+    kept = [wheel for wheel in before if wheel.info_dir in here or wheel.digest in now]
+    known = {wheel.digest for wheel in kept}
+    return [*kept, *(wheel for wheel in placed if wheel.digest not in known)]
