@@ -45,6 +45,14 @@ DRAIN_S = 30.0
 time-outs."""
 
 
+NEAR_S = 0.005
+"""Seconds to a server's first byte below which it is near: then what is done with the answers is all that takes
+time, and threads that do it at once only wait for one another."""
+
+NEAR_REQUESTS = 2
+"""Requests at once to near servers: one on its way while another is dealt with."""
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """One GET on its way."""
@@ -71,6 +79,36 @@ class _Project:
     choices: list[Any] = field(default_factory=list)
 
 
+class _Turns:
+    """Lets as many requests be under way at once as it pays to have."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._running = 0
+        self._soonest: dict[str, float] = {}
+        """Seconds to the first byte of the fastest answer, by host and port."""
+        self._change = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._change:
+            self._change.wait_for(lambda: self._running < self._limit())
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._change:
+            self._running -= 1
+            self._change.notify_all()
+
+    def note(self, host: str, seconds: float) -> None:
+        """Note how soon a server has begun to answer."""
+        with self._change:
+            self._soonest[host] = min(seconds, self._soonest.get(host, seconds))
+
+    def _limit(self) -> int:
+        near = self._soonest and max(self._soonest.values()) < NEAR_S
+        return min(self._most, NEAR_REQUESTS) if near else self._most
+
+
 class Ahead:
     """What is fetched ahead of one resolution."""
 
@@ -92,6 +130,7 @@ class Ahead:
         self._collector = finder._link_collector
         self.session = self._collector.session
         self._connections = connections
+        self._turns = _Turns(connections)
         self._require_hashes = require_hashes
         self._dependencies = dependencies
         self._archives = archives
@@ -226,26 +265,35 @@ class Ahead:
     def _work(self) -> None:
         this_thread_is_ours()
         while (job := self._queue.get()) is not None:
-            with self._lock:
-                if self._jobs.get(job.url) is not job:
-                    continue
-                job.started = True
-            rest = None
-            try:
-                with records.held_back(job.records):
-                    response = self.session.get(job.url, headers=job.headers)
-                    self._heard_from.add(urlsplit(job.url).netloc)
-                    if response.status_code in _FINAL or self._refused_for_good(response):
-                        with _left_to_itself("what a page says"):
-                            rest = job.then(response)
-                        job.response = response
-            except Exception as error:
-                logger.debug("pipfast: left to pip after %r", error)
-            finally:
-                job.done.set()
-            if rest is not None:
-                with records.held_back([]), _left_to_itself("what follows from a page"):
-                    rest()
+            with self._turns:
+                self._do(job)
+
+    def _do(self, job: _Job) -> None:
+        with self._lock:
+            if self._jobs.get(job.url) is not job:
+                return
+            job.started = True
+        rest = None
+        try:
+            with records.held_back(job.records):
+                response = self.session.get(job.url, headers=job.headers)
+                self._heard(response, urlsplit(job.url).netloc)
+                if response.status_code in _FINAL or self._refused_for_good(response):
+                    with _left_to_itself("what a page says"):
+                        rest = job.then(response)
+                    job.response = response
+        except Exception as error:
+            logger.debug("pipfast: left to pip after %r", error)
+        finally:
+            job.done.set()
+        if rest is not None:
+            with records.held_back([]), _left_to_itself("what follows from a page"):
+                rest()
+
+    def _heard(self, response: Any, host: str) -> None:
+        self._heard_from.add(host)
+        if not getattr(response, "from_cache", False):
+            self._turns.note(host, response.elapsed.total_seconds())
 
     def _refused_for_good(self, response: Any) -> bool:
         return response.status_code == 401 and not self.may_prompt(response)

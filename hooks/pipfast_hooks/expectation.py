@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast.store.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
 from pipfast.report import logger
-from pipfast.store.layout import EXPECTED, default_root
+from pipfast.store.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
+from pipfast.store.layout import EXPECTED, Layout, default_root, is_private
 from pipfast.store.notes import is_noted
 
 if TYPE_CHECKING:
@@ -34,19 +34,18 @@ def begin(run: Run, arguments: Sequence[str]) -> Expectation:
     :raises StoreUnusable: nobody knows where the store is.
     """
     key = command_key(arguments, os.environ)
-    if not is_noted(run.settings.store or default_root(), EXPECTED, key):
+    root = run.settings.store or default_root()
+    if not is_noted(root, EXPECTED, key) or not is_private(root):
         return Expectation(key)
-    layout = run.layout()
-    wheels = find_expected(layout, key) if layout is not None else []
-    if layout is None or not wheels:
-        return Expectation(key)
+    wheels = find_expected(Layout(root), key)
     # Not at the top: most command lines are new.
     import sysconfig
 
     library = sysconfig.get_path("purelib")
     here = frozenset(os.listdir(library))
     missing = [wheel.digest for wheel in wheels if wheel.info_dir not in here]
-    if missing and os.stat(library).st_dev == os.stat(layout.root).st_dev:
+    layout = run.layout() if missing else None
+    if layout is not None and os.stat(library).st_dev == os.stat(layout.root).st_dev:
         from pipfast.store.bytecode import current_kind
 
         run.bytecode = current_kind(os.environ)

@@ -19,12 +19,12 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.arranged import Unmovable, move, scripts
-from pipfast.store.expected import ExpectedWheel
 from pipfast.install.place import place
 from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.expected import ExpectedWheel
 from pipfast.store.manifest import is_tree
 from pipfast.store.members import SCHEME_KEYS, NotStorable
 from pipfast_hooks import lifetime

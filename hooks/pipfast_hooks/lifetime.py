@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pipfast.store.expected import ExpectedWheel
     from pipfast.install.linker import Linker
     from pipfast.store.bytecode import BytecodeKind
+    from pipfast.store.expected import ExpectedWheel
     from pipfast.store.layout import Layout
+    from pipfast.store.patterns import Patterns
     from pipfast.store.prepare import Preparer
     from pipfast.store.workers import Workers
     from pipfast_hooks.ahead import Ahead
@@ -81,6 +82,8 @@ class Run:
     """Bytes of files by address, as an index says, of links that were made."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
+    patterns: Patterns | None = None
+    """What knows regular expressions, and notes those that pip's modules have."""
     expectation: Expectation | None = None
     """What this command line installed the last time."""
     placed: list[ExpectedWheel] = field(default_factory=list)
@@ -211,6 +214,8 @@ class Run:
         self.dependencies.clear()
         self.wheels.clear()
         self._stop_workers()
+        if self.patterns is not None and self._layout is not None:
+            self.patterns.keep(self._layout)
         self.installing = self.metadata_only = False
 
     def _stop_workers(self) -> None:
@@ -282,6 +287,8 @@ def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
 def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Note what this installation will need."""
     run = current()
+    if run.patterns is not None:
+        run.patterns.note_no_more()
     try:
         options = args[0] if args else kwargs["options"]
         run.store_allowed = bool(options.cache_dir)

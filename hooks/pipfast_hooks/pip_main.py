@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipfast.settings import Settings
+    from pipfast.store.patterns import Patterns
     from pipfast_hooks.apply import Hooks
 
 HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
@@ -41,16 +42,19 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     return configuration.configured(settings, arguments)
 
 
-def hook(settings: Settings, arguments: Sequence[str] = ()) -> Hooks:
+def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns | None = None) -> Hooks:
     """Attach to this process's pip.
 
     :param arguments: the command line that is going to be run, if that is known.
+    :param patterns: what notes regular expressions, if anything does.
     """
     from pipfast_hooks import agent, lifetime
     from pipfast_hooks.apply import Hooks
 
     hooks = Hooks(settings, pip.__version__)
-    lifetime.begin(settings).expect(arguments)
+    run = lifetime.begin(settings)
+    run.patterns = patterns
+    run.expect(arguments)
     hooks.apply()
     if "program" not in settings.disabled:
         defer_modules()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from pipfast import __version__
+from pipfast.report import logger, say
 from pipfast.settings import Settings
+
+if TYPE_CHECKING:
+    from pipfast.store.patterns import Patterns
 
 OWN_COMMANDS = ("doctor", "store")
 """Commands of pipfast; a pip that has one of that name keeps it."""
@@ -32,9 +37,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    settings = Settings.from_environ(os.environ)
+    patterns = _patterns(settings)
+    try:
+        return _run_with(settings, arguments, patterns)
+    finally:
+        if patterns is not None:
+            patterns.detach()
+
+
+def _patterns(settings: Settings) -> Patterns | None:
+    """Return what knows pip's regular expressions, which are compiled while it is imported."""
+    if not settings.enabled or "program" in settings.disabled:
+        return None
+    try:
+        from pipfast.store.layout import default_root
+        from pipfast.store.patterns import Patterns
+
+        patterns = Patterns(settings.store or default_root())
+        patterns.attach()
+    except Exception as error:
+        logger.debug("pipfast: patterns are compiled: %r", error)
+        return None
+    return patterns
+
+
+def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None) -> int:
     from pipfast_hooks import pip_main, program
 
-    settings = Settings.from_environ(os.environ)
     if not settings.enabled:
         return pip_main.run_pip(arguments)
     program.name_program()
@@ -48,12 +78,10 @@ def _run(arguments: list[str]) -> int:
     settings = pip_main.configured(settings, arguments)
     if not settings.enabled:
         return pip_main.run_pip(arguments)
-    from pipfast.report import say
-
     for problem in settings.problems:
         say(problem, "unset it, or give it one of the values that README lists")
     try:
-        pip_main.hook(settings, arguments)
+        pip_main.hook(settings, arguments, patterns)
     except Exception as error:
         say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
         return pip_main.run_pip(arguments)

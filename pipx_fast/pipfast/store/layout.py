@@ -12,6 +12,7 @@
       learnt-v0/ab/<key>                       what the build of one source missed
       built-v0/ab/<key>                        what wheels of one source were built against
       expected-v0/ab/<key>                     what one command line installed the last time
+      patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
       tmp/                                     what is being made; renamed into place when whole
 
 A bucket's version is part of its name: another version's format is never read.
@@ -43,9 +44,10 @@ PAGES = "pages-v0"
 LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
+PATTERNS = "patterns-v0"
 TMP = "tmp"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED)
-NOTES = (PAGES, LEARNT, BUILT, EXPECTED)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"
@@ -206,6 +208,15 @@ def open_layout(root: Path) -> Layout:
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
     return Layout(root)
+
+
+def is_private(root: Path) -> bool:
+    """Tell whether a store's folder is this user's alone, as ``open_layout`` demands; it need not be there."""
+    try:
+        _refuse_unsafe(root)
+    except (StoreUnusable, OSError):
+        return False
+    return True
 
 
 def _refuse_foreign(root: Path, existing: Path) -> None:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.store.workers import Answer, Workers
 
-_UNPACK, _COMPILE = 0, 1
-"""Priorities: trees first, since compiling needs them and two workers can share one tree's sources."""
+_AWAITED, _UNPACK, _COMPILE = 0, 1, 2
+"""Priorities: what pip waits for; then trees, since compiling needs them and two workers can share one tree's
+sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,13 @@ class Preparer:
         if again:
             self._forget(digest)
         preparation = self._preparation(digest, archive)
+        preparation.hasten()
         preparation.done.wait()
         if preparation.vanished:
             # Pruned or made again by another process while this one worked on it.
             self._forget(digest)
             preparation = self._preparation(digest, archive)
+            preparation.hasten()
             preparation.done.wait()
         if preparation.reason:
             logger.debug("pipfast: %s is not kept unpacked: %s", archive.name, preparation.reason)
@@ -219,6 +222,7 @@ class _Preparation:
         self._code: Path | None = None
         """Where bytecode is made."""
         self._manifest: TreeManifest | None = None
+        self._hasty = False
         self._made = False
         """Something had to be made of it in this run."""
         self._running = 0
@@ -242,6 +246,12 @@ class _Preparation:
                 self._begin_bytecode(manifest)
         except Exception as error:
             self._fail(repr(error))
+
+    def hasten(self) -> None:
+        """Let its jobs come before all others: pip installs one wheel after another, and waits for this one."""
+        if not self.done.is_set():
+            self._hasty = True
+            self._workers.hasten(_AWAITED, lambda job: job.get("digest") == self._digest)
 
     def _begin_tree(self) -> None:
         self._staging = self._layout.new_staging()
@@ -329,7 +339,8 @@ class _Preparation:
         with self._lock:
             self._running += 1
         try:
-            self._workers.put(priority, job, lambda answer: self._advance(answer, done))
+            urgency = _AWAITED if self._hasty else priority
+            self._workers.put(urgency, job, lambda answer: self._advance(answer, done))
         except BaseException:
             with self._lock:
                 self._running -= 1

@@ -24,6 +24,10 @@ Answer = dict[str, Any]
 _START = "import sys; sys.path += {paths!r}; from pipfast.store.worker import main; main()"
 
 
+_TUNABLES = "GLIBC_TUNABLES"
+"""The variable that the GNU C library reads its settings from when a program starts; others pass over it."""
+
+
 class Workers:
     """At most ``count`` worker processes; each is fed by one thread, started when a job finds the others busy.
 
@@ -56,6 +60,12 @@ class Workers:
                 self._change.notify()
                 return
         done({"ok": False, "reason": "stopped", "storable": True})
+
+    def hasten(self, priority: int, is_meant: Callable[[Answer], bool]) -> None:
+        """Give queued jobs another priority."""
+        with self._change:
+            self._queue = [(priority if is_meant(each[2]) else each[0], *each[1:]) for each in self._queue]
+            heapq.heapify(self._queue)
 
     def close(self) -> None:
         """Stop: queued jobs fail, running ones are ended, every process and thread is waited for."""
@@ -120,7 +130,7 @@ class Workers:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START.format(paths=_import_paths())],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
             )
         except Exception as error:
             # Not OSError alone: jobs would wait for ever for a thread that has ended.
@@ -156,6 +166,17 @@ class Workers:
         except (OSError, ValueError):
             pass
         return None
+
+
+def _variables() -> dict[str, str]:
+    """Return a worker's variables: where there is such a thing, its memory comes in large pages.
+
+    The trees of thousands of sources go through it: a twentieth of the time to compile them went into small pages.
+    """
+    others = [each for each in os.environ.get(_TUNABLES, "").split(":") if each]
+    if any(each.startswith("glibc.malloc.hugetlb=") for each in others):
+        return dict(os.environ)
+    return {**os.environ, _TUNABLES: ":".join([*others, "glibc.malloc.hugetlb=1"])}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,134 @@
+"""Compiled regular expressions: two hundred of them are made while pip is being imported, in every run.
+
+``re`` parses a pattern into a list of numbers, from which ``_sre`` makes the pattern; that list is what is
+kept, for one build of the interpreter. ``_sre`` checks it before it is used.
+"""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import json
+import re
+import sys
+from _thread import get_ident
+from importlib import import_module
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from pipfast.store.layout import PATTERNS, Layout, is_private
+from pipfast.store.notes import drop_note, is_noted, read_note, write_note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_COMPILER = "re._compiler" if sys.version_info >= (3, 11) else "sre_compile"
+"""Where ``re`` finds ``compile``."""
+
+MAX_PATTERNS = 2_000
+"""Beyond that they are collected anew: those of pips that are not used any more are among them."""
+
+_Key = tuple[str, int]
+"""A pattern's text, and the flags that ``re`` was asked for; more may stand in the text."""
+
+_Made = tuple[int, list[int], int, dict[str, int], tuple["str | None", ...]]
+"""What ``_sre.compile`` is given besides the text: flags, code, groups, and two tables of their names."""
+
+MAX_PATTERNS = 2_000
+"""Beyond that they are collected anew: those of pips that are not used any more are among them."""
+
+
+class Patterns:
+    """Stands between ``re`` and its compiler: knows patterns, and notes those that it does not know.
+
+    :param root: the store's folder; it need not be there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[_Key, _Made] = {}
+        self._new: dict[_Key, _Made] = {}
+        self._noting = True
+        self._asked: dict[int, int] = {}
+        """Flags of what is being compiled, by thread."""
+        self._compiler: Any = None
+        self._stock: Callable[..., Any] | None = None
+        self._stock_sre: Any = None
+
+    def attach(self) -> None:
+        """Read what is kept, and answer with it from now on."""
+        self._compiler = import_module(_COMPILER)
+        self._stock, self._stock_sre = self._compiler.compile, self._compiler._sre
+        self._known = self._read()
+        self._compiler._sre = SimpleNamespace(**vars(self._stock_sre) | {"compile": self._make})
+        self._compiler.compile = self._compile
+
+    def note_no_more(self) -> None:
+        """Go on answering only: what is compiled from now on may be of this run alone."""
+        self._noting = False
+
+    def detach(self) -> None:
+        """Leave ``re`` to itself again."""
+        if self._stock is not None:
+            self._compiler.compile, self._compiler._sre = self._stock, self._stock_sre
+            self._stock = None
+
+    def keep(self, layout: Layout) -> None:
+        """Keep what was not known, if this is the store that was asked."""
+        if not self._new or layout.root != self.root:
+            return
+        known = self._known if len(self._known) + len(self._new) <= MAX_PATTERNS else {}
+        rows = [_row(key, made) for key, made in {**known, **self._new}.items()]
+        write_note(layout, PATTERNS, self._note_key(), json.dumps(rows, separators=(",", ":")).encode("ascii"))
+        self._new = {}
+
+    def _compile(self, pattern: Any, flags: Any = 0) -> Any:
+        assert self._stock is not None
+        # Text only: bytes that look alike would be compared with it, of which Python may be told to warn.
+        made = self._known.get((pattern, int(flags))) if type(pattern) is str else None
+        if made is not None:
+            try:
+                return self._stock_sre.compile(pattern, *made)
+            except Exception:
+                # It is no code; the store's word is not taken for more than it is.
+                del self._known[(pattern, int(flags))]
+        self._asked[get_ident()] = int(flags)
+        return self._stock(pattern, flags)
+
+    def _make(self, pattern: Any, flags: int, code: list[int], groups: int, names: Any, numbers: Any) -> Any:
+        """Make a pattern as ``_sre`` does, and note of what; one that was given parsed has no text."""
+        asked = self._asked.pop(get_ident(), re.DEBUG)
+        if self._noting and type(pattern) is str and not asked & re.DEBUG:
+            plain = (int(flags), [int(each) for each in code], int(groups), dict(names), tuple(numbers))
+            self._new[(pattern, asked)] = plain
+        return self._stock_sre.compile(pattern, flags, code, groups, names, numbers)
+
+    def _note_key(self) -> str:
+        build = (sys.implementation.cache_tag, sys.version, self._stock_sre.MAGIC, self._stock_sre.CODESIZE)
+        return hashlib.sha256(repr(build).encode()).hexdigest()
+
+    def _read(self) -> dict[_Key, _Made]:
+        key = self._note_key()
+        if not is_noted(self.root, PATTERNS, key) or not is_private(self.root):
+            return {}
+        layout = Layout(self.root)
+        payload = read_note(layout, PATTERNS, key)
+        if payload is None:
+            return {}
+        try:
+            return dict(map(_known, json.loads(payload)))
+        except (ValueError, TypeError, AttributeError):
+            drop_note(layout, PATTERNS, key)
+            return {}
+
+
+def _row(key: _Key, made: _Made) -> list[Any]:
+    (text, asked), (flags, code, groups, names, numbers) = key, made
+    return [text, asked, flags, array.array("I", code).tobytes().hex(), groups, names, numbers]
+
+
+def _known(row: list[Any]) -> tuple[_Key, _Made]:
+    text, asked, flags, code, groups, names, numbers = row
+    numbered = array.array("I", bytes.fromhex(code)).tolist()
+    return (text, asked), (flags, numbered, groups, names, tuple(numbers))
