@@ -195,6 +195,11 @@ class Ahead:
         records.replay(job.records)
         return streamed(self.session, job.response) if stream else job.response
 
+    def passes(self, url: str) -> None:
+        """Note that pip needs no answer to a request any more."""
+        with self._lock:
+            self._asked_by_pip.add(url)
+
     def is_busy(self) -> bool:
         """Tell whether requests of this module may be under way, or have just been."""
         return self._active and bool(self._threads)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
-from typing import Any
+from typing import Any, cast
 
 from pip._vendor.requests.adapters import HTTPAdapter
 from pip._vendor.urllib3.response import HTTPResponse
@@ -57,15 +58,16 @@ def request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, st
 
 
 def _fetch(collector: Any, link: Any, name: str) -> Any:
-    further = {"package_name": name} if takes_name(type(collector)) else {}
+    further = {"package_name": name} if takes_name(cast("Any", type(collector))) else {}
     return collector.fetch_response(link, **further)
 
 
-def takes_name(collector: type) -> bool:
-    """Tell whether this pip's collector wants to know whose page it fetches."""
+@functools.cache
+def takes_name(collector: Any) -> bool:
+    """Tell whether this pip's class of collectors wants to know whose page it fetches."""
     import inspect
 
-    return "package_name" in inspect.signature(collector.fetch_response).parameters  # type: ignore[attr-defined]
+    return "package_name" in inspect.signature(collector.fetch_response).parameters
 
 
 def streamed(session: Any, response: Any) -> Any:

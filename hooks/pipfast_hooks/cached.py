@@ -15,7 +15,7 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import fresh, lifetime, records
 from pipfast_hooks.ahead import DRAIN_S
 from pipfast_hooks.asked import of_this_thread
 from pipfast_hooks.compressed import content_of
@@ -94,6 +94,8 @@ def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: 
     adapter = session.get_adapter(url)
     if not isinstance(adapter, CacheControlAdapter):
         return None
+    entry = fresh.entry_of(session, url, headers) if not stream else None
+    looks = entry.looks() if entry is not None else None
     request = PreparedRequest()
     request.method, request.url = "GET", url
     request.headers = CaseInsensitiveDict(session.headers)
@@ -113,6 +115,8 @@ def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: 
         if content is not None:
             response._content, response._content_consumed = content, True
         _ = response.content
+    if entry is not None and looks is not None:
+        fresh.note(adapter, entry, looks, response)
     return response
 
 

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.index.header import Header, read_header
+from pipfast.index.header import read_header
 from pipfast.report import logger
 from pipfast_hooks import lifetime
-from pipfast_hooks.installed import KEPT, OF_AN_EXTRA
+from pipfast_hooks.fields import Fields
+from pipfast_hooks.installed import KEPT
 
 if TYPE_CHECKING:
-    import email.message
     from collections.abc import Callable
     from os import PathLike
     from pathlib import Path
 
+
+_COMPARED = ("sidecar_dist", "wheel_dist")
 
 _METADATA = "metadata"
 """The attribute in which pip's distributions keep the parsed METADATA."""
@@ -93,50 +95,6 @@ class _OfWheel(_Named):
         return getattr(self._inner(), name)
 
 
-class _Fields:
-    """Answers for the fields that were read as an email message would; all else has the message parsed."""
-
-    def __init__(self, header: Header, whole: Callable[[], email.message.Message]) -> None:
-        self._fields = header.fields
-        self._whole = functools.cache(whole)
-
-    def without_extras(self) -> _Fields:
-        """Return the same without the requirements that are valid and only an extra's."""
-        requires = [each for each in self._fields["requires-dist"] if not OF_AN_EXTRA.fullmatch(each)]
-        return _Fields(Header({**self._fields, "requires-dist": requires}), self._whole)
-
-    def get(self, name: str, failobj: Any = None) -> Any:
-        """Return the first value of a field."""
-        values = self._fields.get(name.lower())
-        if values is None:
-            return self._whole().get(name, failobj)
-        return values[0] if values else failobj
-
-    def get_all(self, name: str, failobj: Any = None) -> Any:
-        """Return all values of a field."""
-        values = self._fields.get(name.lower())
-        if values is None:
-            return self._whole().get_all(name, failobj)
-        return list(values) if values else failobj
-
-    def __getitem__(self, name: str) -> Any:
-        values = self._fields.get(name.lower())
-        # What a message says of a field that it has not differs from Python to Python.
-        return values[0] if values else self._whole()[name]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._whole(), name)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._whole()
-
-    def __iter__(self) -> Any:
-        return iter(self._whole())
-
-    def __len__(self) -> int:
-        return len(self._whole())
-
-
 def _around_from_metadata_file_contents(
     wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
 ) -> Any:
@@ -164,7 +122,7 @@ def _made(
     made = distribution(wrapped, None, None)
     if not isinstance(getattr(type(made), _METADATA, None), functools.cached_property):
         return None
-    vars(made)[_METADATA] = _Fields(header, lambda: wrapped.metadata)  # type: ignore[arg-type, return-value]
+    vars(made)[_METADATA] = Fields(header, lambda: wrapped.metadata)  # type: ignore[arg-type, return-value]
     return made
 
 
@@ -225,8 +183,19 @@ def _set_header(distribution: Any, inner: Callable[[], Any], read_text: Callable
     if not name or not version or not (header.requires or read_text("requires.txt") is None):
         return False
     distribution._dist = _OfWheel(inner, read_text, name, version)
-    vars(distribution)[_METADATA] = _Fields(header, lambda: inner().metadata)
+    vars(distribution)[_METADATA] = Fields(header, lambda: inner().metadata)
     return True
+
+
+def _around_check_sidecar_matches_wheel(
+    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+) -> Any:
+    """Have pip compare only what is not equal to the letter: it would parse all of it, twice."""
+    names = dict(zip(("req", "sidecar_dist", "wheel_dist"), args, strict=False)) | kwargs
+    sidecar, wheel = (getattr(names.get(name), "__dict__", {}).get(_METADATA) for name in _COMPARED)
+    if isinstance(sidecar, Fields) and isinstance(wheel, Fields) and sidecar.says_the_same(wheel):
+        return None
+    return wrapped(*args, **kwargs)
 
 
 def _around_check_metadata_consistency(
@@ -236,7 +205,7 @@ def _around_check_metadata_consistency(
     distribution = args[0] if args else kwargs.get("dist")
     attributes = getattr(distribution, "__dict__", {})
     fields = attributes.get(_METADATA)
-    if not isinstance(fields, _Fields):
+    if not isinstance(fields, Fields):
         return wrapped(*args, **kwargs)
     kept = attributes.pop(KEPT, None)
     attributes[_METADATA] = fields.without_extras()

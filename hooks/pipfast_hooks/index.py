@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
@@ -25,7 +25,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
-from pipfast_hooks import compressed, lifetime
+from pipfast_hooks import compressed, fresh, lifetime
 from pipfast_hooks.ahead import Ahead
 from pipfast_hooks.asked import takes_name
 from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
@@ -111,7 +111,10 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
     ):
         return wrapped(*args, **kwargs)
     collector = instance._link_collector
-    further = {"package_name": evaluator.project_name} if takes_name(type(collector)) else {}
+    known = _of_fresh_page(instance, evaluator, project_url)
+    if known is not None:
+        return _candidates(instance, evaluator, *known)
+    further = {"package_name": evaluator.project_name} if takes_name(cast("Any", type(collector))) else {}
     with compressed.accepted():
         page = collector.fetch_response(project_url, **further)
     if page is None:
@@ -122,23 +125,63 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
         odd = isinstance(error, OddPage)
         logger.debug("pipfast: page %s left to pip: %r", shown(page.url), error, exc_info=not odd)
         return wrapped(*args, **kwargs)
+    return _candidates(instance, evaluator, page.url, table)
+
+
+def _candidates(finder: Any, evaluator: Any, url: str, table: PageTable) -> Any:
     for detail in table.rejected:
-        instance._log_skipped_link(page.url, LinkType.requires_python_mismatch, detail)
-    return PageCandidates(evaluator.project_name, page.url, table).in_page_order
+        finder._log_skipped_link(url, LinkType.requires_python_mismatch, detail)
+    return PageCandidates(evaluator.project_name, url, table).in_page_order
+
+
+def _of_fresh_page(finder: Any, evaluator: Any, project_url: Any) -> tuple[str, PageTable] | None:
+    """Return address and evaluation of a page that pip would find in its cache, and that was evaluated before."""
+    try:
+        layout = _layout(finder)
+        if layout is None:
+            return None
+        page = fresh.find(layout, finder._link_collector, project_url, evaluator.project_name)
+        if page is None:
+            return None
+        table = _kept(finder, layout, _table_key(finder, evaluator, page, page.digest))
+        if table is None:
+            return None
+    except Exception:
+        logger.debug("pipfast: page %s is asked for as ever", shown(project_url.url), exc_info=True)
+        return None
+    ahead = lifetime.current().ahead
+    if ahead is not None:
+        ahead.passes(page.url)
+    return page.url, table
+
+
+def _table_key(finder: Any, evaluator: Any, page: Any, digest: bytes) -> str:
+    return page_key(digest, (
+        pip.__version__, page.url, page.content_type, page.encoding, evaluator._canonical_name,
+        sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
+        _known(finder).interpreter,
+    ))
+
+
+def _kept(finder: Any, layout: Layout | None, key: str) -> PageTable | None:
+    known = _known(finder)
+    if key not in known.tables:
+        table = find_table(layout, key) if layout is not None else None
+        if table is None:
+            return None
+        known.tables[key] = table
+    return known.tables[key]
 
 
 def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
     """Return a page's evaluation, from the store if it is there."""
     known = _known(finder)
     layout = _layout(finder)
-    key = page_key(compressed.digest_of(layout, page), (
-        pip.__version__, page.url, page.content_type, page.encoding, evaluator._canonical_name,
-        sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
-        known.interpreter,
-    ))
-    if key in known.tables:
-        return known.tables[key]
-    table = find_table(layout, key) if layout is not None else None
+    digest = compressed.digest_of(layout, page)
+    if layout is not None:
+        fresh.keep(layout, page, digest)
+    key = _table_key(finder, evaluator, page, digest)
+    table = _kept(finder, layout, key)
     if table is None:
         with Warned() as warned:
             evaluation = PageEvaluation(known.judge, evaluator, known.candidate_evaluator)

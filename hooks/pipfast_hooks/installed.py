@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.index.header import read_header
 from pipfast.report import logger
 from pipfast_hooks import lifetime
+from pipfast_hooks.fields import OF_AN_EXTRA, Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +25,6 @@ KEPT = "_pipfast_dependencies"
 _PLAIN_VERSION = re.compile(r"(?m)^Wheel-Version: 1\.0$")
 
 _WANTED = "requires-dist"
-
-OF_AN_EXTRA = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[a-z0-9]+(?:[,-][a-z0-9]+)*\])?"
-    r" ?(?:(?:[<>!=]=|[<>]|~=(?=[0-9]+\.))[0-9]+(?:\.[0-9]+)*(?:, ?(?=[<>!=~])|(?= ?;)))*"
-    r" ?; ?extra ?== ?([\"'])[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\1"
-)
-"""A valid requirement that only an extra has, e.g. `sphinx>=7; extra == 'docs'`: three of four are such.
-Others that are one, too, are left to pip to find out."""
 
 
 def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -105,7 +98,17 @@ def _dependencies(
 ) -> tuple[Any, ...]:
     """Run pip's own loop; over the header alone, where that is enough."""
     holder = getattr(type(instance), "metadata", None)
-    if not known or not isinstance(holder, functools.cached_property) or holder.attrname in vars(instance):
+    if not isinstance(holder, functools.cached_property):
+        return tuple(wrapped(extras))
+    there = vars(instance).get(holder.attrname)
+    if isinstance(there, Fields) and not extras:
+        # Three of four requirements are an extra's, and would be parsed to find that out.
+        vars(instance)[holder.attrname] = there.without_extras()
+        try:
+            return tuple(wrapped(extras))
+        finally:
+            vars(instance)[holder.attrname] = there
+    if not known or there is not None:
         return tuple(wrapped(extras))
     header = _read_header(instance.info_location)
     if header is None:

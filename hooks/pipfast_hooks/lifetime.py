@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipfast.index.fresh import Looks
     from pipfast.install.linker import Linker
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.expected import ExpectedWheel
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
     from pipfast_hooks.expectation import Expectation
+    from pipfast_hooks.fresh import Entry
     from pipfast_hooks.ranged import RangedMetadata
 
 
@@ -78,6 +80,8 @@ class Run:
     builds_ahead: BuildsAhead | None = None
     ranged: dict[int, RangedMetadata] = field(default_factory=dict)
     """By ``id()`` of pip's session."""
+    fresh: dict[str, tuple[Entry, Looks, float]] = field(default_factory=dict)
+    """Pages that came out of pip's cache, by address, and until when they do."""
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of files by address, as an index says, of links that were made."""
     link_ahead: bool = False

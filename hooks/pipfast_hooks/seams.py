@@ -235,6 +235,10 @@ SEAMS: tuple[Seam, ...] = (
          "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),
          "distribution:_around_check_metadata_consistency"),
 
+    # Parses all requirements of a metadata file and of its wheel to compare them.
+    Seam("pip._internal.operations.prepare", "_check_sidecar_matches_wheel", "metadata",
+         ("req", "sidecar_dist", "wheel_dist"), "distribution:_around_check_sidecar_matches_wheel", since=(26, 2)),
+
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
          "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.
