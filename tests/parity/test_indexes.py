@@ -129,10 +129,14 @@ def test_core_metadata_that_is_not_there(twins: Twins) -> None:
     twins.agree(pip("install", *index.args, "demo", fails=None))
 
 
-def test_core_metadata_that_differs_from_the_wheel(twins: Twins) -> None:
+@pytest.mark.parametrize("requires", [
+    ["leaf<2"], ["leaf", "leaf>1; extra == 'more'"], [], ["leaf", "leaf; extra == 'odd name!'"], ["LEAF"],
+    ["leaf >>1"],
+], ids=str)
+def test_core_metadata_that_differs_from_the_wheel(twins: Twins, requires: list[str]) -> None:
     """Requirements in the metadata file that the wheel does not have are treated as by pip."""
     index = twins.server.index().add(wheel("leaf"), wheel("leaf", "2.0"))
-    index.add(wheel("demo", "1.0", "leaf"), metadata=wheel("demo", "1.0", "leaf<2").metadata)
+    index.add(wheel("demo", "1.0", "leaf"), metadata=wheel("demo", "1.0", *requires).metadata)
     twins.agree(pip("install", *index.args, "demo", fails=None))
 
 
