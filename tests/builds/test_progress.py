@@ -80,6 +80,7 @@ def of_builds(written: str) -> list[str]:
 NEWEST = pytest.mark.skipif(not __import__("pip").__version__.startswith("26.3"), reason="once is enough")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("names", [
     ["slow"], pytest.param(["slow", "other"], marks=NEWEST), pytest.param(["torn"], marks=NEWEST),
 ], ids=" ".join)
