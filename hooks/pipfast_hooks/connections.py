@@ -122,8 +122,9 @@ class Connections:
     def _is_sound(self, layout: Layout, archive: Archive, job: Job) -> bool:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
         name = job.link.filename
+        preparer = self.run.preparer()
         with timed("check", name=name):
-            if not is_sound(layout, archive):
+            if not (preparer is not None and preparer.has_read(archive.digest)) and not is_sound(layout, archive):
                 return False
         self._follow(job, archive.path)
         self._prepare(archive.digest, archive.path, name)

@@ -67,6 +67,14 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
     return Archive(digest, folder / _BYTES, size, name)
 
 
+def has_its_bytes(layout: Layout, digest: str) -> bool:
+    """Tell whether an archive is stored whose bytes have this SHA-256; what has not is left to ``is_sound``."""
+    try:
+        return sha256_of(layout.archive(digest) / _BYTES) == digest
+    except OSError:
+        return False
+
+
 def is_sound(layout: Layout, archive: Archive) -> bool:
     """Tell whether a stored archive's bytes have its SHA-256; one whose bytes have not is thrown away.
 

@@ -29,8 +29,15 @@ class Arrangement:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done = threading.Event()
+        self._read = threading.Event()
+        self._sound = False
         self._tree_id = ""
         self._taken = False
+
+    def is_sound(self) -> bool:
+        """Tell whether a worker has read the archive, and its bytes have its digest; waits for that."""
+        self._read.wait()
+        return self._sound
 
     def take(self, tree_id: str) -> Path | None:
         """Return the folder when it is ready; None if nobody has begun, or not every file could be linked.
@@ -47,6 +54,11 @@ class Arrangement:
 
     def finish(self, answer: Answer) -> None:
         """Note what a worker says of it, or that no worker is going to; the first time counts."""
+        if "sound" in answer:
+            self._sound = bool(answer["sound"])
+            self._read.set()
+            return
+        self._read.set()
         if self._done.is_set():
             return
         self._tree_id = str(answer.get("id", ""))
@@ -64,10 +76,13 @@ class Arrangement:
         return True
 
 
-def arrange_aside(workers: Workers, job: Answer, folder: Path, digests: Iterable[str]) -> dict[str, Arrangement]:
+def arrange_aside(
+    workers: Workers, job: Answer, folder: Path, digests: Iterable[str], *, read: bool
+) -> dict[str, Arrangement]:
     """Have wheels linked aside below ``folder``, by one worker and in this order; return them by digest.
 
     :param job: what the worker's job has besides, see ``worker``.
+    :param read: have their archives read, too, before anything is linked.
     """
     wanted = list(digests)
     made = {digest: Arrangement(folder / digest) for digest in wanted}
@@ -79,7 +94,8 @@ def arrange_aside(workers: Workers, job: Answer, folder: Path, digests: Iterable
         for each in made.values():
             each.finish({"reason": answer.get("reason")})
 
-    workers.put(_LAST, {**job, "do": "arrange", "folder": str(folder), "digests": wanted}, done, step)
+    whole = {**job, "do": "arrange", "folder": str(folder), "digests": wanted, "read": read}
+    workers.put(_LAST, whole, done, step)
     return made
 
 

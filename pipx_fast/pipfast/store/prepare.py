@@ -108,7 +108,13 @@ class Preparer:
             return
         batches = max(1, self._workers.count - 1)
         for first in range(min(batches, len(digests))):
-            self._expected.update(self._link_aside(digests[first::batches]))
+            self._expected.update(self._link_aside(digests[first::batches], read=True))
+
+    def has_read(self, digest: str) -> bool:
+        """Tell whether a worker has found an expected archive's bytes to have its digest; waits while it reads."""
+        with self._lock:
+            arrangement = self._expected.get(digest)
+        return arrangement is not None and arrangement.is_sound()
 
     def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
         """Begin to prepare an archive, unless that has begun; returns at once.
@@ -174,7 +180,7 @@ class Preparer:
             logger.debug("pipfast: nothing is linked aside: %r", error)
             return prepared
 
-    def _link_aside(self, digests: Sequence[str]) -> dict[str, Arrangement]:
+    def _link_aside(self, digests: Sequence[str], *, read: bool = False) -> dict[str, Arrangement]:
         with self._lock:
             if self._aside is None:
                 self._aside = self._layout.new_staging()
@@ -184,7 +190,7 @@ class Preparer:
             "root": str(self._layout.root), "umask": self._umask, "mode": self._link_mode,
             "kind": asdict(self._kind) if self._kind else None,
         }
-        return arrange_aside(self._workers, job, folder, digests)
+        return arrange_aside(self._workers, job, folder, digests, read=read)
 
     def _forget(self, digest: str) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.install.arranged import arrange
-from pipfast.store.archives import sha256_of
+from pipfast.store.archives import has_its_bytes, sha256_of
 from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import (
@@ -203,6 +203,10 @@ def _arrange(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     layout = Layout(Path(job["root"]))
     kind = BytecodeKind(**job["kind"]) if job["kind"] else None
     os.umask(job["umask"])
+    if job["read"]:
+        # First of all of them: pip's own thread waits for that sooner than for any links.
+        for digest in job["digests"]:
+            yield {"digest": digest, "sound": has_its_bytes(layout, digest)}
     for digest in job["digests"]:
         folder = Path(job["folder"], digest)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pipfast.store.prepare import Preparer
 from pipfast.store.workers import Workers
 from support.stores import UMASK, keep, new_store, prepare
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from pipfast.store.layout import Layout
     from pipfast.store.prepare import Prepared
@@ -113,6 +113,35 @@ def test_what_is_expected_is_linked_before_anybody_asks(tmp_path: Path) -> None:
         workers.close()
     preparer.close()
     assert leftovers(layout) == []
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_archives_of_what_is_expected_are_read(tmp_path: Path, damage: bool) -> None:
+    """By the worker, before it links anything; of what is expected of no run nothing is known."""
+    layout, workers = stored(tmp_path), Workers(2)
+    path = keep(layout, DEMO, tmp_path)
+    if damage:
+        path.write_bytes(bytes(len(DEMO.data)))
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    try:
+        preparer.expect([DEMO.sha256, "0" * 64])
+        assert preparer.has_read(DEMO.sha256) is not damage
+        assert not preparer.has_read("0" * 64)
+        assert not preparer.has_read("1" * 64)
+    finally:
+        workers.close()
+    assert path.exists()
+    preparer.close()
+
+
+def test_nobody_waits_for_a_worker_that_is_gone(tmp_path: Path) -> None:
+    layout, workers = stored(tmp_path), LateWorkers(2)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    preparer.expect([DEMO.sha256])
+    workers.close()
+    workers.go_on()
+    assert not preparer.has_read(DEMO.sha256)
+    preparer.close()
 
 
 def test_expected_wheels_are_shared_between_all_workers_but_one(tmp_path: Path) -> None:
