@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,9 +46,12 @@ DRAIN_S = 30.0
 time-outs."""
 
 
-NEAR_S = 0.005
+NEAR_S = 0.01
 """Seconds to a server's first byte below which it is near: then what is done with the answers is all that takes
 time, and threads that do it at once only wait for one another."""
+
+SLOW_S = 0.1
+"""Seconds after which a request under way is no reason any more to let others wait."""
 
 NEAR_REQUESTS = 2
 """Requests at once to near servers: one on its way while another is dealt with."""
@@ -84,29 +88,35 @@ class _Turns:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._running = 0
-        self._soonest: dict[str, float] = {}
-        """Seconds to the first byte of the fastest answer, by host and port."""
+        self._began: dict[int, float] = {}
+        """When the requests under way began, by thread."""
+        self._usual: dict[str, float] = {}
+        """Seconds to the first byte of the last few answers, by host and port."""
         self._change = threading.Condition()
 
     def __enter__(self) -> None:
         with self._change:
-            self._change.wait_for(lambda: self._running < self._limit())
-            self._running += 1
+            while len(self._began) >= self._limit():
+                self._change.wait(SLOW_S)
+            self._began[get_ident()] = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         with self._change:
-            self._running -= 1
+            del self._began[get_ident()]
             self._change.notify_all()
 
     def note(self, host: str, seconds: float) -> None:
         """Note how soon a server has begun to answer."""
         with self._change:
-            self._soonest[host] = min(seconds, self._soonest.get(host, seconds))
+            # One that has to ask another server itself is as slow as that, from its next answer on.
+            self._usual[host] = (3 * self._usual.get(host, seconds) + seconds) / 4
+            self._change.notify_all()
 
     def _limit(self) -> int:
-        near = self._soonest and max(self._soonest.values()) < NEAR_S
-        return min(self._most, NEAR_REQUESTS) if near else self._most
+        near = self._usual and max(self._usual.values()) < NEAR_S
+        if not near or (self._began and time.monotonic() - min(self._began.values()) > SLOW_S):
+            return self._most
+        return min(self._most, NEAR_REQUESTS)
 
 
 class Ahead:

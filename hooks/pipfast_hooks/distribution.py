@@ -6,6 +6,7 @@ all of it, the description included, each time; and that of a wheel four times m
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 from pathlib import PurePosixPath
@@ -163,10 +164,13 @@ def _stored(wrapped: Callable[..., Any], distribution: Any, wheel: Any, name: st
 
     def read_text(filename: str) -> str | None:
         kept = prepared.read_info(filename)
-        if kept is None and ("/" in filename or prepared.has_info(filename)):
-            text: str | None = inner().read_text(filename)
-            return text
-        return kept.decode("utf-8") if kept is not None else None
+        if kept is None and "/" not in filename and not prepared.has_info(filename):
+            return None
+        with contextlib.suppress(UnicodeDecodeError):
+            if kept is not None:
+                return kept.decode("utf-8")
+        text: str | None = inner().read_text(filename)
+        return text
 
     made = distribution(None, PurePosixPath(wheel.location, info_dir), PurePosixPath(wheel.location))
     return made if _set_header(made, inner, read_text) else None

@@ -16,7 +16,7 @@ import pip
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
-from pipfast_hooks import lifetime
+from pipfast_hooks import lifetime, records
 from pipfast_hooks.asked import request_for
 
 if TYPE_CHECKING:
@@ -56,8 +56,11 @@ def entry_of(session: Any, url: str, headers: Mapping[str, str]) -> Entry | None
 def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
     """Return the page that pip would take out of its cache, if that is known; nothing of it is read."""
     # Without this seam pip's code would not stop at the request, but send it.
-    stops = hasattr(type(collector.session).request, "__wrapped__")
-    asked = request_for(collector, link, name) if stops else None
+    if link.scheme not in ("http", "https") or not hasattr(type(collector.session).request, "__wrapped__"):
+        return None
+    # What pip says before it asks, it says when it does.
+    with records.held_back([]):
+        asked = request_for(collector, link, name)
     entry = entry_of(collector.session, *asked) if asked is not None else None
     looks = entry.looks() if entry is not None else None
     if entry is None or looks is None:

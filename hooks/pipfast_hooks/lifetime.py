@@ -162,8 +162,11 @@ class Run:
     def settle(self) -> None:
         """Give up what was expected where pip's options now say that it cannot be used."""
         usable = self.installing and self.store_allowed and self.link_ahead
-        if self._preparer is not None and not (usable and self._preparer.kind == self.bytecode):
-            self._stop_workers()
+        try:
+            if self._preparer is not None and not (usable and self._preparer.kind == self.bytecode):
+                self._stop_workers()
+        except Exception:
+            logger.debug("pipfast: what was expected is given up", exc_info=True)
 
     def keep_expectation(self) -> None:
         """Keep for the next time what has been installed."""
@@ -199,6 +202,9 @@ class Run:
 
     def close(self) -> None:
         """Stop connections and workers; nothing of ours is left running."""
+        # No worker is begun any more, and nobody waits for one that is.
+        self.installing = self.metadata_only = False
+        self._stop_workers()
         if self.ahead is not None:
             # A second for requests that nobody wants any more; their threads end with the process.
             self.ahead.stop(wait_s=1.0)
@@ -217,17 +223,17 @@ class Run:
         self.last_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
-        self._stop_workers()
-        if self.patterns is not None and self._layout is not None:
+        if self.patterns is not None and self._layout is not None and self.store_allowed:
             self.patterns.keep(self._layout)
-        self.installing = self.metadata_only = False
 
     def _stop_workers(self) -> None:
-        if self._workers is not None:
-            self._workers.close()
-        if self._preparer is not None:
-            self._preparer.close()
-        self._workers = self._preparer = None
+        with self._making:
+            workers, self._workers = self._workers, None
+            preparer, self._preparer = self._preparer, None
+        if workers is not None:
+            workers.close()
+        if preparer is not None:
+            preparer.close()
 
 
 def _is_beside(layout: Layout) -> bool:

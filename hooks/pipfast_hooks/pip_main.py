@@ -73,11 +73,10 @@ def defer_modules() -> None:
 
 
 def release() -> None:
-    """End what ran beside pip: a command does that itself, unless its seam is stock."""
-    from pipfast_hooks import deferred, lifetime
-
-    deferred.stop()
-    lifetime.end()
+    """End what ran beside pip: a command does that itself, unless its seam is stock, or it never began."""
+    for name, function in (("deferred", "stop"), ("lifetime", "end")):
+        if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
+            getattr(module, function)()
 
 
 def needs_hooks(arguments: list[str]) -> bool:

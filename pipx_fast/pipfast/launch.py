@@ -81,11 +81,11 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     for problem in settings.problems:
         say(problem, "unset it, or give it one of the values that README lists")
     try:
-        pip_main.hook(settings, arguments, patterns)
-    except Exception as error:
-        say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
-        return pip_main.run_pip(arguments)
-    try:
+        try:
+            pip_main.hook(settings, arguments, patterns)
+        except Exception as error:
+            say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
+            pip_main.release()
         return pip_main.run_pip(arguments)
     finally:
         pip_main.release()

@@ -135,3 +135,10 @@ def test_a_user_who_wants_to_know_is_told(box: Box, server: Server) -> None:
     _, found = read_pages(box, index, "--refresh-package", "second")
     assert set(asked(server)[before:]) == {"/a/simple/second/"}
     assert "first" not in found
+
+
+def test_what_pip_says_before_it_asks_is_said_once(box: Box) -> None:
+    command = ("download", "--no-deps", "--index-url", "git+https://127.0.0.1:1/simple", "first")
+    expected, found = box.pip(*command), box.pipfast(*command)
+    assert "Cannot look at git URL" in expected.err
+    assert (found.status, found.out, found.err) == (expected.status, expected.out, expected.err)

@@ -212,3 +212,48 @@ def test_options_from_a_file_win_over_what_was_expected(
     assert (box.site_packages / "space/first.py").exists() == (option != "dry-run")
     assert bool(list(box.site_packages.glob("space/__pycache__"))) == (option == "no-cache-dir")
     assert box.leftovers() == []
+
+
+BROKEN = """
+import wrapt
+@wrapt.when_imported("pipfast_hooks.apply")
+def patch(module):
+    def apply(self):
+        raise {error}("no")
+    module.Hooks.apply = apply
+"""
+
+
+@pytest.mark.parametrize(("error", "status"), [("RuntimeError", 0), ("KeyboardInterrupt", -2)])
+def test_what_was_expected_goes_where_we_cannot_attach(box: Box, spaces: Index, error: str, status: int) -> None:
+    """pip runs alone then, or the command is over."""
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    add_shim(box, BROKEN.format(error=error))
+    ended = box.pipfast("install", *spaces.args, "first")
+    assert (ended.status == status) or (status < 0 and ended.status != 0)
+    assert (box.site_packages / "space/first.py").exists() == (status == 0)
+    assert box.leftovers() == []
+
+
+def test_a_store_that_loses_its_folders_is_no_error(box: Box, spaces: Index) -> None:
+    """Somebody removes them while pip finds out that nothing is to be kept."""
+    configuration = box.root / "pip.conf"
+    configuration.write_text("", encoding="utf-8")
+    box = replace(box, variables={"PIP_CONFIG_FILE": str(configuration)})
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    configuration.write_text("[install]\nno-cache-dir = true\n", encoding="utf-8")
+    add_shim(box, (
+        "import shutil, wrapt\n"
+        "@wrapt.when_imported('pipfast_hooks.lifetime')\n"
+        "def patch(module):\n"
+        "    stock = module.Run.settle\n"
+        "    def settle(self):\n"
+        f"        shutil.rmtree({str(box.store / 'tmp')!r}, ignore_errors=True)\n"
+        "        stock(self)\n"
+        "    module.Run.settle = settle\n"
+    ))
+    ended = box.pipfast("install", *spaces.args, "first")
+    assert (ended.status, ended.err) == (0, "")
+    assert (box.site_packages / "space/first.py").exists()

@@ -69,7 +69,7 @@ def find_fresh(layout: Layout, key: str, looks: Looks, now: float) -> FreshPage 
         found = FreshPage(float(until), known, str(url), str(content_type), encoding, bytes.fromhex(digest))
         if len(found.digest) != hashlib.sha256().digest_size or not math.isfinite(found.until):
             raise ValueError("no page")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         drop_note(layout, PAGES, key)
         return None
     return found if found.looks == looks and now < found.until else None

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from pipfast.report import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pipfast.store.workers import Answer, Workers
 
-_LAST = 9
-"""The job's priority: pip's own thread can make links, too, but nothing else that workers do."""
+_FIRST, _LAST = 0, 9
+"""Priorities: what is read is waited for soonest; pip's own thread can make links, too, but nothing else that
+workers do."""
+
+
+_AT_ONCE = 16
+"""Wheels linked aside by one job. After each, the next one waits until pip's thread lets go of the interpreter."""
 
 
 class Arrangement:
@@ -29,15 +34,8 @@ class Arrangement:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done = threading.Event()
-        self._read = threading.Event()
-        self._sound = False
         self._tree_id = ""
         self._taken = False
-
-    def is_sound(self) -> bool:
-        """Tell whether a worker has read the archive, and its bytes have its digest; waits for that."""
-        self._read.wait()
-        return self._sound
 
     def take(self, tree_id: str) -> Path | None:
         """Return the folder when it is ready; None if nobody has begun, or not every file could be linked.
@@ -54,11 +52,6 @@ class Arrangement:
 
     def finish(self, answer: Answer) -> None:
         """Note what a worker says of it, or that no worker is going to; the first time counts."""
-        if "sound" in answer:
-            self._sound = bool(answer["sound"])
-            self._read.set()
-            return
-        self._read.set()
         if self._done.is_set():
             return
         self._tree_id = str(answer.get("id", ""))
@@ -76,38 +69,78 @@ class Arrangement:
         return True
 
 
-def arrange_aside(
-    workers: Workers, job: Answer, folder: Path, digests: Iterable[str], *, read: bool
-) -> dict[str, Arrangement]:
-    """Have wheels linked aside below ``folder``, by one worker and in this order; return them by digest.
+class Reading:
+    """Archives that a worker reads again, one after another."""
 
-    :param job: what the worker's job has besides, see ``worker``.
-    :param read: have their archives read, too, before anything is linked.
+    def __init__(
+        self, workers: Workers, root: Path, digests: Iterable[str], then: Callable[[], None]
+    ) -> None:
+        """:param then: called when all are read, or as many as are worth it."""
+        self._then = then
+        self._change = threading.Condition()
+        self._sound: dict[str, bool | None] = {}
+        """By digest; None while it is being read."""
+        job = {"do": "read", "root": str(root), "digests": list(digests)}
+        workers.put(_FIRST, job, self._over, self._step)
+
+    def is_sound(self, digest: str) -> bool:
+        """Tell whether an archive's bytes were found to have its digest; waits only while it is being read."""
+        with self._change:
+            self._change.wait_for(lambda: self._sound.get(digest, False) is not None)
+            return self._sound.get(digest) is True
+
+    def _step(self, answer: Answer) -> None:
+        with self._change:
+            self._sound[answer["digest"]] = answer.get("sound")
+            self._change.notify_all()
+
+    def _over(self, answer: Answer) -> None:
+        with self._change:
+            self._sound = {digest: sound for digest, sound in self._sound.items() if sound is not None}
+            self._change.notify_all()
+        self._then()
+
+
+class Lane:
+    """Wheels that workers link aside one after another, some at once: what is urgent comes in between.
+
+    :param job: what the workers' jobs have besides, see ``worker``.
+    :param folder: below which they are linked.
     """
-    wanted = list(digests)
-    made = {digest: Arrangement(folder / digest) for digest in wanted}
 
-    def step(answer: Answer) -> None:
-        made[answer["digest"]].finish(answer)
+    def __init__(self, workers: Workers, job: Answer, folder: Path, digests: Iterable[str]) -> None:
+        self._workers = workers
+        self._job = {**job, "do": "arrange", "folder": str(folder)}
+        self._left = list(digests)
+        self.arrangements = {digest: Arrangement(folder / digest) for digest in self._left}
 
-    def done(answer: Answer) -> None:
-        for each in made.values():
-            each.finish({"reason": answer.get("reason")})
+    def go_on(self) -> None:
+        """Have the next ones linked, and then those after them."""
+        now, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
+        if now:
+            job = {**self._job, "digests": now}
+            self._workers.put(_LAST, job, lambda answer: self._over(now, answer), self._step)
 
-    whole = {**job, "do": "arrange", "folder": str(folder), "digests": wanted, "read": read}
-    workers.put(_LAST, whole, done, step)
-    return made
+    def _step(self, answer: Answer) -> None:
+        self.arrangements[answer["digest"]].finish(answer)
+
+    def _over(self, digests: Iterable[str], answer: Answer) -> None:
+        for digest in digests:
+            self.arrangements[digest].finish({"reason": answer.get("reason")})
+        if answer["ok"]:
+            self.go_on()
 
 
 def remove_emptied(aside: Path) -> None:
     """Take away the folders of wheels of which everything was moved: most of them, in a few calls each.
 
-    :param aside: the parent of what ``arrange_aside`` was given.
+    :param aside: the parent of the folders of lanes.
     """
-    for batch in os.listdir(aside):
-        for digest in os.listdir(aside / batch):
-            folder = f"{aside}/{batch}/{digest}"
-            with suppress(OSError):
-                for name in os.listdir(folder):
-                    os.rmdir(f"{folder}/{name}")
-                os.rmdir(folder)
+    with suppress(OSError):
+        for batch in os.listdir(aside):
+            for digest in os.listdir(aside / batch):
+                folder = f"{aside}/{batch}/{digest}"
+                with suppress(OSError):
+                    for name in os.listdir(folder):
+                        os.rmdir(f"{folder}/{name}")
+                    os.rmdir(folder)

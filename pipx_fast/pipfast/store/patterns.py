@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _COMPILER = "re._compiler" if sys.version_info >= (3, 11) else "sre_compile"
 """Where ``re`` finds ``compile``."""
 
-MAX_PATTERNS = 2_000
-"""Beyond that they are collected anew: those of pips that are not used any more are among them."""
+_SET_OPERATIONS = ("[[", "--", "&&", "~~", "||")
+"""What may come to mean something else: of that ``re`` warns."""
 
 _Key = tuple[str, int]
 """A pattern's text, and the flags that ``re`` was asked for; more may stand in the text."""
@@ -99,7 +99,7 @@ class Patterns:
     def _make(self, pattern: Any, flags: int, code: list[int], groups: int, names: Any, numbers: Any) -> Any:
         """Make a pattern as ``_sre`` does, and note of what; one that was given parsed has no text."""
         asked = self._asked.pop(get_ident(), re.DEBUG)
-        if self._noting and type(pattern) is str and not asked & re.DEBUG:
+        if self._noting and type(pattern) is str and not asked & re.DEBUG and not _may_warn(pattern):
             plain = (int(flags), [int(each) for each in code], int(groups), dict(names), tuple(numbers))
             self._new[(pattern, asked)] = plain
         return self._stock_sre.compile(pattern, flags, code, groups, names, numbers)
@@ -118,9 +118,14 @@ class Patterns:
             return {}
         try:
             return dict(map(_known, json.loads(payload)))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             drop_note(layout, PATTERNS, key)
             return {}
+
+
+def _may_warn(text: str) -> bool:
+    """Tell whether ``re`` may have something to say of a pattern, as it would not when that is not parsed."""
+    return any(sign in text for sign in _SET_OPERATIONS) or any(f"(?{flag}" in text[1:] for flag in "aiLmsux")
 
 
 def _row(key: _Key, made: _Made) -> list[Any]:

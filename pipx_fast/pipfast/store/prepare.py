@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast.store.arrangement import Arrangement, arrange_aside, remove_emptied
+from pipfast.store.arrangement import Arrangement, Lane, Reading, remove_emptied
 from pipfast.store.layout import note_use, remove
 from pipfast.store.manifest import (
     TREE,
@@ -92,7 +92,9 @@ class Preparer:
         self._jobs: dict[str, _Preparation] = {}
         self._aside: Path | None = None
         self._asides = itertools.count()
+        self._closed = False
         self._expected: dict[str, Arrangement] = {}
+        self._reading: Reading | None = None
 
     @property
     def kind(self) -> BytecodeKind | None:
@@ -102,19 +104,21 @@ class Preparer:
     def expect(self, digests: Sequence[str]) -> None:
         """Have stored wheels linked aside that will most likely be installed, in this order.
 
-        By all workers but one: the core that remains is pip's.
+        Before that their archives are read. By all workers but one: the core that remains is pip's.
         """
         if self._link_mode is None:
             return
-        batches = max(1, self._workers.count - 1)
-        for first in range(min(batches, len(digests))):
-            self._expected.update(self._link_aside(digests[first::batches], read=True))
+        count = max(1, min(self._workers.count - 1, len(digests)))
+        lanes = [self._lane(digests[first::count]) for first in range(count)]
+        for lane in lanes:
+            self._expected.update(lane.arrangements)
+        self._reading = Reading(self._workers, self._layout.root, digests, lanes[0].go_on)
+        for lane in lanes[1:]:
+            lane.go_on()
 
     def has_read(self, digest: str) -> bool:
-        """Tell whether a worker has found an expected archive's bytes to have its digest; waits while it reads."""
-        with self._lock:
-            arrangement = self._expected.get(digest)
-        return arrangement is not None and arrangement.is_sound()
+        """Tell whether a worker has found an archive to have its digest; waits only while it reads that one."""
+        return self._reading is not None and self._reading.is_sound(digest)
 
     def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
         """Begin to prepare an archive, unless that has begun; returns at once.
@@ -163,6 +167,7 @@ class Preparer:
     def close(self) -> None:
         """Remove what was linked aside and not used; no worker may be at work any more."""
         with self._lock:
+            self._closed = True
             aside, self._aside = self._aside, None
         if aside is not None:
             remove_emptied(aside)
@@ -175,13 +180,19 @@ class Preparer:
         with self._lock:
             arrangement = self._expected.pop(digest, None)
         try:
-            return replace(prepared, arrangement=arrangement or self._link_aside([digest])[digest])
+            if arrangement is None:
+                lane = self._lane([digest])
+                arrangement = lane.arrangements[digest]
+                lane.go_on()
+            return replace(prepared, arrangement=arrangement)
         except OSError as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
             return prepared
 
-    def _link_aside(self, digests: Sequence[str], *, read: bool = False) -> dict[str, Arrangement]:
+    def _lane(self, digests: Sequence[str]) -> Lane:
         with self._lock:
+            if self._closed:
+                raise OSError("the run is over")
             if self._aside is None:
                 self._aside = self._layout.new_staging()
             folder = self._aside / str(next(self._asides))
@@ -190,7 +201,7 @@ class Preparer:
             "root": str(self._layout.root), "umask": self._umask, "mode": self._link_mode,
             "kind": asdict(self._kind) if self._kind else None,
         }
-        return arrange_aside(self._workers, job, folder, digests, read=read)
+        return Lane(self._workers, job, folder, digests)
 
     def _forget(self, digest: str) -> None:
         with self._lock:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,8 +106,8 @@ def test_what_is_expected_is_linked_before_anybody_asks(tmp_path: Path) -> None:
     preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     try:
         preparer.expect([DEMO.sha256, "0" * 64])
-        assert len(workers.held) == 1
-        workers.go_on()
+        while workers.held or not preparer._expected[DEMO.sha256]._done.wait(0.01):
+            workers.go_on()
         prepared = prepared_wheel(preparer, layout, tmp_path)
         assert workers.held == []
         folder = take(prepared)
@@ -117,14 +120,17 @@ def test_what_is_expected_is_linked_before_anybody_asks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [False, True])
 def test_archives_of_what_is_expected_are_read(tmp_path: Path, damage: bool) -> None:
-    """By the worker, before it links anything; of what is expected of no run nothing is known."""
+    """By the worker, before it links anything."""
     layout, workers = stored(tmp_path), Workers(2)
     path = keep(layout, DEMO, tmp_path)
     if damage:
+        found = path.stat()
         path.write_bytes(bytes(len(DEMO.data)))
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     try:
         preparer.expect([DEMO.sha256, "0" * 64])
+        assert preparer._expected["0" * 64]._done.wait(60)
         assert preparer.has_read(DEMO.sha256) is not damage
         assert not preparer.has_read("0" * 64)
         assert not preparer.has_read("1" * 64)
@@ -134,23 +140,60 @@ def test_archives_of_what_is_expected_are_read(tmp_path: Path, damage: bool) -> 
     preparer.close()
 
 
-def test_nobody_waits_for_a_worker_that_is_gone(tmp_path: Path) -> None:
+def test_nobody_waits_for_what_is_not_being_read(tmp_path: Path) -> None:
+    """Neither before the worker has come to it, nor after the worker is gone in the middle of it."""
     layout, workers = stored(tmp_path), LateWorkers(2)
     preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     preparer.expect([DEMO.sha256])
+    assert not preparer.has_read(DEMO.sha256)
+    reading = preparer._reading
+    assert reading is not None
+    reading._step({"digest": DEMO.sha256, "reading": True})
+    answers: list[bool] = []
+    waiting = threading.Thread(target=lambda: answers.append(preparer.has_read(DEMO.sha256)))
+    waiting.start()
     workers.close()
     workers.go_on()
-    assert not preparer.has_read(DEMO.sha256)
+    waiting.join(60)
+    assert answers == [False]
     preparer.close()
 
 
-def test_expected_wheels_are_shared_between_all_workers_but_one(tmp_path: Path) -> None:
-    workers = LateWorkers(4)
-    preparer = Preparer(new_store(tmp_path / "store"), workers, UMASK, None, "hardlink")
-    preparer.expect([f"{number:064}" for number in range(2)])
-    assert len(workers.held) == 2
-    preparer.expect([f"{number:064}" for number in range(2, 9)])
-    assert len(workers.held) == 5
+@pytest.mark.parametrize(("count", "at_first"), [(2, 1), (4, 3)])
+def test_expected_wheels_leave_a_worker_to_what_is_certain(tmp_path: Path, count: int, at_first: int) -> None:
+    """And the others between two jobs, of which each is about some wheels only."""
+    layout, workers = stored(tmp_path), LateWorkers(count)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    digests = [DEMO.sha256, *(f"{number:064}" for number in range(80))]
+    preparer.expect(digests)
+    assert len(workers.held) == at_first
+    arrangements = dict(preparer._expected)
+    while not all(arrangement._done.is_set() for arrangement in arrangements.values()):
+        workers.go_on()
+        arrangements[digests[-1]]._done.wait(0.01)
+    assert take(prepared_wheel(preparer, layout, tmp_path)) is not None
+    workers.close()
+    preparer.close()
+    assert leftovers(layout) == []
+
+
+def test_nothing_is_linked_when_the_run_is_over(tmp_path: Path) -> None:
+    layout, workers = stored(tmp_path), Workers(1)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    try:
+        preparer.close()
+        prepared = preparer.wait(DEMO.sha256, keep(layout, DEMO, tmp_path))
+        assert prepared is not None and prepared.arrangement is None
+    finally:
+        workers.close()
+    assert leftovers(layout) == []
+
+
+def test_a_folder_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    layout, workers = stored(tmp_path), LateWorkers(1)
+    preparer = Preparer(layout, workers, UMASK, None, "hardlink")
+    preparer.expect([DEMO.sha256])
+    shutil.rmtree(layout.root / "tmp")
     preparer.close()
 
 

@@ -173,6 +173,16 @@ def test_too_many_are_collected_anew(filled: Layout, monkeypatch: pytest.MonkeyP
         assert {text for text, _ in found._known} == {"one more"}
 
 
+@pytest.mark.parametrize("text", ["[[a]", "[a||b]", "[a&&b]", "[a~~b]"])
+def test_what_python_warns_of_is_parsed_each_time(layout: Layout, text: str) -> None:
+    """It would be said in the first run only."""
+    with attached(layout) as found:
+        re.purge()
+        with pytest.warns(FutureWarning):
+            re.compile(text)
+        assert found._new == {}
+
+
 def test_parsed_patterns_and_bytes_are_left_alone(layout: Layout) -> None:
     with attached(layout) as found:
         re.purge()
