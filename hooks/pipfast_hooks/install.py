@@ -224,15 +224,17 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
     changed one again). Then all its files are placed once more: half of a tree and half of its
     successor would be sources of two times, with bytecode for one of them.
 
-    :raises OSError: the environment cannot be written, as pip would find, too.
+    Where the environment is what refuses a file, pip's own code has the last word: it passes over bytecode that
+    cannot be written, and has its own error for everything else. It replaces what was placed.
     """
     for _ in range(_PLACINGS):
         try:
             with timed("place", name=request.name) as facts:
                 facts["files"], facts["moved"] = _put(request, ready, run)
-        except OSError:
+        except OSError as error:
             if check_sources(ready.plan.batches) is None:
-                raise
+                logger.debug("pipfast: %s is left to pip: %r", request.name, error)
+                return None
         else:
             if is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):
                 return ready

@@ -15,7 +15,7 @@ import pip
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
 from pipfast_hooks import deferred
-from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, parse_version
+from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse_version
 
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.
@@ -349,6 +349,8 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
             deferred.load_all()
             importlib.import_module(f"{__package__}.install")
             importlib.import_module(f"{__package__}.downloads")
+            for name in IMPORTED_TO_READ:
+                importlib.import_module(name)
             if run.installing:
                 _ = run.preparer(), run.linker
                 builds = sys.modules.get(f"{__package__}.builds_context")

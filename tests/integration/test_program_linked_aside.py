@@ -214,6 +214,30 @@ def test_options_from_a_file_win_over_what_was_expected(
     assert box.leftovers() == []
 
 
+REFUSED = """
+import wrapt
+@wrapt.when_imported("pipfast_hooks.install")
+def patch(module):
+    module.{function} = lambda *arguments, **options: None
+"""
+
+
+@pytest.mark.parametrize("function", ["_ready", "_place"])
+def test_pip_can_take_over_when_installing_has_begun(box: Box, spaces: Index, function: str) -> None:
+    """Then pip opens wheels that nobody has opened in this run, and from 26.3 on can import nothing for that."""
+    assert box.pip("install", *spaces.args, "first").status == 0
+    expected = looks(box)
+    assert box.pip("uninstall", "-y", "first", "second").status == 0
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    add_shim(box, REFUSED.format(function=function))
+    ended = box.pipfast("install", *spaces.args, "first")
+    assert (ended.status, ended.err) == (0, "")
+    found = looks(box)
+    assert {path: found.get(path) for path in expected} == expected
+    assert box.leftovers() == []
+
+
 BROKEN = """
 import wrapt
 @wrapt.when_imported("pipfast_hooks.apply")

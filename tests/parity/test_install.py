@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -337,6 +338,25 @@ def test_namespace_packages(twins: Twins) -> None:
         pip("uninstall", "-y", "part1", "part3"),
         python("-c", "import space.part0, space.part2"),
     )
+
+
+@pytest.mark.parametrize("what", ["a file for the folder", "a folder for a file", "a folder for a module"])
+def test_something_else_stands_in_the_place_of_files(twins: Twins, what: str) -> None:
+    """Bytecode that cannot be written is not missed by pip; a module is."""
+
+    def plant(places: Places) -> None:
+        package = places.site_packages / "full"
+        cache = package / "__pycache__"
+        package.mkdir()
+        if what == "a file for the folder":
+            cache.write_text("mine\n", encoding="utf-8")
+        elif what == "a folder for a file":
+            (cache / Path(importlib.util.cache_from_source("__init__.py")).name).mkdir(parents=True)
+        else:
+            (package / "__init__.py").mkdir()
+
+    index = twins.server.index().add(FULL, LEAF)
+    twins.agree(pip("install", *index.args, "full", fails=None), prepare=plant, uninstall=False)
 
 
 def test_scripts_on_and_off_the_path(twins: Twins) -> None:

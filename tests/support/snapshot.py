@@ -97,7 +97,8 @@ def stale_bytecode(tree: Mapping[str, Entry]) -> dict[str, str]:
     for path, entry in tree.items():
         folder, _, name = path.rpartition("/")
         source = tree.get(f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py")
-        if not name.endswith(".pyc") or not folder.endswith("__pycache__") or source is None:
+        is_bytecode = name.endswith(".pyc") and folder.endswith("__pycache__") and stat.S_ISREG(entry.mode)
+        if source is None or not is_bytecode:
             continue
         flags, mtime, size = struct.unpack("<4xIII", entry.content[:PYC_HEADER_SIZE])
         if flags == 0 and (mtime, size) != (source.mtime & 0xFFFFFFFF, len(source.content) & 0xFFFFFFFF):
