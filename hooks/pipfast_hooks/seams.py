@@ -288,8 +288,8 @@ IMPORTED_TO_INSTALL = (
 """Modules of pip's that an installation has imported in the end; what some pip has not is left out."""
 
 IMPORTED_TO_READ = ("email.parser", "encodings.cp437")
-"""Modules that whoever opens a wheel has imported. pip has opened each of them when it begins to install; where they
-come out of the store it opens one only if it has to install it itself, and then nothing can be imported any more."""
+"""Modules that whoever opens a wheel has imported. pip has opened each of them when it begins to install; those
+that come out of the store it opens only to install them itself, when nothing can be imported any more."""
 
 ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
 """Modules that call ``subprocess.check_output`` for what servers are told."""
