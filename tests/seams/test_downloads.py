@@ -37,12 +37,15 @@ make_room(types.SimpleNamespace(adapters={{"https://": object()}}), 8)
 
 
 def test_stored_archives_are_read_again_beside_the_main_thread(box: Box, index_url: str) -> None:
-    """The second installation hashes both stored wheels; pip's thread does not wait for each in turn."""
+    """The second installation hashes both stored wheels; pip's thread does not wait for each in turn.
+
+    In other words than the first: what the same words are expected to install is read by workers.
+    """
     noted = box.root / "threads"
     assert box.pipfast("install", "--index-url", index_url, "seamless").status == 0
     assert box.pipfast("uninstall", "-y", "seamless", "needed").status == 0
     add_shim(box, NOT_IN_THE_MAIN_THREAD.format(noted=str(noted)))
-    assert box.pipfast("install", "--index-url", index_url, "seamless").status == 0
+    assert box.pipfast("install", "--index-url", index_url, "needed", "seamless").status == 0
     names = noted.read_text(encoding="utf-8").split()
     assert len(names) == 2
     assert "MainThread" not in names
