@@ -320,7 +320,9 @@ class Ahead:
         evaluator = self._finder.make_link_evaluator(name)
         if getattr(evaluator, "_uploaded_prior_to", None) is not None:
             return None
-        page = fetch_with(response, self._collector, link, name)
+        # What pip says of an answer, it says when it gets it.
+        with records.held_back([]):
+            page = fetch_with(response, self._collector, link, name)
         if page is None:
             return None
         table = self._evaluate(self._finder, evaluator, page)

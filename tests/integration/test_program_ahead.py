@@ -67,6 +67,16 @@ def test_pages_come_side_by_side(box: Box, server: Server) -> None:
     assert installed(box) == {"top", "deep", "deeper", *LEAVES}
 
 
+def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:
+    """Whoever has fetched it."""
+    index = fill(server.index())
+    server.override("a/simple/alpha/", 200, headers={"Content-Type": "text/plain"})
+    command = ("install", *index.args, "beta", "alpha")
+    expected, found = box.pip(*command), box.pipfast(*command)
+    assert expected.err.count("Skipping page") == 1
+    assert (found.status, found.err) == (expected.status, expected.err)
+
+
 def test_server_that_answers_one_request_at_a_time(box: Box, server: Server) -> None:
     """Pages that were refused for being too many at once are asked for again, one by one."""
     index = fill(server.index())
