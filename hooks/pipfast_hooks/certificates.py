@@ -21,7 +21,11 @@ _USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_de
 
 def _around_create_context(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Have pip make its context, but for reading the bundle."""
-    truststore: Any = import_module("pip._vendor.truststore")
+    try:
+        truststore: Any = import_module("pip._vendor.truststore")
+    except ImportError:
+        # Without the ssl module pip goes on, and warns.
+        return wrapped(*args, **kwargs)
     stock = truststore.SSLContext
     truststore.SSLContext = _late(stock)
     try:

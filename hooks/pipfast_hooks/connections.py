@@ -179,7 +179,10 @@ class Connections:
             return self._finish_stored(job, job.archive, progress_bar), ""
         try:
             response: Any = job.download.first_response()
-        except BaseException:
+        except BaseException as error:
+            if getattr(getattr(error, "response", None), "status_code", None) == 401:
+                # pip fetches it then, and has its own to say: it asks for a password first.
+                job.records.clear()
             records.replay(job.records)
             raise
         records.replay(job.records)

@@ -37,6 +37,13 @@ _OURS = (
 """Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
 
+_keyring = threading.Lock()
+"""Held while the keyring is asked."""
+
+_ANSWERS = "_pipfast_answers"
+"""The attribute of pip's authentication that has the keyring's answers, by address and user."""
+
+
 
 _making = threading.Lock()
 """What is fetched ahead may come first."""
@@ -158,6 +165,20 @@ def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args
         except Exception:
             logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
     return metadata
+
+
+def _around_keyring(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Ask the user's keyring once for what several connections need at the same time: it may ask the user."""
+    names = dict(zip(("url", "username"), args, strict=False)) | kwargs
+    key = (names.get("url"), names.get("username"))
+    with _keyring:
+        answers = vars(instance).setdefault(_ANSWERS, {})
+        if records.are_held_back():
+            if key not in answers:
+                answers[key] = wrapped(*args, **kwargs)
+            return answers[key]
+        # In pip's own thread an answer counts as what pip would have got here; the next time it asks again.
+        return answers.pop(key) if key in answers else wrapped(*args, **kwargs)
 
 
 def _around_prompt(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:

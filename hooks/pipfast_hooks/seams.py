@@ -108,6 +108,9 @@ SEAMS: tuple[Seam, ...] = (
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
          "downloads:_around_prompt"),
+    # Several connections may need what the user's keyring has, which is asked once.
+    Seam("pip._internal.network.auth", "MultiDomainBasicAuth._get_keyring_auth", "downloads", ("url", "username"),
+         "downloads:_around_keyring", since=(23, 1)),
     Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
          "downloads:_around_call", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),
@@ -287,9 +290,9 @@ IMPORTED_TO_INSTALL = (
 )
 """Modules of pip's that an installation has imported in the end; what some pip has not is left out."""
 
-IMPORTED_TO_READ = ("email.parser", "encodings.cp437")
-"""Modules that whoever opens a wheel has imported. pip has opened each of them when it begins to install; those
-that come out of the store it opens only to install them itself, when nothing can be imported any more."""
+IMPORTED_TO_READ = ("email.parser", "encodings.cp437", "importlib.metadata._adapters")
+"""Modules that whoever opens a wheel, or parses a whole METADATA, has imported. pip has done both when it begins
+to install; of what comes out of the store, and of what it takes away, only when nothing can be imported."""
 
 ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
 """Modules that call ``subprocess.check_output`` for what servers are told."""

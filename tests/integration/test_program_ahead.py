@@ -77,6 +77,29 @@ def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:
     assert (found.status, found.err) == (expected.status, expected.err)
 
 
+def test_keyring_is_asked_once(box: Box, server: Server) -> None:
+    """As under pip: it may open a window, or wait for somebody to unlock it."""
+    index = fill(server.index(manners=Manners(credentials=("me", "sesame"))))
+    tools, log = box.root / "tools", box.root / "asked"
+    tools.mkdir()
+    tool = tools / "keyring"
+    tool.write_text(
+        f'#!/bin/sh\necho "$@" >> "{log}"\n'
+        'case "$*" in *creds*) echo \'{"username": "me", "password": "sesame"}\' ;; *) echo sesame ;; esac\n',
+        encoding="utf-8",
+    )
+    tool.chmod(0o755)
+    command = ("install", "--keyring-provider", "subprocess", *index.args, "top")
+    times = []
+    for run in (box.pip, box.pipfast):
+        ended = run(*command, PATH=f"{tools}:/usr/bin:/bin")
+        assert ended.status == 0, ended.err
+        times.append(len(log.read_text(encoding="utf-8").splitlines()))
+        log.unlink()
+        assert box.pip("uninstall", "-y", "top", "deep", "deeper", *LEAVES).status == 0
+    assert times[1] == times[0]
+
+
 def test_server_that_answers_one_request_at_a_time(box: Box, server: Server) -> None:
     """Pages that were refused for being too many at once are asked for again, one by one."""
     index = fill(server.index())
