@@ -54,7 +54,7 @@ def goals(results: Mapping[str, Any]) -> list[Goal]:
     return [
         _at_least("jupyter warm, install phase, against pip", 40, faster(warm, "pip", "install_phase_s")),
         _at_least("jupyter warm, whole command, against pip", 22, faster(warm, "pip")),
-        _at_least("jupyter warm, whole command, against uv --compile-bytecode", 6, faster(warm, "uv-compile")),
+        _at_least("jupyter warm, whole command, against uv --compile-bytecode", 8, faster(warm, "uv-compile")),
         _at_least("jupyter warm, whole command, against uv", 1 / 3.5, faster(warm, "uv")),
         _at_most("jupyter warm, placing against cp -al", 1.5, _placing(results)),
         _at_least("jupyter cold, whole command, against pip", 2.3, faster(cold, "pip")),
