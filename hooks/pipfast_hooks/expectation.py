@@ -41,11 +41,10 @@ def begin(run: Run, arguments: Sequence[str]) -> Expectation:
     # Not at the top: most command lines are new.
     import sysconfig
 
-    library = sysconfig.get_path("purelib")
-    here = frozenset(os.listdir(library))
+    here = frozenset(os.listdir(sysconfig.get_path("purelib")))
     missing = [wheel.digest for wheel in wheels if wheel.info_dir not in here]
     layout = run.layout() if missing else None
-    if layout is not None and os.stat(library).st_dev == os.stat(layout.root).st_dev:
+    if layout is not None:
         from pipfast.store.bytecode import current_kind
 
         run.bytecode = current_kind(os.environ)
