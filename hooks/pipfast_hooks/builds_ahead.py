@@ -2,18 +2,23 @@
 
 pip goes through its own steps afterwards, with its own messages, and finds each hook's result where it would
 wait for a process. What fails here is forgotten, and pip builds it as ever: its errors are its own.
+
+Where no wheel is wanted, the tree that the hooks ran in is put in the place of pip's. Where one is, the tree stays
+here until that is built; if it cannot be, the first two hooks run once more in pip's tree, and pip goes on.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +33,18 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 from pipfast.build.native import has_native_code
 from pipfast.report import logger, timed
 from pipfast_hooks import builds_context, lifetime, records
-from pipfast_hooks.builds_jobs import Ended, Jobs, in_thread, of_thread
-from pipfast_hooks.builds_progress import lively
+from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread
+from pipfast_hooks.builds_progress import Progress, lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-REQUIRES, METADATA = "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel"
-"""The hooks that the resolver waits for, in their order (PEP 517)."""
+REQUIRES, METADATA, WHEEL = "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel"
+"""The hooks of a wheel, in their order (PEP 517); the resolver waits for the first two."""
+
+_MAKES = {METADATA: "metadata_directory", WHEEL: "wheel_directory"}
+"""The argument that names where a hook makes what it returns the name of."""
 
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
 """pip's installer that has no state of its own; since 25.2, and not the only one since 26.1."""
@@ -60,7 +68,7 @@ class _Result:
     """The JSON that pip reads."""
     output: str
     made: str = ""
-    """The folder that the hook has made."""
+    """The folder or file that the hook has made."""
 
 
 @dataclass(slots=True)
@@ -69,12 +77,17 @@ class _Build:
 
     name: str
     archive: Path
+    with_wheel: bool
+    """A wheel is built as well."""
     folder: str = ""
+    hooks: Hooks | None = None
     started: bool = False
     abandoned: bool = False
     results: dict[str, _Result] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     over: bool = False
+    given: str = ""
+    """The copy of the metadata that pip was given."""
 
     def give(self, hook: str, result: _Result) -> None:
         with self.changed:
@@ -94,22 +107,32 @@ class _Build:
             os.rename(aside, source)
             raise
 
+    def gives(self, hook: str) -> bool:
+        """Tell whether a hook's result is there, or may come."""
+        return self.started and not self.abandoned and (hook in self.results or not self.over)
+
     def wait(self, hook: str, spinner: Any) -> _Result | None:
         """Return a hook's result as soon as it is there; None if there will be none."""
         with self.changed:
             while hook not in self.results and not self.over:
                 self.changed.wait(_SPIN_S)
-                if spinner is not None:
-                    spinner.spin()
+                if isinstance(spinner, Progress) and self.hooks is not None:
+                    spinner.said(self.hooks.last_line())
+                spinner.spin()
             return self.results.get(hook)
 
 
 class BuildsAhead:
     """The builds of one resolution."""
 
-    def __init__(self, installer: Any, environ: Mapping[str, str], at_once: int) -> None:
+    def __init__(self, installer: Any, environ: Mapping[str, str], at_once: int, wheels: bool) -> None:
+        """Build nothing yet.
+
+        :param wheels: wheels will be wanted of what the resolver chooses.
+        """
         self._installer = installer
         self._environ = environ
+        self._wheels = wheels
         self._jobs = Jobs(at_once)
         self._lock = threading.Lock()
         self._builds: dict[str, _Build] = {}
@@ -120,11 +143,11 @@ class BuildsAhead:
         url = link.url_without_fragment
         with self._lock:
             if not self._stopped and url not in self._builds:
-                build = self._builds[url] = _Build(name, archive)
+                build = self._builds[url] = _Build(name, archive, self._wheels)
                 self._jobs.submit(lambda: self._make(build, link.filename))
 
     def find(self, url: str, hook: str) -> _Build | None:
-        """Return the build that has a hook's result, or may come to have it."""
+        """Return the build that pip's call of a hook is about, if anything of it is here or may come to be."""
         with self._lock:
             build = self._builds.get(url)
             if build is None:
@@ -132,7 +155,21 @@ class BuildsAhead:
             if not build.started:
                 # pip is here first: it need not wait for this one's turn.
                 build.abandoned = True
-            return None if build.abandoned or (build.over and hook not in build.results) else build
+            return build if build.gives(hook) or (hook == WHEEL and build.given) else None
+
+    def gives_wheel(self, url: str) -> bool:
+        """Tell whether the wheel of a source is here, or may come."""
+        with self._lock:
+            build = self._builds.get(url)
+            return build is not None and bool(build.given) and build.gives(WHEEL)
+
+    def resolved(self) -> bool:
+        """Begin no more; False if nothing is to come of what has begun either."""
+        with self._lock:
+            self._stopped = True
+            for build in self._builds.values():
+                build.abandoned = build.abandoned or not build.started
+        return self._wheels
 
     def close(self) -> None:
         """Begin no more, end what is under way and remove what was made."""
@@ -188,24 +225,35 @@ class BuildsAhead:
             raise _Failed("requirements conflict or are missing")
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
         isolated = _isolated(environment, environ)
-        requires = self._hook(build, isolated, caller, REQUIRES, {})
-        conflicting, missing = environment.check_requirements(requires)
-        if conflicting:
-            raise _Failed("requirements conflict")
-        environment.install_requirements(missing, "normal", kind="backend dependencies", for_req=None)
-        metadata = os.path.join(build.folder, "metadata")
-        os.mkdir(metadata)
-        self._hook(build, isolated, caller, METADATA, {"metadata_directory": metadata})
+        with closing(Hooks(self._jobs, build.folder)) as build.hooks:
+            requires = self._hook(build, build.hooks, isolated, caller, REQUIRES, {})
+            conflicting, missing = environment.check_requirements(requires)
+            if conflicting:
+                raise _Failed("requirements conflict")
+            if missing:
+                build.hooks.renew()
+                environment.install_requirements(missing, "normal", kind="backend dependencies", for_req=None)
+            folders = {hook: os.path.join(build.folder, name) for hook, name in _MAKES.items()}
+            for each in folders.values():
+                os.mkdir(each)
+            wanted = {"metadata_directory": folders[METADATA]}
+            made = self._hook(build, build.hooks, isolated, caller, METADATA, wanted)
+            if build.with_wheel:
+                wanted = {"metadata_directory": os.path.join(folders[METADATA], made)}
+                self._hook(
+                    build, build.hooks, isolated, caller, WHEEL, {**wanted, "wheel_directory": folders[WHEEL]}
+                )
 
     def _hook(
-        self, build: _Build, isolated: Mapping[str, str], caller: Any, hook: str, arguments: dict[str, str]
+        self, build: _Build, hooks: Hooks, isolated: Mapping[str, str], caller: Any, hook: str,
+        arguments: dict[str, str],
     ) -> Any:
         output = answer = None
 
         def runner(command: Any, cwd: Any = None, extra_environ: Mapping[str, str] | None = None) -> None:
             nonlocal output, answer
             environ = {**isolated, **(extra_environ or {})}
-            status, output = self._jobs.run(command, cwd, environ)
+            status, output = hooks.run(command, cwd, environ)
             if status:
                 raise _Failed(f"{hook} ended with {status}")
             with open(os.path.join(command[-1], "output.json"), "rb") as file:
@@ -213,8 +261,9 @@ class BuildsAhead:
 
         with caller.subprocess_runner(runner):
             returned = getattr(caller, hook)(**arguments)
-        made = os.path.join(arguments["metadata_directory"], returned) if arguments else ""
-        if made and (os.path.basename(returned) != returned or not os.path.isdir(made)):
+        made = os.path.join(arguments[_MAKES[hook]], returned) if hook in _MAKES else ""
+        there = os.path.isfile if hook == WHEEL else os.path.isdir
+        if made and (os.path.basename(returned) != returned or not there(made)):
             raise _Failed(f"{hook} names {returned!r}")
         assert answer is not None and output is not None
         build.give(hook, _Result(answer, output, made))
@@ -269,7 +318,9 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
         or not all(hasattr(each, "__wrapped__") for each in _needed())
     ):
         return None
-    return BuildsAhead(installer, environ, run.settings.builds)
+    options = context.options
+    wheels = getattr(options, "dry_run", None) is False or hasattr(options, "wheel_dir")
+    return BuildsAhead(installer, environ, run.settings.builds, wheels)
 
 
 @contextmanager
@@ -282,7 +333,7 @@ def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterat
     if build is None:
         yield
         return
-    _thread.taken = _Taken(build, hook, arguments)
+    _thread.taken = _Taken(build, hook, arguments, instance)
     try:
         yield
     finally:
@@ -296,6 +347,8 @@ class _Taken:
     build: _Build
     hook: str
     arguments: Mapping[str, Any]
+    caller: Any
+    """pip's own, for this source."""
 
     def run(self, message: str, cmd: Any, cwd: Any = None, extra: Any = None) -> None:
         """Stand in the place of pip's runner."""
@@ -308,29 +361,60 @@ class _Taken:
                     subprocess_logger.verbose(line.rstrip())
                 spinner.finish("done")
                 return
+            if self.hook == WHEEL:
+                self._catch_up()
             call_subprocess(cmd, command_desc=message, cwd=cwd, extra_environ=extra, spinner=spinner)
 
     def _gives(self, result: _Result, cmd: Any, source: str) -> bool:
+        if self.hook == WHEEL and self.arguments.get("metadata_directory") != self.build.given:
+            return False
         made = ""
         try:
             if result.made:
-                made = os.path.join(str(self.arguments["metadata_directory"]), os.path.basename(result.made))
-                shutil.copytree(result.made, made)
-                self.build.hand_over(source)
+                made = os.path.join(str(self.arguments[_MAKES[self.hook]]), os.path.basename(result.made))
+                if self.hook == WHEEL:
+                    shutil.move(result.made, made)
+                else:
+                    shutil.copytree(result.made, made)
+                    if not self.build.with_wheel:
+                        self.build.hand_over(source)
             with open(os.path.join(cmd[-1], "output.json"), "wb") as file:
                 file.write(result.answer)
         except OSError:
             logger.debug("pipfast: %s of %s is left to pip", self.hook, self.build.name, exc_info=True)
             shutil.rmtree(made, ignore_errors=True)
             return False
+        if self.hook == METADATA and self.build.with_wheel:
+            self.build.given = made
         return True
+
+    def _catch_up(self) -> None:
+        """Run in pip's own tree what ran ahead in another one: a build may need what they have left there."""
+
+        def runner(command: Any, cwd: Any = None, extra_environ: Any = None) -> None:
+            subprocess.run(
+                command, cwd=cwd, env={**os.environ, **(extra_environ or {})}, check=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+
+        caller = copy.copy(self.caller)
+        caller._subprocess_runner = runner
+        with tempfile.TemporaryDirectory(prefix="pipfast-metadata-") as folder:
+            # It did not fail before; if it does now, the build will, and its error is what there is to say.
+            with suppress(Exception):
+                caller.get_requires_for_build_wheel()
+                caller.prepare_metadata_for_build_wheel(folder)
 
 
 def _around_runner_with_spinner_message(
     wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
 ) -> Any:
     """Hand pip a runner that knows what ran already."""
-    original, message = wrapped(*args, **kwargs), args[0] if args else kwargs["message"]
+    return taking(wrapped(*args, **kwargs), args[0] if args else kwargs["message"])
+
+
+def taking(original: Callable[..., None], message: str) -> Callable[..., None]:
+    """Return a runner for pip's calls of hooks: it answers those of ``instead_of``; ``original`` has the rest."""
 
     def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
         taken, _thread.taken = getattr(_thread, "taken", None), None
@@ -358,6 +442,13 @@ def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: An
 def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Show nothing of what is done beside pip."""
     return nullcontext() if of_thread() is not None else lively(wrapped(*args, **kwargs))
+
+
+def resolved() -> None:
+    """Let nothing more begin; what pip will not ask for any more is ended."""
+    ahead = lifetime.current().builds_ahead
+    if ahead is not None and not ahead.resolved():
+        forget()
 
 
 def forget() -> None:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import socket
 import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.build import hook_host
+from pipfast_hooks import fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+
+_IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
+"""The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
+
+
+_LINE = 1000
+"""Bytes of a line that anybody looks at."""
 
 
 class Ended(Exception):
@@ -25,46 +41,160 @@ class Jobs:
     def __init__(self, at_once: int) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pipfast-build")
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[subprocess.Popen[bytes], signal.Signals] = {}
         self._closed = False
 
     def submit(self, function: Callable[[], None]) -> Future[None]:
         """Have a thread call ``function``."""
         return self._threads.submit(function)
 
-    def run(self, command: Sequence[str], cwd: str | None, environ: Mapping[str, str]) -> tuple[int, str]:
+    @contextmanager
+    def started(
+        self, command: Sequence[str], ending: signal.Signals = signal.SIGKILL, **options: Any
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a process without input, and wait for it at the block's end; it ends with the run at the latest.
+
+        :param ending: the signal that ends it, and what it has begun itself.
+        :raises Ended: the run is over, also at the block's end.
+        :raises OSError: it cannot be started.
+        """
+        with self._lock:
+            if self._closed:
+                raise Ended
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
+            self._running[process] = ending
+        try:
+            yield process
+        finally:
+            process.wait()
+            with self._lock:
+                del self._running[process]
+        if self._closed:
+            raise Ended
+
+    def run(
+        self, command: Sequence[str], cwd: str | None, environ: Mapping[str, str], output: str | None = None
+    ) -> tuple[int, str]:
         """Run a process to its end; return its status and what it printed.
 
+        :param output: a file to print into, made anew; one without a name otherwise.
         :raises Ended: the run is over.
         :raises OSError: it cannot be started.
         """
         # Not a pipe: what a build leaves running would keep it open.
-        with tempfile.TemporaryFile() as printed:
-            with self._lock:
-                if self._closed:
-                    raise Ended
-                process = subprocess.Popen(
-                    command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=printed,
-                    stderr=subprocess.STDOUT,
-                )
-                self._running.add(process)
-            try:
+        with tempfile.TemporaryFile() if output is None else open(output, "w+b") as printed:
+            with self.started(command, cwd=cwd, env=environ, stdout=printed) as process:
                 status = process.wait()
-            finally:
-                with self._lock:
-                    self._running.discard(process)
-            if self._closed:
-                raise Ended
             printed.seek(0)
-            return status, printed.read().decode("utf-8", "backslashreplace")
+            return status, _text(printed.read())
 
     def close(self) -> None:
         """End all that is under way, and wait until it has ended."""
         with self._lock:
             self._closed = True
-            for process in self._running:
-                process.kill()
+            for process, ending in self._running.items():
+                process.send_signal(ending)
         self._threads.shutdown(cancel_futures=True)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the run is over."""
+        return self._closed
+
+
+class Hooks:
+    """The hooks of one source, each in a process of its own: forks of one, where that can be."""
+
+    def __init__(self, jobs: Jobs, folder: str) -> None:
+        """Start nothing yet.
+
+        :param folder: where files are made for what hooks print.
+        """
+        self.output = os.path.join(folder, "output")
+        """What the last hook has printed, or prints."""
+        self._jobs = jobs
+        self._said = os.path.join(folder, "host")
+        self._host: _Host | None = None
+        self._opened = contextlib.ExitStack()
+
+    def run(self, command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> tuple[int, str]:
+        """Run a hook to its end; return its status and what it printed.
+
+        :param command: as pyproject_hooks has it: interpreter, script, hook, control folder.
+        :raises Ended: the run is over.
+        :raises OSError: it cannot be started.
+        """
+        if fork_server.is_possible() and _IN_TREE not in environ:
+            if self._host is None or self._host.key != _key(command, cwd, environ):
+                self.renew()
+                self._host = self._opened.enter_context(_host(self._jobs, command, cwd, environ, self._said))
+            if self._host.is_ready:
+                Path(self.output).write_bytes(b"")
+                status = self._host.run(command[-2:], self.output)
+                return status, _text(Path(self.output).read_bytes())
+        return self._jobs.run(command, cwd, environ, self.output)
+
+    def last_line(self) -> str:
+        """Return what was printed last by the hook that runs."""
+        try:
+            with open(self.output, "rb") as file:
+                file.seek(-min(_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                return _text(file.read()).rstrip().rpartition("\n")[2]
+        except OSError:
+            return ""
+
+    def renew(self) -> None:
+        """End the process that has imported the backend; what it can import has changed."""
+        self._host = None
+        self._opened.close()
+
+    close = renew
+
+
+class _Host:
+    """A process of ``hook_host``."""
+
+    def __init__(self, key: tuple[Any, ...], jobs: Jobs, connection: socket.socket) -> None:
+        self.key, self._jobs, self._connection = key, jobs, connection
+        self._answers = connection.makefile("rb")
+        self.is_ready = self._answers.readline() == hook_host.READY
+        """False where the backend is none to fork from."""
+
+    def run(self, arguments: Sequence[str], output: str) -> int:
+        """Return the exit code of a hook.
+
+        :raises Ended: the run is over.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            self._connection.sendall(json.dumps([*arguments, output]).encode() + b"\n")
+            return int(self._answers.readline())
+        if self._jobs.is_closed:
+            raise Ended
+        # Whatever became of it, it did not succeed.
+        return 1
+
+
+@contextmanager
+def _host(
+    jobs: Jobs, command: Sequence[str], cwd: str, environ: Mapping[str, str], said: str
+) -> Iterator[_Host]:
+    ours, theirs = socket.socketpair()
+    own = [command[0], hook_host.__file__, command[1], str(theirs.fileno())]
+    # The last one is closed first: then the process ends, which the one before waits for.
+    with ours, theirs, open(said, "w+b") as printed, jobs.started(
+        own, signal.SIGTERM, cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),)
+    ), ours:
+        theirs.close()
+        yield _Host(_key(command, cwd, environ), jobs, ours)
+
+
+def _key(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return what two hooks' processes are started with alike if one may be a fork for the other."""
+    return *command[:2], cwd, frozenset(environ.items())
+
+
+def _text(printed: bytes) -> str:
+    return printed.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)

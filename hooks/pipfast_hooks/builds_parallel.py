@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -209,6 +210,9 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
         ended, _builds = _builds, None
         if ended is not None:
             ended.close()
+        ahead = _ahead()
+        if ahead is not None:
+            ahead.forget()
 
 
 def _begin(requirements: Any) -> _Builds | None:
@@ -239,7 +243,14 @@ def _is_independent(requirement: Any) -> bool:
         # Without isolation, by wish or for its rescue.
         and not isinstance(requirement.build_env, NoOpBuildEnvironment)
         and not is_hungry(requirement.unpacked_source_directory)
+        and not _is_ahead(requirement)
     )
+
+
+def _is_ahead(requirement: Any) -> bool:
+    """Tell whether a wheel of it is being built already."""
+    ahead, link = lifetime.current().builds_ahead, requirement.link
+    return ahead is not None and link is not None and ahead.gives_wheel(link.url_without_fragment)
 
 
 def _is_nested(requirement: Any, others: Sequence[Any]) -> bool:
@@ -264,10 +275,17 @@ def _around_runner_with_spinner_message(
 ) -> Any:
     """Hand pip a runner that knows what is built already."""
     original = wrapped(*args, **kwargs)
-    if _builds is None or records.are_held_back():
+    if records.are_held_back():
         return original
     message = args[0] if args else kwargs["message"]
-    return functools.partial(_run, _builds, original, message)
+    runner = original if _builds is None else functools.partial(_run, _builds, original, message)
+    ahead = _ahead()
+    return runner if ahead is None else ahead.taking(runner, message)
+
+
+def _ahead() -> Any:
+    """Return the module of what is built ahead; None where nothing was."""
+    return sys.modules.get(f"{__package__}.builds_ahead") if lifetime.current().builds_ahead is not None else None
 
 
 def _run(

@@ -227,14 +227,18 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     except Exception:
         logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
         run.ahead = None
+    resolved = False
     try:
-        return wrapped(*args, **kwargs)
+        result = wrapped(*args, **kwargs)
+        resolved = True
+        return result
     finally:
         if run.ahead is not None:
             run.ahead.stop()
             run.ahead = None
         if run.builds_ahead is not None:
-            sys.modules[f"{__package__}.builds_ahead"].forget()
+            builds_ahead = sys.modules[f"{__package__}.builds_ahead"]
+            builds_ahead.resolved() if resolved else builds_ahead.forget()
 
 
 def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
