@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +74,15 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
     names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
     # A thread does what pip has not come to: what fails there, pip will call.
     if stage_of(str(names.get("hook_name"))) is None or records.are_held_back():
+        _fill_environment(instance)
         return wrapped(*args, **kwargs)
     rescue = _rescue_of(getattr(instance, "config_holder", None))
 
     def call() -> Any:
         if lifetime.current().builds_ahead is None or (rescue is not None and rescue.is_rescued):
+            _fill_environment(instance)
             return wrapped(*args, **kwargs)
-        from pipfast_hooks.builds_ahead import instead_of
+        from pipfast_hooks.builds_answers import instead_of
 
         with instead_of(instance, names["hook_name"], names["kwargs"]):
             return wrapped(*args, **kwargs)
@@ -91,6 +94,13 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
     hook = Hook(names["hook_name"], names["kwargs"], instance, call)
     opened = _open_build(rescue)
     return rescue.run(hook) if opened is None else opened.run(hook)
+
+
+def _fill_environment(instance: Any) -> None:
+    """Fill the environment that a hook is about to run in, where that was put off."""
+    reuse = sys.modules.get(f"{__package__}.builds_reuse")
+    if reuse is not None:
+        reuse.fill(getattr(instance, "config_holder", None))
 
 
 def _open_build(rescue: Rescue) -> OpenBuild | None:

@@ -9,41 +9,37 @@ here until that is built; if it cannot be, the first two hooks run once more in 
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pip._internal import build_env, pyproject
-from pip._internal.cli.spinners import open_spinner
 from pip._internal.distributions import sdist
 from pip._internal.utils.logging import VERBOSE
-from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 from pip._internal.utils.unpacking import unpack_file
 from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.build.native import has_native_code
 from pipfast.report import logger, timed
-from pipfast_hooks import builds_context, lifetime, records
+from pipfast_hooks import builds_context, builds_reuse, lifetime, records
 from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread
 from pipfast_hooks.builds_progress import Progress, lively
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from pathlib import Path
 
 REQUIRES, METADATA, WHEEL = "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel"
 """The hooks of a wheel, in their order (PEP 517); the resolver waits for the first two."""
 
-_MAKES = {METADATA: "metadata_directory", WHEEL: "wheel_directory"}
+MAKES = {METADATA: "metadata_directory", WHEEL: "wheel_directory"}
 """The argument that names where a hook makes what it returns the name of."""
 
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
@@ -52,16 +48,13 @@ _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
 _SPIN_S = 0.1
 """Seconds between two turns of pip's spinner."""
 
-_thread = threading.local()
-"""``taken``: what takes the place of the next process that pip would start in this thread."""
-
 
 class _Failed(Exception):
     """A step did not succeed; pip will do it again and say so."""
 
 
 @dataclass(slots=True)
-class _Result:
+class Result:
     """What one hook has given."""
 
     answer: bytes
@@ -72,24 +65,31 @@ class _Result:
 
 
 @dataclass(slots=True)
-class _Build:
+class Build:
     """One source distribution that is built ahead."""
 
     name: str
     archive: Path
+    filename: str
     with_wheel: bool
     """A wheel is built as well."""
     folder: str = ""
+    """Where all of it is; names with an underscore are no project's."""
     hooks: Hooks | None = None
     started: bool = False
+    hastened: bool = False
+    """It does not wait for its turn."""
     abandoned: bool = False
-    results: dict[str, _Result] = field(default_factory=dict)
+    results: dict[str, Result] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     over: bool = False
+    filled: Hashable = None
+    """What the content of its environment depends on, once that is there; as pip's requirements name it."""
     given: str = ""
     """The copy of the metadata that pip was given."""
 
-    def give(self, hook: str, result: _Result) -> None:
+    def give(self, hook: str, result: Result) -> None:
+        """Note a result, for who waits."""
         with self.changed:
             self.results[hook] = result
             self.changed.notify_all()
@@ -99,7 +99,7 @@ class _Build:
 
         :raises OSError: pip's own is where it was.
         """
-        aside = os.path.join(self.folder, "pips")
+        aside = os.path.join(self.folder, "pips_own")
         os.rename(source, aside)
         try:
             os.rename(os.path.join(self.folder, self.name), source)
@@ -107,11 +107,31 @@ class _Build:
             os.rename(aside, source)
             raise
 
+    def folder_for(self, hook: str) -> str:
+        """Return where a hook is to make what it makes."""
+        path = os.path.join(self.folder, hook)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def has_filled(self, key: Hashable) -> None:
+        """Note that the environment is filled, for who waits."""
+        with self.changed:
+            self.filled = False if key is None else key
+            self.changed.notify_all()
+
+    def wait_filled(self, key: Hashable, spinner: Any) -> bool:
+        """Wait until the environment is filled, or nothing is to come; tell whether it is what pip asks for."""
+        with self.changed:
+            while self.filled is None and not self.over:
+                self.changed.wait(_SPIN_S)
+                spinner.spin()
+            return self.filled == key
+
     def gives(self, hook: str) -> bool:
         """Tell whether a hook's result is there, or may come."""
-        return self.started and not self.abandoned and (hook in self.results or not self.over)
+        return hook in self.results or not self.over
 
-    def wait(self, hook: str, spinner: Any) -> _Result | None:
+    def wait(self, hook: str, spinner: Any) -> Result | None:
         """Return a hook's result as soon as it is there; None if there will be none."""
         with self.changed:
             while hook not in self.results and not self.over:
@@ -135,7 +155,7 @@ class BuildsAhead:
         self._wheels = wheels
         self._jobs = Jobs(at_once)
         self._lock = threading.Lock()
-        self._builds: dict[str, _Build] = {}
+        self._builds: dict[str, Build] = {}
         self._stopped = False
 
     def begin(self, name: str, link: Any, archive: Path) -> None:
@@ -143,19 +163,24 @@ class BuildsAhead:
         url = link.url_without_fragment
         with self._lock:
             if not self._stopped and url not in self._builds:
-                build = self._builds[url] = _Build(name, archive, self._wheels)
-                self._jobs.submit(lambda: self._make(build, link.filename))
+                build = self._builds[url] = Build(name, archive, link.filename, self._wheels)
+                self._jobs.submit(lambda: self._make(build))
 
-    def find(self, url: str, hook: str) -> _Build | None:
-        """Return the build that pip's call of a hook is about, if anything of it is here or may come to be."""
+    def begun(self, url: str) -> Build | None:
+        """Return the build of a source, whose turn it is now at the latest: pip waits for it."""
         with self._lock:
             build = self._builds.get(url)
-            if build is None:
+            if build is None or build.abandoned:
                 return None
-            if not build.started:
-                # pip is here first: it need not wait for this one's turn.
-                build.abandoned = True
-            return build if build.gives(hook) or (hook == WHEEL and build.given) else None
+            if not build.started and not build.hastened:
+                build.hastened = True
+                self._jobs.start(lambda: self._make(build))
+            return build
+
+    def find(self, url: str, hook: str) -> Build | None:
+        """Return the build that pip's call of a hook is about, if anything of it is here or may come to be."""
+        build = self.begun(url)
+        return build if build is not None and (build.gives(hook) or (hook == WHEEL and build.given)) else None
 
     def gives_wheel(self, url: str) -> bool:
         """Tell whether the wheel of a source is here, or may come."""
@@ -180,9 +205,9 @@ class BuildsAhead:
             shutil.rmtree(build.folder, ignore_errors=True)
         self._builds.clear()
 
-    def _make(self, build: _Build, filename: str) -> None:
+    def _make(self, build: Build) -> None:
         with self._lock:
-            if build.abandoned:
+            if build.abandoned or build.started:
                 return
             build.started = True
         try:
@@ -195,7 +220,7 @@ class BuildsAhead:
                 "TMPDIR": tempfile.mkdtemp(prefix="tmp-", dir=build.folder),
             }
             with records.held_back([]), in_thread(self._jobs, environ), timed("build", name=build.name):
-                self._steps(build, filename, environ)
+                self._steps(build, environ)
         except (Ended, _Failed) as error:
             logger.debug("pipfast: %s is not built ahead: %r", build.name, error)
         except Exception:
@@ -205,11 +230,11 @@ class BuildsAhead:
                 build.over = True
                 build.changed.notify_all()
 
-    def _steps(self, build: _Build, filename: str, environ: Mapping[str, str]) -> None:
+    def _steps(self, build: Build, environ: Mapping[str, str]) -> None:
         """Do what pip's ``SourceDistribution`` does."""
         source = os.path.join(build.folder, build.name)
         # The suffix tells pip what kind of archive it is; the store's files have none.
-        archive = os.path.join(build.folder, filename)
+        archive = os.path.join(build.folder, build.filename)
         shutil.copyfile(build.archive, archive)
         unpack_file(archive, source)
         os.unlink(archive)
@@ -223,50 +248,58 @@ class BuildsAhead:
         environment.install_requirements(details.requires, "overlay", kind="build dependencies", for_req=None)
         if any(environment.check_requirements(details.check)):
             raise _Failed("requirements conflict or are missing")
+        build.has_filled(builds_reuse.key_of(environment._prefixes["overlay"].path))
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
-        isolated = _isolated(environment, environ)
         with closing(Hooks(self._jobs, build.folder)) as build.hooks:
-            requires = self._hook(build, build.hooks, isolated, caller, REQUIRES, {})
+            backend = _Backend(build, build.hooks, environment, _isolated(environment, environ), caller)
+            requires = backend.call(REQUIRES)
             conflicting, missing = environment.check_requirements(requires)
             if conflicting:
                 raise _Failed("requirements conflict")
             if missing:
                 build.hooks.renew()
                 environment.install_requirements(missing, "normal", kind="backend dependencies", for_req=None)
-            folders = {hook: os.path.join(build.folder, name) for hook, name in _MAKES.items()}
-            for each in folders.values():
-                os.mkdir(each)
-            wanted = {"metadata_directory": folders[METADATA]}
-            made = self._hook(build, build.hooks, isolated, caller, METADATA, wanted)
+            made = backend.call(METADATA, metadata_directory=build.folder_for(METADATA))
             if build.with_wheel:
-                wanted = {"metadata_directory": os.path.join(folders[METADATA], made)}
-                self._hook(
-                    build, build.hooks, isolated, caller, WHEEL, {**wanted, "wheel_directory": folders[WHEEL]}
-                )
+                metadata = os.path.join(build.folder_for(METADATA), made)
+                backend.call(WHEEL, wheel_directory=build.folder_for(WHEEL), metadata_directory=metadata)
 
-    def _hook(
-        self, build: _Build, hooks: Hooks, isolated: Mapping[str, str], caller: Any, hook: str,
-        arguments: dict[str, str],
-    ) -> Any:
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """The backend of a source, in its environment."""
+
+    build: Build
+    hooks: Hooks
+    environment: Any
+    environ: Mapping[str, str]
+    caller: Any
+
+    def call(self, hook: str, **arguments: str) -> Any:
+        """Run a hook, and give its result to who waits for it.
+
+        :raises _Failed: it has none.
+        """
         output = answer = None
 
         def runner(command: Any, cwd: Any = None, extra_environ: Mapping[str, str] | None = None) -> None:
             nonlocal output, answer
-            environ = {**isolated, **(extra_environ or {})}
-            status, output = hooks.run(command, cwd, environ)
+            status, output = self.hooks.run(command, cwd, {**self.environ, **(extra_environ or {})})
+            # Other builds have the same files.
+            if not all(builds_reuse.is_unchanged(each.path) for each in self.environment._prefixes.values()):
+                raise _Failed("a build has changed what it is built with")
             if status:
                 raise _Failed(f"{hook} ended with {status}")
             with open(os.path.join(command[-1], "output.json"), "rb") as file:
                 answer = file.read()
 
-        with caller.subprocess_runner(runner):
-            returned = getattr(caller, hook)(**arguments)
-        made = os.path.join(arguments[_MAKES[hook]], returned) if hook in _MAKES else ""
-        there = os.path.isfile if hook == WHEEL else os.path.isdir
-        if made and (os.path.basename(returned) != returned or not there(made)):
+        with self.caller.subprocess_runner(runner):
+            returned = getattr(self.caller, hook)(**arguments)
+        made = os.path.join(arguments[MAKES[hook]], returned) if hook in MAKES else ""
+        if made and (os.path.basename(returned) != returned or not os.path.exists(made)):
             raise _Failed(f"{hook} names {returned!r}")
         assert answer is not None and output is not None
-        build.give(hook, _Result(answer, output, made))
+        self.build.give(hook, Result(answer, output, made))
         return returned
 
 
@@ -323,116 +356,12 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
     return BuildsAhead(installer, environ, run.settings.builds, wheels)
 
 
-@contextmanager
-def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Within the block, let pip's next process be what was done ahead of it."""
-    ahead, link = lifetime.current().builds_ahead, getattr(instance.config_holder, "link", None)
-    build = None
-    if ahead is not None and link is not None and not arguments.get("config_settings"):
-        build = ahead.find(link.url_without_fragment, hook)
-    if build is None:
-        yield
-        return
-    _thread.taken = _Taken(build, hook, arguments, instance)
-    try:
-        yield
-    finally:
-        _thread.taken = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """One hook that pip calls, and the build that has its result or will have it."""
-
-    build: _Build
-    hook: str
-    arguments: Mapping[str, Any]
-    caller: Any
-    """pip's own, for this source."""
-
-    def run(self, message: str, cmd: Any, cwd: Any = None, extra: Any = None) -> None:
-        """Stand in the place of pip's runner."""
-        with lively(open_spinner(message)) as spinner:
-            result = self.build.wait(self.hook, spinner)
-            if result is not None and self._gives(result, cmd, cwd):
-                # As pip logs a process of its own.
-                subprocess_logger.verbose("Running command %s", message)
-                for line in result.output.splitlines():
-                    subprocess_logger.verbose(line.rstrip())
-                spinner.finish("done")
-                return
-            if self.hook == WHEEL:
-                self._catch_up()
-            call_subprocess(cmd, command_desc=message, cwd=cwd, extra_environ=extra, spinner=spinner)
-
-    def _gives(self, result: _Result, cmd: Any, source: str) -> bool:
-        if self.hook == WHEEL and self.arguments.get("metadata_directory") != self.build.given:
-            return False
-        made = ""
-        try:
-            if result.made:
-                made = os.path.join(str(self.arguments[_MAKES[self.hook]]), os.path.basename(result.made))
-                if self.hook == WHEEL:
-                    shutil.move(result.made, made)
-                else:
-                    shutil.copytree(result.made, made)
-                    if not self.build.with_wheel:
-                        self.build.hand_over(source)
-            with open(os.path.join(cmd[-1], "output.json"), "wb") as file:
-                file.write(result.answer)
-        except OSError:
-            logger.debug("pipfast: %s of %s is left to pip", self.hook, self.build.name, exc_info=True)
-            shutil.rmtree(made, ignore_errors=True)
-            return False
-        if self.hook == METADATA and self.build.with_wheel:
-            self.build.given = made
-        return True
-
-    def _catch_up(self) -> None:
-        """Run in pip's own tree what ran ahead in another one: a build may need what they have left there."""
-
-        def runner(command: Any, cwd: Any = None, extra_environ: Any = None) -> None:
-            subprocess.run(
-                command, cwd=cwd, env={**os.environ, **(extra_environ or {})}, check=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )
-
-        caller = copy.copy(self.caller)
-        caller._subprocess_runner = runner
-        with tempfile.TemporaryDirectory(prefix="pipfast-metadata-") as folder:
-            # It did not fail before; if it does now, the build will, and its error is what there is to say.
-            with suppress(Exception):
-                caller.get_requires_for_build_wheel()
-                caller.prepare_metadata_for_build_wheel(folder)
-
-
-def _around_runner_with_spinner_message(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
-    """Hand pip a runner that knows what ran already."""
-    return taking(wrapped(*args, **kwargs), args[0] if args else kwargs["message"])
-
-
-def taking(original: Callable[..., None], message: str) -> Callable[..., None]:
-    """Return a runner for pip's calls of hooks: it answers those of ``instead_of``; ``original`` has the rest."""
-
-    def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
-        taken, _thread.taken = getattr(_thread, "taken", None), None
-        if taken is None or cmd[-2] != taken.hook:
-            original(cmd, cwd=cwd, extra_environ=extra_environ)
-        else:
-            taken.run(message, cmd, cwd, extra_environ)
-
-    return runner
-
-
 def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """In a thread of ours, start a process that ends with the run."""
     ours = of_thread()
     if ours is None:
         return wrapped(*args, **kwargs)
-    # Copies: what one build does to an environment, no other one that is under way sees.
-    environ = {**ours.environ, **(kwargs.get("extra_environ") or {}), "PIPFAST_LINK_MODE": "copy"}
+    environ = {**ours.environ, **(kwargs.get("extra_environ") or {})}
     status, output = ours.jobs.run(args[0] if args else kwargs["cmd"], kwargs.get("cwd"), environ)
     if status:
         raise _Failed(output)
@@ -440,8 +369,10 @@ def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: An
 
 
 def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Show nothing of what is done beside pip."""
-    return nullcontext() if of_thread() is not None else lively(wrapped(*args, **kwargs))
+    """Show nothing of what is done beside pip, and nothing twice."""
+    if of_thread() is not None:
+        return nullcontext()
+    return builds_reuse.opened_or(lambda *given: lively(wrapped(*given)), args[0] if args else kwargs["message"])
 
 
 def resolved() -> None:

@@ -42,11 +42,21 @@ class Jobs:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pipfast-build")
         self._lock = threading.Lock()
         self._running: dict[subprocess.Popen[bytes], signal.Signals] = {}
+        self._more: list[threading.Thread] = []
         self._closed = False
 
     def submit(self, function: Callable[[], None]) -> Future[None]:
-        """Have a thread call ``function``."""
+        """Have a thread call ``function`` when it is its turn."""
         return self._threads.submit(function)
+
+    def start(self, function: Callable[[], None]) -> None:
+        """Have a thread of its own call ``function``, now."""
+        thread = threading.Thread(target=function, name="pipfast-build", daemon=True)
+        with self._lock:
+            if self._closed:
+                return
+            self._more.append(thread)
+        thread.start()
 
     @contextmanager
     def started(
@@ -95,6 +105,8 @@ class Jobs:
             for process, ending in self._running.items():
                 process.send_signal(ending)
         self._threads.shutdown(cancel_futures=True)
+        for thread in self._more:
+            thread.join()
 
     @property
     def is_closed(self) -> bool:
@@ -110,10 +122,10 @@ class Hooks:
 
         :param folder: where files are made for what hooks print.
         """
-        self.output = os.path.join(folder, "output")
+        self.output = os.path.join(folder, "hook_output")
         """What the last hook has printed, or prints."""
         self._jobs = jobs
-        self._said = os.path.join(folder, "host")
+        self._said = os.path.join(folder, "hook_host")
         self._host: _Host | None = None
         self._opened = contextlib.ExitStack()
 

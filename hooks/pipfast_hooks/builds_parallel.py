@@ -210,9 +210,8 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
         ended, _builds = _builds, None
         if ended is not None:
             ended.close()
-        ahead = _ahead()
-        if ahead is not None:
-            ahead.forget()
+        if lifetime.current().builds_ahead is not None:
+            sys.modules[f"{__package__}.builds_ahead"].forget()
 
 
 def _begin(requirements: Any) -> _Builds | None:
@@ -279,13 +278,11 @@ def _around_runner_with_spinner_message(
         return original
     message = args[0] if args else kwargs["message"]
     runner = original if _builds is None else functools.partial(_run, _builds, original, message)
-    ahead = _ahead()
-    return runner if ahead is None else ahead.taking(runner, message)
+    if lifetime.current().builds_ahead is None:
+        return runner
+    from pipfast_hooks.builds_answers import taking
 
-
-def _ahead() -> Any:
-    """Return the module of what is built ahead; None where nothing was."""
-    return sys.modules.get(f"{__package__}.builds_ahead") if lifetime.current().builds_ahead is not None else None
+    return taking(runner, message)
 
 
 def _run(

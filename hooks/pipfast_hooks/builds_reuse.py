@@ -1,4 +1,8 @@
-"""One isolated environment for each set of requirements and run: the next equal one is links to the first."""
+"""One isolated environment for each set of requirements and run: the next equal one is links to the first.
+
+An environment that pip asks for, for a source that is built ahead, is the second one of that source: until a
+process of pip's own is to run there, only what tells of the installed distributions is in it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import logging
 import os
 import shutil
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +22,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
 from pipfast_hooks.builds_jobs import of_thread
+from pipfast_hooks.builds_progress import lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -36,6 +41,17 @@ class _Changed(Exception):
     """A file is not what was installed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An environment that pip wants to be filled."""
+
+    key: tuple[Any, ...]
+    path: str
+    message: str
+    install: Callable[[], Any]
+    """What pip would do."""
+
+
 _OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
 """Variables that a build ahead has values of its own for; what is installed does not depend on them."""
 
@@ -43,6 +59,18 @@ _made: dict[Hashable, _Made] = {}
 _locks: dict[Hashable, threading.Lock] = {}
 _names: dict[str, threading.Lock] = {}
 """By the project that a requirement names."""
+
+_files: dict[str, dict[str, tuple[int, ...]]] = {}
+"""By environment: what was put there, as ``_Made.files``."""
+
+_keys: dict[str, Hashable] = {}
+"""By environment: what its content depends on."""
+
+_later: dict[int, _Asked] = {}
+"""What is filled when something is to run in it; by ``id()`` of pip's requirement, which has the environment."""
+
+_thread = threading.local()
+"""``spinner``: the one that pip's user sees in this thread; ``silent``: it is not to open one."""
 
 _installers: list[Any] = []
 """pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
@@ -52,28 +80,94 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
     try:
         names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
-        prefix, key = names["prefix"], _key(instance, names)
+        key = _key(instance, names)
+        build = _build_of(names["for_req"]) if key is not None and of_thread() is None else None
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
-        return wrapped(*args, **kwargs)
+        key = build = None
     if key is None:
         return wrapped(*args, **kwargs)
+    asked = _Asked(key, names["prefix"].path, f"Installing {names['kind']}", lambda: wrapped(*args, **kwargs))
+    if build is None:
+        return _install(asked, instance)
+    with lively(open_spinner(asked.message)) as spinner, _shown(spinner):
+        if build.wait_filled(key, spinner) and _has_metadata(asked):
+            _later[id(names["for_req"])] = asked
+            return spinner.finish("done")
+        return _install(asked, instance)
+
+
+def _build_of(requirement: Any) -> Any:
+    """Return the build ahead of a requirement's source, which has an environment of its own; None without."""
+    ahead, link = lifetime.current().builds_ahead, getattr(requirement, "link", None)
+    return None if ahead is None or link is None else ahead.begun(link.url_without_fragment)
+
+
+def _install(asked: _Asked, installer: Any) -> Any:
     # Who comes second waits for the first: that is sooner than filling another one.
-    with _locks.setdefault(key, threading.Lock()):
-        if _is_filled(key, prefix.path):
+    with _locks.setdefault(asked.key, threading.Lock()):
+        if _is_filled(asked):
             if of_thread() is None:
-                with open_spinner(f"Installing {names['kind']}") as spinner:
+                with opened_or(open_spinner, asked.message) as spinner:
                     spinner.finish("done")
             return None
-        with _alone(key[1]):
-            result = wrapped(*args, **kwargs)
-        if key not in _made:
-            try:
-                _made[key] = _Made(prefix.path, _state(prefix.path))
-                _installers.append(instance)
-            except Exception:
-                logger.debug("pipfast: a build environment is not used again", exc_info=True)
+        with _alone(asked.key[1]):
+            result = asked.install()
+        try:
+            _keys[asked.path], _files[asked.path] = asked.key, _state(asked.path)
+            if asked.key not in _made:
+                _made[asked.key] = _Made(asked.path, _files[asked.path])
+                _installers.append(installer)
+        except Exception:
+            logger.debug("pipfast: a build environment is not used again", exc_info=True)
         return result
+
+
+@contextmanager
+def _shown(spinner: Any) -> Iterator[None]:
+    """Let pip go on with this spinner in the block, where it would open one."""
+    _thread.spinner = spinner
+    try:
+        yield
+    finally:
+        _thread.spinner = None
+
+
+def opened_or(opening: Callable[[str], Any], message: str) -> Any:
+    """Return the spinner that is shown already as a context, else a new one; none for what is done once more."""
+    if getattr(_thread, "silent", False):
+        return nullcontext()
+    spinner = getattr(_thread, "spinner", None)
+    return nullcontext(spinner) if spinner is not None else opening(message)
+
+
+def fill(requirement: Any) -> None:
+    """Fill the environment of a requirement if that was put off: something is going to run in it."""
+    asked = _later.pop(id(requirement), None)
+    if asked is None:
+        return
+    with _locks.setdefault(asked.key, threading.Lock()):
+        if _reused(asked.key, asked.path):
+            return
+    _thread.silent = True
+    try:
+        asked.install()
+    finally:
+        _thread.silent = False
+
+
+def key_of(path: str) -> Hashable:
+    """Return what the content of an environment depends on; None if it was not filled, or not by this."""
+    return _keys.get(path)
+
+
+def is_unchanged(path: str) -> bool:
+    """Tell whether all that was installed into an environment is as it was then, other builds' links included."""
+    files = _files.get(path, {})
+    try:
+        return all(_facts(os.lstat(os.path.join(path, each))) == facts for each, facts in files.items())
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -93,11 +187,21 @@ def _project(requirement: str) -> str:
         return requirement
 
 
-def _is_filled(key: Hashable, path: str) -> bool:
+def _is_filled(asked: _Asked) -> bool:
     try:
-        return not os.path.exists(path) and _reused(key, path)
+        return not os.path.exists(asked.path) and _reused(asked.key, asked.path)
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
+        return False
+
+
+def _has_metadata(asked: _Asked) -> bool:
+    """Put what tells of the installed distributions into an environment that is to be filled later."""
+    try:
+        with _locks.setdefault(asked.key, threading.Lock()):
+            return not os.path.exists(asked.path) and _reused(asked.key, asked.path, _is_of_metadata)
+    except Exception:
+        logger.debug("pipfast: a build environment is filled at once", exc_info=True)
         return False
 
 
@@ -129,16 +233,30 @@ def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
     )
 
 
-def _reused(key: Hashable, target: str) -> bool:
-    """Fill ``target`` with what was made for an equal set; False if there is none, or it was changed since."""
+def _is_of_metadata(path: str) -> bool:
+    return os.path.dirname(path).endswith(".dist-info")
+
+
+def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) -> bool:
+    """Fill ``target`` with what was made for an equal set; False if there is none, or it was changed since.
+
+    :param wanted: which of the files; those that are there already are left.
+    """
     made = _made.pop(key, None)
     if made is None:
         return False
+    state, folders = {}, set()
     try:
         for path, facts in made.files.items():
             source, copy = os.path.join(made.root, path), os.path.join(target, path)
-            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            if not wanted(path) or os.path.lexists(copy):
+                continue
+            folder = os.path.dirname(copy)
+            if folder not in folders:
+                folders.add(folder)
+                os.makedirs(folder, exist_ok=True)
             _link_or_copy(source, copy)
+            state[path] = _facts(os.lstat(copy))
             # Not before: that build may be under way.
             if _facts(os.lstat(source)) != facts:
                 raise _Changed(source)
@@ -149,13 +267,13 @@ def _reused(key: Hashable, target: str) -> bool:
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    _made[key] = made
+    _made[key], _keys[target], _files[target] = made, key, state
     return True
 
 
 def _link_or_copy(source: str, target: str) -> None:
     # What is the store's is linked once more; RECORD, scripts and the like stay each environment's own.
-    if of_thread() is None and os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
+    if os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
         try:
             os.link(source, target, follow_symlinks=False)
             return
@@ -182,6 +300,9 @@ def _facts(status: os.stat_result) -> tuple[int, ...]:
 def forget() -> None:
     """The run is over."""
     _made.clear()
+    _files.clear()
+    _keys.clear()
+    _later.clear()
     _locks.clear()
     _names.clear()
     _installers.clear()

@@ -156,9 +156,9 @@ SEAMS: tuple[Seam, ...] = (
          ("requirements", "prefix", "kind", "for_req"), "builds_reuse:_around_install", since=(26, 2)),
     # Sources are built beside pip, which then finds the results where it would start a process.
     Seam("pip._internal.distributions.sdist", "runner_with_spinner_message", "builds", ("message",),
-         "builds_ahead:_around_runner_with_spinner_message", since=(25, 2)),
+         "builds_answers:_around_runner_with_spinner_message", since=(25, 2)),
     Seam("pip._internal.operations.build.metadata", "runner_with_spinner_message", "builds", ("message",),
-         "builds_ahead:_around_runner_with_spinner_message", since=(25, 2)),
+         "builds_answers:_around_runner_with_spinner_message", since=(25, 2)),
     Seam("pip._internal.build_env", "call_subprocess", "builds", _CALL_SUBPROCESS,
          "builds_ahead:_around_call_subprocess", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "call_subprocess", "builds", _CALL_SUBPROCESS,
