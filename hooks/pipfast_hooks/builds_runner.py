@@ -122,6 +122,11 @@ def inherit(path: str) -> None:
     _path, _inherited = path, True
 
 
+def is_inherited() -> bool:
+    """Tell whether this process was forked from one that has imported what it needs."""
+    return _inherited
+
+
 def forget() -> None:
     """End the server and remove the runner; the run is over."""
     global _path, _server

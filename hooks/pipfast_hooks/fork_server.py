@@ -33,8 +33,8 @@ ARGUMENT = "--fork-server"
 
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.build.stale",
-    "pipfast.install.linker", "pipfast.store.prepare", "pipfast.store.workers", "pipfast_hooks.apply",
-    "pipfast_hooks.configuration",
+    "pipfast.install.linker", "pipfast.store.prepare", "pipfast.store.worker", "pipfast.store.workers",
+    "pipfast_hooks.apply", "pipfast_hooks.configuration",
 )
 """What such a pip imports in the end, besides its own modules and those of our seams."""
 

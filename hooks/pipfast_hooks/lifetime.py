@@ -139,9 +139,9 @@ class Run:
     def make_preparer(self, layout: Layout) -> Preparer:
         """Make what prepares wheels, and the workers that it needs."""
         from pipfast.store.prepare import Preparer
-        from pipfast.store.workers import Workers
+        from pipfast.store.workers import Inside, Workers
 
-        self._workers = Workers(self.settings.workers)
+        self._workers = Inside() if _has_imported_all() else Workers(self.settings.workers)
         link_mode = self.settings.link_mode if self.link_ahead and _is_beside(layout) else None
         self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode, link_mode)
         return self._preparer
@@ -234,6 +234,12 @@ class Run:
             workers.close()
         if preparer is not None:
             preparer.close()
+
+
+def _has_imported_all() -> bool:
+    """Tell whether this process can do a worker's jobs itself: it writes the names of files as a worker does."""
+    runner = sys.modules.get(f"{__package__}.builds_runner")
+    return runner is not None and runner.is_inherited() and sys.getfilesystemencoding() == "utf-8"
 
 
 def _is_beside(layout: Layout) -> bool:

@@ -58,16 +58,16 @@ def main() -> None:
     """Do jobs until standard input ends."""
     # Ctrl-C reaches the whole process group; the parent decides and closes our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = sys.stdout.buffer
+    output = sys.stdout.buffer
     # A print by anything we call must not be taken for an answer.
     sys.stdout = sys.stderr
     for line in sys.stdin.buffer:
-        for answer in _answers(json.loads(line)):
-            answers.write(json.dumps(answer).encode() + b"\n")
-            answers.flush()
+        for answer in answers(json.loads(line)):
+            output.write(json.dumps(answer).encode() + b"\n")
+            output.flush()
 
 
-def _answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Do a job; yield what is to be said of its parts, marked ``step``, and at last of the whole."""
     try:
         found = _JOBS[job["do"]](job)

@@ -100,15 +100,8 @@ class Workers:
         process: subprocess.Popen[bytes] | None = None
         try:
             process = self._spawn()
-            while True:
-                with self._change:
-                    while not self._queue and not self._closed:
-                        self._idle += 1
-                        self._change.wait()
-                        self._idle -= 1
-                    if self._closed:
-                        return
-                    _, _, job, done, step = heapq.heappop(self._queue)
+            while (next_one := self._next()) is not None:
+                job, done, step = next_one
                 answer = self._ask(process, job, step) if process else None
                 if answer is None:
                     # A worker that died (out of memory, killed) takes its job with it, no other one.
@@ -118,6 +111,15 @@ class Workers:
         finally:
             if process is not None:
                 _end(process)
+
+    def _next(self) -> tuple[Answer, Callable[[Answer], None], Callable[[Answer], None] | None] | None:
+        """Wait for a job; None if there will be none."""
+        with self._change:
+            while not self._queue and not self._closed:
+                self._idle += 1
+                self._change.wait()
+                self._idle -= 1
+            return None if self._closed else heapq.heappop(self._queue)[2:]
 
     @staticmethod
     def _tell(whom: Callable[[Answer], None], answer: Answer) -> None:
@@ -166,6 +168,28 @@ class Workers:
         except (OSError, ValueError):
             pass
         return None
+
+
+class Inside(Workers):
+    """Does the jobs in a thread of this process, which has imported all that they need.
+
+    For the little that a build environment needs a process of its own takes longer to start than to do it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def _feed(self) -> None:
+        from pipfast.store.worker import answers
+
+        while (next_one := self._next()) is not None:
+            job, done, step = next_one
+            for answer in answers(job):
+                if answer.pop("step", False):
+                    if step is not None:
+                        self._tell(step, answer)
+                else:
+                    self._tell(done, answer)
 
 
 def _variables() -> dict[str, str]:
