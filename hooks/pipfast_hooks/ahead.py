@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
+    from pipfast_hooks.lifetime import BuildSource
+
 _FINAL = (200, 403, 404, 410)
 """Statuses that asking again, and alone, would not change."""
 
@@ -131,7 +133,7 @@ class Ahead:
         require_hashes: bool = False,
         dependencies: bool = True,
         archives: Callable[..., None] | None = None,
-        sources: Callable[[str, Any, Path], None] | None = None,
+        sources: BuildSource | None = None,
         ranges: Callable[[Any, Callable[[bytes], None]], None] | None = None,
         installed: Container[str] = (),
     ) -> None:

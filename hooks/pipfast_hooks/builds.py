@@ -79,7 +79,8 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
     rescue = _rescue_of(getattr(instance, "config_holder", None))
 
     def call() -> Any:
-        if lifetime.current().builds_ahead is None or (rescue is not None and rescue.is_rescued):
+        run = lifetime.current()
+        if (run.builds_ahead or run.build_ahead) is None or (rescue is not None and rescue.is_rescued):
             _fill_environment(instance)
             return wrapped(*args, **kwargs)
         from pipfast_hooks.builds_answers import instead_of

@@ -177,11 +177,6 @@ class BuildsAhead:
                 self._jobs.start(lambda: self._make(build))
             return build
 
-    def find(self, url: str, hook: str) -> Build | None:
-        """Return the build that pip's call of a hook is about, if anything of it is here or may come to be."""
-        build = self.begun(url)
-        return build if build is not None and (build.gives(hook) or (hook == WHEEL and build.given)) else None
-
     def gives_wheel(self, url: str) -> bool:
         """Tell whether the wheel of a source is here, or may come."""
         with self._lock:

@@ -16,8 +16,9 @@ from pip._internal.cli.spinners import open_spinner
 from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
 from pipfast.report import logger
-from pipfast_hooks import builds_reuse, lifetime
+from pipfast_hooks import builds_reuse
 from pipfast_hooks.builds_ahead import MAKES, METADATA, WHEEL
+from pipfast_hooks.builds_begun import begun
 from pipfast_hooks.builds_progress import lively
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ _thread = threading.local()
 @contextmanager
 def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterator[None]:
     """Within the block, let pip's next process be what was done ahead of it."""
-    ahead, link = lifetime.current().builds_ahead, getattr(instance.config_holder, "link", None)
     build = None
-    if ahead is not None and link is not None and not arguments.get("config_settings"):
-        build = ahead.find(link.url_without_fragment, hook)
+    # What the user has said about how to build it, a build beside pip does not know.
+    if not arguments.get("config_settings"):
+        build = begun(instance.config_holder)
+        if build is not None and not (build.gives(hook) or (hook == WHEEL and build.given)):
+            build = None
     if build is None:
+        builds_reuse.fill(instance.config_holder)
         yield
         return
     _thread.taken = _Taken(build, hook, arguments, instance)

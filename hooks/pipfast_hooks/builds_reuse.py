@@ -21,6 +21,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks.builds_begun import begun
 from pipfast_hooks.builds_jobs import of_thread
 from pipfast_hooks.builds_progress import lively
 
@@ -81,7 +82,7 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     try:
         names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
         key = _key(instance, names)
-        build = _build_of(names["for_req"]) if key is not None and of_thread() is None else None
+        build = begun(names["for_req"]) if key is not None and of_thread() is None else None
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
         key = build = None
@@ -95,12 +96,6 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             _later[id(names["for_req"])] = asked
             return spinner.finish("done")
         return _install(asked, instance)
-
-
-def _build_of(requirement: Any) -> Any:
-    """Return the build ahead of a requirement's source, which has an environment of its own; None without."""
-    ahead, link = lifetime.current().builds_ahead, getattr(requirement, "link", None)
-    return None if ahead is None or link is None else ahead.begun(link.url_without_fragment)
 
 
 def _install(asked: _Asked, installer: Any) -> Any:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
+    from pipfast_hooks.lifetime import BuildSource
 
 _VERBOSE = 15
 """pip's own level between INFO and DEBUG."""
@@ -223,10 +224,14 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     """Fetch ahead of the resolver while it runs."""
     run = lifetime.current()
     try:
-        run.ahead = _begin_ahead(instance, args[0] if args else kwargs["root_reqs"])
+        roots = args[0] if args else kwargs["root_reqs"]
+        build = _sources(instance, roots)
+        run.ahead = _begin_ahead(instance, roots, build)
+        # Neither where pip says of everything what it does.
+        run.build_ahead = build if run.ahead is not None else None
     except Exception:
         logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
-        run.ahead = None
+        run.ahead = run.build_ahead = None
     resolved = False
     try:
         result = wrapped(*args, **kwargs)
@@ -236,12 +241,13 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         if run.ahead is not None:
             run.ahead.stop()
             run.ahead = None
+        run.build_ahead = None
         if run.builds_ahead is not None:
             builds_ahead = sys.modules[f"{__package__}.builds_ahead"]
             builds_ahead.resolved() if resolved else builds_ahead.forget()
 
 
-def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
+def _begin_ahead(resolver: Any, roots: list[Any], build: BuildSource | None) -> Ahead | None:
     finder = resolver.factory._finder
     adapter = finder._link_collector.session.get_adapter("https://")
     if _pip_logger.isEnabledFor(logging.DEBUG) or not isinstance(adapter, CacheControlAdapter):
@@ -252,7 +258,7 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
         require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
         archives=_archives(resolver.factory),
         ranges=_ranges(resolver.factory),
-        sources=_sources(resolver, roots),
+        sources=build,
         installed=resolver.factory._installed_dists,
     )
     constraints: dict[str, Any] = {}
@@ -271,8 +277,8 @@ def _begin_ahead(resolver: Any, roots: list[Any]) -> Ahead | None:
     return ahead
 
 
-def _sources(resolver: Any, roots: list[Any]) -> Callable[[str, Any, Path], None] | None:
-    """Return what builds sources ahead that the user has named; what others require may yet be another."""
+def _sources(resolver: Any, roots: list[Any]) -> BuildSource | None:
+    """Return what builds sources that the user has named; what others require may yet be another."""
     run = lifetime.current()
     if "builds" in run.settings.disabled:
         return None
@@ -288,7 +294,7 @@ def _sources(resolver: Any, roots: list[Any]) -> Callable[[str, Any, Path], None
         from pipfast_hooks import builds_ahead
 
         with first:
-            if run.builds_ahead is None and run.ahead is not None:
+            if run.builds_ahead is None and run.build_ahead is not None:
                 run.builds_ahead = builds_ahead.begin(resolver, environ)
         if run.builds_ahead is not None:
             run.builds_ahead.begin(name, link, archive)

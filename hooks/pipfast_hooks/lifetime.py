@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pipfast_hooks.fresh import Entry
     from pipfast_hooks.ranged import RangedMetadata
 
+    BuildSource = Callable[[str, Any, Path], None]
+    """Begins to build a source that has arrived: its canonical name, pip's link, its archive."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -77,7 +80,10 @@ class Run:
     """What is said when pip has said everything."""
     ahead: Ahead | None = None
     """What is fetched before the resolver asks for it, while there is a resolution."""
+    build_ahead: BuildSource | None = None
+    """Builds a source that has arrived, while there is a resolution."""
     builds_ahead: BuildsAhead | None = None
+    """What that has begun."""
     ranged: dict[int, RangedMetadata] = field(default_factory=dict)
     """By ``id()`` of pip's session."""
     fresh: dict[str, tuple[Entry, Looks, float]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from packaging.version import Version
 
 from support.index import serving
 from support.program import printed_until
-from support.sources import archive
+from support.sources import archive, backend, built_with
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ _VARYING = re.compile(r"size=\d+ sha256=\w+|/pip-ephem-wheel-cache-\w+|/wheels/[
 NOTE = """
 import os
 with open(os.path.join(os.environ["NOTES"], "{name}"), "a", encoding="utf-8") as stream:
-    stream.write("{stage} %d %s\\n" % (os.getpid(), os.environ.get("MAX_JOBS")))
+    stream.write("{stage} %d %s %d\\n" % (os.getpid(), os.environ.get("MAX_JOBS"), os.getppid()))
 """
-"""A hook notes that it ran."""
+"""A hook notes that it ran, and by whom."""
 
 MEET = """
 import os, time
@@ -51,7 +52,7 @@ while not os.path.exists(os.path.join(os.environ["NOTES"], "at-{other}")):
 def noting(name: str, version: str = "1.0", **options: object) -> Archive:
     """Return a source distribution of which all hooks note that they ran."""
     scripts = {stage: NOTE.format(name=name, stage=stage) for stage in ("requires", "metadata", "wheel")}
-    return archive(name, version, scripts=scripts, **options)
+    return built_with("maker", name, version, scripts=scripts, **options)
 
 
 @pytest.fixture
@@ -66,11 +67,13 @@ def index() -> Iterator[Index]:
     with serving() as server:
         index = server.index()
         index.add(
-            *(archive(name, scripts={"metadata": MEET.format(name=name, other=other)})
+            backend(),
+            *(built_with("maker", name, scripts={"metadata": MEET.format(name=name, other=other)})
               for name, other in (("first", "second"), ("second", "first"))),
+            *(archive(name, scripts={}) for name in ("gamma", "delta")),
             noting("alpha"), noting("beta"), noting("leaf"), noting("parent", requires=["leaf"]),
-            archive("broken", scripts={"wheel": "import sys\nprint('spoken')\nsys.exit('no way')\n"}),
-            archive("torn", scripts={"metadata": "import sys\nsys.exit('not told')\n"}),
+            built_with("maker", "broken", scripts={"wheel": "import sys\nprint('spoken')\nsys.exit('no way')\n"}),
+            built_with("maker", "torn", scripts={"metadata": "import sys\nsys.exit('not told')\n"}),
             noting("stuck", requires=["absent"]),
             Wheel("plain").build(),
         )
@@ -100,6 +103,92 @@ def test_each_hook_runs_once(box: Box, index: Index, notes: Path) -> None:
     for name in ("alpha", "beta"):
         assert hooks(notes, name) == ["requires", "metadata", "wheel"]
         assert {line.split()[2] for line in (notes / name).read_text(encoding="utf-8").splitlines()} == {"7"}
+
+
+def processes(notes: Path, name: str) -> tuple[set[str], set[str]]:
+    """Return the processes of a project's hooks, and those that have started them."""
+    lines = [line.split() for line in (notes / name).read_text(encoding="utf-8").splitlines()]
+    return {line[1] for line in lines}, {line[3] for line in lines}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a hook is a process of its own")
+def test_hooks_of_a_source_are_forks_of_one_process(box: Box, index: Index, notes: Path) -> None:
+    ended = box.pipfast("install", *index.args, "alpha", "beta", NOTES=str(notes))
+    assert (ended.status, ended.err) == (0, "")
+    for name in ("alpha", "beta"):
+        own, parents = processes(notes, name)
+        assert (len(own), len(parents)) == (3, 1)
+    assert processes(notes, "alpha")[1] != processes(notes, "beta")[1]
+
+
+@pytest.mark.parametrize("before", [
+    "print('imported')\n",
+    "import threading, time\nthreading.Thread(target=time.sleep, args=[9], daemon=True).start()\n",
+    "kept = open(__file__)\n", "import atexit\natexit.register(print)\n", "import os\nos._exit(3)\n",
+], ids=["output", "thread", "file", "exit", "death"])
+def test_backend_that_is_no_ones_to_share(box: Box, index: Index, notes: Path, before: str) -> None:
+    """What its import does belongs to one process: each hook has its own, as under pip."""
+    index.add(backend("unshared", before), *(
+        built_with("unshared", name, scripts={
+            stage: NOTE.format(name=name, stage=stage) for stage in ("requires", "metadata", "wheel")
+        }) for name in ("one", "two")
+    ))
+    ends = []
+    for run, cache in ((box.pip, "theirs"), (box.pipfast, "ours")):
+        arguments = ["install", *index.args, "--cache-dir", cache, "--target", "there", "one", "two"]
+        ended = run(*arguments, NOTES=str(notes))
+        ends.append((ended.status, _VARYING.sub("", ended.out).replace(cache, ""), ended.err))
+        assert box.leftovers() == []
+        shutil.rmtree(box.work / "there", ignore_errors=True)
+    assert ends[0] == ends[1]
+    if ends[0][0] == 0:
+        lines = (notes / "one").read_text(encoding="utf-8").splitlines()
+        # pip's three, and ours.
+        assert [line.partition(" ")[0] for line in lines] == ["requires", "metadata", "wheel"] * 2
+        # This command's own are the parents.
+        assert len({line.split()[3] for line in lines}) == 2
+
+
+@pytest.mark.parametrize("backend_of", ["maker", ""], ids=["installed", "in-tree"])
+def test_wheel_that_fails_at_first_is_built_in_pips_tree(
+    box: Box, index: Index, notes: Path, backend_of: str
+) -> None:
+    """What the first hooks have left in the tree is there for the build that pip starts."""
+    scripts = {
+        "metadata": "open('left-behind', 'w').close()\n",
+        "wheel": (
+            "import os\n"
+            "assert os.path.exists('left-behind')\n"
+            "here = os.path.join(os.environ['NOTES'], 'tried')\n"
+            "assert os.path.exists(here) or open(here, 'w').close()\n"
+        ),
+    }
+    made = built_with(backend_of, "moody", scripts=scripts) if backend_of else archive("moody", scripts=scripts)
+    index.add(made)
+    ended = box.pipfast("install", *index.args, "moody", "alpha", NOTES=str(notes))
+    assert (ended.status, ended.err) == (0, "")
+    assert (notes / "tried").exists()
+    assert (box.site_packages / "moody").is_dir()
+    assert box.leftovers() == []
+
+
+def test_what_a_build_changes_in_place_is_no_other_ones(box: Box, index: Index, notes: Path) -> None:
+    """Build environments are links to the same files: what was made with a changed one is not taken."""
+    data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
+    index.add(
+        built_with("maker", "vandal", scripts={"requires": (
+            f"{data}with open(path, 'w') as stream:\n    stream.write('mine')\n"
+            + MEET.format(name="vandal", other="victim")
+        )}),
+        built_with("maker", "victim", scripts={"metadata": (
+            MEET.format(name="victim", other="vandal") +
+            f"{data}pathlib.Path('src/victim').mkdir(exist_ok=True, parents=True)\n"
+            "pathlib.Path('src/victim/seen.txt').write_text(path.read_text())\n"
+        )}),
+    )
+    ended = box.pipfast("install", *index.args, "victim", "vandal", NOTES=str(notes), PIPFAST_BUILDS="2")
+    assert ended.status == 0
+    assert (box.site_packages / "victim" / "seen.txt").read_text(encoding="utf-8") == "as installed\n"
 
 
 @pytest.mark.parametrize(("command", "wanted"), [
@@ -144,7 +233,7 @@ def test_one_after_the_other_if_that_is_wanted(
     box: Box, index: Index, notes: Path, setting: dict[str, str]
 ) -> None:
     log = box.root / "timings"
-    arguments = ["install", *index.args, "alpha", "beta"]
+    arguments = ["install", *index.args, "gamma", "delta"]
     ended = box.pipfast(*arguments, NOTES=str(notes), PIPFAST_TIMINGS=str(log), **setting)
     assert (ended.status, ended.err) == (0, "")
     assert not log.exists() or '"build"' not in log.read_text(encoding="utf-8")
@@ -221,8 +310,8 @@ def test_a_circle_of_builds_is_pips_error(box: Box, index: Index, notes: Path) -
 def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -> None:
     """Ctrl-C while something is built ahead: it is over, and nothing of it is left."""
     index.add(
-        archive("early", scripts={"metadata": MEET.format(name="early", other="slow")}),
-        archive("slow", scripts={"requires": (
+        built_with("maker", "early", scripts={"metadata": MEET.format(name="early", other="slow")}),
+        built_with("maker", "slow", scripts={"requires": (
             "import os, time\n"
             "open(os.path.join(os.environ['NOTES'], 'pid'), 'w').write(str(os.getpid()))\n"
             "open(os.path.join(os.environ['NOTES'], 'at-slow'), 'w').close()\n"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from support.wheels import Wheel, sdist_of, source_tree
+from support.wheels import BACKEND, Wheel, sdist_of, source_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +58,26 @@ def source(
 def archive(name: str, version: str = "1.0", **options: object) -> Archive:
     """Return ``source(...)`` as a source distribution."""
     return sdist_of(name, version, source(name, version, **options))  # type: ignore[arg-type]
+
+
+def backend(name: str = "maker", before: str = "") -> Archive:
+    """Return the backend of ``source(...)`` as a wheel, for ``built_with``.
+
+    :param before: what the module does first when it is imported.
+    """
+    code = before + BACKEND + _SCRIPTS
+    return Wheel(name, files={f"{name}.py": code, f"{name}_data.txt": "as installed\n"}).build()
+
+
+def built_with(backend: str, name: str, version: str = "1.0", **options: object) -> Archive:
+    """Return ``archive(...)`` with a backend that is installed for its build, as most have it."""
+    tree = source(name, version, **options)  # type: ignore[arg-type]
+    del tree["backend.py"]
+    needed = options.get("build_requires", [])
+    assert isinstance(needed, list)
+    wanted = json.dumps([backend, *needed])
+    tree["pyproject.toml"] = f'[build-system]\nrequires = {wanted}\nbuild-backend = "{backend}"\n'.encode()
+    return sdist_of(name, version, tree)
 
 
 def seeing(module: str, package: str) -> str:

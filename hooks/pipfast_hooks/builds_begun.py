@@ -1,0 +1,30 @@
+"""The build beside pip that is about a requirement of pip's, begun when pip comes to it at the latest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.build.native import has_native_code
+from pipfast_hooks import lifetime
+
+if TYPE_CHECKING:
+    from pipfast_hooks.builds_ahead import Build
+
+
+def begun(requirement: Any) -> Build | None:
+    """Return the build of a requirement's source, on its way now if that is one to build beside pip."""
+    run, link = lifetime.current(), getattr(requirement, "link", None)
+    if link is None or requirement.editable or link.is_vcs or link.subdirectory_fragment:
+        return None
+    build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
+    archive = requirement.local_file_path
+    if build is None and run.build_ahead is not None and requirement.name and archive and os.path.isfile(archive):
+        # It has not arrived ahead of pip. Where there is code for a compiler, pip is to build it alone.
+        if not has_native_code(requirement.unpacked_source_directory):
+            run.build_ahead(canonicalize_name(requirement.name), link, Path(archive))
+        build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
+    return build
