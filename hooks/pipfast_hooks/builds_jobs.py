@@ -27,6 +27,9 @@ _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
 
 
+_END_S = 5.0
+"""Seconds that a process has to end, and what it has begun, before it is ended."""
+
 _LINE = 1000
 """Bytes of a line that anybody looks at."""
 
@@ -102,8 +105,14 @@ class Jobs:
         """End all that is under way, and wait until it has ended."""
         with self._lock:
             self._closed = True
-            for process, ending in self._running.items():
-                process.send_signal(ending)
+            running = dict(self._running)
+        for process, ending in running.items():
+            process.send_signal(ending)
+        for process in running:
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
         self._threads.shutdown(cancel_futures=True)
         for thread in self._more:
             thread.join()
