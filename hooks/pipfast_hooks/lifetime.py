@@ -315,7 +315,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
 
             run.bytecode = current_kind(os.environ)
         if run.installing and options.compile and run.bytecode is None:
-            logger.debug("pipfast: bytecode is left to pip (%s)", sys.pycache_prefix)
+            logger.debug("pipfast: bytecode is left to pip: the interpreter's settings change it")
             run.installing = False
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +217,18 @@ def test_bytecode_of_one_kind_after_another(twins: Twins, index: Index) -> None:
         pip(*force, "--no-compile"),
         pip(*force),
     )
+
+
+@pytest.mark.parametrize("setting", ["PYTHONNODEBUGRANGES=1", "PYTHONINTMAXSTRDIGITS=640", "PYTHONOPTIMIZE=3"])
+def test_bytecode_that_a_setting_changes(twins: Twins, setting: str) -> None:
+    """Without columns, without sources whose numbers are too long, under another name: as pip compiles it."""
+    index = twins.server.index()
+    files = {"demo/__init__.py": "def f(a):\n    return a.b\n", "demo/long.py": f"x = {'1' * 1000}\n"}
+    index.add(Wheel("demo", files=files).build())
+    force = pip("install", *index.args, "--force-reinstall", "demo")
+    name, _, value = setting.partition("=")
+    # The store has the usual kind by then.
+    twins.agree(force, replace(force, environ={name: value}), warm=False)
 
 
 def test_user_site(twins: Twins, index: Index) -> None:
