@@ -372,6 +372,27 @@ def test_something_else_stands_in_the_place_of_files(twins: Twins, what: str) ->
     twins.agree(pip("install", *index.args, "full", fails=None), prepare=plant, uninstall=False)
 
 
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+@pytest.mark.parametrize("to", ["new", "old"])
+def test_symbolic_links_in_the_place_of_files(twins: Twins, to: str, mode: str) -> None:
+    """pip writes through those that lead nowhere, replaces the others, and compiles through none."""
+
+    def plant(places: Places) -> None:
+        aside = places.env / "aside"
+        aside.mkdir()
+        (aside / "old").write_text("mine\n", encoding="utf-8")
+        package = places.site_packages / "full"
+        bytecode = Path(importlib.util.cache_from_source(package / "__init__.py"))
+        bytecode.parent.mkdir(parents=True)
+        for link in (package / "data.txt", places.env / "bin" / "full-script", bytecode):
+            link.symlink_to(aside / to)
+
+    index = twins.server.index().add(FULL, LEAF)
+    twins.agree(
+        pip("install", *index.args, "full"), prepare=plant, environ={"PIPFAST_LINK_MODE": mode},
+    )
+
+
 def test_scripts_on_and_off_the_path(twins: Twins) -> None:
     """The warning about scripts names those that are not on PATH, grouped by folder."""
     many = Wheel("many", console={f"tool{n}": "many:f" for n in range(3)}, gui={"window": "many:g"}).build()
