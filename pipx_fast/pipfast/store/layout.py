@@ -61,13 +61,18 @@ USE_NOTED_S = 86_400
 
 
 class StoreUnusable(PipfastError):
-    """The folder cannot be a store: it is not private to this user, or cannot be made."""
+    """The folder cannot be a store: it is not private to this user, or cannot be made.
 
-    def __init__(self, root: Path, reason: str) -> None:
+    :param shared: a folder of it that another owner or mode would make private.
+    """
+
+    def __init__(self, root: Path, reason: str, shared: Path | None = None) -> None:
         super().__init__(root, reason)
         self.root = root
         self.reason = reason
-        self.hint = f"chown and chmod 700 {root}, or set PIPFAST_STORE to a folder of your own"
+        self.hint = "set PIPFAST_STORE to a folder of your own"
+        if shared is not None:
+            self.hint = f"chown and chmod 700 {shared}, or {self.hint}"
 
     def __str__(self) -> str:
         return f"not using the store {self.root}: {self.reason}"
@@ -242,6 +247,6 @@ def _refuse_unsafe(root: Path) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise StoreUnusable(root, f"{path} is not a folder")
         if found.st_uid != os.geteuid():
-            raise StoreUnusable(root, f"{path} belongs to another user")
+            raise StoreUnusable(root, f"{path} belongs to another user", path)
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise StoreUnusable(root, f"others can write to {path}")
+            raise StoreUnusable(root, f"others can write to {path}", path)

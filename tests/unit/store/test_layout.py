@@ -33,8 +33,9 @@ def test_folder_that_others_can_write_is_refused(mode: int, tmp_path: Path) -> N
 def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
     root = open_layout(tmp_path / "store").root
     (root / "trees-v0").chmod(0o777)
-    with pytest.raises(StoreUnusable, match="others can write"):
+    with pytest.raises(StoreUnusable, match="others can write") as caught:
         open_layout(root)
+    assert f"chmod 700 {root / 'trees-v0'}," in str(caught.value.hint)
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +54,13 @@ def test_linked_bucket_is_refused(tmp_path: Path) -> None:
         open_layout(root)
 
 
-def test_file_in_the_stores_place_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", ["store", "store/below", os.devnull])
+def test_file_in_the_stores_place_is_refused(root: str, tmp_path: Path) -> None:
+    """No owner and no mode makes a folder of it: the hint says what does help."""
     (tmp_path / "store").write_text("")
-    with pytest.raises(StoreUnusable):
-        open_layout(tmp_path / "store")
+    with pytest.raises(StoreUnusable) as caught:
+        open_layout(tmp_path / root)
+    assert caught.value.hint == "set PIPFAST_STORE to a folder of your own"
 
 
 def entry(layout: Layout, content: str) -> Path:
