@@ -55,7 +55,7 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         prefix, key = names["prefix"], _key(instance, names)
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
-        return wrapped(*args, **kwargs)
+        key = None
     if key is None:
         return wrapped(*args, **kwargs)
     # Who comes second waits for the first: that is sooner than filling another one.
