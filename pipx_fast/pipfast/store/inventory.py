@@ -192,7 +192,7 @@ def _match(bucket: str, name: str) -> re.Match[str] | None:
 
 def _archive_is_there(layout: Layout, address: Path) -> bool:
     try:
-        digest = address.read_text(encoding="ascii")
+        digest = address.read_text(encoding="ascii").partition(" ")[0]
     except (OSError, ValueError):
         return False
     return _ARCHIVE_NAME.fullmatch(digest) is not None and layout.archive(digest).exists()

@@ -7,7 +7,7 @@
       archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
       trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
       bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
-      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
+      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       learnt-v0/ab/<key>                       what the build of one source missed
       built-v0/ab/<key>                        what wheels of one source were built against
