@@ -43,7 +43,8 @@ _keyring = threading.Lock()
 _ANSWERS = "_pipfast_answers"
 """The attribute of pip's authentication that has the keyring's answers, by address and user."""
 
-
+_UNSAID = "_pipfast_unsaid"
+"""The one that has what was said as the keyring was asked in other threads: that it fails, which pip says once."""
 
 _making = threading.Lock()
 """What is fetched ahead may come first."""
@@ -177,10 +178,14 @@ def _around_keyring(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     key = (names.get("url"), names.get("username"))
     with _keyring:
         answers = vars(instance).setdefault(_ANSWERS, {})
+        unsaid = vars(instance).setdefault(_UNSAID, [])
         if records.are_held_back():
             if key not in answers:
-                answers[key] = wrapped(*args, **kwargs)
+                # What is said in a thread whose request is refused is thrown away.
+                with records.held_back_twice(unsaid):
+                    answers[key] = wrapped(*args, **kwargs)
             return answers[key]
+        records.replay(unsaid)
         # In pip's own thread an answer counts as what pip would have got here; the next time it asks again.
         return answers.pop(key) if key in answers else wrapped(*args, **kwargs)
 
