@@ -223,8 +223,10 @@ class Run:
         self.last_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
-        if self.patterns is not None and self._layout is not None and self.store_allowed:
-            self.patterns.keep(self._layout)
+        if self._layout is not None and self.store_allowed:
+            if self.patterns is not None:
+                self.patterns.keep(self._layout)
+            self._layout.sweep()
 
     def _stop_workers(self) -> None:
         with self._making:

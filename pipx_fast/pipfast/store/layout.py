@@ -60,6 +60,11 @@ USE_NOTED_S = 86_400
 """Seconds for which a noted use stands: finer would cost a write for each entry of each run."""
 
 
+LEFTOVER_S = 86_400.0
+"""Seconds after which even a living process's folder in tmp/ may be a leftover: no command takes a day, and
+process ids come round again."""
+
+
 class StoreUnusable(PipfastError):
     """The folder cannot be a store: it is not private to this user, or cannot be made.
 
@@ -155,6 +160,41 @@ class Layout:
         path = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
         path.mkdir(mode=0o700, parents=True)
         return path
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in ``tmp/`` more than a day ago; looks there once a day.
+
+        Both have to hold, unlike for `prune`: a process may be alive where its id means nothing here, in another
+        container that has the same store.
+        """
+        tag, now = self.root / TAG, time.time()
+        with suppress(OSError):
+            # When the tag was written or touched somebody has looked.
+            if now - tag.stat().st_mtime <= LEFTOVER_S:
+                return
+            os.utime(tag)
+            for name in os.listdir(self.root / TMP):
+                path = self.root / TMP / name
+                with suppress(OSError):
+                    if now - path.lstat().st_mtime > LEFTOVER_S and not has_living_owner(name):
+                        remove(path)
+
+
+def has_living_owner(name: str) -> bool:
+    """Tell whether the process that made what has this name in ``tmp/`` is alive, or another one with its id."""
+    number, _, _ = name.partition("-")
+    if not (number.isascii() and number.isdigit()) or len(number) > 10 or int(number) == 0:
+        return False
+    if os.name == "nt":
+        # There is no harmless signal there.
+        return True
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def note_use(folder: Path) -> None:
