@@ -90,3 +90,12 @@ def test_archive_that_pip_has_cached_before(twins: Twins) -> None:
     index = filled(twins.server.index())
     command = ("download", *index.args, "--trusted-host", "127.0.0.1", "--no-deps", "leaf", "--dest")
     twins.agree(stock(*command, "a"), pip(*command, "b"), pip(*command, "c"))
+
+
+def test_metadata_that_came_ahead(twins: Twins) -> None:
+    """What this run has put into pip's cache is not what pip would have found there."""
+    index = filled(twins.server.index())
+    index.add(wheel("other"), wheel("third"))
+    # Meanwhile all the others come.
+    twins.server.delay("a/files/leaf-1.5-py3-none-any.whl.metadata", 0.5)
+    twins.agree(pip("install", *index.args, "--trusted-host", "127.0.0.1", "leaf", "demo<3", "other", "third"))
