@@ -207,6 +207,10 @@ class Ahead:
         records.replay(job.records)
         return streamed(self.session, job.response) if stream else job.response
 
+    def is_coming(self, url: str) -> bool:
+        """Tell whether ``take`` has, or is going to have, a response to a request of pip's."""
+        return url in self._jobs
+
     def passes(self, url: str) -> None:
         """Note that pip needs no answer to a request any more."""
         with self._lock:

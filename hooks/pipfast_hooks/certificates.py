@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,10 @@ _USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_de
 
 def _around_create_context(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Have pip make its context, but for reading the bundle."""
-    try:
-        truststore: Any = import_module("pip._vendor.truststore")
-    except ImportError:
+    truststore: Any = None
+    with suppress(ImportError):
+        truststore = import_module("pip._vendor.truststore")
+    if truststore is None:
         # Without the ssl module pip goes on, and warns.
         return wrapped(*args, **kwargs)
     stock = truststore.SSLContext

@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.layout import TMP
-from pipfast.store.urls import is_noted, note_url
+from pipfast.store.urls import Origin, find_origin, note_url
 from pipfast_hooks import records
 from pipfast_hooks.lines import StandIn, tell
 from pipfast_hooks.transport import SessionTransport, make_room
@@ -195,11 +195,12 @@ class Connections:
             tell(response.response, job.link, progress_bar, size, received)
         fetched = job.download.result()
         records.replay(job.records)
-        if job.archive is not None and not fetched.from_cache and self._pip_would_keep(job.download):
+        layout = self.run.layout() if job.archive is not None else None
+        if layout is not None:
             # Not when it arrived: pip would not have fetched what it never came to ask for.
-            layout = self.run.layout()
-            if layout is not None:
-                note_url(layout, job.download.url, fetched.sha256)
+            kept = fetched.from_cache or self._pip_would_keep(job.download)
+            if kept or size is None:
+                note_url(layout, job.download.url, fetched.sha256, Origin(kept, size is not None))
         path = self._deliver(job, fetched)
         return os.fspath(path), response.headers.get("Content-Type", "")
 
@@ -255,8 +256,10 @@ class Connections:
                 preparer.start(digest, path, hashed=True)
 
     def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
-        response = StandIn(archive.size, self._pip_has(job.link))
-        tell(response, job.link, progress_bar, archive.size, iter((archive.size,)))
+        origin = self._origin(job.link)
+        size = archive.size if origin.sized else None
+        response = StandIn(size, origin.kept)
+        tell(response, job.link, progress_bar, size, iter((archive.size,)))
         target = job.location / _Namer(job.link)(response)
         hand_out(archive, target)
         self.run.remember(target, {"sha256": archive.digest})
@@ -272,15 +275,14 @@ class Connections:
         self.run.remember(target, dict(fetched.digests))
         return target
 
-    def _pip_has(self, link: Any) -> bool:
-        """Tell whether pip would have found this file in its own HTTP cache."""
+    def _origin(self, link: Any) -> Origin:
+        """Tell how pip would get this file: out of its own HTTP cache, and told how large it is?"""
         url = link.url_without_fragment
         layout = self.run.layout()
-        return (
-            layout is not None
-            and isinstance(self.session.get_adapter(url), CacheControlAdapter)
-            and is_noted(layout, url, link.hash)
-        )
+        noted = find_origin(layout, url, link.hash) if layout is not None else None
+        if noted is None:
+            return Origin(kept=False, sized=True)
+        return replace(noted, kept=noted.kept and isinstance(self.session.get_adapter(url), CacheControlAdapter))
 
     def _pip_would_keep(self, download: Download) -> bool:
         """Tell whether pip's HTTP cache would have kept this answer: cachecontrol's rules for a 200."""

@@ -43,7 +43,8 @@ _keyring = threading.Lock()
 _ANSWERS = "_pipfast_answers"
 """The attribute of pip's authentication that has the keyring's answers, by address and user."""
 
-
+_UNSAID = "_pipfast_unsaid"
+"""The one that has what was said as the keyring was asked in other threads: that it fails, which pip says once."""
 
 _making = threading.Lock()
 """What is fetched ahead may come first."""
@@ -82,10 +83,12 @@ def _around_batch(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
     """Fetch all archives of a resolution at once; yield them in pip's order."""
     links, location = _links_and_location(*args, **kwargs)
     links = list(links)
+    connections = None
     try:
         connections = connections_of(instance)
     except Exception:
         logger.debug("pipfast: downloads left to pip", exc_info=True)
+    if connections is None:
         return wrapped(links, location)
     return _batch(wrapped, instance, connections, links, location)
 
@@ -127,16 +130,18 @@ def _finish_or_leave(
     try:
         return connections.finish(job, downloader._progress_bar, display)
     except pip_download.NetworkConnectionError as error:
-        # pip's own words, at pip's own turn.
-        if error.response is None or error.response.status_code == 401:
-            # It may be that pip asks for a password here, which a worker must not do.
-            return alone()
-        pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
-        raise
+        if error.response is not None and error.response.status_code != 401:
+            # pip's own words, at pip's own turn.
+            pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
+            raise
+        # It may be that pip asks for a password here, which a worker must not do.
+        told = False
     except _OURS as error:
         logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
-        with told_already() if job.told else contextlib.nullcontext():
-            return alone()
+        told = job.told
+    # Not while that error is handled: a traceback of pip's would begin with it.
+    with told_already() if told else contextlib.nullcontext():
+        return alone()
 
 
 def _link_and_location(link: Any, location: str) -> tuple[Any, str]:
@@ -173,10 +178,14 @@ def _around_keyring(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     key = (names.get("url"), names.get("username"))
     with _keyring:
         answers = vars(instance).setdefault(_ANSWERS, {})
+        unsaid = vars(instance).setdefault(_UNSAID, [])
         if records.are_held_back():
             if key not in answers:
-                answers[key] = wrapped(*args, **kwargs)
+                # What is said in a thread whose request is refused is thrown away.
+                with records.held_back_twice(unsaid):
+                    answers[key] = wrapped(*args, **kwargs)
             return answers[key]
+        records.replay(unsaid)
         # In pip's own thread an answer counts as what pip would have got here; the next time it asks again.
         return answers.pop(key) if key in answers else wrapped(*args, **kwargs)
 

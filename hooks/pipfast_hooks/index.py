@@ -120,13 +120,15 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
         page = collector.fetch_response(project_url, **further)
     if page is None:
         return []
+    table: PageTable | None
     try:
         table = evaluate(instance, evaluator, page)
     except Exception as error:
         odd = isinstance(error, OddPage)
         logger.debug("pipfast: page %s left to pip: %r", shown(page.url), error, exc_info=not odd)
-        return wrapped(*args, **kwargs)
-    return _candidates(instance, evaluator, page.url, table)
+        table = None
+    # Not while an error of ours is handled: a traceback of pip's would begin with that.
+    return _candidates(instance, evaluator, page.url, table) if table is not None else wrapped(*args, **kwargs)
 
 
 def _candidates(finder: Any, evaluator: Any, url: str, table: PageTable) -> Any:

@@ -229,8 +229,10 @@ class Run:
         self.last_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
-        if self.patterns is not None and self._layout is not None and self.store_allowed:
-            self.patterns.keep(self._layout)
+        if self._layout is not None and self.store_allowed:
+            if self.patterns is not None:
+                self.patterns.keep(self._layout)
+            self._layout.sweep()
 
     def _stop_workers(self) -> None:
         with self._making:
@@ -327,7 +329,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
 
             run.bytecode = current_kind(os.environ)
         if run.installing and options.compile and run.bytecode is None:
-            logger.debug("pipfast: bytecode is left to pip (%s)", sys.pycache_prefix)
+            logger.debug("pipfast: bytecode is left to pip: the interpreter's settings change it")
             run.installing = False
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)

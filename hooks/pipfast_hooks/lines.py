@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class StandIn:
     """What pip's code wants to know of a response whose bytes are here already."""
 
-    def __init__(self, size: int, from_cache: bool) -> None:
-        self.headers = CaseInsensitiveDict({"Content-Length": str(size)})
+    def __init__(self, size: int | None, from_cache: bool) -> None:
+        self.headers = CaseInsensitiveDict({"Content-Length": str(size)} if size is not None else {})
         self.from_cache = from_cache
         self.url = ""
 

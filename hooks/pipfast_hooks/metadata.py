@@ -16,6 +16,7 @@ from pip._internal.operations.prepare import File
 from pipfast.address import shown
 from pipfast.index.header import MAX_BYTES
 from pipfast.report import logger
+from pipfast_hooks import lifetime
 from pipfast_hooks.lines import StandIn, tell
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, 
     found = None
     if download_dir is None and link.filename.endswith(SUFFIX):
         try:
-            found = kept(download._session, link)
+            # What comes ahead is in the cache by then perhaps, and yet no answer that pip would have found there.
+            ahead = lifetime.current().ahead
+            if ahead is None or not ahead.is_coming(link.url.split("#", 1)[0]):
+                found = kept(download._session, link)
         except Exception:
             logger.debug("pipfast: %s is left to pip", shown(link.url), exc_info=True)
     if found is None:

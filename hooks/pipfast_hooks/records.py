@@ -25,8 +25,8 @@ class _HoldBack(logging.Filter):
 
 _hold_back = _HoldBack()
 
-_replayed: list[logging.LogRecord] = []
-"""Holds replayed records until the loop ends: an ``id()`` must not be used twice meanwhile."""
+_REPLAYED = "_pipfast_replayed"
+"""The attribute of a record that has been written."""
 
 
 @contextlib.contextmanager
@@ -43,19 +43,33 @@ def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
         _thread.records = before
 
 
+@contextlib.contextmanager
+def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
+    """Put what this thread logs into ``records``, too: whoever comes first has it written."""
+    before: list[logging.LogRecord] = _thread.records
+    mine: list[logging.LogRecord] = []
+    try:
+        with held_back(mine):
+            yield
+    finally:
+        before += mine
+        records += mine
+
+
 def are_held_back() -> bool:
     """Tell whether this thread works for the main thread: it must not ask the user for anything."""
     return getattr(_thread, "records", None) is not None
 
 
 def replay(records: list[logging.LogRecord]) -> None:
-    """Write what was kept, each record once, and forget it."""
-    seen: set[int] = set()
+    """Write what was kept, each record once, and forget it; in a thread whose records are kept, hand it on."""
+    held: list[logging.LogRecord] | None = getattr(_thread, "records", None)
+    if held is not None:
+        held += records
+        records.clear()
     while records:
         record = records.pop(0)
         # A record was offered to every handler, and kept once for each.
-        if id(record) not in seen:
-            seen.add(id(record))
+        if not hasattr(record, _REPLAYED):
+            setattr(record, _REPLAYED, True)
             logging.getLogger(record.name).handle(record)
-        _replayed.append(record)
-    _replayed.clear()

@@ -77,27 +77,46 @@ def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:
     assert (found.status, found.err) == (expected.status, expected.err)
 
 
+def with_keyring(box: Box, script: str) -> str:
+    """Write a ``keyring`` in shell; return a PATH that has it."""
+    tool = box.root / "tools" / "keyring"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+    tool.chmod(0o755)
+    return f"{tool.parent}:/usr/bin:/bin"
+
+
 def test_keyring_is_asked_once(box: Box, server: Server) -> None:
     """As under pip: it may open a window, or wait for somebody to unlock it."""
     index = fill(server.index(manners=Manners(credentials=("me", "sesame"))))
-    tools, log = box.root / "tools", box.root / "asked"
-    tools.mkdir()
-    tool = tools / "keyring"
-    tool.write_text(
-        f'#!/bin/sh\necho "$@" >> "{log}"\n'
+    log = box.root / "asked"
+    path = with_keyring(
+        box,
+        f'echo "$@" >> "{log}"\n'
         'case "$*" in *creds*) echo \'{"username": "me", "password": "sesame"}\' ;; *) echo sesame ;; esac\n',
-        encoding="utf-8",
     )
-    tool.chmod(0o755)
     command = ("install", "--keyring-provider", "subprocess", *index.args, "top")
     times = []
     for run in (box.pip, box.pipfast):
-        ended = run(*command, PATH=f"{tools}:/usr/bin:/bin")
+        ended = run(*command, PATH=path)
         assert ended.status == 0, ended.err
         times.append(len(log.read_text(encoding="utf-8").splitlines()))
         log.unlink()
         assert box.pip("uninstall", "-y", "top", "deep", "deeper", *LEAVES).status == 0
     assert times[1] == times[0]
+
+
+@pytest.mark.parametrize("names", [("alpha",), ("top", "alpha"), ("alpha", "beta", "gamma")])
+def test_failing_keyring_is_named_once(box: Box, server: Server, names: tuple[str, ...]) -> None:
+    """In whichever thread it has failed."""
+    index = fill(server.index())
+    for name in ("alpha", "beta"):
+        server.override(f"a/files/{name}-2.0-py3-none-any.whl", 401)
+    path = with_keyring(box, "echo nonsense\n")
+    command = ("install", "--keyring-provider", "subprocess", "--no-input", *index.args, *names)
+    expected, found = (run(*command, PATH=path) for run in (box.pip, box.pipfast))
+    assert expected.err.count("Keyring is skipped due to an exception") == 1
+    assert (found.status, found.err) == (expected.status, expected.err)
 
 
 def test_server_that_answers_one_request_at_a_time(box: Box, server: Server) -> None:

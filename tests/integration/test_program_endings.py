@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +165,26 @@ def test_termination_while_workers_unpack(box: Box, laborious: Index) -> None:
     assert box.broken_entries() == []
     again = box.pipfast("install", *laborious.args, "laborious")
     assert (again.status, again.err) == (0, "")
+
+
+def test_leftovers_of_a_killed_command_are_gone_a_day_later(box: Box, laborious: Index, index: Index) -> None:
+    """The next command has nothing to do with them, one on another day removes them."""
+    tmp, tag = box.store / "tmp", box.store / "CACHEDIR.TAG"
+    with box.started("-m", "pipfast", "install", *laborious.args, "laborious") as process:
+        wait_until(lambda: tmp.is_dir() and any(tmp.iterdir()), "something in tmp")
+        process.kill()
+        process.wait()
+        # Its workers end when they find that nobody listens.
+        wait_until(lambda: group_is_empty(process.pid), "the end of the workers")
+    assert box.pipfast("install", *index.args, "app").status == 0
+    left = list(tmp.iterdir())
+    assert left
+    then = time.time() - 2 * 86_400
+    for path in (*left, tag):
+        os.utime(path, (then, then))
+    again = box.pipfast("install", *index.args, "--force-reinstall", "app")
+    assert (again.status, again.err) == (0, "")
+    assert list(tmp.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["install", "download"])

@@ -8,7 +8,7 @@ import pytest
 
 from support.damage import DAMAGES
 from support.index import Manners
-from support.twin import pip
+from support.twin import pip, stock
 from support.wheels import Wheel, sdist, wheel
 
 if TYPE_CHECKING:
@@ -73,3 +73,29 @@ def test_other_options_are_other_entries(twins: Twins) -> None:
         pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "--ignore-requires-python", "demo"),
         pip("install", *index.args, "--dry-run", "--only-binary", ":all:", "demo<2"),
     )
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_server_that_gives_no_lengths(twins: Twins, cached: bool) -> None:
+    """Where pip is not told a size, none is said, whether the store has the file or not."""
+    index = filled(twins.server.index(manners=Manners(lengths=False)))
+    # pip caches nothing that comes over plain HTTP from elsewhere than a trusted host.
+    trusted = ("--trusted-host", "127.0.0.1") if cached else ()
+    command = ("download", *index.args, *trusted, "--no-deps", "leaf")
+    twins.agree(pip(*command), pip(*command, "--dest", "again"))
+
+
+def test_archive_that_pip_has_cached_before(twins: Twins) -> None:
+    """It is out of pip's cache that pip would take it the next time, too."""
+    index = filled(twins.server.index())
+    command = ("download", *index.args, "--trusted-host", "127.0.0.1", "--no-deps", "leaf", "--dest")
+    twins.agree(stock(*command, "a"), pip(*command, "b"), pip(*command, "c"))
+
+
+def test_metadata_that_came_ahead(twins: Twins) -> None:
+    """What this run has put into pip's cache is not what pip would have found there."""
+    index = filled(twins.server.index())
+    index.add(wheel("other"), wheel("third"))
+    # Meanwhile all the others come.
+    twins.server.delay("a/files/leaf-1.5-py3-none-any.whl.metadata", 0.5)
+    twins.agree(pip("install", *index.args, "--trusted-host", "127.0.0.1", "leaf", "demo<3", "other", "third"))

@@ -106,6 +106,16 @@ def test_the_only_index_refuses(twins: Twins, status: int) -> None:
     twins.agree(pip("install", *index.args, "--retries", "0", "demo", fails=True))
 
 
+def test_page_that_cannot_be_decoded(twins: Twins) -> None:
+    """pip's own error, and nothing before it that was caught by us."""
+    index = twins.server.index()
+    twins.server.file("a/simple/demo/", b'<!DOCTYPE html><a href="demo-1.0.tar.gz">\xff</a>')
+    twins.agree(
+        pip("install", *index.args, "demo", fails=True),
+        says=("UnicodeDecodeError",), more_requests=True, warm=False,
+    )
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_file_that_is_not_there(twins: Twins, status: int) -> None:
     """An index that lists a file it does not have is pip's error, and nothing is installed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -218,6 +219,18 @@ def test_bytecode_of_one_kind_after_another(twins: Twins, index: Index) -> None:
     )
 
 
+@pytest.mark.parametrize("setting", ["PYTHONNODEBUGRANGES=1", "PYTHONINTMAXSTRDIGITS=640", "PYTHONOPTIMIZE=3"])
+def test_bytecode_that_a_setting_changes(twins: Twins, setting: str) -> None:
+    """Without columns, without sources whose numbers are too long, under another name: as pip compiles it."""
+    index = twins.server.index()
+    files = {"demo/__init__.py": "def f(a):\n    return a.b\n", "demo/long.py": f"x = {'1' * 1000}\n"}
+    index.add(Wheel("demo", files=files).build())
+    force = pip("install", *index.args, "--force-reinstall", "demo")
+    name, _, value = setting.partition("=")
+    # The store has the usual kind by then.
+    twins.agree(force, replace(force, environ={name: value}), warm=False)
+
+
 def test_user_site(twins: Twins, index: Index) -> None:
     """--user puts everything under the user's base, and is uninstalled from there."""
     twins.agree(
@@ -357,6 +370,27 @@ def test_something_else_stands_in_the_place_of_files(twins: Twins, what: str) ->
 
     index = twins.server.index().add(FULL, LEAF)
     twins.agree(pip("install", *index.args, "full", fails=None), prepare=plant, uninstall=False)
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+@pytest.mark.parametrize("to", ["new", "old"])
+def test_symbolic_links_in_the_place_of_files(twins: Twins, to: str, mode: str) -> None:
+    """pip writes through those that lead nowhere, replaces the others, and compiles through none."""
+
+    def plant(places: Places) -> None:
+        aside = places.env / "aside"
+        aside.mkdir()
+        (aside / "old").write_text("mine\n", encoding="utf-8")
+        package = places.site_packages / "full"
+        bytecode = Path(importlib.util.cache_from_source(package / "__init__.py"))
+        bytecode.parent.mkdir(parents=True)
+        for link in (package / "data.txt", places.env / "bin" / "full-script", bytecode):
+            link.symlink_to(aside / to)
+
+    index = twins.server.index().add(FULL, LEAF)
+    twins.agree(
+        pip("install", *index.args, "full"), prepare=plant, environ={"PIPFAST_LINK_MODE": mode},
+    )
 
 
 def test_scripts_on_and_off_the_path(twins: Twins) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from support.index import Breakage, serving
 from support.program import add_shim
+from support.wheels import Wheel
 
 if TYPE_CHECKING:
     from support.program import Box
@@ -55,3 +59,23 @@ def test_session_keeps_a_connection_for_every_worker(box: Box) -> None:
     """Otherwise urllib3 warns, in pip's output, that its pool of ten connections is full."""
     ended = box.run("-c", ROOM.format(cache=str(box.root / "cache")))
     assert (ended.out.split(), ended.err) == (["10", "10", "18", "18", "18"], "")
+
+
+@pytest.mark.parametrize("refusal", ["asks for a password", "breaks off"])
+def test_error_has_no_history_of_ours(box: Box, refusal: str) -> None:
+    """What pip's own attempt has raised is not said to have come during ours."""
+    archive = Wheel("demo", files={"demo.txt": "x" * 5000}).build()
+    with serving() as server:
+        index = server.index().add(archive)
+        if refusal == "breaks off":
+            server.break_off(f"a/files/{archive.filename}", Breakage.SHORT, times=99)
+        else:
+            server.override(f"a/files/{archive.filename}", 401)
+        command = ("download", *index.args, "-vv", "--no-input", "--retries", "0", "--no-cache-dir", "demo")
+        told = []
+        for run in (box.pip, box.pipfast):
+            ended = run(*command)
+            assert ended.status != 0
+            information = ended.out.partition("\nException information:\n")[2].split("\nRemoved ")[0]
+            told.append((information + ended.err).count("Traceback"))
+    assert told[0] == told[1] > 0

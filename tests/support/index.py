@@ -46,6 +46,8 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     breakage: Breakage | None = None
+    sized: bool = True
+    """Whether it says how long its body is; otherwise that comes in chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Manners:
     hashes: bool = True
     upload_times: bool = True
     ranges: bool = True
+    lengths: bool = True
+    """Files are sent with a Content-Length; without one, no ranges are either."""
     validators: bool = True
     """ETag and Last-Modified, and 304 for those who send them back."""
     cache_control: str | None = "max-age=600, public"
@@ -212,7 +216,8 @@ class Index:
             if filename == archive.filename:
                 body = archive.data if upload.served is None else upload.served
                 answer = Answer(200, body, {"Content-Type": "application/octet-stream"})
-                return self._ranged(self._validated(answer, headers), headers)
+                answer = self._validated(answer, headers)
+                return self._ranged(answer, headers) if self._manners.lengths else replace(answer, sized=False)
             content = upload.metadata or archive.metadata
             if filename == f"{archive.filename}.metadata" and self._manners.core_metadata and content:
                 return self._validated(Answer(200, content, {"Content-Type": "text/plain"}), headers)
@@ -418,11 +423,16 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if answer.status != 304:
-            self.send_header("Content-Length", str(len(answer.body)))
+            length = ("Content-Length", str(len(answer.body)))
+            self.send_header(*(length if answer.sized else ("Transfer-Encoding", "chunked")))
         self.end_headers()
         if self.command != "HEAD":
             whole = answer.breakage is None
-            self.wfile.write(answer.body if whole else answer.body[: len(answer.body) // 2])
+            body = answer.body if whole else answer.body[: len(answer.body) // 2]
+            if answer.sized or answer.status == 304:
+                self.wfile.write(body)
+            else:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body) + (b"0\r\n\r\n" if whole else b""))
         self.wfile.flush()
         if answer.breakage is not None:
             self._hang_up(answer.breakage)

@@ -28,7 +28,7 @@ LIB = "lib"
 
 
 class Unmovable(PipfastError):
-    """The environment's folders would give new files what renamed ones do not get; or there is nothing to move."""
+    """New files would be others than renamed ones, or go through a symbolic link; or there is nothing to move."""
 
 
 def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
@@ -64,7 +64,8 @@ def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) 
 
     :param info_dir: name of the .dist-info folder.
     :raises OSError: perhaps after a part was moved, of which each file is one that placing would put there.
-    :raises Unmovable: new files in a folder of the environment would have another group or other access rights.
+    :raises Unmovable: new files in a folder of the environment would have another group or other access rights,
+        or a symbolic link has the name of one.
     """
     if not os.path.isdir(f"{folder}/{LIB}/{info_dir}"):
         raise Unmovable(f"nothing of {info_dir} is in {folder}")
@@ -82,6 +83,8 @@ def _merge(source: str, target: str) -> None:
             destination = f"{target}/{entry.name}"
             if entry.is_dir(follow_symlinks=False) and os.path.lexists(destination):
                 _merge(entry.path, destination)
+            elif os.path.islink(destination):
+                raise Unmovable(f"{destination} is a symbolic link")
             else:
                 # A file replaces what has its name, as under pip; where that is a folder, both fail.
                 os.rename(entry.path, destination)

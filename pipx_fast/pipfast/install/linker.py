@@ -42,7 +42,7 @@ class Linker:
 
         ``source`` and ``target`` are full paths; the descriptors are their folders'.
 
-        :raises OSError: the file could not be written; ``filename`` is ``target``.
+        :raises OSError: the file could not be written, or a symbolic link is there; ``filename`` is ``target``.
         """
         if self.mode == "hardlink":
             # The usual case first, and with as few calls as it takes.
@@ -52,7 +52,7 @@ class Linker:
                 return
             except OSError as error:
                 if error.errno == errno.EEXIST:
-                    os.unlink(target)
+                    _remove(target)
                     self.put(source, file, target, source_fd, target_fd)
                     return
                 if not _is_refusal(error, target):
@@ -150,7 +150,14 @@ def _dress(source: str, file: StoredFile, target: str) -> None:
 
 
 def _remove(target: str) -> None:
+    """Delete a file that is to be replaced; nothing need be there.
+
+    :raises FileExistsError: it is a symbolic link. What pip does then depends on where that leads: it writes
+        through one that leads nowhere, and never replaces one by bytecode.
+    """
     with suppress(FileNotFoundError):
+        if stat.S_ISLNK(os.lstat(target).st_mode):
+            raise FileExistsError(errno.EEXIST, "a symbolic link is in the way", target)
         os.unlink(target)
 
 

@@ -32,7 +32,7 @@ class BytecodeKind:
     magic: str
     """The interpreter's magic number in hex; builds of one cache tag can differ in it."""
     optimization: int
-    """0, 1 or 2, as ``sys.flags.optimize``."""
+    """``sys.flags.optimize``; above 2 only the files' names are others."""
     mode: str
     """``timestamp``, or ``checked-hash`` where SOURCE_DATE_EPOCH is set (PEP 552)."""
 
@@ -51,15 +51,27 @@ class BytecodeKind:
 def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | None:
     """Return the kind that ``py_compile`` would write now, or None if this can't be told.
 
-    With a pycache prefix pip writes bytecode outside the environment: that is left to pip.
+    With a pycache prefix pip writes bytecode outside the environment, and with some settings of the interpreter
+    other code than our workers, which have none: that is left to pip.
     """
-    if sys.implementation.cache_tag is None or sys.pycache_prefix is not None:
+    if sys.implementation.cache_tag is None or sys.pycache_prefix is not None or not _compiles_as_workers_do():
         return None
     # py_compile._get_default_invalidation_mode: hash-based where builds must be reproducible.
     mode = CHECKED_HASH if environ.get("SOURCE_DATE_EPOCH") else TIMESTAMP
     return BytecodeKind(
-        sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex(), min(sys.flags.optimize, 2), mode
+        sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex(), sys.flags.optimize, mode
     )
+
+
+def _compiles_as_workers_do() -> bool:
+    """Tell whether this interpreter makes of a source what one without options and variables makes of it."""
+    # PYTHONINTMAXSTRDIGITS decides which sources compile. Not every 3.10 has it.
+    limit = getattr(sys, "get_int_max_str_digits", None)
+    if limit is not None and limit() != sys.int_info.default_max_str_digits:
+        return False
+    # PYTHONNODEBUGRANGES leaves the columns out, from 3.11 on; only a code object tells.
+    positions = getattr(compile("0", "", "exec", dont_inherit=True), "co_positions", None)
+    return positions is None or any(None not in each for each in positions())
 
 
 def compile_sources(
@@ -82,7 +94,7 @@ def compile_sources(
                 source = stream.read()
             try:
                 # The path is put right by the import system when the module is loaded.
-                code = compile(source, path, "exec", dont_inherit=True, optimize=kind.optimization)
+                code = compile(source, path, "exec", dont_inherit=True, optimize=min(kind.optimization, 2))
                 content = _pyc(kind, code, source, file.mtime_ns)
             except Exception:
                 continue

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import BUCKETS, BYTECODE, TMP, TREES, URLS
+from pipfast.store.layout import BUCKETS, BYTECODE, LEFTOVER_S, TMP, TREES, URLS, has_living_owner
 from pipfast.store.manifest import Damaged, read_tree_manifest
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.store.layout import Layout
-
-LEFTOVER_S = 86_400.0
-"""Seconds after which even a living process's folder in tmp/ is a leftover: no command takes a day, and
-process ids come round again."""
 
 _TREE_NAME = re.compile(r"([0-9a-f]{64})-([0-7]{3})")
 _BYTECODE_NAME = re.compile(r"([0-9a-f]{64})-([0-7]{3})-([0-9a-f]{8,64})")
@@ -151,24 +147,10 @@ def in_use(layout: Layout) -> list[Path]:
 
 
 def _is_in_use(path: Path) -> bool:
-    number, _, _ = path.name.partition("-")
-    if not (number.isascii() and number.isdigit()) or len(number) > 10 or int(number) == 0:
-        return False
     try:
-        if time.time() - path.lstat().st_mtime > LEFTOVER_S:
-            return False
+        return time.time() - path.lstat().st_mtime <= LEFTOVER_S and has_living_owner(path.name)
     except OSError:
         return False
-    if os.name == "nt":
-        # There is no harmless signal there.
-        return True
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _entries_at(bucket: str, path: Path) -> Iterator[Entry]:
@@ -192,7 +174,7 @@ def _match(bucket: str, name: str) -> re.Match[str] | None:
 
 def _archive_is_there(layout: Layout, address: Path) -> bool:
     try:
-        digest = address.read_text(encoding="ascii")
+        digest = address.read_text(encoding="ascii").partition(" ")[0]
     except (OSError, ValueError):
         return False
     return _ARCHIVE_NAME.fullmatch(digest) is not None and layout.archive(digest).exists()

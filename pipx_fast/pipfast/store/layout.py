@@ -7,7 +7,7 @@
       archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
       trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
       bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
-      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave
+      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       learnt-v0/ab/<key>                       what the build of one source missed
       built-v0/ab/<key>                        what wheels of one source were built against
@@ -60,14 +60,24 @@ USE_NOTED_S = 86_400
 """Seconds for which a noted use stands: finer would cost a write for each entry of each run."""
 
 
-class StoreUnusable(PipfastError):
-    """The folder cannot be a store: it is not private to this user, or cannot be made."""
+LEFTOVER_S = 86_400.0
+"""Seconds after which even a living process's folder in tmp/ may be a leftover: no command takes a day, and
+process ids come round again."""
 
-    def __init__(self, root: Path, reason: str) -> None:
+
+class StoreUnusable(PipfastError):
+    """The folder cannot be a store: it is not private to this user, or cannot be made.
+
+    :param shared: a folder of it that another owner or mode would make private.
+    """
+
+    def __init__(self, root: Path, reason: str, shared: Path | None = None) -> None:
         super().__init__(root, reason)
         self.root = root
         self.reason = reason
-        self.hint = f"chown and chmod 700 {root}, or set PIPFAST_STORE to a folder of your own"
+        self.hint = "set PIPFAST_STORE to a folder of your own"
+        if shared is not None:
+            self.hint = f"chown and chmod 700 {shared}, or {self.hint}"
 
     def __str__(self) -> str:
         return f"not using the store {self.root}: {self.reason}"
@@ -150,6 +160,41 @@ class Layout:
         path = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
         path.mkdir(mode=0o700, parents=True)
         return path
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in ``tmp/`` more than a day ago; looks there once a day.
+
+        Both have to hold, unlike for `prune`: a process may be alive where its id means nothing here, in another
+        container that has the same store.
+        """
+        tag, now = self.root / TAG, time.time()
+        with suppress(OSError):
+            # When the tag was written or touched somebody has looked.
+            if now - tag.stat().st_mtime <= LEFTOVER_S:
+                return
+            os.utime(tag)
+            for name in os.listdir(self.root / TMP):
+                path = self.root / TMP / name
+                with suppress(OSError):
+                    if now - path.lstat().st_mtime > LEFTOVER_S and not has_living_owner(name):
+                        remove(path)
+
+
+def has_living_owner(name: str) -> bool:
+    """Tell whether the process that made what has this name in ``tmp/`` is alive, or another one with its id."""
+    number, _, _ = name.partition("-")
+    if not (number.isascii() and number.isdigit()) or len(number) > 10 or int(number) == 0:
+        return False
+    if os.name == "nt":
+        # There is no harmless signal there.
+        return True
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def note_use(folder: Path) -> None:
@@ -242,6 +287,6 @@ def _refuse_unsafe(root: Path) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise StoreUnusable(root, f"{path} is not a folder")
         if found.st_uid != os.geteuid():
-            raise StoreUnusable(root, f"{path} belongs to another user")
+            raise StoreUnusable(root, f"{path} belongs to another user", path)
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise StoreUnusable(root, f"others can write to {path}")
+            raise StoreUnusable(root, f"others can write to {path}", path)

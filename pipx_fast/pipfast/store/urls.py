@@ -1,7 +1,8 @@
-"""Which addresses a stored archive came from, where pip's own cache would have kept the answer.
+"""Which addresses a stored archive came from, and how: what pip would say of it the next time depends on that.
 
 A file that came in several ranges is not in pip's HTTP cache, though pip alone would have put it there
-and would say ``Using cached`` the next time. An entry here is what lets us say the same.
+and would say ``Using cached`` the next time. A size is said where the server has told it. An entry here is
+what lets us say the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
@@ -21,13 +23,28 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 
-def note_url(layout: Layout, url: str, digest: str) -> None:
-    """Note that ``url`` gave the archive of this digest, in a way that pip would have cached."""
+_UNKEPT, _UNSIZED = "unkept", "unsized"
+"""Words after the digest, where these are so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How an address gave an archive."""
+
+    kept: bool
+    """pip's own cache has the answer, or would have kept it."""
+    sized: bool
+    """It said how long it was."""
+
+
+def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
+    """Note that ``url`` gave the archive of this digest."""
     path = _path(layout, url)
     aside = path.with_name(f".{secrets.token_hex(8)}")
+    words = (digest, *(() if origin.kept else (_UNKEPT,)), *(() if origin.sized else (_UNSIZED,)))
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        aside.write_text(digest, encoding="ascii")
+        aside.write_text(" ".join(words), encoding="ascii")
         os.replace(aside, path)
     except OSError as error:
         logger.debug("pipfast: cannot note an address: %r", error)
@@ -35,11 +52,13 @@ def note_url(layout: Layout, url: str, digest: str) -> None:
             aside.unlink()
 
 
-def is_noted(layout: Layout, url: str, digest: str) -> bool:
-    """Tell whether ``url`` is noted to have given the archive of this digest."""
+def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
+    """Tell how ``url`` gave the archive of this digest, if that is noted."""
     with suppress(OSError, ValueError):
-        return _path(layout, url).read_text(encoding="ascii") == digest
-    return False
+        words = _path(layout, url).read_text(encoding="ascii").split()
+        if words[:1] == [digest]:
+            return Origin(_UNKEPT not in words, _UNSIZED not in words)
+    return None
 
 
 def _path(layout: Layout, url: str) -> Path:

@@ -105,6 +105,15 @@ def test_what_cannot_be_replaced(stand: str, prepared: Prepared, env: Path) -> N
         moved(prepared, env)
 
 
+@pytest.mark.parametrize("name", ["lib/top.py", "lib/space/data.txt"])
+def test_linked_file_is_not_replaced(name: str, prepared: Prepared, env: Path) -> None:
+    (env / name).parent.mkdir(exist_ok=True)
+    (env / name).symlink_to(env / "nowhere")
+    with pytest.raises(Unmovable, match="symbolic link"):
+        moved(prepared, env)
+    assert (env / name).readlink() == env / "nowhere"
+
+
 def test_folder_that_gives_its_group(prepared: Prepared, env: Path) -> None:
     (env / "lib").chmod(0o2755)
     with pytest.raises(Unmovable, match="group"):

@@ -94,17 +94,32 @@ def test_one_file_with_too_many_names_is_copied_alone(
 
 @pytest.mark.parametrize("mode", ["auto", "hardlink", "copy"])
 def test_what_is_there_is_replaced_never_written_through(mode: str, batch: Batch, tmp_path: Path) -> None:
-    """The old file may be another environment's, by a link; a symbolic link may lead anywhere."""
+    """The old file may be another environment's, by a link."""
     outside = tmp_path / "outside"
     outside.write_text("precious")
     Path(batch.target).mkdir(parents=True)
     os.link(outside, f"{batch.target}/a.py")
-    Path(batch.target, "b.py").symlink_to(outside)
     place([batch], Linker(mode))
     assert outside.read_text() == "precious"
     for name in NAMES:
         assert Path(batch.target, name).read_text(encoding="utf-8") == f"# {name}\n"
-    assert not Path(batch.target, "b.py").is_symlink()
+
+
+@pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "copy"])
+@pytest.mark.parametrize("name", ["a.py", "b.py"])
+@pytest.mark.parametrize("to", ["file", "nothing"])
+def test_symbolic_link_is_left_as_it_is(mode: str, name: str, to: str, batch: Batch, tmp_path: Path) -> None:
+    """It depends on where it leads what pip does; whether it is the first file's name does not matter."""
+    (tmp_path / "file").write_text("precious")
+    link = Path(batch.target, name)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / to)
+    with pytest.raises(FileExistsError) as raised:
+        place([batch], Linker(mode))
+    assert raised.value.filename == str(link)
+    assert link.readlink() == tmp_path / to
+    assert (tmp_path / "file").read_text() == "precious"
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_stored_file_that_is_gone_is_an_error(batch: Batch) -> None:

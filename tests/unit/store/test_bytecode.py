@@ -102,3 +102,31 @@ def test_interpreter_uses_it(tmp_path: Path) -> None:
 def test_with_a_cache_prefix_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "pycache_prefix", "/elsewhere")
     assert current_kind({}) is None
+
+
+def _said_under(*options: str) -> str:
+    program = "from pipfast.store.bytecode import current_kind; print(current_kind({}))"
+    return subprocess.run(
+        [sys.executable, *options, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the settings came with it, in part")
+@pytest.mark.parametrize("option", ["no_debug_ranges", "int_max_str_digits=0"])
+def test_with_settings_that_workers_have_not_nothing_is_compiled(option: str) -> None:
+    assert _said_under() != "None\n"
+    assert _said_under("-X", option) == "None\n"
+
+
+def test_third_optimization_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """``-OOO`` compiles as ``-OO`` does; what is imported then is named ``.opt-3.pyc``."""
+    assert "optimization=3" in _said_under("-OOO")
+    kind = current_kind({})
+    assert kind is not None
+    sources = [each for each in write_sources(tmp_path / "tree") if each[1].name == "a.py"]
+    kinds = [BytecodeKind(kind.cache_tag, kind.magic, optimization, kind.mode) for optimization in (2, 3)]
+    for each in kinds:
+        compile_sources(tmp_path / "tree", sources, tmp_path / "code", each)
+    two, three = (tmp_path / "code/__pycache__" / each.pyc_name("a.py") for each in kinds)
+    assert three.name == f"a.{kind.cache_tag}.opt-3.pyc"
+    assert three.read_bytes() == two.read_bytes()

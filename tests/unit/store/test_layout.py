@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -33,8 +36,9 @@ def test_folder_that_others_can_write_is_refused(mode: int, tmp_path: Path) -> N
 def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
     root = open_layout(tmp_path / "store").root
     (root / "trees-v0").chmod(0o777)
-    with pytest.raises(StoreUnusable, match="others can write"):
+    with pytest.raises(StoreUnusable, match="others can write") as caught:
         open_layout(root)
+    assert f"chmod 700 {root / 'trees-v0'}," in str(caught.value.hint)
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +57,13 @@ def test_linked_bucket_is_refused(tmp_path: Path) -> None:
         open_layout(root)
 
 
-def test_file_in_the_stores_place_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", ["store", "store/below", os.devnull])
+def test_file_in_the_stores_place_is_refused(root: str, tmp_path: Path) -> None:
+    """No owner and no mode makes a folder of it: the hint says what does help."""
     (tmp_path / "store").write_text("")
-    with pytest.raises(StoreUnusable):
-        open_layout(tmp_path / "store")
+    with pytest.raises(StoreUnusable) as caught:
+        open_layout(tmp_path / root)
+    assert caught.value.hint == "set PIPFAST_STORE to a folder of your own"
 
 
 def entry(layout: Layout, content: str) -> Path:
@@ -115,3 +122,68 @@ def test_without_a_home_there_is_no_default_store(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("platformdirs.user_cache_dir", unknown)
     with pytest.raises(StoreUnusable, match="home directory"):
         default_root()
+
+
+DAY_S = 86_400.0
+
+
+def aged(path: Path, seconds: float) -> Path:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+    return path
+
+
+def leave(layout: Layout, owner: int, seconds: float, name: str = "x") -> Path:
+    """Leave a folder in tmp/ that a process has made some time ago."""
+    path = layout.root / TMP / f"{owner}-{name}"
+    (path / "below").mkdir(parents=True)
+    return aged(path, seconds)
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_old_leftovers_of_the_dead_are_swept(layout: Layout) -> None:
+    dead = dead_process()
+    old, new = leave(layout, dead, 2 * DAY_S, "old"), leave(layout, dead, DAY_S / 2, "new")
+    ours = leave(layout, os.getpid(), 2 * DAY_S)
+    file = layout.root / TMP / f"{dead}-file"
+    file.write_text("")
+    aged(file, 2 * DAY_S)
+    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
+    layout.sweep()
+    assert (old.exists(), file.exists(), new.exists(), ours.exists()) == (False, False, True, True)
+
+
+def test_sweeping_is_done_once_a_day(layout: Layout) -> None:
+    """A new store's turn comes after a day."""
+    old = leave(layout, dead_process(), 2 * DAY_S)
+    layout.sweep()
+    assert old.exists()
+    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
+    layout.sweep()
+    assert not old.exists()
+    old.mkdir()
+    aged(old, 2 * DAY_S)
+    layout.sweep()
+    assert old.exists()
+
+
+def test_links_in_tmp_are_not_followed(layout: Layout, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = layout.root / TMP / "x"
+    link.symlink_to(outside)
+    os.utime(link, (1, 1), follow_symlinks=False)
+    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
+    layout.sweep()
+    assert outside.is_dir() and not link.is_symlink()
+
+
+def test_store_that_has_gone_is_not_swept(layout: Layout) -> None:
+    shutil.rmtree(layout.root)
+    layout.sweep()
+    assert not layout.root.exists()
