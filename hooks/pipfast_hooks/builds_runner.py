@@ -73,20 +73,26 @@ def _around_get_runnable_pip(wrapped: Callable[..., Any], instance: Any, args: A
 
     With ``-v`` what the child prints is printed: that is pip's alone.
     """
-    global _path
     path = wrapped(*args, **kwargs)
+    # A pip that runs out of an archive is started as that archive.
+    ours = runner() if os.path.basename(path) == _FILE else None
+    return path if ours is None else ours
+
+
+def runner() -> str | None:
+    """Return our runner, written and its server started by now; None where build environments are left to pip."""
+    global _path
     try:
         run = lifetime.current()
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
-        # A pip that runs out of an archive is started as that archive.
-        if quiet and os.path.basename(path) == _FILE and builds_context.current() is not None and run.layout():
+        if quiet and builds_context.current() is not None and run.layout():
             with _writing:
                 if _path is None:
                     _path = _write(run)
                 return _path
     except Exception:
         logger.debug("pipfast: build environments are left to pip", exc_info=True)
-    return path
+    return None
 
 
 def _write(run: lifetime.Run) -> str:

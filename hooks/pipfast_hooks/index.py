@@ -315,9 +315,15 @@ def _archives(factory: Any) -> Callable[..., None] | None:
         name: str, link: Any, *, needed: bool, then: Callable[[Path], None] | None,
         described: Callable[[bytes], None],
     ) -> None:
-        if not link.is_wheel and factory.get_wheel_cache_entry(link, name) is not None:
-            # Built before: pip takes the wheel.
-            return
+        if not link.is_wheel:
+            if factory.get_wheel_cache_entry(link, name) is not None:
+                # Built before: pip takes the wheel.
+                return
+            if lifetime.current().build_ahead is not None:
+                from pipfast_hooks import builds_runner
+
+                # What fills its environment takes a while to start.
+                builds_runner.runner()
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads import connections_of
 
