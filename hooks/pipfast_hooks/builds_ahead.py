@@ -16,8 +16,10 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._internal import build_env, pyproject
@@ -30,11 +32,11 @@ from pipfast.build.native import has_native_code
 from pipfast.report import logger, timed
 from pipfast_hooks import builds_context, builds_reuse, lifetime, records
 from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread
+from pipfast_hooks.builds_made import prepare
 from pipfast_hooks.builds_progress import Progress, lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
-    from pathlib import Path
 
 REQUIRES, METADATA, WHEEL = "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel"
 """The hooks of a wheel, in their order (PEP 517); the resolver waits for the first two."""
@@ -44,6 +46,9 @@ MAKES = {METADATA: "metadata_directory", WHEEL: "wheel_directory"}
 
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
 """pip's installer that has no state of its own; since 25.2, and not the only one since 26.1."""
+
+_REMOVALS = 5
+"""How often a folder is removed that does not go."""
 
 _SPIN_S = 0.1
 """Seconds between two turns of pip's spinner."""
@@ -124,7 +129,8 @@ class Build:
         with self.changed:
             while self.filled is None and not self.over:
                 self.changed.wait(_SPIN_S)
-                spinner.spin()
+                if isinstance(spinner, Progress):
+                    spinner.spin()
             return self.filled == key
 
     def gives(self, hook: str) -> bool:
@@ -133,12 +139,17 @@ class Build:
 
     def wait(self, hook: str, spinner: Any) -> Result | None:
         """Return a hook's result as soon as it is there; None if there will be none."""
+        said = 0
         with self.changed:
             while hook not in self.results and not self.over:
                 self.changed.wait(_SPIN_S)
-                if isinstance(spinner, Progress) and self.hooks is not None:
-                    spinner.said(self.hooks.last_line())
-                spinner.spin()
+                if isinstance(spinner, Progress):
+                    spinner.said(self.hooks.last_line() if self.hooks is not None else "")
+                    spinner.spin()
+                elif self.hooks is not None and self.hooks.printed() != said:
+                    # As pip: where nothing moves, only what is printed is a reason to say something.
+                    said = self.hooks.printed()
+                    spinner.spin()
             return self.results.get(hook)
 
 
@@ -197,7 +208,7 @@ class BuildsAhead:
             self._stopped = True
         self._jobs.close()
         for build in self._builds.values():
-            shutil.rmtree(build.folder, ignore_errors=True)
+            _remove(build.folder)
         self._builds.clear()
 
     def _make(self, build: Build) -> None:
@@ -279,9 +290,11 @@ class _Backend:
 
         def runner(command: Any, cwd: Any = None, extra_environ: Mapping[str, str] | None = None) -> None:
             nonlocal output, answer
-            status, output = self.hooks.run(command, cwd, {**self.environ, **(extra_environ or {})})
+            environ = {**self.environ, **(extra_environ or {})}
+            status, output = self.hooks.run(command, cwd, environ, urgent=hook != WHEEL)
             # Other builds have the same files.
             if not all(builds_reuse.is_unchanged(each.path) for each in self.environment._prefixes.values()):
+                builds_reuse.distrust()
                 raise _Failed("a build has changed what it is built with")
             if status:
                 raise _Failed(f"{hook} ended with {status}")
@@ -294,8 +307,19 @@ class _Backend:
         if made and (os.path.basename(returned) != returned or not os.path.exists(made)):
             raise _Failed(f"{hook} names {returned!r}")
         assert answer is not None and output is not None
+        if hook == WHEEL and lifetime.current().installing:
+            prepare(Path(made))
         self.build.give(hook, Result(answer, output, made))
         return returned
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder that processes which were just ended may have written to in the last moment."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(_SPIN_S)
 
 
 def _needed() -> tuple[Any, ...]:
@@ -337,6 +361,8 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
         or preparer.require_hashes
         or preparer.build_isolation not in (True, "virtual")
         or getattr(context.options, "config_settings", None)
+        # Some pips say once that it does not count for builds, where they come to the first.
+        or environ.get("PIP_CONSTRAINT")
         # What builds need is built from source, too, compiled parts and all.
         or ":all:" in resolver.factory._finder.format_control.no_binary
         # Everything would be left there.
@@ -354,10 +380,15 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
 def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """In a thread of ours, start a process that ends with the run."""
     ours = of_thread()
+    extra = dict(kwargs.get("extra_environ") or {})
+    if builds_reuse.are_copies():
+        extra["PIPFAST_LINK_MODE"] = "copy"
+        kwargs = {**kwargs, "extra_environ": extra}
     if ours is None:
         return wrapped(*args, **kwargs)
-    environ = {**ours.environ, **(kwargs.get("extra_environ") or {})}
-    status, output = ours.jobs.run(args[0] if args else kwargs["cmd"], kwargs.get("cwd"), environ)
+    environ = {**ours.environ, **extra}
+    with ours.jobs.turn(urgent=True):
+        status, output = ours.jobs.run(args[0] if args else kwargs["cmd"], kwargs.get("cwd"), environ)
     if status:
         raise _Failed(output)
     return output

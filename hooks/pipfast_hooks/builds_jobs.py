@@ -27,9 +27,6 @@ _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
 
 
-_END_S = 5.0
-"""Seconds that a process has to end, and what it has begun, before it is ended."""
-
 _LINE = 1000
 """Bytes of a line that anybody looks at."""
 
@@ -39,12 +36,14 @@ class Ended(Exception):
 
 
 class Jobs:
-    """Threads for builds, and the processes that they wait for."""
+    """Threads for builds, and the processes that they wait for, of which so many run at once."""
 
     def __init__(self, at_once: int) -> None:
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pipfast-build")
+        # Some wait for one another: for what both need to be installed for the first of them.
+        self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix="pipfast-build")
+        self._turns = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
-        self._running: dict[subprocess.Popen[bytes], signal.Signals] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._more: list[threading.Thread] = []
         self._closed = False
 
@@ -53,7 +52,7 @@ class Jobs:
         return self._threads.submit(function)
 
     def start(self, function: Callable[[], None]) -> None:
-        """Have a thread of its own call ``function``, now."""
+        """Have a thread of its own call ``function``, now; its processes wait for no turn."""
         thread = threading.Thread(target=function, name="pipfast-build", daemon=True)
         with self._lock:
             if self._closed:
@@ -62,33 +61,35 @@ class Jobs:
         thread.start()
 
     @contextmanager
-    def started(
-        self, command: Sequence[str], ending: signal.Signals = signal.SIGKILL, **options: Any
-    ) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a process without input, and wait for it at the block's end; it ends with the run at the latest.
+    def started(self, command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a process without input or terminal, and wait for it at the block's end.
 
-        :param ending: the signal that ends it, and what it has begun itself.
+        It ends with the run at the latest, and with it all that it has started: it has a session of its own.
+        Ctrl-C does not reach it there, but ends the run.
+
         :raises Ended: the run is over, also at the block's end.
         :raises OSError: it cannot be started.
         """
         with self._lock:
             if self._closed:
                 raise Ended
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
-            self._running[process] = ending
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True, **options
+            )
+            self._running.add(process)
         try:
             yield process
         finally:
             process.wait()
             with self._lock:
-                del self._running[process]
+                self._running.discard(process)
         if self._closed:
             raise Ended
 
     def run(
         self, command: Sequence[str], cwd: str | None, environ: Mapping[str, str], output: str | None = None
     ) -> tuple[int, str]:
-        """Run a process to its end; return its status and what it printed.
+        """Run a process to its end, in a turn of the caller's; return its status and what it printed.
 
         :param output: a file to print into, made anew; one without a name otherwise.
         :raises Ended: the run is over.
@@ -101,18 +102,20 @@ class Jobs:
             printed.seek(0)
             return status, _text(printed.read())
 
+    def turn(self, *, urgent: bool) -> contextlib.AbstractContextManager[Any]:
+        """Return what is entered to wait for this thread's turn, and left to give it up.
+
+        :param urgent: what pip waits for comes at once.
+        """
+        return contextlib.nullcontext() if urgent and threading.current_thread() in self._more else self._turns
+
     def close(self) -> None:
         """End all that is under way, and wait until it has ended."""
         with self._lock:
             self._closed = True
-            running = dict(self._running)
-        for process, ending in running.items():
-            process.send_signal(ending)
-        for process in running:
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         self._threads.shutdown(cancel_futures=True)
         for thread in self._more:
             thread.join()
@@ -138,22 +141,33 @@ class Hooks:
         self._host: _Host | None = None
         self._opened = contextlib.ExitStack()
 
-    def run(self, command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> tuple[int, str]:
+    def run(
+        self, command: Sequence[str], cwd: str, environ: Mapping[str, str], *, urgent: bool
+    ) -> tuple[int, str]:
         """Run a hook to its end; return its status and what it printed.
 
         :param command: as pyproject_hooks has it: interpreter, script, hook, control folder.
+        :param urgent: pip may wait for it.
         :raises Ended: the run is over.
         :raises OSError: it cannot be started.
         """
-        if fork_server.is_possible() and _IN_TREE not in environ:
-            if self._host is None or self._host.key != _key(command, cwd, environ):
-                self.renew()
-                self._host = self._opened.enter_context(_host(self._jobs, command, cwd, environ, self._said))
-            if self._host.is_ready:
-                Path(self.output).write_bytes(b"")
-                status = self._host.run(command[-2:], self.output)
-                return status, _text(Path(self.output).read_bytes())
-        return self._jobs.run(command, cwd, environ, self.output)
+        with self._jobs.turn(urgent=urgent):
+            if fork_server.is_possible() and _IN_TREE not in environ:
+                if self._host is None or self._host.key != _key(command, cwd, environ):
+                    self.renew()
+                    self._host = self._opened.enter_context(_host(self._jobs, command, cwd, environ, self._said))
+                if self._host.is_ready:
+                    Path(self.output).write_bytes(b"")
+                    status = self._host.run(command[-2:], self.output)
+                    return status, _text(Path(self.output).read_bytes())
+            return self._jobs.run(command, cwd, environ, self.output)
+
+    def printed(self) -> int:
+        """Return how many bytes the hook that runs has printed."""
+        try:
+            return os.stat(self.output).st_size
+        except OSError:
+            return 0
 
     def last_line(self) -> str:
         """Return what was printed last by the hook that runs."""
@@ -200,10 +214,10 @@ def _host(
     jobs: Jobs, command: Sequence[str], cwd: str, environ: Mapping[str, str], said: str
 ) -> Iterator[_Host]:
     ours, theirs = socket.socketpair()
-    own = [command[0], hook_host.__file__, command[1], str(theirs.fileno())]
+    own = [command[0], hook_host.__file__, str(theirs.fileno()), *command[1:]]
     # The last one is closed first: then the process ends, which the one before waits for.
     with ours, theirs, open(said, "w+b") as printed, jobs.started(
-        own, signal.SIGTERM, cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),)
+        own, cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),)
     ), ours:
         theirs.close()
         yield _Host(_key(command, cwd, environ), jobs, ours)

@@ -205,13 +205,27 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
     except Exception:
         logger.debug("pipfast: builds come one after another", exc_info=True)
     try:
-        return wrapped(*args, **kwargs)
+        built = wrapped(*args, **kwargs)
+        _go_on_with(built)
+        return built
     finally:
         ended, _builds = _builds, None
         if ended is not None:
             ended.close()
         if lifetime.current().builds_ahead is not None:
             sys.modules[f"{__package__}.builds_ahead"].forget()
+
+
+def _go_on_with(built: Any) -> None:
+    """Prepare what was built, if all was: otherwise pip installs nothing."""
+    try:
+        successes, failures = built
+        if successes and not failures and lifetime.current().installing:
+            from pipfast_hooks.builds_made import prepare_all
+
+            prepare_all(successes)
+    except Exception:
+        logger.debug("pipfast: wheels are prepared one after another", exc_info=True)
 
 
 def _begin(requirements: Any) -> _Builds | None:

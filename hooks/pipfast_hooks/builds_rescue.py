@@ -136,6 +136,10 @@ class Rescue:
                     result = self._call(hook)
                 except (InstallationSubprocessError, BackendUnavailable) as error:
                     failed = error
+                except Exception:
+                    # No end of a hook's, and pip's to tell: a process that could not be started, say.
+                    held.release()
+                    raise
                 else:
                     self._note(hook, result)
                     return result

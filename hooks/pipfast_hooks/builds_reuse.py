@@ -70,6 +70,12 @@ _keys: dict[str, Hashable] = {}
 _later: dict[int, _Asked] = {}
 """What is filled when something is to run in it; by ``id()`` of pip's requirement, which has the environment."""
 
+_asked: dict[int, list[_Asked]] = {}
+"""All that was filled for one of pip's requirements, by the same."""
+
+_edited = threading.Event()
+"""A build has changed a file that others have as well: from now on each environment has copies."""
+
 _thread = threading.local()
 """``spinner``: the one that pip's user sees in this thread; ``silent``: it is not to open one."""
 
@@ -89,6 +95,8 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     if key is None:
         return wrapped(*args, **kwargs)
     asked = _Asked(key, names["prefix"].path, f"Installing {names['kind']}", lambda: wrapped(*args, **kwargs))
+    if names["for_req"] is not None:
+        _asked.setdefault(id(names["for_req"]), []).append(asked)
     if build is None:
         return _install(asked, instance)
     with lively(open_spinner(asked.message)) as spinner, _shown(spinner):
@@ -138,17 +146,37 @@ def opened_or(opening: Callable[[str], Any], message: str) -> Any:
 
 def fill(requirement: Any) -> None:
     """Fill the environment of a requirement if that was put off: something is going to run in it."""
-    asked = _later.pop(id(requirement), None)
-    if asked is None:
-        return
-    with _locks.setdefault(asked.key, threading.Lock()):
-        if _reused(asked.key, asked.path):
-            return
+    later = _later.pop(id(requirement), None)
+    if later is not None:
+        with _locks.setdefault(later.key, threading.Lock()):
+            filled = _reused(later.key, later.path)
+        if not filled:
+            _install_silently(later)
+    if _edited.is_set():
+        for each in _asked.get(id(requirement), ()):
+            if not is_unchanged(each.path):
+                shutil.rmtree(each.path, ignore_errors=True)
+                _install_silently(each)
+
+
+def _install_silently(asked: _Asked) -> None:
+    """Do once more what pip has said already."""
     _thread.silent = True
     try:
         asked.install()
+        _files[asked.path] = _state(asked.path)
     finally:
         _thread.silent = False
+
+
+def distrust() -> None:
+    """Let no environment have files of another one from now on."""
+    _edited.set()
+
+
+def are_copies() -> bool:
+    """Tell whether environments have nothing that others have."""
+    return _edited.is_set()
 
 
 def key_of(path: str) -> Hashable:
@@ -268,7 +296,7 @@ def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) ->
 
 def _link_or_copy(source: str, target: str) -> None:
     # What is the store's is linked once more; RECORD, scripts and the like stay each environment's own.
-    if os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
+    if not _edited.is_set() and os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
         try:
             os.link(source, target, follow_symlinks=False)
             return
@@ -298,6 +326,8 @@ def forget() -> None:
     _files.clear()
     _keys.clear()
     _later.clear()
+    _asked.clear()
+    _edited.clear()
     _locks.clear()
     _names.clear()
     _installers.clear()

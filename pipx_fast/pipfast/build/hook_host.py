@@ -2,18 +2,21 @@
 
 PEP 517 wants a fresh process for each hook. A fork of one that has done nothing but import the backend is what
 such a process is when it has imported it. Where an import does what a fork would not have of its own (threads,
-open files, output, functions for the exit), this process ends before it serves: each hook has one of its own.
+open files, output, functions for the exit), or looks at what a hook may change, this process ends before it
+serves: each hook has one of its own.
 
 Imported here is hardly more than the hooks' own script imports.
 
-Usage: ``hook_host.py SCRIPT SOCKET``: the script that a hook is run by, and a descriptor. A question is a line, a
-JSON list of the hook's name, its control folder and the file for its output; the answer to each is a line with its
-exit code, negative for a signal. The first answer is ``READY``; it never comes where nothing is served.
+Usage: ``hook_host.py SOCKET SCRIPT HOOK CONTROL``: a descriptor, and what the first hook's own process would be
+started with. A question is a line, a JSON list of the hook's name, its control folder and the file for its
+output; the answer to each is a line with its exit code, negative for a signal. The first answer is ``READY``; it
+never comes where nothing is served. If nobody waits for a hook any more, it ends with that one and its children.
 """
 
 import atexit
 import json
 import os
+import select
 import signal
 import sys
 from importlib import import_module
@@ -26,33 +29,55 @@ BACKEND = "_PYPROJECT_HOOKS_BUILD_BACKEND"
 _EXITS_OF_LOGGING = 1
 """What the logging module has called at the exit: it closes what this process itself has opened."""
 
-_TERM = (signal.SIGTERM,)
+_LOOKS = ("open", "os.listdir", "os.scandir", "os.chdir")
+"""Audit events of which the first argument is a path."""
+
+
+class _Watch:
+    """Notes whether an import has looked at the source tree, which is the current folder."""
+
+    def __init__(self) -> None:
+        self.has_looked = False
+        self._here = os.getcwd()
+        self._over = False
+        sys.addaudithook(self._hear)
+
+    def end(self) -> None:
+        self._over = True
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self._over or event not in _LOOKS:
+            return
+        path = arguments[0] if arguments else None
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if path is None or event == "os.chdir":
+            self.has_looked = True
+        elif isinstance(path, str):
+            full = os.path.join(self._here, path)
+            self.has_looked |= full == self._here or full.startswith(os.path.join(self._here, ""))
 
 
 class _Host:
     """One backend, imported, and at most one hook under way."""
 
-    def __init__(self, script: str, socket: int) -> None:
-        self._script, self._socket = script, socket
+    def __init__(self, socket: int, script: str) -> None:
+        self._socket, self._script = socket, script
         self._interrupted = signal.getsignal(signal.SIGINT)
-        self._terminated = signal.getsignal(signal.SIGTERM)
-        self._running = self._pidfd = -1
 
     def serve(self) -> None:
         """Answer questions until there are no more; returns in a forked process only, ready for the script."""
-        files, exits = _open_files(), _exits()
+        files, exits, watch = _open_files(), _exits(), _Watch()
         import_module(os.environ[BACKEND].partition(":")[0])
+        watch.end()
         sys.stdout.flush()
         sys.stderr.flush()
-        if not _is_fit(files, exits):
+        if watch.has_looked or not _is_fit(files, exits):
             os._exit(1)
         self._interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._terminated = signal.signal(signal.SIGTERM, self._end)
         self._answer(READY)
         with open(self._socket, "rb", closefd=False) as lines:
             for line in iter(lines.readline, b""):
-                # Between the fork and when it is known here, the order to end would leave the hook running.
-                signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
                 pid = os.fork()
                 if pid == 0:
                     self._become(*json.loads(line))
@@ -63,8 +88,6 @@ class _Host:
     def _become(self, hook: str, control: str, output: str) -> None:
         """Be what the script's own process would be."""
         signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._terminated)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
         os.close(self._socket)
         said = os.open(output, os.O_WRONLY | os.O_APPEND)
         os.dup2(said, 1)
@@ -73,26 +96,15 @@ class _Host:
         sys.argv[:] = [self._script, hook, control]
 
     def _wait(self, pid: int) -> int:
-        """Return how a process has ended."""
-        self._running, self._pidfd = pid, os.pidfd_open(pid)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
-        _, status = os.waitpid(pid, 0)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
-        os.close(self._pidfd)
-        self._running = -1
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
-        return os.waitstatus_to_exitcode(status)
-
-    def _end(self, *_: object) -> None:
-        """End, and the hook that is under way before."""
-        if self._running >= 0:
-            try:
-                # Not by its number, which may be another one's as soon as it was waited for.
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-                os.waitpid(self._running, 0)
-            except OSError:
-                pass
-        os._exit(1)
+        """Return how a process has ended; if nobody waits for that any more, end it and this one."""
+        ended = os.pidfd_open(pid)
+        waiting = select.poll()
+        waiting.register(ended, select.POLLIN)
+        waiting.register(self._socket, 0)
+        if all(each != ended for each, _ in waiting.poll()):
+            os.killpg(0, signal.SIGKILL)
+        os.close(ended)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     def _answer(self, line: bytes) -> None:
         try:
@@ -125,11 +137,13 @@ if __name__ == "__main__":
     # A script's folder goes first on the path; the hooks' own script takes its own off it.
     _here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each) != _here]
-    _script = sys.argv[1]
+    _socket, _script = int(sys.argv[1]), sys.argv[2]
     with open(_script, "rb") as _file:
         _code = compile(_file.read(), _script, "exec", dont_inherit=True)
-    _Host(_script, int(sys.argv[2])).serve()
+    # What the backend sees when it is imported.
+    del sys.argv[:2]
     _main = type(sys)("__main__")
     vars(_main).update(__file__=_script, __builtins__=__builtins__)
     sys.modules["__main__"] = _main
+    _Host(_socket, _script).serve()
     exec(_code, vars(_main))

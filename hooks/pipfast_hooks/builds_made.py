@@ -1,0 +1,37 @@
+"""Wheels that were built: unpacked and compiled while others are still being built, if they will be installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast_hooks import lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def prepare(path: Path) -> None:
+    """Keep a wheel in the store and have it prepared; returns at once. What fails is done when it is installed."""
+    run = lifetime.current()
+    try:
+        preparer, layout = run.preparer(), run.layout()
+        if preparer is None or layout is None:
+            return
+        digest = sha256_of(path)
+        archive = find_archive(layout, digest) or add_archive(layout, path, digest, path.name, move=False)
+        if archive is not None:
+            run.remember(path, {"sha256": digest})
+            preparer.start(digest, archive.path, hashed=True)
+    except Exception:
+        logger.debug("pipfast: %s is prepared when it is installed", path.name, exc_info=True)
+
+
+def prepare_all(requirements: Iterable[Any]) -> None:
+    """Prepare the wheels of requirements that were built, but for those of local folders, which do not last."""
+    for each in requirements:
+        source, path = each.original_link, each.local_file_path
+        if path and not (source is not None and source.is_existing_dir()):
+            prepare(Path(path))
