@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -27,6 +28,9 @@ _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
 
 
+_END_S = 2.0
+"""Seconds for a process to end."""
+
 _LINE = 1000
 """Bytes of a line that anybody looks at."""
 
@@ -43,7 +47,8 @@ class Jobs:
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix="pipfast-build")
         self._turns = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[subprocess.Popen[bytes], Callable[[], None]] = {}
+        """What ends each of them."""
         self._more: list[threading.Thread] = []
         self._closed = False
 
@@ -61,11 +66,15 @@ class Jobs:
         thread.start()
 
     @contextmanager
-    def started(self, command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    def started(
+        self, command: Sequence[str], ending: Callable[[], None] | None = None, **options: Any
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process without input or terminal, and wait for it at the block's end.
 
         It ends with the run at the latest, and with it all that it has started: it has a session of its own.
         Ctrl-C does not reach it there, but ends the run.
+
+        :param ending: ends it, and all that it has started; by default its process group is killed.
 
         :raises Ended: the run is over, also at the block's end.
         :raises OSError: it cannot be started.
@@ -76,13 +85,15 @@ class Jobs:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True, **options
             )
-            self._running.add(process)
+            self._running[process] = ending or functools.partial(os.killpg, process.pid, signal.SIGKILL)
         try:
             yield process
         finally:
+            if self._closed:
+                _end(process)
             process.wait()
             with self._lock:
-                self._running.discard(process)
+                del self._running[process]
         if self._closed:
             raise Ended
 
@@ -113,9 +124,9 @@ class Jobs:
         """End all that is under way, and wait until it has ended."""
         with self._lock:
             self._closed = True
-            for process in self._running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            for end in self._running.values():
+                with contextlib.suppress(OSError):
+                    end()
         self._threads.shutdown(cancel_futures=True)
         for thread in self._more:
             thread.join()
@@ -124,6 +135,14 @@ class Jobs:
     def is_closed(self) -> bool:
         """Whether the run is over."""
         return self._closed
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait a moment for a process that was told to end, and kill it if it does not."""
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 class Hooks:
@@ -217,7 +236,9 @@ def _host(
     own = [command[0], hook_host.__file__, str(theirs.fileno()), *command[1:]]
     # The last one is closed first: then the process ends, which the one before waits for.
     with ours, theirs, open(said, "w+b") as printed, jobs.started(
-        own, cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),)
+        # It ends when nobody waits any more, and the hook that is under way before.
+        own, functools.partial(ours.shutdown, socket.SHUT_RDWR),
+        cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),),
     ), ours:
         theirs.close()
         yield _Host(_key(command, cwd, environ), jobs, ours)

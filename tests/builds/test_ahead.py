@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,7 +126,8 @@ def test_hooks_of_a_source_are_forks_of_one_process(box: Box, index: Index, note
     "print('imported')\n",
     "import threading, time\nthreading.Thread(target=time.sleep, args=[9], daemon=True).start()\n",
     "kept = open(__file__)\n", "import atexit\natexit.register(print)\n", "import os\nos._exit(3)\n",
-], ids=["output", "thread", "file", "exit", "death"])
+    "with open('project.json') as stream:\n    stream.read()\n", "import os\nos.listdir()\n",
+], ids=["output", "thread", "file", "exit", "death", "tree", "names"])
 def test_backend_that_is_no_ones_to_share(box: Box, index: Index, notes: Path, before: str) -> None:
     """What its import does belongs to one process: each hook has its own, as under pip."""
     index.add(backend("unshared", before), *(
@@ -189,6 +191,69 @@ def test_what_a_build_changes_in_place_is_no_other_ones(box: Box, index: Index, 
     ended = box.pipfast("install", *index.args, "victim", "vandal", NOTES=str(notes), PIPFAST_BUILDS="2")
     assert ended.status == 0
     assert (box.site_packages / "victim" / "seen.txt").read_text(encoding="utf-8") == "as installed\n"
+
+
+def test_wheels_of_as_many_sources_as_is_set_are_built_at_once(box: Box, index: Index, notes: Path) -> None:
+    """Also where pip comes to each before it has had its turn."""
+    names = [f"slow{number}" for number in range(6)]
+    index.add(*(
+        built_with("maker", name, scripts={"wheel": (
+            "import os, time\n"
+            "here = os.environ['NOTES']\n"
+            f"open(os.path.join(here, 'now-{name}'), 'w').close()\n"
+            "time.sleep(0.5)\n"
+            f"with open(os.path.join(here, 'counts'), 'a') as stream:\n"
+            "    stream.write('%d\\n' % sum(each.startswith('now-') for each in os.listdir(here)))\n"
+            f"os.unlink(os.path.join(here, 'now-{name}'))\n"
+        )}) for name in names
+    ))
+    ended = box.pipfast("install", *index.args, *names, NOTES=str(notes), PIPFAST_BUILDS="2")
+    assert (ended.status, ended.err) == (0, "")
+    counts = [int(line) for line in (notes / "counts").read_text(encoding="utf-8").split()]
+    assert (len(counts), max(counts)) == (6, 2)
+
+
+def test_a_wheel_that_was_built_changes_what_it_is_built_with(box: Box, index: Index, notes: Path) -> None:
+    """Once a build has done so, builds of pip's own do not share either."""
+    data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
+    index.add(
+        built_with("maker", "vandal", scripts={
+            "wheel": f"{data}with open(path, 'w') as stream:\n    stream.write('mine')\n",
+        }),
+        built_with("maker", "slow", scripts={"metadata": "import time\ntime.sleep(1)\n"}),
+        built_with("maker", "victim", scripts={"wheel": (
+            f"{data}import time\ntime.sleep(1.5)\n"
+            "pathlib.Path('src/victim/seen.txt').write_text(path.read_text())\n"
+        )}),
+    )
+    ended = box.pipfast("install", *index.args, "vandal", "slow", "victim", NOTES=str(notes), PIPFAST_BUILDS="4")
+    assert ended.status == 0
+    assert (box.site_packages / "victim" / "seen.txt").read_text(encoding="utf-8") == "as installed\n"
+
+
+def test_nothing_of_a_build_that_was_for_nothing_goes_on(box: Box, index: Index, notes: Path) -> None:
+    """The resolver decides otherwise while a wheel is being built, by a hook with children of its own."""
+    index.add(
+        built_with("maker", "bt", "2.0", scripts={"wheel": (
+            "import os, subprocess, time\n"
+            "path = os.path.join(os.environ['NOTES'], 'alive')\n"
+            "loop = 'while :; do echo . >> $0; mkdir -p build/out; sleep 0.05; done'\n"
+            "subprocess.Popen(['sh', '-c', loop, path])\n"
+            "time.sleep(60)\n"
+        )}),
+        built_with("maker", "bt", "1.0", scripts={}),
+        built_with("maker", "delay", requires=["nope<2"], scripts={"metadata": MEET.format(name="d", other="d") + (
+            "while not os.path.exists(os.path.join(os.environ['NOTES'], 'alive')):\n    time.sleep(0.01)\n"
+        )}),
+        built_with("maker", "nope", "2.0", scripts={}),
+        built_with("maker", "nope", "1.0", requires=["bt<2"], scripts={}),
+    )
+    ended = box.pipfast("install", *index.args, "bt", "delay", NOTES=str(notes), PIPFAST_BUILDS="4")
+    assert (ended.status, ended.err) == (0, "")
+    assert box.leftovers() == []
+    size = (notes / "alive").stat().st_size
+    time.sleep(0.3)
+    assert (notes / "alive").stat().st_size == size
 
 
 @pytest.mark.parametrize(("command", "wanted"), [

@@ -36,6 +36,18 @@ build_wheel = _at("wheel", build_wheel)
 build_editable = _at("wheel", build_editable)
 '''
 
+_READ = 'PROJECT = json.load(open("project.json", encoding="utf-8"))\nSTEM = PROJECT["stem"]\n'
+
+_READ_LATER = """
+class _Project:
+    def __getitem__(self, key):
+        with open("project.json", encoding="utf-8") as stream:
+            return json.load(stream)[key]
+
+
+PROJECT = _Project()
+"""
+
 
 def source(
     name: str,
@@ -63,9 +75,11 @@ def archive(name: str, version: str = "1.0", **options: object) -> Archive:
 def backend(name: str = "maker", before: str = "") -> Archive:
     """Return the backend of ``source(...)`` as a wheel, for ``built_with``.
 
-    :param before: what the module does first when it is imported.
+    Unlike that one it reads nothing of the project when it is imported.
+
+    :param before: what the module does first then.
     """
-    code = before + BACKEND + _SCRIPTS
+    code = before + BACKEND.replace(_READ, _READ_LATER).replace("STEM", 'PROJECT["stem"]') + _SCRIPTS
     return Wheel(name, files={f"{name}.py": code, f"{name}_data.txt": "as installed\n"}).build()
 
 

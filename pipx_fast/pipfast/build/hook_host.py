@@ -87,6 +87,7 @@ class _Host:
 
     def _become(self, hook: str, control: str, output: str) -> None:
         """Be what the script's own process would be."""
+        _lead(0)
         signal.signal(signal.SIGINT, self._interrupted)
         os.close(self._socket)
         said = os.open(output, os.O_WRONLY | os.O_APPEND)
@@ -97,12 +98,13 @@ class _Host:
 
     def _wait(self, pid: int) -> int:
         """Return how a process has ended; if nobody waits for that any more, end it and this one."""
+        _lead(pid)
         ended = os.pidfd_open(pid)
         waiting = select.poll()
         waiting.register(ended, select.POLLIN)
         waiting.register(self._socket, 0)
         if all(each != ended for each, _ in waiting.poll()):
-            os.killpg(0, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         os.close(ended)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -112,6 +114,15 @@ class _Host:
         except OSError:
             # Nobody asks any more.
             os._exit(1)
+
+
+def _lead(pid: int) -> None:
+    """Give a hook a process group, which can be ended with all that it has started; both sides do, one is first."""
+    try:
+        os.setpgid(pid, pid)
+    except OSError:
+        # It has ended, or the other side was first.
+        pass
 
 
 def _is_fit(files: set[str], exits: int) -> bool:
