@@ -117,7 +117,7 @@ class _Host:
 
 
 def _lead(pid: int) -> None:
-    """Give a hook a process group, which can be ended with all that it has started; both sides do, one is first."""
+    """Give a hook a process group, which can be ended with all that it has started; one of both sides is first."""
     try:
         os.setpgid(pid, pid)
     except OSError:

@@ -134,7 +134,9 @@ def hand_out(archive: Archive, target: Path) -> None:
         # Another filesystem. The link leads to a name of our own, which `prune` leaves alone while this
         # process lives: pip reads the file much later.
         root = archive.path.parents[3]
-        held = root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
+        # pip looks where the link leads, and at the suffixes there: `.tar.gz`, `.whl`.
+        suffixes = "".join(target.suffixes[-2:])
+        held = root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}{suffixes}"
         try:
             os.link(archive.path, held)
         except OSError:

@@ -90,10 +90,11 @@ def test_gutted_entry_is_kept_again(missing: str, layout: Layout, tmp_path: Path
     assert keep(layout, archive, tmp_path).read_bytes() == archive.data
 
 
+@pytest.mark.parametrize("name", ["out-1.0.whl", "out-1.0.tar.gz", "out-1.0.tar.bz2", "out-1.0.zip"])
 def test_handed_out_across_filesystems_outlives_the_entry(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip reads the file long after it was handed out; `prune` may have come by."""
+    """pip reads the file long after it was handed out; `prune` may have come by. It looks at that file's name."""
     archive = wheel("demo")
     path = keep(layout, archive, tmp_path)
     found = find_archive(layout, archive.sha256)
@@ -106,9 +107,10 @@ def test_handed_out_across_filesystems_outlives_the_entry(
         link(source, target, **options)
 
     monkeypatch.setattr(os, "link", refuse)
-    hand_out(found, tmp_path / "out.whl")
+    hand_out(found, tmp_path / name)
     layout.discard(path.parent)
-    assert (tmp_path / "out.whl").read_bytes() == archive.data
+    assert (tmp_path / name).read_bytes() == archive.data
+    assert os.path.realpath(tmp_path / name).endswith(name.removeprefix("out-1.0"))
 
 
 def test_handed_out_where_nothing_can_be_linked(
