@@ -355,6 +355,8 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
         context is None
         or run.settings.builds < 2
         or run.layout() is None
+        # What is begun can be ended with all that it has started.
+        or not hasattr(os, "killpg")
         # What the processes print is printed.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE
         # Nothing is run that pip has not checked.
