@@ -122,6 +122,7 @@ def test_hooks_of_a_source_are_forks_of_one_process(box: Box, index: Index, note
     assert processes(notes, "alpha")[1] != processes(notes, "beta")[1]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("before", [
     "print('imported')\n",
     "import threading, time\nthreading.Thread(target=time.sleep, args=[9], daemon=True).start()\n",
@@ -193,6 +194,7 @@ def test_what_a_build_changes_in_place_is_no_other_ones(box: Box, index: Index, 
     assert (box.site_packages / "victim" / "seen.txt").read_text(encoding="utf-8") == "as installed\n"
 
 
+@pytest.mark.once
 def test_wheels_of_as_many_sources_as_is_set_are_built_at_once(box: Box, index: Index, notes: Path) -> None:
     """Also where pip comes to each before it has had its turn."""
     names = [f"slow{number}" for number in range(6)]
@@ -213,6 +215,7 @@ def test_wheels_of_as_many_sources_as_is_set_are_built_at_once(box: Box, index: 
     assert (len(counts), max(counts)) == (6, 2)
 
 
+@pytest.mark.once
 def test_a_wheel_that_was_built_changes_what_it_is_built_with(box: Box, index: Index, notes: Path) -> None:
     """Once a build has done so, builds of pip's own do not share either."""
     data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
@@ -231,6 +234,7 @@ def test_a_wheel_that_was_built_changes_what_it_is_built_with(box: Box, index: I
     assert (box.site_packages / "victim" / "seen.txt").read_text(encoding="utf-8") == "as installed\n"
 
 
+@pytest.mark.once
 def test_nothing_of_a_build_that_was_for_nothing_goes_on(box: Box, index: Index, notes: Path) -> None:
     """The resolver decides otherwise while a wheel is being built, by a hook with children of its own."""
     index.add(
