@@ -52,7 +52,7 @@ def goals(results: Mapping[str, Any]) -> list[Goal]:
     torch, web = ("torch", str(CAPPED), "cold"), ("web", str(DISTANT), "cold")
     sources = [("sdists", "loopback", scenario) for scenario in ("cold", "warm")]
     return [
-        _at_least("jupyter warm, install phase, against pip", 40, faster(warm, "pip", "install_phase_s")),
+        _at_least("jupyter warm, install phase, against pip", 50, faster(warm, "pip", "install_phase_s")),
         _at_least("jupyter warm, whole command, against pip", 22, faster(warm, "pip")),
         _at_least("jupyter warm, whole command, against uv --compile-bytecode", 8, faster(warm, "uv-compile")),
         _at_least("jupyter warm, whole command, against uv", 1 / 3.5, faster(warm, "uv")),
@@ -62,8 +62,8 @@ def goals(results: Mapping[str, Any]) -> list[Goal]:
         _at_least("jupyter warm, dry run, against pip", 6, faster(dry, "pip")),
         _at_least("jupyter satisfied already, against pip", 1.8, faster(satisfied, "pip")),
         _at_least("torch capped, the download, against one stream", 7, _download(results, rows.get(torch))),
-        _at_least("torch capped, whole command, against pip", 3, faster(torch, "pip")),
-        _at_least("torch capped, whole command, against uv --compile-bytecode", 2.4, faster(torch, "uv-compile")),
+        _at_least("torch capped, whole command, against pip", 3.5, faster(torch, "pip")),
+        _at_least("torch capped, whole command, against uv --compile-bytecode", 2.7, faster(torch, "uv-compile")),
         _at_least("web far away, cold, against pip", 5, faster(web, "pip")),
         _at_least("web far away, cold, against uv --compile-bytecode", 1, faster(web, "uv-compile")),
         _at_least("eight sources, cold, against pip", 3, faster(sources[0], "pip")),
