@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.native import has_native_code
-from pipfast_hooks import lifetime
+from pipfast_hooks import builds_context, lifetime
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds_ahead import Build
@@ -23,8 +23,15 @@ def begun(requirement: Any) -> Build | None:
     build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
     archive = requirement.local_file_path
     if build is None and run.build_ahead is not None and requirement.name and archive and os.path.isfile(archive):
-        # It has not arrived ahead of pip. Where there is code for a compiler, pip is to build it alone.
-        if not has_native_code(requirement.unpacked_source_directory):
+        # It has not arrived ahead of pip. Where there is code for a compiler, pip is to build it alone; where
+        # nothing else is asked for, little is gained if it succeeds, and time lost if it fails: pip does it again.
+        if _are_several() and not has_native_code(requirement.unpacked_source_directory):
             run.build_ahead(canonicalize_name(requirement.name), link, Path(archive))
         build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
     return build
+
+
+def _are_several() -> bool:
+    """Tell whether the user asks for more than one thing."""
+    context = builds_context.current()
+    return context is not None and sum(not each.constraint for each in context.requirements) > 1
