@@ -17,7 +17,7 @@ from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
 from pipfast.report import logger
 from pipfast_hooks import builds_reuse
-from pipfast_hooks.builds_ahead import MAKES, METADATA, WHEEL
+from pipfast_hooks.builds_ahead import MAKES, METADATA, REQUIRES, WHEEL
 from pipfast_hooks.builds_begun import begun
 from pipfast_hooks.builds_progress import lively
 
@@ -36,7 +36,7 @@ def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterat
     build = None
     # What the user has said about how to build it, a build beside pip does not know.
     if not arguments.get("config_settings"):
-        build = begun(instance.config_holder)
+        build = begun(instance.config_holder, anew=hook == REQUIRES)
         if build is not None and not (build.gives(hook) or (hook == WHEEL and build.given)):
             build = None
     if build is None:

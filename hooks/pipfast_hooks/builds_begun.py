@@ -15,20 +15,24 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds_ahead import Build
 
 
-def begun(requirement: Any) -> Build | None:
-    """Return the build of a requirement's source, on its way now if that is one to build beside pip."""
+def begun(requirement: Any, *, anew: bool = True) -> Build | None:
+    """Return the build of a requirement's source, on its way now if that is one to build beside pip.
+
+    :param anew: pip has run nothing of it yet: it may begin now.
+    """
     run, link = lifetime.current(), getattr(requirement, "link", None)
     if link is None or requirement.editable or link.is_vcs or link.subdirectory_fragment:
         return None
     build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
+    if build is not None or not anew or run.build_ahead is None:
+        return build
     archive = requirement.local_file_path
-    if build is None and run.build_ahead is not None and requirement.name and archive and os.path.isfile(archive):
+    if requirement.name and archive and os.path.isfile(archive):
         # It has not arrived ahead of pip. Where there is code for a compiler, pip is to build it alone; where
         # nothing else is asked for, little is gained if it succeeds, and time lost if it fails: pip does it again.
         if _are_several() and not has_native_code(requirement.unpacked_source_directory):
             run.build_ahead(canonicalize_name(requirement.name), link, Path(archive))
-        build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
-    return build
+    return None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)
 
 
 def _are_several() -> bool:

@@ -29,15 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What pip has put into an environment, from before any build could change it."""
-
-    root: str
-    files: dict[str, tuple[int, ...]]
-    """What tells each one from a changed one, by its path below ``root``."""
-
-
 class _Changed(Exception):
     """A file is not what was installed."""
 
@@ -56,13 +47,15 @@ class _Asked:
 _OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
 """Variables that a build ahead has values of its own for; what is installed does not depend on them."""
 
-_made: dict[Hashable, _Made] = {}
+_made: dict[Hashable, str] = {}
+"""By what its content depends on: an environment to take the next equal one from."""
+
 _locks: dict[Hashable, threading.Lock] = {}
 _names: dict[str, threading.Lock] = {}
 """By the project that a requirement names."""
 
 _files: dict[str, dict[str, tuple[int, ...]]] = {}
-"""By environment: what was put there, as ``_Made.files``."""
+"""By environment: what was put there, before any build could change it, and what tells it from a changed file."""
 
 _keys: dict[str, Hashable] = {}
 """By environment: what its content depends on."""
@@ -85,15 +78,20 @@ _installers: list[Any] = []
 
 def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
+    names: dict[str, Any] = {}
     try:
-        names = dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
+        names |= dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
         key = _key(instance, names)
         build = begun(names["for_req"]) if key is not None and of_thread() is None else None
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
         key = build = None
     if key is None:
-        return wrapped(*args, **kwargs)
+        result = wrapped(*args, **kwargs)
+        if of_thread() is not None and "prefix" in names:
+            # No other one is taken from it; whether a build has changed it is asked all the same.
+            _files[names["prefix"].path] = _state(names["prefix"].path)
+        return result
     asked = _Asked(key, names["prefix"].path, f"Installing {names['kind']}", lambda: wrapped(*args, **kwargs))
     if names["for_req"] is not None:
         _asked.setdefault(id(names["for_req"]), []).append(asked)
@@ -119,7 +117,7 @@ def _install(asked: _Asked, installer: Any) -> Any:
         try:
             _keys[asked.path], _files[asked.path] = asked.key, _state(asked.path)
             if asked.key not in _made:
-                _made[asked.key] = _Made(asked.path, _files[asked.path])
+                _made[asked.key] = asked.path
                 _installers.append(installer)
         except Exception:
             logger.debug("pipfast: a build environment is not used again", exc_info=True)
@@ -265,13 +263,13 @@ def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) ->
 
     :param wanted: which of the files; those that are there already are left.
     """
-    made = _made.pop(key, None)
-    if made is None:
+    root = _made.pop(key, None)
+    if root is None:
         return False
-    state, folders = {}, set()
+    state, folders = _files.pop(target, {}), set()
     try:
-        for path, facts in made.files.items():
-            source, copy = os.path.join(made.root, path), os.path.join(target, path)
+        for path, facts in _files[root].items():
+            source, copy = os.path.join(root, path), os.path.join(target, path)
             if not wanted(path) or os.path.lexists(copy):
                 continue
             folder = os.path.dirname(copy)
@@ -290,7 +288,7 @@ def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) ->
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    _made[key], _keys[target], _files[target] = made, key, state
+    _made[key], _keys[target], _files[target] = root, key, state
     return True
 
 
