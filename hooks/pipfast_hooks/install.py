@@ -19,7 +19,7 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.arranged import Unmovable, move, scripts
-from pipfast.install.place import place
+from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
 from pipfast.report import logger, say, timed
@@ -253,9 +253,10 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
 def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
     """Give the stored files their names in the environment; return their number, and whether they were moved.
 
-    :raises OSError: as ``place`` does.
+    :raises OSError: as ``place`` does; nothing is placed where ``check_targets`` sees why.
     """
     batches, info_dir = ready.plan.batches, ready.prepared.manifest.info_dir
+    check_targets(batches)
     if ready.arranged is not None:
         try:
             move(ready.arranged, info_dir, ready.lib_dir, _schemes(request))

@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
 
 from support.index import serving
+from support.pips import since
 from support.program import printed_until
 from support.sources import archive, backend, built_with
 from support.wheels import Wheel
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.wheels import Archive
 
-PIP = Version(__import__("pip").__version__)
-pytestmark = pytest.mark.skipif(PIP < Version("25.2"), reason="this pip fills build environments by itself")
+pytestmark = since("25.2", "it fills build environments by itself")
 
 _VARYING = re.compile(r"size=\d+ sha256=\w+|/pip-ephem-wheel-cache-\w+|/wheels/[\w/]+")
 """What differs between two runs of pip alone."""

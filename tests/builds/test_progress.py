@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import serving
+from support.pips import since
 from support.sources import archive
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def of_builds(written: str) -> list[str]:
     return [line for line in rendered(written) if steps.match(line)]
 
 
-NEWEST = pytest.mark.skipif(not __import__("pip").__version__.startswith("26.3"), reason="once is enough")
+NEWEST = since("26.3", "once is enough")
 
 
 @pytest.mark.once

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.pips import since
 from support.sources import archive, seeing, source, torch
 from support.wheels import Wheel
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
-PIP = tuple(int(part) for part in importlib.metadata.version("pip").split(".")[:2])
 
 
 def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:
@@ -175,7 +174,7 @@ def test_user_site(box: Box, index: Index) -> None:
     assert box.installed() == []
 
 
-@pytest.mark.skipif(PIP < (25, 1), reason="this pip has no lock")
+@since("25.1", "it has no lock")
 def test_lock(box: Box, index: Index) -> None:
     """The metadata of what is locked comes from rescued builds, too."""
     ended = box.pipfast("lock", *index.args, "torch==1.0", "needy", "-o", "pylock.toml")

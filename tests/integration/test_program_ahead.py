@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import Breakage, Manners, serving
+from support.pips import since
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:
     assert (found.status, found.err) == (expected.status, expected.err)
 
 
+KEYRING = since("23.1", "it has no choice of keyrings")
+
+
 def with_keyring(box: Box, script: str) -> str:
     """Write a ``keyring`` in shell; return a PATH that has it."""
     tool = box.root / "tools" / "keyring"
@@ -86,6 +90,7 @@ def with_keyring(box: Box, script: str) -> str:
     return f"{tool.parent}:/usr/bin:/bin"
 
 
+@KEYRING
 def test_keyring_is_asked_once(box: Box, server: Server) -> None:
     """As under pip: it may open a window, or wait for somebody to unlock it."""
     index = fill(server.index(manners=Manners(credentials=("me", "sesame"))))
@@ -106,6 +111,7 @@ def test_keyring_is_asked_once(box: Box, server: Server) -> None:
     assert times[1] == times[0]
 
 
+@KEYRING
 @pytest.mark.parametrize("names", [("alpha",), ("top", "alpha"), ("alpha", "beta", "gamma")])
 def test_failing_keyring_is_named_once(box: Box, server: Server, names: tuple[str, ...]) -> None:
     """In whichever thread it has failed."""

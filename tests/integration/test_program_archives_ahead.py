@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import Manners, serving
+from support.pips import since
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def test_small_archives_do_not_wait_for_metadata(box: Box, server: Server) -> No
     assert max(fetched(server).values()) == 1
 
 
+@since("23.2", "it reads no metadata files")
 def test_large_archives_wait_for_the_resolver(box: Box, server: Server) -> None:
     """Of a release that the resolver turns out not to take, nothing is fetched but what is small."""
     large = Wheel("large", "2.0", files={"large.bin": random.Random(1).randbytes(4 << 20)}).build()

@@ -10,6 +10,7 @@ import pytest
 
 from support.damage import DAMAGES
 from support.index import Manners, serving
+from support.pips import IN_ORDER
 from support.wheels import wheel
 
 if TYPE_CHECKING:
@@ -44,15 +45,16 @@ def said(out: str) -> list[str]:
     ("empty", "no-cache"), ("flipped-bits", "no-cache"),
 ])
 def test_each_ends_as_if_it_were_alone(box: Box, index: Index, state: str) -> None:
-    alone = box.pip("install", *index.args, "--no-cache-dir", "--target", "alone", "parts")
+    alone = box.pip("install", *index.args, "--no-cache-dir", "--target", "alone", "parts", **IN_ORDER)
     assert alone.status == 0
     if state != "empty":
-        assert box.pipfast("install", *index.args, "--target", "before", "parts").status == 0
+        assert box.pipfast("install", *index.args, "--target", "before", "parts", **IN_ORDER).status == 0
         DAMAGES[state](box)
     with ExitStack() as stack:
         running = [
             stack.enter_context(box.started(
-                "-m", "pipfast", "install", *index.args, "--target", f"t{number}", "parts", PIPFAST_WORKERS="1"
+                "-m", "pipfast", "install", *index.args, "--target", f"t{number}", "parts", **IN_ORDER,
+                PIPFAST_WORKERS="1",
             ))
             for number in range(AT_ONCE)
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import Manners, serving
+from support.pips import since
 from support.program import add_shim
 from support.wheels import Wheel
 
@@ -37,6 +38,9 @@ def write():
         with open({log!r}, "w", encoding="utf-8") as file:
             json.dump(asked, file)
 """
+
+
+pytestmark = since("26.2", "it asks for each page anew")
 
 
 @pytest.fixture

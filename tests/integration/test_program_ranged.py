@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from packaging.version import Version
 
 from support.index import Manners, serving
 from support.outputs import normalized
+from support.pips import PIP, since
 from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.wheels import Archive
 
-FETCHES_NOTHING = Version(version("pip")) >= Version("25.3")
+FETCHES_NOTHING = Version("25.3") <= PIP
 """Before, pip fetches all archives for a dry run, too."""
 
 
@@ -68,7 +68,7 @@ def test_no_large_wheel_is_fetched(box: Box, server: Server, wanted: str) -> Non
         assert all(statuses <= {206} for name, statuses in fetched(server).items() if name != "small")
 
 
-@pytest.mark.skipif(not FETCHES_NOTHING, reason="this pip fetches all archives for a dry run")
+@since("25.3", "it fetches all archives for a dry run")
 def test_a_few_ranges_are_all(box: Box, server: Server) -> None:
     index = server.index(manners=Manners(core_metadata=False)).add(*ARCHIVES)
     assert box.pipfast("install", "--dry-run", *index.args, "huge").status == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import Breakage, Manners
+from support.pips import IN_ORDER
 from support.twin import pip
 from support.wheels import Wheel, sdist, wheel
 
@@ -75,6 +76,7 @@ def test_the_best_of_two_indexes(twins: Twins) -> None:
     twins.agree(
         pip("install", *a.args, "--extra-index-url", b.url, "--pre", "application~=0.12.0.dev0"),
         installed={"application": "0.12.0.dev1", "torch": "2.4.0", "cuda-runtime": "12.1.105", "pinned": "1.0"},
+        environ=IN_ORDER,
     )
 
 

@@ -353,7 +353,9 @@ def test_namespace_packages(twins: Twins) -> None:
     )
 
 
-@pytest.mark.parametrize("what", ["a file for the folder", "a folder for a file", "a folder for a module"])
+@pytest.mark.parametrize(
+    "what", ["a file for the folder", "a folder for a file", "a folder for a module", "a folder for data"]
+)
 def test_something_else_stands_in_the_place_of_files(twins: Twins, what: str) -> None:
     """Bytecode that cannot be written is not missed by pip; a module is."""
 
@@ -366,7 +368,7 @@ def test_something_else_stands_in_the_place_of_files(twins: Twins, what: str) ->
         elif what == "a folder for a file":
             (cache / Path(importlib.util.cache_from_source("__init__.py")).name).mkdir(parents=True)
         else:
-            (package / "__init__.py").mkdir()
+            (package / ("__init__.py" if what == "a folder for a module" else "data.txt")).mkdir()
 
     index = twins.server.index().add(FULL, LEAF)
     twins.agree(pip("install", *index.args, "full", fails=None), prepare=plant, uninstall=False)

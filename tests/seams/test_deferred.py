@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
-from pipfast_hooks.seams import parse_version
+from support.pips import PIP
 
 if TYPE_CHECKING:
     from support.program import Box
@@ -72,9 +72,9 @@ finally:
 """
 HEAVY: tuple[str, ...] = ("pipfast.fetch", "pipfast.install", "pipfast.store.workers")
 # Older pips import these for other things.
-if parse_version(version("pip")) >= (26,):
+if Version("26.0") <= PIP:
     HEAVY += ("asyncio",)
-if parse_version(version("pip")) >= (26, 3):
+if Version("26.3") <= PIP:
     HEAVY += ("pip._vendor.rich.traceback",)
 
 

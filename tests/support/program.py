@@ -81,6 +81,8 @@ class Box:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             # Usage lines are wrapped, and ``pipfast`` is longer than ``pip``.
             "COLUMNS": "500",
+            # pip prints some sets as they come.
+            "PYTHONHASHSEED": "0",
         }
         return {name: value for name, value in {**base, **self.variables, **more}.items() if value}
 

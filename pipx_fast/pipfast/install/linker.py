@@ -152,13 +152,29 @@ def _dress(source: str, file: StoredFile, target: str) -> None:
 def _remove(target: str) -> None:
     """Delete a file that is to be replaced; nothing need be there.
 
+    :raises OSError: as ``require_replaceable`` does, or it cannot be deleted.
+    """
+    if require_replaceable(target):
+        with suppress(FileNotFoundError):
+            os.unlink(target)
+
+
+def require_replaceable(target: str) -> bool:
+    """Tell whether there is a file to be replaced.
+
     :raises FileExistsError: it is a symbolic link. What pip does then depends on where that leads: it writes
         through one that leads nowhere, and never replaces one by bytecode.
+    :raises IsADirectoryError: it is a folder.
     """
-    with suppress(FileNotFoundError):
-        if stat.S_ISLNK(os.lstat(target).st_mode):
-            raise FileExistsError(errno.EEXIST, "a symbolic link is in the way", target)
-        os.unlink(target)
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISLNK(mode):
+        raise FileExistsError(errno.EEXIST, "a symbolic link is in the way", target)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    return True
 
 
 try:

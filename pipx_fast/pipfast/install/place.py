@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pipfast.install.linker import copy
+from pipfast.install.linker import copy, require_replaceable
 
 _DEFAULT_ACL = "system.posix_acl_default"
 """The extended attribute that holds a folder's default access list (acl(5), Linux)."""
@@ -17,6 +17,44 @@ if TYPE_CHECKING:
 
     from pipfast.install.linker import Linker
     from pipfast.install.plan import Batch
+
+
+def check_targets(batches: Sequence[Batch]) -> None:
+    """Refuse, before anything is placed, what the environment has not the room for.
+
+    Folders that are not there yet are not looked into: in a fresh environment that is nearly all of them.
+
+    :raises OSError: a folder cannot be written to, or something that is no folder has its name; or a folder or a
+        symbolic link has the name of a file.
+    """
+    absent: set[str] = set()
+    for batch in batches:
+        parent = os.path.dirname(batch.target)
+        if parent in absent or not os.path.lexists(batch.target):
+            if parent not in absent:
+                _require_writable(_first_there(parent))
+            absent.add(batch.target)
+            continue
+        _require_writable(batch.target)
+        for file in batch.files:
+            require_replaceable(f"{batch.target}/{file.name}")
+
+
+def _first_there(folder: str) -> str:
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _require_writable(folder: str) -> None:
+    """Refuse a folder that takes no new files.
+
+    :raises OSError: why it does not; ``filename`` is ``folder``.
+    """
+    if not stat.S_ISDIR(os.stat(folder).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
 
 def place(batches: Sequence[Batch], linker: Linker) -> int:

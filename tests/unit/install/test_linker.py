@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipfast.install.linker import Linker
-from pipfast.install.place import place
+from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch
 from pipfast.store.manifest import StoredFile
 
@@ -178,3 +178,50 @@ def test_forbidden_link_in_a_writable_folder_is_copied(batch: Batch, monkeypatch
     linker = Linker("hardlink")
     assert place([batch], linker) == 3
     assert linker.mode == "copy"
+
+
+@pytest.mark.parametrize(("what", "error"), [
+    ("nothing", None), ("a file for a file", None), ("a folder for a file", IsADirectoryError),
+    ("a link for a file", FileExistsError), ("a file for a folder", NotADirectoryError),
+    ("a link to nothing for a folder", FileNotFoundError), ("a link to a folder for a folder", None),
+    ("a file above a folder", NotADirectoryError),
+])
+def test_what_is_in_the_way_is_seen_before(
+    batch: Batch, tmp_path: Path, what: str, error: type[OSError] | None
+) -> None:
+    """Of two folders, the first has room."""
+    first = Batch(batch.source, str(tmp_path / "env" / "first"), batch.files)
+    target = Path(batch.target)
+    place([first], Linker("hardlink"))
+    if "for a file" in what:
+        target.mkdir()
+    if what == "a file for a file":
+        (target / "b.py").write_text("old")
+    elif what == "a folder for a file":
+        (target / "b.py").mkdir()
+    elif what == "a link for a file":
+        (target / "b.py").symlink_to(tmp_path)
+    elif what == "a file for a folder":
+        target.write_text("old")
+    elif what.startswith("a link to"):
+        target.symlink_to(tmp_path / ("gone" if "nothing" in what else "stored"))
+        batch = Batch(str(tmp_path / "env" / "first"), batch.target, ())
+    elif what == "a file above a folder":
+        target.write_text("old")
+        batch = Batch(batch.source, str(target / "below"), batch.files)
+    if error is None:
+        check_targets([first, batch])
+    else:
+        with pytest.raises(error):
+            check_targets([first, batch])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("below", ["", "new/newer"])
+def test_a_folder_that_is_read_only_is_seen_before(batch: Batch, below: str) -> None:
+    target = Path(batch.target)
+    target.mkdir(parents=True)
+    target.chmod(0o500)
+    with pytest.raises(PermissionError):
+        check_targets([Batch(batch.source, str(target / below), batch.files)])
+    target.chmod(0o700)
