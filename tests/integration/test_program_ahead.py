@@ -78,7 +78,7 @@ def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:
     assert (found.status, found.err) == (expected.status, expected.err)
 
 
-KEYRING = since("23.1", "it has no choice of keyrings")
+KEYRING = since("26.2", "it asks a keyring for a password only, of a user who is known")
 
 
 def with_keyring(box: Box, script: str) -> str:
