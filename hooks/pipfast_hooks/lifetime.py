@@ -335,6 +335,9 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         logger.debug("pipfast: installing without the store", exc_info=True)
         run.installing = False
     run.settle()
+    if run.installing and "program" in run.settings.disabled:
+        # Nothing of ours is asked between the resolver's end and the first installation.
+        _import_what_installs(run)
     status = wrapped(*args, **kwargs)
     if not status:
         run.keep_expectation()
@@ -359,20 +362,24 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
     run = current()
     run.nothing_to_install = not order
     if order:
-        try:
-            deferred.load_all()
-            importlib.import_module(f"{__package__}.install")
-            importlib.import_module(f"{__package__}.downloads")
-            for name in IMPORTED_TO_READ:
-                importlib.import_module(name)
-            if run.installing:
-                _ = run.preparer(), run.linker
-                builds = sys.modules.get(f"{__package__}.builds_context")
-                run.stale_before = builds.stale_before() if builds is not None else None
-        except Exception:
-            logger.debug("pipfast: installing without the store", exc_info=True)
-            run.installing = False
+        _import_what_installs(run)
     return order
+
+
+def _import_what_installs(run: Run) -> None:
+    try:
+        deferred.load_all()
+        importlib.import_module(f"{__package__}.install")
+        importlib.import_module(f"{__package__}.downloads")
+        for name in IMPORTED_TO_READ:
+            importlib.import_module(name)
+        if run.installing:
+            _ = run.preparer(), run.linker
+            builds = sys.modules.get(f"{__package__}.builds_context")
+            run.stale_before = builds.stale_before() if builds is not None else None
+    except Exception:
+        logger.debug("pipfast: installing without the store", exc_info=True)
+        run.installing = False
 
 
 def _around_eagerly_import_modules(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:

@@ -258,7 +258,7 @@ def _wait_until_gone(pid: int) -> None:
             # A zombie whose parent has yet to look is as good as gone.
             if Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z":
                 return
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return
         time.sleep(0.02)
     with suppress(ProcessLookupError):

@@ -41,9 +41,10 @@ def check_targets(batches: Sequence[Batch]) -> None:
 
 
 def _first_there(folder: str) -> str:
-    while not os.path.lexists(folder):
+    while folder and not os.path.lexists(folder):
         folder = os.path.dirname(folder)
-    return folder
+    # `--prefix` and `--target` may be relative.
+    return folder or os.curdir
 
 
 def _require_writable(folder: str) -> None:

@@ -225,3 +225,13 @@ def test_a_folder_that_is_read_only_is_seen_before(batch: Batch, below: str) -> 
     with pytest.raises(PermissionError):
         check_targets([Batch(batch.source, str(target / below), batch.files)])
     target.chmod(0o700)
+
+
+def test_a_relative_folder_is_seen_from_where_the_command_is(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_targets([Batch(batch.source, "new/lib", batch.files)])
+    (tmp_path / "new").write_text("a file")
+    with pytest.raises(NotADirectoryError):
+        check_targets([Batch(batch.source, "new/lib", batch.files)])
