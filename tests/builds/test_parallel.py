@@ -85,6 +85,7 @@ def test_output_and_wheels_are_pip_s(box: Box, sources: Index, names: tuple[str,
     assert box.leftovers() == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("jobs", ["", "3"])
 def test_number_of_jobs_is_passed_on(box: Box, sources: Index, jobs: str) -> None:
     """A build that runs beside others is told what the user has set, and nothing else."""

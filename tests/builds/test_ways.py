@@ -107,6 +107,7 @@ def test_named_leaves_the_reviewed_table_out(box: Box, index: Index) -> None:
     install(box, index, "tabled", PIPFAST_EXTRA_BUILD_DEPENDENCIES="tabled: factory-boy")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("needed", ["torch", "unknown"])
 def test_what_a_folder_itself_declares_is_trusted(box: Box, index: Index, needed: str) -> None:
     """A name that its pyproject.toml has among the dependencies is one that somebody has named."""
@@ -117,6 +118,7 @@ def test_what_a_folder_itself_declares_is_trusted(box: Box, index: Index, needed
     assert f"{needed} is trusted because rotary itself requires it" in ended.err
 
 
+@pytest.mark.once
 def test_chain_that_ends_in_a_refusal(box: Box, index: Index) -> None:
     """First error, last error, rounds and the setting stand below pip's own error; pip's exit code."""
     index.add(archive("stuck", scripts={"requires": "import torch\nimport unknown\n"}))
@@ -138,6 +140,7 @@ def test_extra_build_dependencies_are_there_from_the_start(box: Box, index: Inde
     assert ended.err.count("pipfast: the build of strange needs unknown") == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("hashed", [True, False])
 def test_hashes_are_required_of_what_is_put_beside(box: Box, index: Index, hashed: bool) -> None:
     """What the user gave no hash for is not fetched, whoever names it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.program import make_box
 
 if TYPE_CHECKING:
-
     from support.index import Index
     from support.program import Box, Ended
 
@@ -77,6 +78,7 @@ def test_run_that_upgrades_builds_against_the_new_one(box: Box, index: Index) ->
     assert seen(box) == "2.0"
 
 
+@pytest.mark.once
 def test_variables_that_steer_builds_are_part_of_the_key(box: Box, index: Index) -> None:
     """A wheel that was built with other flags is another wheel."""
     install(box, index, "torch==1.0", "needy")
@@ -84,6 +86,7 @@ def test_variables_that_steer_builds_are_part_of_the_key(box: Box, index: Index)
     assert "Building wheel for needy (" in ended.out
 
 
+@pytest.mark.once
 def test_store_lists_what_was_built(box: Box, index: Index) -> None:
     """``store list --built`` names the wheel and what it was built against."""
     install(box, index, "torch==1.0", "needy")
