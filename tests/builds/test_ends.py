@@ -36,7 +36,9 @@ def ready(box: Box) -> int:
     return len(list(box.work.glob("ready-*")))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [
+    signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.once),
+])
 def test_cut_off_in_the_middle(box: Box, held: Index, number: signal.Signals) -> None:
     """Nothing half done is found by the next run, nor left in the environment."""
     os.mkfifo(box.work / "go")

@@ -43,10 +43,8 @@ def meddling(index: Index) -> Index:
     return index
 
 
-@pytest.mark.parametrize("variables", [
-    {}, pytest.param({"PIP_TARGET": "there"}, marks=pytest.mark.once),
-    pytest.param({"PIP_NO_CACHE_DIR": "1"}, marks=pytest.mark.once),
-])
+@pytest.mark.once
+@pytest.mark.parametrize("variables", [{}, {"PIP_TARGET": "there"}, {"PIP_NO_CACHE_DIR": "1"}])
 def test_target_stays_as_it_was(box: Box, meddling: Index, variables: dict[str, str]) -> None:
     """What a build script installs is there for the rest of that build, and nowhere afterwards."""
     assert box.pipfast("install", *meddling.args, "torch==1.0").status == 0

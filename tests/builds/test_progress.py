@@ -95,6 +95,7 @@ def test_what_how_long_and_the_last_line(box: Box, index: Index, names: list[str
     assert "0:02" not in theirs[1]
 
 
+@pytest.mark.once
 def test_nothing_is_added_where_there_is_no_terminal(box: Box, index: Index) -> None:
     ended = box.pipfast("wheel", *index.args, "-w", "wheels", "slow")
     assert ended.status == 0

@@ -75,6 +75,7 @@ def test_build_that_prints_a_false_name_gets_nothing(box: Box, index: Index, pac
     assert box.installed() == []
 
 
+@pytest.mark.once
 def test_prose_of_a_module_that_was_looked_for(box: Box, index: Index) -> None:
     """A script that turned the missing import into words is understood."""
     ended = install(box, index, "torch", "prose")
@@ -95,6 +96,7 @@ def test_sibling_stays_isolated(box: Box, index: Index) -> None:
     assert ended.status == 0, ended.err
 
 
+@pytest.mark.once
 def test_switched_off(box: Box, index: Index) -> None:
     """Without rescue the failure is pip's."""
     for variables in ({"PIPFAST_BUILD_RESCUE": "off"}, {"PIPFAST_DISABLE": "builds"}):
@@ -103,7 +105,10 @@ def test_switched_off(box: Box, index: Index) -> None:
         assert "pipfast:" not in ended.err
 
 
-@pytest.mark.parametrize("arguments", [["--dry-run"], ["--target", "there"], ["--no-deps"], ["-v"], ["-q"]])
+@pytest.mark.parametrize("arguments", [
+    ["--dry-run"],
+    *(pytest.param(each, marks=pytest.mark.once) for each in (["--target", "x"], ["--no-deps"], ["-v"], ["-q"])),
+])
 def test_ways_of_installing(box: Box, index: Index, arguments: list[str]) -> None:
     """The rescue works the same whatever becomes of the result."""
     ended = install(box, index, "torch==1.0", "needy", *arguments)
@@ -112,6 +117,7 @@ def test_ways_of_installing(box: Box, index: Index, arguments: list[str]) -> Non
         assert box.installed() == []
 
 
+@pytest.mark.once
 def test_other_commands(box: Box, index: Index) -> None:
     """``wheel`` builds what can be installed elsewhere, ``download`` needs the metadata only."""
     for command in ("wheel", "download"):

@@ -46,7 +46,10 @@ def seen(folder: Path) -> str:
     return (folder / "rotary" / "seen.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("option", [[], ["--editable"], ["--config-settings", "some=thing"]])
+@pytest.mark.parametrize("option", [
+    pytest.param([], marks=pytest.mark.once), ["--editable"],
+    pytest.param(["--config-settings", "some=thing"], marks=pytest.mark.once),
+])
 def test_folder(box: Box, index: Index, option: list[str]) -> None:
     """A project of one's own, also in editable mode, and with settings for its backend."""
     folder = write(box.work / "local", rotary())
@@ -54,6 +57,7 @@ def test_folder(box: Box, index: Index, option: list[str]) -> None:
     assert seen(folder / "src" if option == ["--editable"] else box.site_packages) == "1.0"
 
 
+@pytest.mark.once
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_repository_with_a_subdirectory_in_a_requirements_file(box: Box, index: Index) -> None:
     """The commit is the source: a second environment gets the wheel, another commit is built."""
@@ -94,6 +98,7 @@ def test_chain(box: Box, index: Index) -> None:
     assert "declares no dependency on them, and they were not installed" in ended.err
 
 
+@pytest.mark.once
 def test_named_leaves_the_reviewed_table_out(box: Box, index: Index) -> None:
     """What only the table names is refused then, with the setting that would allow it."""
     index.add(
@@ -133,6 +138,7 @@ def test_chain_that_ends_in_a_refusal(box: Box, index: Index) -> None:
     assert box.installed() == [] and box.leftovers() == []
 
 
+@pytest.mark.once
 def test_extra_build_dependencies_are_there_from_the_start(box: Box, index: Index) -> None:
     """Nothing fails first, and what is not in question stays as it was."""
     ended = install(box, index, "strange", PIPFAST_EXTRA_BUILD_DEPENDENCIES="strange: unknown")

@@ -31,6 +31,7 @@ def seen(box: Box) -> str:
     return (box.site_packages / "needy" / "seen.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.once
 def test_second_environment_gets_the_wheel(box: Box, index: Index) -> None:
     """The source is known: nothing is built, and nothing needs to be said."""
     install(box, index, "torch==1.0", "needy")
@@ -42,6 +43,7 @@ def test_second_environment_gets_the_wheel(box: Box, index: Index) -> None:
     assert ended.err == ""
 
 
+@pytest.mark.once
 def test_wheel_is_the_same_beside_a_torch_that_is_there_and_one_that_is_to_come(box: Box, index: Index) -> None:
     """What counts is what torch consists of, not whether it is in the environment already."""
     install(box, index, "torch==1.0")
@@ -96,6 +98,7 @@ def test_store_lists_what_was_built(box: Box, index: Index) -> None:
     assert box.pipfast("store", "verify").status == 0
 
 
+@pytest.mark.once
 def test_upgrade_that_leaves_a_package_behind_is_named(box: Box, index: Index) -> None:
     """needy goes on standing beside a torch that it was not built against: a warning, and a row in doctor."""
     install(box, index, "torch==1.0", "needy")
@@ -105,6 +108,7 @@ def test_upgrade_that_leaves_a_package_behind_is_named(box: Box, index: Index) -
     assert "needy 1.0 was built against torch 1.0" in box.pipfast("doctor").out
 
 
+@pytest.mark.once
 def test_nothing_is_kept_without_a_cache(box: Box, index: Index) -> None:
     """Under ``--no-cache-dir`` the build is rescued, and forgotten."""
     install(box, index, "--no-cache-dir", "torch==1.0", "needy")
@@ -112,6 +116,7 @@ def test_nothing_is_kept_without_a_cache(box: Box, index: Index) -> None:
     assert not list(box.store.glob("built-v*/*/*"))
 
 
+@pytest.mark.once
 def test_builds_without_isolation_by_choice(box: Box, index: Index) -> None:
     """Their wheels are kept with all that was there; pip's cache would hand them out beside anything."""
     install(box, index, "torch==1.0")
