@@ -87,6 +87,7 @@ def hooks(notes: Path, name: str) -> list[str]:
     return [line.partition(" ")[0] for line in lines]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command", [["install"], ["wheel", "-w", "wheels"]], ids=lambda command: command[0])
 def test_metadata_is_prepared_at_once(box: Box, index: Index, notes: Path, command: list[str]) -> None:
     """Each of the two hooks waits for the other: one after the other they would fail."""
@@ -151,6 +152,7 @@ def test_backend_that_is_no_ones_to_share(box: Box, index: Index, notes: Path, b
         assert len({line.split()[3] for line in lines}) == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("backend_of", ["maker", ""], ids=["installed", "in-tree"])
 def test_wheel_that_fails_at_first_is_built_in_pips_tree(
     box: Box, index: Index, notes: Path, backend_of: str
@@ -174,6 +176,7 @@ def test_wheel_that_fails_at_first_is_built_in_pips_tree(
     assert box.leftovers() == []
 
 
+@pytest.mark.once
 def test_what_a_build_changes_in_place_is_no_other_ones(box: Box, index: Index, notes: Path) -> None:
     """Build environments are links to the same files: what was made with a changed one is not taken."""
     data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
@@ -282,6 +285,7 @@ def test_words_and_end_are_pips(
     assert ends[0] == ends[1]
 
 
+@pytest.mark.once
 def test_same_words_with_the_store(box: Box, index: Index, notes: Path) -> None:
     """With caches sources are built ahead; without, above, they are not."""
     ends = []
@@ -294,6 +298,7 @@ def test_same_words_with_the_store(box: Box, index: Index, notes: Path) -> None:
     assert ends[0][0] == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("setting", [
     {"PIPFAST_BUILDS": "1"}, {"PIPFAST_DISABLE": "builds"}, {"PIP_NO_BINARY": ":all:"},
 ], ids=str)
@@ -315,6 +320,7 @@ def built_ahead(box: Box, index: Index, notes: Path, *arguments: str) -> str:
     return "".join(line for line in log.read_text(encoding="utf-8").splitlines() if '"build"' in line)
 
 
+@pytest.mark.once
 def test_only_what_the_user_has_named(box: Box, index: Index, notes: Path) -> None:
     """What another package requires may turn out to be another version: its code is not run before pip would."""
     log = built_ahead(box, index, notes, "install", "alpha", "beta", "parent")
@@ -366,6 +372,7 @@ def test_what_several_builds_need_is_built_for_each(box: Box, index: Index, note
     assert box.leftovers() == []
 
 
+@pytest.mark.once
 def test_a_circle_of_builds_is_pips_error(box: Box, index: Index, notes: Path) -> None:
     """Each of the two is needed to build the other one."""
     for name, needed in (("hen", "egg"), ("egg", "hen")):

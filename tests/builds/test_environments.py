@@ -91,6 +91,7 @@ def test_environment_is_made_of_links(box: Box, tools: Index) -> None:
     assert box.installed() == ["linked", "linked-1.0.dist-info"]
 
 
+@pytest.mark.once
 def test_what_one_build_spoils_another_does_not_see(box: Box, tools: Index) -> None:
     """Neither an environment that a build has changed nor what was linked into it is handed to the next."""
     ended = box.pipfast("install", *tools.args, "spoils", "spoils-too")

@@ -23,7 +23,7 @@ def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:
     return ended
 
 
-@pytest.mark.parametrize("package", ["needy", "late"])
+@pytest.mark.parametrize("package", [pytest.param("needy", marks=pytest.mark.once), "late"])
 def test_module_that_a_constraint_names_is_put_beside_the_build(box: Box, index: Index, package: str) -> None:
     """The build sees exactly that version, whatever is newest; nothing of it reaches the target."""
     (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
@@ -131,6 +131,7 @@ def test_other_commands(box: Box, index: Index) -> None:
     ]
 
 
+@pytest.mark.once
 def test_hints_name_the_user_s_own_setting(box: Box, index: Index) -> None:
     """What the user names for one package is beside its build."""
     ended = install(box, index, "strange", PIPFAST_EXTRA_BUILD_DEPENDENCIES="strange: unknown")

@@ -164,12 +164,14 @@ def test_hashes_are_required_of_what_is_put_beside(box: Box, index: Index, hashe
         assert box.installed() == []
 
 
+@pytest.mark.once
 def test_build_constraints(box: Box, index: Index) -> None:
     """The user's constraints on builds hold for rescued ones, and do not stop them."""
     (box.work / "build.txt").write_text("beside<6\n", encoding="utf-8")
     install(box, index, "torch==1.0", "needy", PIP_BUILD_CONSTRAINT="build.txt")
 
 
+@pytest.mark.once
 def test_user_site(box: Box, index: Index) -> None:
     """A user's own packages are the target, too."""
     config = box.root / "venv" / "pyvenv.cfg"

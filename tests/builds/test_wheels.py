@@ -72,6 +72,7 @@ def test_another_torch_has_it_built_again_and_the_first_one_finds_it(box: Box, i
     assert "needy" not in box.pip("cache", "list").out
 
 
+@pytest.mark.once
 def test_run_that_upgrades_builds_against_the_new_one(box: Box, index: Index) -> None:
     """What counts is what is there afterwards, not what was there when the metadata was asked for."""
     install(box, index, "torch==1.0")

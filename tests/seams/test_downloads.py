@@ -61,7 +61,9 @@ def test_session_keeps_a_connection_for_every_worker(box: Box) -> None:
     assert (ended.out.split(), ended.err) == (["10", "10", "18", "18", "18"], "")
 
 
-@pytest.mark.parametrize("refusal", ["asks for a password", "breaks off"])
+@pytest.mark.parametrize("refusal", [
+    "asks for a password", pytest.param("breaks off", marks=pytest.mark.once),
+])
 def test_error_has_no_history_of_ours(box: Box, refusal: str) -> None:
     """What pip's own attempt has raised is not said to have come during ours."""
     archive = Wheel("demo", files={"demo.txt": "x" * 5000}).build()
