@@ -21,6 +21,7 @@ from pip._internal.network.utils import HEADERS
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast import threads
 from pipfast.index.header import read_metadata
 from pipfast.report import logger
 from pipfast_hooks import lifetime, records
@@ -238,9 +239,7 @@ class Ahead:
             self._active = False
             # What is under way is not asked for a second time, unless it fails.
             self._jobs = {url: job for url, job in self._jobs.items() if job.started}
-        deadline = time.monotonic() + wait_s
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        threads.join(self._threads, wait_s)
 
     def _begin_pages(self, name: str) -> None:
         try:
@@ -276,12 +275,13 @@ class Ahead:
         with self._lock:
             if self._stopped or not self._active or url in self._jobs or url in self._asked_by_pip:
                 return
-            job = self._jobs[url] = _Job(url, headers, then)
-            self._queue.put(job)
             if len(self._threads) < self._connections:
-                thread = threading.Thread(target=self._work, name="pipfast-ahead", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                thread = threads.start(self._work, "pipfast-ahead")
+                if thread is not None:
+                    self._threads.append(thread)
+            if self._threads:
+                job = self._jobs[url] = _Job(url, headers, then)
+                self._queue.put(job)
 
     def _work(self) -> None:
         this_thread_is_ours()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import io
 import threading
-from typing import Any, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 from pip._vendor.requests.adapters import HTTPAdapter
 from pip._vendor.urllib3.response import HTTPResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _thread = threading.local()
 """``asked``: pip's next request of this thread is noted here instead of being sent. ``answer``: it gets this
@@ -32,6 +36,17 @@ def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
 def this_thread_is_ours() -> None:
     """Let what pip's code sends in this thread go its way from now on."""
     _thread.ours = True
+
+
+@contextmanager
+def sent_by_us() -> Iterator[None]:
+    """Let what pip's code sends within the block go its way."""
+    before = getattr(_thread, "ours", False)
+    _thread.ours = True
+    try:
+        yield
+    finally:
+        _thread.ours = before
 
 
 def fetch_with(response: Any, collector: Any, link: Any, name: str) -> Any:

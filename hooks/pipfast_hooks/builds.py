@@ -36,11 +36,13 @@ class _Held(logging.Filter):
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
-        self._holding = False
+        self._holding = self._released = False
         self.records: list[logging.LogRecord] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let through what a hook prints; hold what pip says about its end."""
+        if self._released:
+            return True
         if record.levelno >= logging.ERROR:
             self._holding = True
         if self._holding:
@@ -50,7 +52,9 @@ class _Held(logging.Filter):
         return True
 
     def release(self) -> None:
-        """Say what was held back."""
+        """Say what was held back; nothing is held any more."""
+        # It may still be the logger's filter, and would get them once more.
+        self._released = True
         for record in self.records:
             subprocess_logger.handle(record)
         self.records.clear()

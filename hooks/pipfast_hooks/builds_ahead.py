@@ -184,8 +184,11 @@ class BuildsAhead:
             if build is None or build.abandoned:
                 return None
             if not build.started and not build.hastened:
-                build.hastened = True
-                self._jobs.start(lambda: self._make(build))
+                build.hastened = self._jobs.start(lambda: self._make(build))
+                if not build.hastened:
+                    # Whoever is to begin it may be waiting for others.
+                    build.abandoned = True
+                    return None
             return build
 
     def gives_wheel(self, url: str) -> bool:

@@ -11,18 +11,17 @@ import socket
 import subprocess
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast import threads
 from pipfast.build import hook_host
 from pipfast_hooks import fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
 _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
@@ -44,7 +43,7 @@ class Jobs:
 
     def __init__(self, at_once: int) -> None:
         # Some wait for one another: for what both need to be installed for the first of them.
-        self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix="pipfast-build")
+        self._threads = threads.Pool(2 * at_once, "pipfast-build")
         self._turns = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._running: dict[subprocess.Popen[bytes], Callable[[], None]] = {}
@@ -52,18 +51,20 @@ class Jobs:
         self._more: list[threading.Thread] = []
         self._closed = False
 
-    def submit(self, function: Callable[[], None]) -> Future[None]:
-        """Have a thread call ``function`` when it is its turn."""
-        return self._threads.submit(function)
+    def submit(self, function: Callable[[], None]) -> None:
+        """Have a thread call ``function`` when it is its turn; nobody does where there is no thread."""
+        self._threads.submit(function)
 
-    def start(self, function: Callable[[], None]) -> None:
-        """Have a thread of its own call ``function``, now; its processes wait for no turn."""
-        thread = threading.Thread(target=function, name="pipfast-build", daemon=True)
+    def start(self, function: Callable[[], None]) -> bool:
+        """Have a thread of its own call ``function``, now; its processes wait for no turn.
+
+        :returns: False where there is no thread, and nothing is called.
+        """
         with self._lock:
-            if self._closed:
-                return
-            self._more.append(thread)
-        thread.start()
+            thread = None if self._closed else threads.start(function, "pipfast-build")
+            if thread is not None:
+                self._more.append(thread)
+            return thread is not None
 
     @contextmanager
     def started(
@@ -127,9 +128,8 @@ class Jobs:
             for end in self._running.values():
                 with contextlib.suppress(OSError):
                     end()
-        self._threads.shutdown(cancel_futures=True)
-        for thread in self._more:
-            thread.join()
+        self._threads.close(_END_S)
+        threads.join(self._more, _END_S)
 
     @property
     def is_closed(self) -> bool:

@@ -25,6 +25,7 @@ from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.subprocess import call_subprocess
 
+from pipfast import threads
 from pipfast.build.native import is_hungry
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime, records
@@ -138,12 +139,12 @@ class _Builds:
         self._running = 0
         self._paused = False
         self._changed = threading.Condition()
-        self._threads = [
-            threading.Thread(target=self._work, name="pipfast-build", daemon=True)
-            for _ in range(min(at_once, len(builds)))
-        ]
-        for thread in self._threads:
-            thread.start()
+        started = [threads.start(self._work, "pipfast-build") for _ in range(min(at_once, len(builds)))]
+        self._threads = [each for each in started if each is not None]
+        if not self._threads:
+            # Nobody would ever come to them.
+            self._waiting.clear()
+            self._by_source.clear()
 
     def _work(self) -> None:
         while True:

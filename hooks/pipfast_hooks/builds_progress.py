@@ -17,6 +17,8 @@ from pip._internal.cli.spinners import InteractiveSpinner
 from pip._internal.utils.logging import get_indentation
 from pip._internal.utils.subprocess import subprocess_logger
 
+from pipfast import threads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -42,8 +44,8 @@ class Progress:
         self._last = ""
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._show, name="pipfast-progress", daemon=True)
-        self._thread.start()
+        # Without a thread it shows what pip's spinner shows.
+        self._thread = threads.start(self._show, "pipfast-progress")
 
     def said(self, line: str) -> None:
         """Take a line of the build's output; returns at once."""
@@ -52,7 +54,7 @@ class Progress:
     def spin(self) -> None:
         """Stand in the place of the spinner's own."""
         with self._lock:
-            if time.monotonic() - self._began < LONG_S:
+            if self._thread is None or time.monotonic() - self._began < LONG_S:
                 self._spinner.spin()
 
     def finish(self, final_status: str) -> None:
@@ -63,7 +65,8 @@ class Progress:
     def close(self) -> None:
         """Show nothing more; the spinner is pip's again."""
         self._over.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _show(self) -> None:
         while not self._over.wait(LOOK_S):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import builds_context, fork_server, lifetime
+from pipfast_hooks import builds_context, fork_server, giving_way, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +115,7 @@ def _write(run: lifetime.Run) -> str:
 def _serve(path: str) -> None:
     """Start the server that spares the runners their start; they do without it."""
     global _server
+    giving_way.begin()
     if fork_server.is_possible():
         try:
             _server = fork_server.Server(path)
@@ -133,14 +134,20 @@ def is_inherited() -> bool:
     return _inherited
 
 
-def forget() -> None:
-    """End the server and remove the runner; the run is over."""
-    global _path, _server
-    if _inherited:
-        return
+def end_server() -> None:
+    """End the server; each build environment is filled by a pip that starts anew."""
+    global _server
     server, _server = _server, None
     if server is not None:
         server.close()
+
+
+def forget() -> None:
+    """End the server and remove the runner; the run is over."""
+    global _path
+    if _inherited:
+        return
+    end_server()
     if _path is not None:
         shutil.rmtree(os.path.dirname(_path), ignore_errors=True)
     _path = None

@@ -8,7 +8,6 @@ import mmap
 import os
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast import threads
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast_hooks.lifetime import Run
     from pipfast_hooks.look import Display
+
+
+CHECK_S = 0.2
+"""Seconds to wait at the end for an archive that is being read again: that leaves nothing half done."""
 
 
 @dataclass(slots=True)
@@ -79,7 +83,7 @@ class Connections:
         # pip's session has no caching adapter under --no-cache-dir.
         self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
         # A core remains pip's.
-        self._checks = ThreadPoolExecutor(max(1, run.settings.workers - 1), thread_name_prefix="pipfast-check")
+        self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
         make_room(session, run.settings.connections)
         self._pool = DownloadPool(
             SessionTransport(session, self._is_kept),
@@ -105,7 +109,7 @@ class Connections:
         if layout is not None and "sha256" in digests:
             job.archive = find_archive(layout, digests["sha256"])
         if layout is not None and job.archive is not None:
-            job.check = self._checks.submit(self._is_sound, layout, job.archive, job)
+            job.check = self._checks.submit(functools.partial(self._is_sound, layout, job.archive, job))
         else:
             self._fetch(job)
         return job
@@ -164,7 +168,7 @@ class Connections:
                     here = begun.here
                     begun.then = then if here is None else begun.then
                 if here is not None:
-                    self._checks.submit(then, here)
+                    self._checks.submit(functools.partial(then, here))
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type).
@@ -208,7 +212,7 @@ class Connections:
         """Cancel what is under way and remove what was not delivered."""
         with self._beginning:
             self._closed = True
-        self._checks.shutdown(cancel_futures=True)
+        self._checks.close(CHECK_S)
         self._pool.close()
         if self._scratch is not None:
             self._scratch.cleanup()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.network import download as pip_download
@@ -32,7 +33,7 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
 
 _OURS = (
     FetchError, HTTPError, OSError, ValueError, TypeError, AttributeError, LookupError, AssertionError,
-    RuntimeError,
+    RuntimeError, MemoryError, CancelledError,
 )
 """Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pip
@@ -206,6 +206,14 @@ class Run:
             return None
         return verified
 
+    def give_way(self) -> None:
+        """End what runs beside pip and has processes, threads or descriptors that pip needs; pip goes on alone."""
+        self.settings = replace(self.settings, builds=1, workers=1)
+        self._stop_workers()
+        for name, function in (("builds_ahead", "forget"), ("builds_runner", "end_server"), ("agent", "forget")):
+            if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
+                getattr(module, function)()
+
     def close(self) -> None:
         """Stop connections and workers; nothing of ours is left running."""
         # No worker is begun any more, and nobody waits for one that is.
@@ -221,7 +229,9 @@ class Run:
         for connections in list(self.connections.values()):
             connections.close()
         self.connections.clear()
-        for name in ("agent", "builds_runner", "builds_ahead", "builds", "builds_reuse", "builds_context"):
+        for name in (
+            "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse", "builds_context",
+        ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
         for message, hint in self.last_words:

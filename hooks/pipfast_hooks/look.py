@@ -15,6 +15,7 @@ from pip._vendor.rich.progress import (
     TransferSpeedColumn,
 )
 
+from pipfast import threads
 from pipfast.address import file_name
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Display:
 
     def __init__(self, console: Any, downloads: Iterable[Download], indent: int) -> None:
         self._downloads = list(downloads)
+        # rich draws in a thread; where there is none, what is drawn changes with each increment.
+        self._by_hand = threads.start(int, "pipfast-display") is None
         self._progress = Progress(
             TextColumn(" " * indent),
             BarColumn(),
@@ -42,6 +45,7 @@ class Display:
             console=console,
             refresh_per_second=8,
             transient=True,
+            auto_refresh=not self._by_hand,
         )
         self._total = self._progress.add_task("in all", total=None, visible=False)
         self._lines: dict[Download, Any] = {}
@@ -77,6 +81,8 @@ class Display:
                     name = file_name(download.url)
                     line = self._lines[download] = self._progress.add_task(name, total=download.size)
                 self._progress.update(line, completed=download.arrived)
+        if self._by_hand:
+            self._progress.refresh()
 
 
 def terminal_console(progress_bar: str) -> Any | None:

@@ -6,11 +6,11 @@ of that stands as ever. For an installation it tells what to fetch next while th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pip._internal.metadata import get_metadata_distribution
 from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast import threads
 from pipfast.address import shown
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
 from pipfast.report import logger
@@ -25,12 +26,13 @@ from pipfast.store.archives import find_archive
 from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast_hooks import lifetime, records
-from pipfast_hooks.asked import this_thread_is_ours
+from pipfast_hooks.asked import sent_by_us
 from pipfast_hooks.cached import fresh_answer
 from pipfast_hooks.lines import StandIn, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from pipfast.store.layout import Layout
 
@@ -39,6 +41,9 @@ LARGE_BYTES = 4 << 20
 
 HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
 """As pip's own ranged requests have them: pip's cache keeps whole answers only."""
+
+END_S = 0.2
+"""Seconds to wait at the end for requests under way; their threads end with the process."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 
@@ -61,9 +66,7 @@ class RangedMetadata:
 
     def __init__(self, session: Any, connections: int) -> None:
         self._session = session
-        self._threads = ThreadPoolExecutor(
-            connections, thread_name_prefix="pipfast-ranged", initializer=this_thread_is_ours
-        )
+        self._threads = threads.Pool(connections, "pipfast-ranged")
         self._jobs: dict[str, Future[Found | None]] = {}
         self._lock = threading.Lock()
 
@@ -73,17 +76,17 @@ class RangedMetadata:
         with self._lock:
             job = self._jobs.get(url)
             if job is None:
-                job = self._jobs[url] = self._threads.submit(self._find, url, link.hash)
+                job = self._jobs[url] = self._threads.submit(functools.partial(self._find, url, link.hash))
         if then is not None:
             job.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
         return job
 
     def close(self) -> None:
-        """Wait for nothing that has not begun."""
-        self._threads.shutdown(cancel_futures=True)
+        """Wait for nothing that has not begun, and not long for what has."""
+        self._threads.close(END_S)
 
     def _find(self, url: str, digest: str) -> Found | None:
-        with records.held_back([]):
+        with records.held_back([]), sent_by_us():
             try:
                 # An index could claim any digest: what it says counts for its own address only.
                 key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()

@@ -297,6 +297,9 @@ to install; of what comes out of the store, and of what it takes away, only when
 ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
 """Modules that call ``subprocess.check_output`` for what servers are told."""
 
+STARTS_PROCESSES = "pip._internal.utils.subprocess"
+"""The module whose ``subprocess.Popen`` starts pip's processes: builds, and what fills their environments."""
+
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 

@@ -82,7 +82,9 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         say(problem, "unset it, or give it one of the values that README lists")
     try:
         try:
-            pip_main.hook(settings, arguments, patterns)
+            from pipfast.limits import narrowed
+
+            pip_main.hook(narrowed(settings), arguments, patterns)
         except Exception as error:
             say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
             pip_main.release()

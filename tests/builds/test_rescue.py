@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.program import add_shim
+
 if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
@@ -137,3 +139,26 @@ def test_hints_name_the_user_s_own_setting(box: Box, index: Index) -> None:
     ended = install(box, index, "strange", PIPFAST_EXTRA_BUILD_DEPENDENCIES="strange: unknown")
     assert ended.status == 0, ended.err
     assert box.installed() == ["strange", "strange-1.0.dist-info"]
+
+
+NO_PROCESS = """
+import errno, subprocess, types, wrapt
+class Popen(subprocess.Popen):
+    def __init__(self, command, *args, **kwargs):
+        if str(command[-2:-1]).strip("[]'") in ("get_requires_for_build_wheel", "build_wheel"):
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        super().__init__(command, *args, **kwargs)
+@wrapt.when_imported("pip._internal.utils.subprocess")
+def refuse(module):
+    module.subprocess = types.SimpleNamespace(**vars(subprocess) | {"Popen": Popen})
+"""
+
+
+@pytest.mark.once
+def test_a_hook_that_cannot_be_started_is_pips_error(box: Box, index: Index) -> None:
+    """What pip says of it is said once, and the command ends."""
+    add_shim(box, NO_PROCESS)
+    ended = {program: box.run("-m", program, "install", *index.args, "sibling", PIPFAST_BUILDS="1")
+             for program in ("pip", "pipfast")}
+    assert ended["pipfast"].status == ended["pip"].status == 1
+    assert ended["pipfast"].err == ended["pip"].err

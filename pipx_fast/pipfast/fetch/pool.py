@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pipfast import threads
 from pipfast.fetch.job import Download
 from pipfast.fetch.scheduler import Scheduler
 from pipfast.fetch.transport import Abortable
 from pipfast.fetch.worker import Worker
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
@@ -67,7 +67,7 @@ class DownloadPool:
 
         :param name: gives the file's name, a single path component, from the first answer's headers.
         :param expected: known digests, hex by ``hashlib`` algorithm; a mismatch shows in the result only.
-        :raises RuntimeError: the pool is closed.
+        :raises RuntimeError: the pool is closed, or the system has no thread for it.
         """
         with self._scheduler.lock:
             if self._scheduler.closing:
@@ -76,8 +76,8 @@ class DownloadPool:
             if known is not None and _still_good(known):
                 return known
             download = Download(url, directory, name, expected, self._scheduler.lock)
-            self._downloads[url, directory] = download
             self._scheduler.submit_locked(download)
+            self._downloads[url, directory] = download
             return download
 
     def close(self) -> None:
@@ -88,10 +88,7 @@ class DownloadPool:
                 response.close()
         if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
             self._transport.abort()
-        deadline = time.monotonic() + JOIN_S
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+        threads.join(self._threads, JOIN_S)
 
     def __enter__(self) -> DownloadPool:
         return self
@@ -106,15 +103,11 @@ class DownloadPool:
 
     def _grow_locked(self) -> None:
         if len(self._threads) < self._connections and not self._scheduler.closing:
-            # Daemons: a request that never ends must not keep the interpreter from exiting after Ctrl-C.
-            thread = threading.Thread(target=self._serve, name=f"pipfast-fetch-{len(self._threads)}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the system gives no more threads: those that there are have to do
-                if not self._threads:
-                    raise
-                return
-            self._threads.append(thread)
+            thread = threads.start(self._serve, f"pipfast-fetch-{len(self._threads)}")
+            if thread is not None:
+                self._threads.append(thread)
+            elif not self._threads:
+                raise RuntimeError("there is no thread to download in")
 
     def _serve(self) -> None:
         while (task := self._scheduler.next_task()) is not None:

@@ -60,9 +60,13 @@ class Scheduler:
     # --- the caller's side -------------------------------------------------------------------
 
     def submit_locked(self, download: Download) -> None:
-        """Queue a download behind those that are there."""
+        """Queue a download behind those that are there; it is not queued where nobody can be called for it."""
         self._unfinished[download.url, download.directory] = download
-        self._call_for_help()
+        try:
+            self._call_for_help()
+        except BaseException:
+            self._forget(download)
+            raise
 
     def close(self) -> list[Response]:
         """Cancel everything; return the answers still being read, to be closed without the lock."""

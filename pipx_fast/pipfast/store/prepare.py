@@ -185,7 +185,7 @@ class Preparer:
                 arrangement = lane.arrangements[digest]
                 lane.go_on()
             return replace(prepared, arrangement=arrangement)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
             return prepared
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast import threads
 from pipfast.inflate import inflater
 from pipfast.report import logger
 
@@ -51,7 +52,10 @@ class Workers:
         self, priority: int, job: Answer, done: Callable[[Answer], None],
         step: Callable[[Answer], None] | None = None,
     ) -> None:
-        """Queue a job; after ``close`` its answer comes at once and is a failure."""
+        """Queue a job; after ``close`` its answer comes at once and is a failure.
+
+        :raises RuntimeError: the system has no thread for it.
+        """
         with self._change:
             if not self._closed:
                 if self._idle <= len(self._queue):
@@ -85,16 +89,11 @@ class Workers:
     def _start_one(self) -> None:
         if len(self._threads) >= self.count:
             return
-        thread = threading.Thread(target=self._feed, name=f"pipfast-worker-{len(self._threads)}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            # The system gives no more threads: those that there are have to do, and without any a job
-            # fails here and now, this one and the next.
-            if not self._threads:
-                raise
-            return
-        self._threads.append(thread)
+        thread = threads.start(self._feed, f"pipfast-worker-{len(self._threads)}")
+        if thread is not None:
+            self._threads.append(thread)
+        elif not self._threads:
+            raise RuntimeError("there is no thread for a worker")
 
     def _feed(self) -> None:
         process: subprocess.Popen[bytes] | None = None
