@@ -295,9 +295,8 @@ class _Backend:
             nonlocal output, answer
             environ = {**self.environ, **(extra_environ or {})}
             status, output = self.hooks.run(command, cwd, environ, urgent=hook != WHEEL)
-            # Other builds have the same files.
+            # pip's own environment would not have that, and its later hooks run there.
             if not all(builds_reuse.is_unchanged(each.path) for each in self.environment._prefixes.values()):
-                builds_reuse.distrust()
                 raise _Failed("a build has changed what it is built with")
             if status:
                 raise _Failed(f"{hook} ended with {status}")
@@ -385,13 +384,9 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
 def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """In a thread of ours, start a process that ends with the run."""
     ours = of_thread()
-    extra = dict(kwargs.get("extra_environ") or {})
-    if builds_reuse.are_copies():
-        extra["PIPFAST_LINK_MODE"] = "copy"
-        kwargs = {**kwargs, "extra_environ": extra}
     if ours is None:
         return wrapped(*args, **kwargs)
-    environ = {**ours.environ, **extra}
+    environ = {**ours.environ, **(kwargs.get("extra_environ") or {})}
     with ours.jobs.turn(urgent=True):
         status, output = ours.jobs.run(args[0] if args else kwargs["cmd"], kwargs.get("cwd"), environ)
     if status:

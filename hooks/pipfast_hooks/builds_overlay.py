@@ -274,7 +274,8 @@ def _environ(context: Context) -> dict[str, str]:
     environ |= {
         "PIP_CONFIG_FILE": os.devnull,
         "PIPFAST_BUILD_RESCUE": "off",
-        "PIPFAST_LINK_MODE": settings.link_mode,
+        # A build may edit in place what it is built with.
+        "PIPFAST_LINK_MODE": "copy",
         # It is never the system's Python that is written to.
         "PIP_BREAK_SYSTEM_PACKAGES": "1",
     }

@@ -1,4 +1,4 @@
-"""One isolated environment for each set of requirements and run: the next equal one is links to the first.
+"""One isolated environment for each set of requirements and run: the next equal one is a copy of the first.
 
 An environment that pip asks for, for a source that is built ahead, is the second one of that source: until a
 process of pip's own is to run there, only what tells of the installed distributions is in it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pip._internal.utils.logging import VERBOSE
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.copying import copy_bytes
 from pipfast.report import logger
 from pipfast_hooks import builds_context, lifetime
 from pipfast_hooks.builds_begun import begun
@@ -63,12 +65,6 @@ _keys: dict[str, Hashable] = {}
 _later: dict[int, _Asked] = {}
 """What is filled when something is to run in it; by ``id()`` of pip's requirement, which has the environment."""
 
-_asked: dict[int, list[_Asked]] = {}
-"""All that was filled for one of pip's requirements, by the same."""
-
-_edited = threading.Event()
-"""A build has changed a file that others have as well: from now on each environment has copies."""
-
 _thread = threading.local()
 """``spinner``: the one that pip's user sees in this thread; ``silent``: it is not to open one."""
 
@@ -93,8 +89,6 @@ def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             _files[names["prefix"].path] = _state(names["prefix"].path)
         return result
     asked = _Asked(key, names["prefix"].path, f"Installing {names['kind']}", lambda: wrapped(*args, **kwargs))
-    if names["for_req"] is not None:
-        _asked.setdefault(id(names["for_req"]), []).append(asked)
     if build is None:
         return _install(asked, instance)
     with lively(open_spinner(asked.message)) as spinner, _shown(spinner):
@@ -150,11 +144,6 @@ def fill(requirement: Any) -> None:
             filled = _reused(later.key, later.path)
         if not filled:
             _install_silently(later)
-    if _edited.is_set():
-        for each in _asked.get(id(requirement), ()):
-            if not is_unchanged(each.path):
-                shutil.rmtree(each.path, ignore_errors=True)
-                _install_silently(each)
 
 
 def _install_silently(asked: _Asked) -> None:
@@ -167,23 +156,13 @@ def _install_silently(asked: _Asked) -> None:
         _thread.silent = False
 
 
-def distrust() -> None:
-    """Let no environment have files of another one from now on."""
-    _edited.set()
-
-
-def are_copies() -> bool:
-    """Tell whether environments have nothing that others have."""
-    return _edited.is_set()
-
-
 def key_of(path: str) -> Hashable:
     """Return what the content of an environment depends on; None if it was not filled, or not by this."""
     return _keys.get(path)
 
 
 def is_unchanged(path: str) -> bool:
-    """Tell whether all that was installed into an environment is as it was then, other builds' links included."""
+    """Tell whether all that was installed into an environment is as it was then."""
     files = _files.get(path, {})
     try:
         return all(_facts(os.lstat(os.path.join(path, each))) == facts for each, facts in files.items())
@@ -276,7 +255,7 @@ def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) ->
             if folder not in folders:
                 folders.add(folder)
                 os.makedirs(folder, exist_ok=True)
-            _link_or_copy(source, copy)
+            _copy(source, copy)
             state[path] = _facts(os.lstat(copy))
             # Not before: that build may be under way.
             if _facts(os.lstat(source)) != facts:
@@ -292,15 +271,15 @@ def _reused(key: Hashable, target: str, wanted: Callable[[str], bool] = bool) ->
     return True
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    # What is the store's is linked once more; RECORD, scripts and the like stay each environment's own.
-    if not _edited.is_set() and os.lstat(source).st_nlink > 1 and lifetime.current().settings.link_mode != "copy":
-        try:
-            os.link(source, target, follow_symlinks=False)
-            return
-        except OSError as error:
-            logger.debug("pipfast: %s is copied (%s)", source, error)
-    shutil.copy2(source, target, follow_symlinks=False)
+def _copy(source: str, target: str) -> None:
+    if os.path.islink(source):
+        shutil.copy2(source, target, follow_symlinks=False)
+        return
+    with open(source, "rb", buffering=0) as read, open(target, "xb", buffering=0) as written:
+        found = os.fstat(read.fileno())
+        copy_bytes(read.fileno(), written.fileno(), found.st_size)
+        os.fchmod(written.fileno(), stat.S_IMODE(found.st_mode))
+        os.utime(written.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _state(root: str) -> dict[str, tuple[int, ...]]:
@@ -313,9 +292,8 @@ def _state(root: str) -> dict[str, tuple[int, ...]]:
 
 
 def _facts(status: os.stat_result) -> tuple[int, ...]:
-    # The last one nobody can set back; it also changes when a stored file is linked elsewhere.
-    changed = status.st_ctime_ns if status.st_nlink == 1 else 0
-    return status.st_ino, status.st_size, status.st_mtime_ns, changed
+    # The last one nobody can set back.
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def forget() -> None:
@@ -324,8 +302,6 @@ def forget() -> None:
     _files.clear()
     _keys.clear()
     _later.clear()
-    _asked.clear()
-    _edited.clear()
     _locks.clear()
     _names.clear()
     _installers.clear()

@@ -102,7 +102,10 @@ def _write(run: lifetime.Run) -> str:
         if spec is not None and spec.submodule_search_locations:
             roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
     # What a build needs is not rescued in its turn, and is little: a second worker would start too late for it.
-    settings = {"PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1", "PIPFAST_WORKERS": "1"}
+    # A build may edit, in place, what it is built with: that is its own, never a link to what others have.
+    settings = {
+        "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1", "PIPFAST_WORKERS": "1", "PIPFAST_LINK_MODE": "copy",
+    }
     if run.settings.store is not None:
         settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
     path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)

@@ -265,7 +265,7 @@ class Connections:
         response = StandIn(size, origin.kept)
         tell(response, job.link, progress_bar, size, iter((archive.size,)))
         target = job.location / _Namer(job.link)(response)
-        hand_out(archive, target)
+        hand_out(archive, target, self.run.umask)
         self.run.remember(target, {"sha256": archive.digest})
         return os.fspath(target)
 
@@ -273,7 +273,7 @@ class Connections:
         """Put a fetched file where pip expects it."""
         target = job.location / fetched.path.name
         if job.archive is not None:
-            hand_out(job.archive, target)
+            hand_out(job.archive, target, self.run.umask)
         else:
             _move(fetched.path, target)
         self.run.remember(target, dict(fetched.digests))

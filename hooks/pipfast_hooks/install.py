@@ -288,11 +288,14 @@ def _install(request: Request, ready: Ready, run: Run) -> None:
     contents: list[tuple[str, bytes]] = [("INSTALLER", b"pip\n")]
     if request.direct_url is not None:
         contents.append(("direct_url.json", request.direct_url.to_json().encode("utf-8")))
-    if request.requested:
-        contents.append(("REQUESTED", b""))
     for name, content in contents:
         _write_private(f"{dest_info_dir}/{name}", content, mode)
         generated.append(os.path.join(dest_info_dir, name))
+    if request.requested:
+        requested = os.path.join(dest_info_dir, "REQUESTED")
+        # Made where it stands, as pip does: a folder's default access list has its say.
+        with open(requested, "wb"):
+            generated.append(requested)
     rows = installed_rows(ready.prepared.manifest.rows, plan.installed, changed, generated, lib_dir)
     _write_private(f"{dest_info_dir}/RECORD", record_text(rows), mode)
 

@@ -114,7 +114,7 @@ class Run:
         if self._linker is None:
             from pipfast.install.linker import Linker
 
-            self._linker = Linker(self.settings.link_mode)
+            self._linker = Linker(self.settings.link_mode, self.umask)
         return self._linker
 
     def layout(self) -> Layout | None:

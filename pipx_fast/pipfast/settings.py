@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution")
 """The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
 
-LINK_MODES = ("auto", "clone", "hardlink", "copy")
-"""How stored files reach an environment; ``auto`` takes the first of the others that works."""
+LINK_MODES = ("auto", "clone", "hardlink", "own-sources", "copy")
+"""How stored files reach an environment; ``auto`` takes the first that works of clone, hardlink and copy.
+
+``own-sources`` copies what people edit (small text, Python sources above all) and links the rest."""
 
 BUILD_RESCUES = ("on", "named", "off")
 """What may be put beside a build that failed: ``named`` is what this run, the target or the package names."""

@@ -178,7 +178,7 @@ def test_wheel_that_fails_at_first_is_built_in_pips_tree(
 
 @pytest.mark.once
 def test_what_a_build_changes_in_place_is_no_other_ones(box: Box, index: Index, notes: Path) -> None:
-    """Build environments are links to the same files: what was made with a changed one is not taken."""
+    """Each build has files of its own, also beside another one that needs the same."""
     data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
     index.add(
         built_with("maker", "vandal", scripts={"requires": (
@@ -219,7 +219,7 @@ def test_wheels_of_as_many_sources_as_is_set_are_built_at_once(box: Box, index: 
 
 @pytest.mark.once
 def test_a_wheel_that_was_built_changes_what_it_is_built_with(box: Box, index: Index, notes: Path) -> None:
-    """Once a build has done so, builds of pip's own do not share either."""
+    """Nor do builds of pip's own share them."""
     data = "import maker, pathlib\npath = pathlib.Path(maker.__file__).with_name('maker_data.txt')\n"
     index.add(
         built_with("maker", "vandal", scripts={

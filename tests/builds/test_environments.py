@@ -1,4 +1,4 @@
-"""Isolated build environments come from the store, and are what pip would have made."""
+"""Isolated build environments come from the store, and are what pip would have made: each build's own."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 _VARYING = re.compile(r"size=\d+ sha256=\w+|/ephem-wheel-cache-\w+|/wheels/[\w/]+")
 """What differs between two runs of pip alone."""
 
-_LINKED = (
-    "import os, helper\n"
-    "assert os.environ.get('PIPFAST_EXPECTED') != 'links' or os.stat(helper.__file__).st_nlink > 1\n"
-)
+_OWN = "import os, helper\nassert os.stat(helper.__file__).st_nlink == 1\n"
 
 
 _SPOILING = (
@@ -58,7 +55,7 @@ def tools(server: Server) -> Index:
           for name in ("first", "second")),
         *(archive(name, build_requires=["helper"], scripts={"metadata": _SPOILING + seeing("helper", name)})
           for name in ("spoils", "spoils-too")),
-        archive("linked", build_requires=["helper"], scripts={"wheel": _LINKED}),
+        archive("careful", build_requires=["helper"], scripts={"wheel": _OWN}),
         archive("hopeless", build_requires=["helper>2"], scripts={}),
     )
     return index
@@ -83,17 +80,30 @@ def test_verbose_run_shows_the_child_s_output(box: Box, tools: Index) -> None:
     assert "helper-2.0" not in box.pipfast("store", "list").out
 
 
-def test_environment_is_made_of_links(box: Box, tools: Index) -> None:
-    """What is needed to build is linked from the store, and there for the next run."""
-    ended = box.pipfast("install", *tools.args, "linked", PIPFAST_EXPECTED="links", PIPFAST_LINK_MODE="hardlink")
+@pytest.mark.parametrize("mode", ["auto", "hardlink"])
+def test_environment_is_made_of_the_builds_own_files(box: Box, tools: Index, mode: str) -> None:
+    """What is needed to build is copied from the store, whatever the link mode, and there for the next run."""
+    ended = box.pipfast("install", *tools.args, "careful", PIPFAST_LINK_MODE=mode)
     assert ended.status == 0, ended.err
     assert "helper-2.0-py3-none-any.whl" in box.pipfast("store", "list").out
-    assert box.installed() == ["linked", "linked-1.0.dist-info"]
+    assert box.installed() == ["careful", "careful-1.0.dist-info"]
+
+
+@pytest.mark.once
+def test_what_a_build_edits_reaches_no_environment_and_no_store(box: Box, tools: Index) -> None:
+    """The user has installed the very files that a build edits: what it edits is its own."""
+    assert box.pipfast("install", *tools.args, "helper", PIPFAST_LINK_MODE="hardlink").status == 0
+    before = (box.site_packages / "helper.py").read_bytes()
+    ended = box.pipfast("install", *tools.args, "spoils", PIPFAST_LINK_MODE="hardlink")
+    assert (ended.status, ended.err) == (0, "")
+    assert (box.site_packages / "spoils" / "seen.txt").read_text(encoding="utf-8") == "2.0!"
+    assert (box.site_packages / "helper.py").read_bytes() == before
+    assert [path.read_bytes() for path in box.store.glob("trees-v*/*/*/tree/helper.py")] == [before]
 
 
 @pytest.mark.once
 def test_what_one_build_spoils_another_does_not_see(box: Box, tools: Index) -> None:
-    """Neither an environment that a build has changed nor what was linked into it is handed to the next."""
+    """An environment that a build has changed is not handed to the next."""
     ended = box.pipfast("install", *tools.args, "spoils", "spoils-too")
     assert ended.status == 0, ended.err
     for package in ("spoils", "spoils-too"):

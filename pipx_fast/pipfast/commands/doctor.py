@@ -179,20 +179,21 @@ def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
 
     :raises OSError: nothing can be written there.
     """
-    from pipfast.install.linker import clone, copy
+    from pipfast.install.linker import Linker, clone
     from pipfast.store.manifest import StoredFile
 
     found = here.stat()
     file = StoredFile(here.name, found.st_size, found.st_mtime_ns)
+    linker = Linker("copy", 0o077)
     # Whether the folder can be written at all, before any way of linking is blamed.
-    copy(str(here), file, str(there))
+    linker.copy(str(here), file, str(there))
     there.unlink()
     reason = None
     for mode in ("clone", "hardlink") if asked == "auto" else (asked,):
         try:
             if mode == "clone":
-                clone(str(here), file, str(there))
-            elif mode == "hardlink":
+                clone(str(here), file, str(there), 0o077)
+            elif mode in ("hardlink", "own-sources"):
                 os.link(here, there)
             else:
                 break

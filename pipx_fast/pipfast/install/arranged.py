@@ -31,7 +31,7 @@ class Unmovable(PipfastError):
     """New files would be others than renamed ones, or go through a symbolic link; or there is nothing to move."""
 
 
-def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
+def arrange(prepared: Prepared, folder: Path, mode: str, umask: int) -> bool:
     """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
 
     :param mode: one of ``settings.LINK_MODES``.
@@ -43,7 +43,7 @@ def arrange(prepared: Prepared, folder: Path, mode: str) -> bool:
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
     if check_sources(plan.batches) is not None:
         return False
-    linker = Linker(mode)
+    linker = Linker(mode, umask)
     for batch in plan.batches:
         place([batch], linker)
         if linker.mode == "copy":

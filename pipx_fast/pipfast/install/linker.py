@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipfast.store.manifest import StoredFile
 
 _FICLONE = 0x40049409
@@ -25,17 +27,47 @@ _LINK_REFUSALS = {
 
 EACCES only where the folder can be written to (SELinux forbids links with it): see ``_is_refusal``."""
 
+OWN_BELOW = 1 << 20
+"""Bytes below which text is the environment's own file under ``own-sources``: what is larger is data, and nobody
+edits it."""
+
+_BINARY = frozenset((
+    "pyc", "so", "pyd", "dll", "dylib", "a", "o", "lib", "exe", "jar", "wasm", "mo", "gz", "bz2", "xz", "zst",
+    "zip", "whl", "tar", "png", "jpg", "jpeg", "gif", "ico", "bmp", "tif", "tiff", "webp", "pdf", "ttf",
+    "otf", "woff", "woff2", "eot", "npy", "npz", "pkl", "mat", "fits", "parquet", "h5", "hdf5", "db",
+    "sqlite", "wav", "mp3", "mp4",
+))
+"""Suffixes of files that nobody opens in an editor. Everything else counts as text: to copy one file too many does
+no harm."""
+
+
+def is_own_source(file: StoredFile) -> bool:
+    """Tell whether ``own-sources`` copies this file: small, and most likely text."""
+    return file.size < OWN_BELOW and file.name.rpartition(".")[2] not in _BINARY and ".so." not in file.name
+
 
 class Linker:
     """Puts stored files in place; the first file decides how, for the whole run.
 
     :param mode: one of ``settings.LINK_MODES``.
+    :param umask: of the user; None: as this process has it now.
     """
 
-    def __init__(self, mode: str = "auto") -> None:
+    def __init__(self, mode: str = "auto", umask: int | None = None) -> None:
         self._asked = mode
-        self.mode: str | None = None if mode == "auto" else mode
-        """The mode in force; None until the first file."""
+        self._own_sources = mode == "own-sources"
+        self.mode: str | None = {"auto": None, "own-sources": "hardlink"}.get(mode, mode)
+        """What is done with a file that is not to be the environment's own; None until the first file."""
+        self._umask = _current_umask() if umask is None else umask
+
+    def copy(self, source: str, file: StoredFile, target: str) -> None:
+        """Make ``target`` a new file of the stored content and mtime, with the mode that pip gives it here.
+
+        The mtime is the stored file's because stored bytecode names it.
+
+        :raises OSError: as ``put`` does.
+        """
+        copy(source, file, target, self._umask)
 
     def put(self, source: str, file: StoredFile, target: str, source_fd: int, target_fd: int) -> None:
         """Give a stored file the name ``target``, replacing what is there, as pip does.
@@ -44,6 +76,9 @@ class Linker:
 
         :raises OSError: the file could not be written, or a symbolic link is there; ``filename`` is ``target``.
         """
+        if self._own_sources and self.mode == "hardlink" and is_own_source(file):
+            self.copy(source, file, target)
+            return
         if self.mode == "hardlink":
             # The usual case first, and with as few calls as it takes.
             try:
@@ -63,20 +98,20 @@ class Linker:
             return
         if self.mode == "clone":
             try:
-                clone(source, file, target)
+                clone(source, file, target, self._umask)
                 return
             except OSError as error:
                 if not _is_refusal(error, target):
                     raise
                 self._to_copying(target, error)
-        copy(source, file, target)
+        self.copy(source, file, target)
 
     def _decide(self, source: str, file: StoredFile, target: str, source_fd: int, target_fd: int) -> None:
         for mode in ("clone", "hardlink"):
             self.mode = mode
             try:
                 if mode == "clone":
-                    clone(source, file, target)
+                    clone(source, file, target, self._umask)
                 else:
                     _remove(target)
                     os.link(file.name, file.name, src_dir_fd=source_fd, dst_dir_fd=target_fd,
@@ -91,15 +126,22 @@ class Linker:
                 logger.debug("pipfast: link mode %s", mode)
                 return
         self._to_copying(target, failure)
-        copy(source, file, target)
+        self.copy(source, file, target)
 
     def _to_copying(self, target: str, error: OSError) -> None:
         if error.errno == errno.EMLINK:
             # One file has as many names as its filesystem allows; the others can still be linked.
             return
-        folder = os.path.dirname(target)
-        reason = "the store is on another filesystem" if error.errno == errno.EXDEV else error.strerror
         self.mode = "copy"
+        folder = os.path.dirname(target)
+        if error.errno != errno.EXDEV:
+            reason = error.strerror
+        elif self._asked == "auto":
+            # The caches of containers are volumes of their own: nothing that anybody has to mend.
+            logger.debug("pipfast: files are copied into %s: the store is on another filesystem", folder)
+            return
+        else:
+            reason = "the store is on another filesystem"
         say(
             f"cannot link into {folder} ({reason}); copying instead",
             "set PIPFAST_LINK_MODE=copy to silence this",
@@ -113,40 +155,53 @@ def _is_refusal(error: OSError, target: str) -> bool:
     return error.errno in _LINK_REFUSALS
 
 
-def clone(source: str, file: StoredFile, target: str) -> None:
+def clone(source: str, file: StoredFile, target: str, umask: int) -> None:
     """Make ``target`` a new file that shares the stored file's extents (reflink).
 
     :raises OSError: the filesystem cannot do that; nothing is left behind.
     """
-    import_failed = OSError(errno.EOPNOTSUPP, "no clone on this system")
     if _ioctl is None:
-        raise import_failed
+        raise OSError(errno.EOPNOTSUPP, "no clone on this system")
+    with _new_file(source, file, target, umask) as (read, written):
+        _ioctl(written, _FICLONE, read)
+
+
+def copy(source: str, file: StoredFile, target: str, umask: int) -> None:
+    """Make ``target`` a new file as ``Linker.copy`` says.
+
+    :raises OSError: it could not be written; nothing is left behind.
+    """
+    with _new_file(source, file, target, umask) as (read, written):
+        copy_bytes(read, written, file.size)
+
+
+@contextmanager
+def _new_file(source: str, file: StoredFile, target: str, umask: int) -> Iterator[tuple[int, int]]:
+    """Yield the descriptors of a stored file and of a new one, which then gets its mode and mtime."""
     _remove(target)
-    with open(source, "rb") as read:
-        descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        # The folder says whose group and which access list it gets, as when pip makes it.
+        written = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         try:
-            _ioctl(descriptor, _FICLONE, read.fileno())
-        except OSError:
+            yield read, written
+            if file.executable:
+                # pip's set_extracted_file_to_default_mode_plus_executable.
+                os.fchmod(written, 0o777 & ~umask | 0o111)
+            os.utime(written, ns=(file.mtime_ns, file.mtime_ns))
+        except BaseException:
             os.unlink(target)
             raise
         finally:
-            os.close(descriptor)
-    _dress(source, file, target)
+            os.close(written)
+    finally:
+        os.close(read)
 
 
-def copy(source: str, file: StoredFile, target: str) -> None:
-    """Make ``target`` a new file with the stored file's content, mode and mtime.
-
-    The mtime is the stored file's because stored bytecode names it.
-    """
-    _remove(target)
-    shutil.copyfile(source, target, follow_symlinks=False)
-    _dress(source, file, target)
-
-
-def _dress(source: str, file: StoredFile, target: str) -> None:
-    os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
-    os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
+def _current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _remove(target: str) -> None:

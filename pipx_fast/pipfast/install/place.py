@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pipfast.install.linker import copy, require_replaceable
+from pipfast.install.linker import require_replaceable
 
 _DEFAULT_ACL = "system.posix_acl_default"
 """The extended attribute that holds a folder's default access list (acl(5), Linux)."""
@@ -71,14 +71,16 @@ def place(batches: Sequence[Batch], linker: Linker) -> int:
             continue
         _ensure_folder(batch.target)
         if batch.private or linker.mode == "copy":
-            _copy_all(batch)
+            _copy_all(batch, linker)
         else:
             source_fd = os.open(batch.source, os.O_RDONLY)
             try:
                 target_fd = os.open(batch.target, os.O_RDONLY)
                 try:
-                    if _gives_another_group(target_fd, source_fd, batch.files[0].name):
-                        _copy_all(batch)
+                    if _has_default_list(target_fd) or _gives_another_group(
+                        target_fd, source_fd, batch.files[0].name
+                    ):
+                        _copy_all(batch, linker)
                     else:
                         for file in batch.files:
                             linker.put(
@@ -93,9 +95,9 @@ def place(batches: Sequence[Batch], linker: Linker) -> int:
     return count
 
 
-def _copy_all(batch: Batch) -> None:
+def _copy_all(batch: Batch, linker: Linker) -> None:
     for file in batch.files:
-        copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
+        linker.copy(f"{batch.source}/{file.name}", file, f"{batch.target}/{file.name}")
 
 
 def _gives_another_group(folder: int, source: int, name: str) -> bool:
@@ -115,14 +117,17 @@ def inherits_nothing(folder: str, found: os.stat_result) -> bool:
 
     :param found: what ``os.stat`` says of the folder.
     """
-    if found.st_mode & stat.S_ISGID:
-        return False
+    return not found.st_mode & stat.S_ISGID and not _has_default_list(folder)
+
+
+def _has_default_list(folder: str | int) -> bool:
+    """Tell whether new files in a folder (a path, or open) get an access list from it, and other modes by that."""
     try:
         os.getxattr(folder, _DEFAULT_ACL)
     except (OSError, AttributeError):
         # It has none, the filesystem knows none, or the system does (macOS inherits through its own lists).
-        return True
-    return False
+        return False
+    return True
 
 
 def _ensure_folder(path: str) -> None:

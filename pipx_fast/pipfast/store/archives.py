@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
 from pipfast.store.layout import TMP, note_use, remove
 
@@ -121,13 +122,20 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
     return find_archive(layout, digest)
 
 
-def hand_out(archive: Archive, target: Path) -> None:
+def hand_out(archive: Archive, target: Path, umask: int) -> None:
     """Make ``target`` a name of the stored archive: a hard link, else a symbolic link, else a copy.
 
+    pip reads it in a folder of its own; what ``download`` and ``wheel`` leave to the user is pip's copy of that,
+    with its mode: what was stored under another umask is copied here.
+
+    :param umask: the user's.
     :raises OSError: none was possible.
     """
     with suppress(FileNotFoundError):
         target.unlink()
+    if stat.S_IMODE(archive.path.stat().st_mode) != 0o666 & ~umask:
+        _copy(archive.path, target)
+        return
     try:
         os.link(archive.path, target)
     except OSError:
@@ -141,10 +149,15 @@ def hand_out(archive: Archive, target: Path) -> None:
             os.link(archive.path, held)
         except OSError:
             # No links at all there, or nothing can be written: a copy where pip wants it needs neither.
-            shutil.copyfile(archive.path, target)
+            _copy(archive.path, target)
             return
         atexit.register(remove, held)
         target.symlink_to(held)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb", buffering=0) as read, target.open("xb", buffering=0) as written:
+        copy_bytes(read.fileno(), written.fileno(), os.fstat(read.fileno()).st_size)
 
 
 def sha256_of(path: Path) -> str:

@@ -216,7 +216,7 @@ def _arrange(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         answer = {"digest": digest, "id": "", "reason": "not every file can be linked"}
         try:
             prepared = _stored(layout, digest, job["umask"], kind)
-            if arrange(prepared, folder, job["mode"]):
+            if arrange(prepared, folder, job["mode"], job["umask"]):
                 answer["id"] = prepared.manifest.tree_id
         except Exception as error:
             answer["reason"] = repr(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_hard_links_share_the_stored_file(batch: Batch) -> None:
     assert inodes(batch.target) == inodes(batch.source)
 
 
-@pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "copy"])
+@pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "own-sources", "copy"])
 def test_every_mode_gives_the_same_files(mode: str, batch: Batch) -> None:
     """Content, permissions and mtime: stored bytecode names the mtime."""
     place([batch], Linker(mode))
@@ -74,7 +75,7 @@ def test_other_filesystem_is_said_once_and_copied(
     batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refusing(monkeypatch, errno.EXDEV)
-    linker = Linker("auto")
+    linker = Linker("hardlink")
     place([batch], linker)
     assert linker.mode == "copy"
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
@@ -235,3 +236,91 @@ def test_a_relative_folder_is_seen_from_where_the_command_is(
     (tmp_path / "new").write_text("a file")
     with pytest.raises(NotADirectoryError):
         check_targets([Batch(batch.source, "new/lib", batch.files)])
+
+
+def stored(folder: Path, content: bytes, *names: str, executable: int = 0) -> Batch:
+    """Store files of one content; return how they go to ``env/lib``."""
+    folder.mkdir()
+    files = []
+    for name in names:
+        (folder / name).write_bytes(content)
+        found = (folder / name).stat()
+        files.append(StoredFile(name, found.st_size, found.st_mtime_ns, executable))
+    return Batch(str(folder), str(folder.parent / "env" / "lib"), tuple(files))
+
+
+def test_sources_of_ones_own(tmp_path: Path) -> None:
+    """What is edited is the environment's; code that is compiled, and data, is the store's, too."""
+    own, linked = ("a.py", "b.html", "LICENSE"), ("c.so", "d.so.1", "e.pyc", "f.png")
+    batch = stored(tmp_path / "stored", b"x = 1\n", *own, *linked)
+    place([batch], Linker("own-sources"))
+    same = {name: Path(batch.source, name).samefile(Path(batch.target, name)) for name in own + linked}
+    assert same == dict.fromkeys(own, False) | dict.fromkeys(linked, True)
+    Path(batch.target, "a.py").write_text("edited\n")
+    assert Path(batch.source, "a.py").read_bytes() == b"x = 1\n"
+
+
+def test_large_text_is_data(tmp_path: Path) -> None:
+    """A megabyte of text is nobody's source."""
+    batch = stored(tmp_path / "stored", b"1,2,3\n" * 200_000, "table.csv")
+    place([batch], Linker("own-sources"))
+    assert Path(batch.source, "table.csv").samefile(Path(batch.target, "table.csv"))
+
+
+def test_own_sources_where_nothing_can_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = stored(tmp_path / "stored", b"x", "a.py", "b.so", "c.py")
+    refusing(monkeypatch, errno.EXDEV)
+    linker = Linker("own-sources")
+    assert place([batch], linker) == 3
+    assert linker.mode == "copy"
+
+
+@pytest.mark.parametrize(("mode", "said"), [("auto", False), ("hardlink", True), ("own-sources", True)])
+def test_another_filesystem_is_no_news_unless_links_were_asked_for(
+    mode: str, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = stored(tmp_path / "stored", b"x", "a.so")
+    refusing(monkeypatch, errno.EXDEV)
+    place([batch], Linker(mode))
+    assert ("another filesystem" in capsys.readouterr().err) is said
+
+
+@pytest.mark.parametrize("executable", [0, 1])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002, 0o117])
+def test_copies_have_the_mode_that_pip_gives(umask: int, executable: int, tmp_path: Path) -> None:
+    """Whatever became of the stored file's: 0o666 less the umask, and executable for all if at all."""
+    batch = stored(tmp_path / "stored", b"x", "a.py", executable=executable)
+    Path(batch.source, "a.py").chmod(0o600)
+    before = os.umask(umask)
+    try:
+        place([batch], Linker("copy", umask))
+    finally:
+        os.umask(before)
+    wanted = 0o777 & ~umask | 0o111 if executable else 0o666 & ~umask
+    assert Path(batch.target, "a.py").stat().st_mode & 0o7777 == wanted
+
+
+@pytest.mark.parametrize("executable", [0, 1])
+@pytest.mark.parametrize("mode", ["auto", "hardlink", "own-sources", "copy"])
+def test_files_get_the_access_list_of_their_folder(mode: str, executable: int, tmp_path: Path) -> None:
+    """A folder with a default access list gives it to what is made there, as to a file that pip makes."""
+    batch = stored(tmp_path / "stored", b"x", "a.so", executable=executable)
+    Path(batch.target).mkdir(parents=True)
+    # Owner rwx, group r-x, user 4321 rwx, mask rwx, others nothing (acl(5), version 2).
+    rows = [(1, 7, -1), (2, 7, 4321), (4, 5, -1), (0x10, 7, -1), (0x20, 0, -1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in rows)
+    try:
+        os.setxattr(batch.target, "system.posix_acl_default", packed)
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    place([batch], Linker(mode, 0o022))
+    made = Path(batch.target, "made")
+    made.touch()
+    if executable:
+        made.chmod(0o755)
+    assert access(Path(batch.target, "a.so")) == access(made)
+    assert "system.posix_acl_access" not in os.listxattr(f"{batch.source}/a.so")
+
+
+def access(path: Path) -> tuple[int, bytes]:
+    return path.stat().st_mode, os.getxattr(path, "system.posix_acl_access")

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 
+def umask_of(path: Path) -> int:
+    return 0o666 & ~path.stat().st_mode
+
+
 @pytest.mark.parametrize("move", [True, False])
 def test_what_is_kept_is_found(move: bool, layout: Layout, tmp_path: Path) -> None:
     archive = wheel("demo")
@@ -107,10 +111,26 @@ def test_handed_out_across_filesystems_outlives_the_entry(
         link(source, target, **options)
 
     monkeypatch.setattr(os, "link", refuse)
-    hand_out(found, tmp_path / name)
+    hand_out(found, tmp_path / name, umask_of(found.path))
     layout.discard(path.parent)
     assert (tmp_path / name).read_bytes() == archive.data
     assert os.path.realpath(tmp_path / name).endswith(name.removeprefix("out-1.0"))
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_handed_out_with_the_mode_of_todays_umask(umask: int, layout: Layout, tmp_path: Path) -> None:
+    """pip copies modes from there to the user's folders; the store's own file keeps its mode."""
+    before = os.umask(0o027)
+    try:
+        path = keep(layout, wheel("demo"), tmp_path)
+        found = find_archive(layout, wheel("demo").sha256)
+        assert found is not None
+        os.umask(umask)
+        hand_out(found, tmp_path / "out.whl", umask)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.whl").stat().st_mode & 0o7777 == 0o666 & ~umask
+    assert path.stat().st_mode & 0o7777 == 0o640
 
 
 def test_handed_out_where_nothing_can_be_linked(
@@ -126,7 +146,7 @@ def test_handed_out_where_nothing_can_be_linked(
         raise OSError(errno.EROFS, "read-only")
 
     monkeypatch.setattr(os, "link", refuse)
-    hand_out(found, tmp_path / "out.whl")
+    hand_out(found, tmp_path / "out.whl", umask_of(found.path))
     assert (tmp_path / "out.whl").read_bytes() == archive.data
     assert not (tmp_path / "out.whl").is_symlink()
     assert list((layout.root / "tmp").iterdir()) == []
