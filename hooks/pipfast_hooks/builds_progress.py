@@ -1,13 +1,11 @@
-"""A long build on a terminal shows that it lives: for how long, and the last line that it said.
+"""Status of a long build on a terminal: how long it runs, and the last line of its output.
 
-pip's spinner turns when a line comes, and stands still while a compiler is silent. What stands there in the end is
-pip's line, and where standard output is no terminal nothing is added.
+pip's spinner turns only when a line comes, and stands still while a compiler is silent. The status is erased at
+the end and pip's line remains. Where standard output is no terminal nothing is added.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from pip._internal.utils.logging import get_indentation
 from pip._internal.utils.subprocess import subprocess_logger
 
 from pipfast import threads
+from pipfast_hooks.plain_text import columns, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,19 +27,14 @@ LONG_S = 2.0
 LOOK_S = 0.5
 """Seconds between two updates."""
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-"""Colours, titles and what else a build tells a terminal (ECMA-48, section 5)."""
-
-_NOT_PLAIN = re.compile(r"[^ -~]")
-"""What is not one column wide everywhere, or moves the cursor."""
-
-
 class Progress:
-    """What a build has said last, in the place of pip's turning bar."""
+    """Stands in for pip's spinner and shows the status."""
 
     def __init__(self, spinner: InteractiveSpinner) -> None:
         self._spinner = spinner
         self._began = time.monotonic()
+        # pip's indentation is known in this thread only.
+        self._begins_at = get_indentation() + len(spinner._message) + len(" ... ")
         self._last = ""
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -52,18 +46,18 @@ class Progress:
         self._last = line
 
     def spin(self) -> None:
-        """Stand in the place of the spinner's own."""
+        """Turn pip's spinner until the build is long."""
         with self._lock:
             if self._thread is None or time.monotonic() - self._began < LONG_S:
                 self._spinner.spin()
 
     def finish(self, final_status: str) -> None:
-        """Stand in the place of the spinner's own; nothing is shown after it."""
+        """Erase the status and end pip's spinner."""
         self.close()
         self._spinner.finish(final_status)
 
     def close(self) -> None:
-        """Show nothing more; the spinner is pip's again."""
+        """Stop the updates; the spinner is pip's again."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -76,21 +70,14 @@ class Progress:
                     self._spinner._write(self._status(seconds))
 
     def _status(self, seconds: int) -> str:
-        begun = get_indentation() + len(self._spinner._message) + len(" ... ")
         # One column stays free: in the last one, some terminals go on to the next line.
-        room = shutil.get_terminal_size().columns - begun - 1
+        room = columns(self._spinner._file) - self._begins_at - 1
         return f"{seconds // 60}:{seconds % 60:02} {plain(self._last)}".rstrip()[: max(room, 0)]
-
-
-def plain(line: str) -> str:
-    """Return a line without what a terminal would take for an order, each character one column wide."""
-    # What a carriage return was written over is not seen either.
-    return _NOT_PLAIN.sub("?", _ESCAPES.sub("", line.rstrip().rpartition("\r")[2].replace("\t", " "))).strip()
 
 
 @contextmanager
 def lively(opened: Any) -> Iterator[Any]:
-    """Enter what pip's ``open_spinner`` returned; on a terminal, let its spinner show more in a long build."""
+    """Enter pip's ``open_spinner``; on a terminal, yield a ``Progress`` in its place."""
     with opened as spinner:
         if type(spinner) is not InteractiveSpinner:
             yield spinner
@@ -99,7 +86,7 @@ def lively(opened: Any) -> Iterator[Any]:
         original = subprocess_logger.verbose
 
         def verbose(msg: str, *args: Any, **kwargs: Any) -> None:
-            # As pip's reader of a process logs its lines.
+            # pip logs each line of a process like this, without arguments.
             if not args:
                 progress.said(msg)
             original(msg, *args, **kwargs)
@@ -113,5 +100,5 @@ def lively(opened: Any) -> Iterator[Any]:
 
 
 def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Show how a build goes on."""
+    """Show the status of a long build."""
     return lively(wrapped(*args, **kwargs))

@@ -180,7 +180,8 @@ class Connections:
             self._fetch(job)
         if job.download is None:
             assert job.archive is not None
-            return self._finish_stored(job, job.archive, progress_bar), ""
+            with display.aside() if display is not None else contextlib.nullcontext():
+                return self._finish_stored(job, job.archive, progress_bar), ""
         try:
             response: Any = job.download.first_response()
         except BaseException as error:
@@ -193,10 +194,10 @@ class Connections:
         size = pip_download._get_http_response_size(response.response)
         received = job.download.received()
         job.told = True
+        screen = {} if display is None else {"aside": display.aside}
         if display is not None:
-            tell(response.response, job.link, "off", size, display.watch(received))
-        else:
-            tell(response.response, job.link, progress_bar, size, received)
+            received = display.watch(received)
+        tell(response.response, job.link, progress_bar, size, received, times=job.download.times, **screen)
         fetched = job.download.result()
         records.replay(job.records)
         layout = self.run.layout() if job.archive is not None else None
@@ -207,6 +208,10 @@ class Connections:
                 note_url(layout, job.download.url, fetched.sha256, Origin(kept, size is not None))
         path = self._deliver(job, fetched)
         return os.fspath(path), response.headers.get("Content-Type", "")
+
+    def downloads(self) -> list[Download]:
+        """Return all downloads that were begun, for a display."""
+        return [job.download for job in list(self._jobs.values()) if job.download is not None]
 
     def close(self) -> None:
         """Cancel what is under way and remove what was not delivered."""

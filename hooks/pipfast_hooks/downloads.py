@@ -25,7 +25,9 @@ from pipfast_hooks.lines import told_already
 from pipfast_hooks.look import Display, terminal_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pipfast.fetch.job import Download
 
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz",
              ".tar.lzma")
@@ -77,7 +79,23 @@ def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
         logger.debug("pipfast: download left to pip", exc_info=True)
     if connections is None or job is None:
         return wrapped(*args, **kwargs)
-    return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs))
+    display = None
+    if job.download is not None and not job.download.finished:
+        display = _display(connections, instance, connections.downloads)
+    if display is None:
+        return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs))
+    with display:
+        return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs), display)
+
+
+def _display(
+    connections: Connections, downloader: Any, downloads: Callable[[], Iterable[Download]]
+) -> Display | None:
+    """Return a display of running downloads, or None without a terminal or without a wish for bars."""
+    console = terminal_console(downloader._progress_bar)
+    if console is None:
+        return None
+    return Display(console, downloads, get_indentation() + 2, connections.run.sizes)
 
 
 def _around_batch(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -99,8 +117,9 @@ def _batch(
 ) -> Iterator[tuple[Any, tuple[str, str]]]:
     jobs = [_begin_or_leave(connections, link, location) for link in links]
     fetched = [job.download for job in jobs if job is not None and job.download is not None]
-    console = terminal_console(instance._progress_bar) if fetched else None
-    with Display(console, fetched, get_indentation() + 2) if console else contextlib.nullcontext() as display:
+    running = any(not download.finished for download in fetched)
+    display = _display(connections, instance, lambda: fetched) if running else None
+    with display if display is not None else contextlib.nullcontext():
         for link, job in zip(links, jobs, strict=True):
 
             def alone(link: Any = link) -> tuple[str, str]:
@@ -108,7 +127,9 @@ def _batch(
                 return found  # type: ignore[no-any-return]
 
             if job is None:
-                yield link, alone()
+                with display.aside() if display is not None else contextlib.nullcontext():
+                    found = alone()
+                yield link, found
             else:
                 yield link, _finish_or_leave(connections, job, instance, alone, display)
 
@@ -141,7 +162,11 @@ def _finish_or_leave(
         logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
         told = job.told
     # Not while that error is handled: a traceback of pip's would begin with it.
-    with told_already() if told else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if told:
+            stack.enter_context(told_already())
+        if display is not None:
+            stack.enter_context(display.aside())
         return alone()
 
 

@@ -230,7 +230,8 @@ class Run:
             connections.close()
         self.connections.clear()
         for name in (
-            "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse", "builds_context",
+            "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse",
+            "builds_context",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()

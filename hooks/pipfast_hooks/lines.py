@@ -1,21 +1,33 @@
-"""pip's own lines and bars about a download whose bytes came without pip."""
+"""pip's download line and progress bar for files that we fetched."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.cli import progress_bars
 from pip._internal.network import download as pip_download
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
+from pipfast_hooks.plain_text import columns
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+BAR_FROM = 50
+"""Columns of a terminal; in less, pip's bar takes two lines for one."""
+
+RATE_WINDOW_S = 29.0
+"""Seconds; rich measures a rate over the last 30."""
 
 
 class StandIn:
-    """What pip's code wants to know of a response whose bytes are here already."""
+    """The part of a response that pip's code reads when the bytes are here already."""
 
     def __init__(self, size: int | None, from_cache: bool) -> None:
         self.headers = CaseInsensitiveDict({"Content-Length": str(size)} if size is not None else {})
@@ -24,28 +36,22 @@ class StandIn:
 
 
 class _Told:
-    """A response whose raw body is only counted: pip's progress bar wants lengths, not bytes."""
+    """A response whose body is only counted: pip's progress bar wants lengths, not bytes."""
 
-    _BLOCK = bytes(1 << 20)
-
-    def __init__(self, response: Any, increments: Iterator[int]) -> None:
+    def __init__(self, response: Any, increments: Iterable[int]) -> None:
         self.headers = response.headers
         self.from_cache = getattr(response, "from_cache", False)
         self.raw = self
         self._increments = increments
 
-    def stream(self, *args: Any, **kwargs: Any) -> Iterator[memoryview]:
-        """Yield blocks as long as what has arrived; their content is nothing."""
-        block = memoryview(self._BLOCK)
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[range]:
+        """Yield something of the right length for each increment."""
         for increment in self._increments:
-            while increment > len(block):
-                yield block
-                increment -= len(block)
-            yield block[:increment]
+            yield range(increment)
 
 
 class _OnceOnly(logging.Filter):
-    """Drops the line that a download begins with, the first time."""
+    """Drops a download's first line, once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +67,7 @@ class _OnceOnly(logging.Filter):
 
 @contextlib.contextmanager
 def told_already() -> Iterator[None]:
-    """Have pip's code leave out its line about a download that ``tell`` has had it write."""
+    """Have pip's code leave out the line that ``tell`` has printed for this download."""
     once = _OnceOnly()
     pip_download.logger.addFilter(once)
     try:
@@ -70,11 +76,79 @@ def told_already() -> Iterator[None]:
         pip_download.logger.removeFilter(once)
 
 
-def tell(response: Any, link: Any, progress_bar: str, size: int | None, increments: Iterator[int]) -> None:
-    """Have pip's own code write its line and draw its bar, until all increments have come."""
+def tell(
+    response: Any,
+    link: Any,
+    progress_bar: str,
+    size: int | None,
+    increments: Iterable[int],
+    *,
+    times: Callable[[], tuple[float, float] | None] = lambda: None,
+    aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> None:
+    """Print pip's line about a download, wait until all increments have come, and print pip's finished bar.
+
+    A bar is drawn only for a file that is here: none is left behind by one that fails.
+
+    :param times: when bytes began to come and when the last one was here, in seconds of a monotonic clock; None if
+        nothing was fetched.
+    :param aside: a context in which the screen is free for the bar.
+    """
+    if progress_bar == "raw":
+        # `Progress 262144 of 1048576`: programs that read these lines want them while the bytes come.
+        _log(_Told(response, increments), link, progress_bar, size)
+        return
+    _log(_Told(response, ()), link, "off", size)
+    arrived = sum(increments)
+    if progress_bar != "off" and not _is_narrow():
+        with told_already(), aside():
+            _draw(response, link, progress_bar, size, arrived, times())
+
+
+def _is_narrow() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty() and columns(sys.stdout) < BAR_FROM
+
+
+def _draw(
+    response: Any, link: Any, progress_bar: str, size: int | None, arrived: int, times: tuple[float, float] | None
+) -> None:
+    """Have pip draw the bar of a download that is over, with the rate it had."""
+    clock = _Clock()
+
+    def increments() -> Iterator[int]:
+        if times is None or arrived < 2 or times[1] <= times[0]:
+            # Nothing was transferred: rich shows `?` for the rate.
+            yield arrived
+            return
+        began, ended = times
+        clock.now = max(began, ended - RATE_WINDOW_S)
+        # rich starts to count after the first increment.
+        first = max(1, int(arrived * (clock.now - began) / (ended - began)))
+        yield first
+        clock.now = ended
+        yield arrived - first
+
+    clock.now = times[0] if times is not None else 0.0
+    original = progress_bars.Progress
+    # auto_refresh would start a thread for a bar that is printed once.
+    vars(progress_bars)["Progress"] = functools.partial(original, get_time=clock, auto_refresh=False)
+    try:
+        _log(_Told(response, increments()), link, progress_bar, size)
+    finally:
+        vars(progress_bars)["Progress"] = original
+
+
+class _Clock:
+    """A clock that shows what it is told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _log(told: _Told, link: Any, progress_bar: str, size: int | None) -> None:
     log = getattr(pip_download, "_log_download", None) or pip_download._prepare_download
-    told = _Told(response, increments)
-    known = inspect.signature(log).parameters
-    further = {"total_length": size} if "total_length" in known else {}
+    further = {"total_length": size} if "total_length" in inspect.signature(log).parameters else {}
     for _ in log(told, link, progress_bar, **further):
         pass

@@ -1,88 +1,251 @@
-"""What a terminal shows of parallel downloads: a line for each running one, and the total."""
+"""Display of running downloads on a terminal: a row for each, and one for the total.
+
+The cursor rests at the start of the first row, so "erase from here to the end" removes the rows whatever the
+terminal made of them when it was resized.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import threading
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from pip._vendor.rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from pip._vendor.rich.control import Control
+from pip._vendor.rich.progress_bar import ProgressBar
+from pip._vendor.rich.segment import ControlType, Segment
 
-from pipfast import threads
+from pipfast import report, threads
 from pipfast.address import file_name
+from pipfast_hooks.plain_text import columns
+from pipfast_hooks.rows import Row, lay_out, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipfast.fetch.job import Download
 
 SHOWN_FROM = 512 * 1024
 """Bytes: pip draws no bar for smaller files."""
 
+REFRESH_S = 0.125
+"""Seconds between two updates."""
+
+RATE_S = 5.0
+"""Seconds over which a rate is measured: longer than a hiccup of the network."""
+
+_ERASE = Control()
+# rich has no name for "erase to the end of the screen" (ED 0).
+_ERASE.segment = Segment("\r\x1b[J", None, [(ControlType.CARRIAGE_RETURN,)])
+
+_open: Display | None = None
+"""The display that is on the screen."""
+
+
+class Meter:
+    """Bytes per second over the last seconds; the first time since the bytes began to come."""
+
+    def __init__(self, began: float) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(began, 0)])
+
+    def rate(self, now: float, arrived: int) -> float | None:
+        """Take what has arrived by ``now`` and return the rate, None while it is unknown."""
+        samples = self._samples
+        samples.append((now, arrived))
+        while len(samples) > 2 and samples[1][0] < now - RATE_S:
+            samples.popleft()
+        since, before = samples[0]
+        seconds = now - since
+        return (arrived - before) / seconds if seconds > 0 else None
+
 
 class Display:
-    """Lines that follow downloads until it is left; then they are gone, as pip's own lines remain."""
+    """Rows that follow downloads until the display is left; then they are gone."""
 
-    def __init__(self, console: Any, downloads: Iterable[Download], indent: int) -> None:
-        self._downloads = list(downloads)
-        # rich draws in a thread; where there is none, what is drawn changes with each increment.
-        self._by_hand = threads.start(int, "pipfast-display") is None
-        self._progress = Progress(
-            TextColumn(" " * indent),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            refresh_per_second=8,
-            transient=True,
-            auto_refresh=not self._by_hand,
-        )
-        self._total = self._progress.add_task("in all", total=None, visible=False)
-        self._lines: dict[Download, Any] = {}
+    def __init__(
+        self, console: Any, downloads: Callable[[], Iterable[Download]], indent: int,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self._console = console
+        self._downloads = downloads
+        self._indent = indent
+        self._sizes = sizes or {}
+        self._meters: dict[object, Meter] = {}
+        self._lock = threading.RLock()
+        self._paused = 0
+        self._skip = False
+        self._left = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._filter = _Before(self.make_room)
+        self._handlers: list[logging.Handler] = []
 
     def __enter__(self) -> Display:
-        self._progress.start()
+        global _open
+        forget()
+        _open = self
+        self._console.push_render_hook(self)
+        self._console.show_cursor(False)
+        report.before_saying(self.make_room)
+        for handler in logging.getLogger().handlers:
+            console = getattr(handler, "console", None)
+            if console is not None and console is not self._console:
+                handler.addFilter(self._filter)
+                self._handlers.append(handler)
+        # Without a thread, the rows change when bytes of the file come that pip waits for.
+        self._thread = threads.start(self._paint, "pipfast-display")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        global _open
+        if self._left.is_set():
+            return
+        self._left.set()
+        try:
+            if self._thread is not None:
+                self._thread.join()
+        finally:
+            _open = None
+            report.before_saying(None)
+            for handler in self._handlers:
+                handler.removeFilter(self._filter)
+            with self._lock:
+                self._console.pop_render_hook()
+                self._console.control(_ERASE)
+                self._console.show_cursor(True)
 
     def watch(self, increments: Iterator[int]) -> Iterator[int]:
-        """Pass the increments of one download through; bring all lines up to date with each."""
+        """Pass the increments of one download through, and keep the rows up to date."""
         for increment in increments:
-            self._update()
+            if self._thread is None:
+                self._refresh()
             yield increment
-        self._update()
 
-    def _update(self) -> None:
-        known = [download for download in self._downloads if download.size]
-        arrived = sum(download.arrived for download in known)
-        total = sum(download.size or 0 for download in known)
-        self._progress.update(
-            self._total, completed=arrived, total=total, visible=len(known) > 1 and total > SHOWN_FROM
-        )
-        for download in known:
-            line = self._lines.get(download)
-            if download.finished:
-                if line is not None:
-                    self._progress.update(line, visible=False)
-            elif download.arrived and (download.size or 0) > SHOWN_FROM:
-                if line is None:
-                    name = file_name(download.url)
-                    line = self._lines[download] = self._progress.add_task(name, total=download.size)
-                self._progress.update(line, completed=download.arrived)
-        if self._by_hand:
-            self._progress.refresh()
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the rows off the screen for what others write there."""
+        with self._lock:
+            if not self._paused:
+                self._console.control(_ERASE)
+            self._paused += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._paused -= 1
+
+    def make_room(self) -> None:
+        """Take the rows off the screen for a moment, for a line on standard error."""
+        with self._lock:
+            if not self._paused and not self._left.is_set():
+                self._skip = True
+                self._console.control(_ERASE)
+
+    def process_renderables(self, renderables: list[Any]) -> list[Any]:
+        """Put the rows below what pip prints; rich calls this for its render hooks."""
+        with self._lock:
+            if self._paused or self._left.is_set():
+                return renderables
+            return [_ERASE, *renderables, _Frame(self._segments())]
+
+    def _paint(self) -> None:
+        try:
+            while not self._left.wait(REFRESH_S):
+                self._refresh()
+        except Exception:
+            # A standard output that was closed is pip's to find out.
+            report.logger.debug("pipfast: the display of downloads ends", exc_info=True)
+
+    def _refresh(self) -> None:
+        with self._lock:
+            if self._skip:
+                self._skip = False
+            elif not self._paused and not self._left.is_set():
+                # Printing calls the hook, which adds the rows.
+                self._console.print(Control())
+
+    def rows(self, now: float) -> list[Row]:
+        """Return what is to be shown."""
+        downloads = [
+            (each, size or 0) for each in self._downloads()
+            if (size := each.size or self._sizes.get(each.url)) or each.began is not None
+        ]
+        shown = [
+            Row(short_name(file_name(each.url)), each.arrived, size or None,
+                self._meter(each, each.began).rate(now, each.arrived))
+            for each, size in downloads
+            if each.began is not None and not each.finished and max(size, each.arrived) > SHOWN_FROM
+        ]
+        arrived, whole = sum(each.arrived for each, _ in downloads), sum(size for _, size in downloads)
+        if len(downloads) > 1 and shown:
+            began = min(each.began for each, _ in downloads if each.began is not None)
+            rate = self._meter(None, began).rate(now, arrived)
+            shown.append(Row("total", arrived, max(whole, arrived), rate))
+        return shown
+
+    def _meter(self, key: object, began: float) -> Meter:
+        return self._meters.setdefault(key, Meter(began))
+
+    def _segments(self) -> list[Segment]:
+        console = self._console
+        height = max(console.size.height - 2, 1)
+        # In its last column, some terminals go on to the next line.
+        room = min(columns(console.file), console.width) - 1
+        options = console.options
+        rows = self.rows(time.monotonic())
+        rows = rows[-height:]
+        segments: list[Segment] = []
+        for row, parts in zip(rows, lay_out(rows, room, self._indent, ascii_only=options.ascii_only), strict=True):
+            if segments:
+                segments.append(Segment.line())
+            segments.append(Segment(parts.before))
+            if parts.bar:
+                bar = ProgressBar(row.size or 1, row.arrived if row.size else 0, width=parts.bar)
+                drawn = list(console.render(bar, options.update(width=parts.bar)))
+                drawn = [each for each in drawn if each.text != "\n"]
+                segments += [*drawn, Segment(" " * (parts.bar - Segment.get_line_length(drawn) + 1))]
+            for text, style in ((parts.size, "progress.download"), (parts.rate, "progress.data.speed"),
+                                (parts.left, "progress.remaining")):
+                if text:
+                    blank = " " if style != "progress.download" else ""
+                    segments.append(Segment(blank + text, console.get_style(style)))
+        if rows:
+            codes: list[Any] = [ControlType.CARRIAGE_RETURN]
+            if len(rows) > 1:
+                codes.append((ControlType.CURSOR_UP, len(rows) - 1))
+            segments.append(Control(*codes).segment)
+        return segments
+
+
+class _Frame:
+    """What rich prints as it is."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self._segments = segments
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Segment]:
+        yield from self._segments
+
+
+class _Before(logging.Filter):
+    """Calls a function before each record of a handler."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self._call = call
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        self._call()
+        return True
+
+
+def forget() -> None:
+    """Take off the screen what an exception has left there."""
+    if _open is not None:
+        _open.__exit__()
 
 
 def terminal_console(progress_bar: str) -> Any | None:
@@ -95,5 +258,7 @@ def terminal_console(progress_bar: str) -> Any | None:
     for handler in logging.getLogger().handlers:
         console = getattr(handler, "console", None)
         if console is not None and getattr(console, "file", None) is sys.stdout:
-            return console
+            # TERM=dumb has no cursor to move; there pip prints its bars when they are full.
+            usable = console.is_terminal and not console.is_dumb_terminal and not console.legacy_windows
+            return console if usable else None
     return None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 logger = logging.getLogger("pipfast")
@@ -18,6 +18,13 @@ logger = logging.getLogger("pipfast")
 
 _said: set[str] = set()
 _timings: Path | None = None
+_before: Callable[[], None] | None = None
+
+
+def before_saying(call: Callable[[], None] | None) -> None:
+    """Have ``call`` called before each message: progress rows make room for it. None for nothing."""
+    global _before
+    _before = call
 
 
 def say(message: str, hint: str | None = None) -> None:
@@ -26,6 +33,8 @@ def say(message: str, hint: str | None = None) -> None:
     if text in _said:
         return
     _said.add(text)
+    if (before := _before) is not None:
+        before()
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

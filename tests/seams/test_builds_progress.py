@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pip._internal.cli.spinners import InteractiveSpinner as Spinner
+from pip._internal.utils.logging import indent_log
 
 from pipfast_hooks import builds_progress
-from pipfast_hooks.builds_progress import plain
+from pipfast_hooks.plain_text import plain
 
 
 @pytest.mark.parametrize(("line", "seen"), [
@@ -45,3 +47,17 @@ def test_it_stays_in_one_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -
     progress.said("x" * 100)
     assert len(screen.getvalue() + progress._status(4000)) == 39
     assert progress._status(4000).startswith("66:40 xxx")
+
+
+def test_indentation_counts_although_the_status_is_made_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip's indentation is the thread's own: the status of an indented line was two columns too wide."""
+    monkeypatch.setenv("COLUMNS", "60")
+    screen = io.StringIO()
+    with indent_log():
+        spinner = Spinner("Preparing metadata (pyproject.toml)", screen)
+        progress = builds_progress.Progress(spinner)
+    progress.said("x" * 100)
+    with ThreadPoolExecutor() as other:
+        status = other.submit(progress._status, 4).result()
+    progress.close()
+    assert len(screen.getvalue() + status) == 59

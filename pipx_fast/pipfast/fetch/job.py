@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ class Download:
         """Bytes in all, once a server has said so."""
         self.arrived = 0
         """Bytes so far; never goes back."""
+        self.began: float | None = None
+        """When the first answer came, in seconds of a monotonic clock."""
+        self.ended: float | None = None
         self.directory = directory
         self.expected = {algorithm.lower(): digest.lower() for algorithm, digest in expected.items()}
         self.state = JobState(name, urlsplit(url).netloc)
@@ -130,6 +134,10 @@ class Download:
         """The result, if it is there by now."""
         return self._fetched
 
+    def times(self) -> tuple[float, float] | None:
+        """Return when bytes began to come and when the last one was here; None before that."""
+        return (self.began, self.ended) if self.began is not None and self.ended is not None else None
+
     def _settled(self) -> bool:
         """Whether waiting is over: for callbacks when the file is there, for others after the callbacks."""
         if self._fetched is not None:
@@ -142,6 +150,7 @@ class Download:
         """Publish the first answer's headers."""
         if self._first is None:
             self._first = response
+            self.began = time.monotonic()
         self.size = size
         self._changed.notify_all()
 
@@ -150,6 +159,7 @@ class Download:
         if self.finished:
             return
         self._fetched, self._error = fetched, error
+        self.ended = time.monotonic()
         if fetched is not None:
             self.size = self.arrived = fetched.size
         self._changed.notify_all()
