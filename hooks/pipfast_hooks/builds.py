@@ -134,6 +134,20 @@ def _around_prepare_build_backend(wrapped: Callable[..., Any], instance: Any, ar
     return wrapped(*args, **kwargs)
 
 
+def _around_prepare_distribution_metadata(
+    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+) -> Any:
+    """Let pip begin again by itself where a build that began as a rescue cannot go on."""
+    try:
+        return wrapped(*args, **kwargs)
+    except Exception as error:
+        rescues = sys.modules.get(f"{__package__}.builds_rescue")
+        if rescues is None or not isinstance(error, rescues.Unrescued):
+            raise
+        _rescues[id(instance.req)].leave_to_pip()
+    return wrapped(*args, **kwargs)
+
+
 def _around_get_cache_dir(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Keep a wheel that was built without isolation out of pip's cache."""
     names = dict(zip(("req", "wheel_cache"), args, strict=False)) | kwargs

@@ -7,9 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.build_env import NoOpBuildEnvironment
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.environment import kept
 from pipfast_hooks.builds_overlay import target_sites
+from pipfast_hooks.builds_source import installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +48,14 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
 
     _lib_dirs = lib_dirs
     """Its name up to 25.x."""
+
+    def check_requirements(self, reqs: Any) -> Any:
+        """Return what conflicts and what is missing; what only the target has in another version is missing."""
+        conflicting, missing = super().check_requirements(reqs)
+        overlay = self._rescue.overlay
+        own = installed_at(overlay.lib_dirs()) if overlay is not None else {}
+        targets = {pair for pair in conflicting if canonicalize_name(Requirement(pair[1]).name) not in own}
+        return conflicting - targets, missing | {wanted for _, wanted in targets}
 
     def __enter__(self) -> None:
         self._saved.append(kept(os.environ))

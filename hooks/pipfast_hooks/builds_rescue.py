@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pip._internal.exceptions import InstallationSubprocessError
+from pip._internal.exceptions import InstallationError, InstallationSubprocessError
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
@@ -19,7 +20,7 @@ from pipfast.build.diagnosis import examine
 from pipfast.build.policy import Grant, Refusal, decide, extra_grants
 from pipfast.report import logger, say
 from pipfast_hooks import lifetime
-from pipfast_hooks.builds import watched
+from pipfast_hooks.builds import _Held, watched
 from pipfast_hooks.builds_environment import RescueEnvironment
 from pipfast_hooks.builds_known import known_for
 from pipfast_hooks.builds_overlay import OverlayFailed, Wanted, make, resolve, target_sites
@@ -56,6 +57,10 @@ class _Stop(Exception):
     """The build gets nothing further; why has been said or logged."""
 
 
+class Unrescued(InstallationError):  # type: ignore[misc]
+    """A rescue that cannot go on, where pip has had no error yet; it ends as pip's own errors do."""
+
+
 class Rescue:
     """The build of one requirement; nothing is special about it until a hook fails."""
 
@@ -74,6 +79,11 @@ class Rescue:
         self._cached: tuple[BuiltWheel, Archive] | None = None
         self._source: str | None = None
         self._learnt = False
+        self._first: tuple[Exception, _Held] | None = None
+        """The first failure of a hook, and what pip says of it: the error that pip itself would end with."""
+        self._before: Any = None
+        """pip's environment for this build."""
+        self._over = False
 
     @property
     def is_rescued(self) -> bool:
@@ -89,6 +99,8 @@ class Rescue:
         """Begin with what an earlier build of the same source missed, or the user names; False: with nothing."""
         if self.is_rescued:
             return True
+        if self._over:
+            return False
         layout = lifetime.current().layout()
         settings = lifetime.current().settings
         self._source = source_of(self.requirement)
@@ -106,9 +118,9 @@ class Rescue:
         self._causes, self._grants, self._learnt = list(causes), grants, True
         try:
             self._settle()
-        except OverlayFailed as error:
-            logger.debug("pipfast: %s begins as ever: %s", self.label, error)
-            self._causes, self._grants, self._learnt = [], [], False
+        except Exception as error:
+            logger.debug("pipfast: %s begins as ever: %r", self.label, error)
+            self._reset()
             return False
         if self._cached is None:
             for grant in grants:
@@ -120,18 +132,34 @@ class Rescue:
         return next((each.version for each in self._found
                      if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
 
+    def _reset(self) -> None:
+        """Leave the build to pip, as it would have begun it."""
+        if self._environment is not None:
+            self.requirement.build_env = self._before
+        self._causes, self._grants, self._found, self._declared = [], [], [], ()
+        self._environment, self.overlay, self._cached, self._learnt = None, None, None, False
+
+    def leave_to_pip(self) -> None:
+        """Let pip do all of it anew; nothing of this build is rescued any more."""
+        self._reset()
+        self._over = True
+
     def run(self, hook: Hook) -> Any:
         """Call the hook, and again as long as each round brings something new.
 
         :raises Exception: pip's own, of the last call.
         """
-        if self.is_rescued and hook.name.startswith("build_"):
-            self._meet_resolution()
-        if self._cached is not None:
-            return self.from_cache(hook, *self._cached)
-        first: tuple[Any, Any] | None = None
+        if self.is_rescued:
+            answer = self._prepared(hook)
+            if answer is not None:
+                return answer
         while True:
-            with watched(hook.backend, hook.name) as (watch, held):
+            with ExitStack() as stack:
+                try:
+                    watch, held = stack.enter_context(watched(hook.backend, hook.name))
+                except OSError:
+                    logger.debug("pipfast: %s is built unwatched", self.label, exc_info=True)
+                    return self._call(hook)
                 try:
                     result = self._call(hook)
                 except (InstallationSubprocessError, BackendUnavailable) as error:
@@ -143,14 +171,50 @@ class Rescue:
                 else:
                     self._note(hook, result)
                     return result
-            first = first or (failed, held)
+            self._first = self._first or (failed, held)
             evidence = self._evidence(hook, watch, failed)
-            if not self._mend(evidence):
-                first[1].release()
-                if failed is not first[0]:
-                    held.release()
-                self._end(evidence)
-                raise failed
+            if not self._over and self._mend(evidence):
+                continue
+            self._first[1].release()
+            if failed is not self._first[0]:
+                held.release()
+            self._end(evidence)
+            raise failed
+
+    def _prepared(self, hook: Hook) -> Any:
+        """Return what a wheel of an earlier build answers, or None with everything ready to call the hook.
+
+        :raises Exception: nothing can be made ready; pip's own error.
+        """
+        try:
+            if hook.name.startswith("build_"):
+                self._meet_resolution()
+            if self._cached is None:
+                return None
+            try:
+                return self.from_cache(hook, *self._cached)
+            except Exception:
+                logger.debug("pipfast: the wheel of %s cannot be read any more", self.label, exc_info=True)
+                self._cached = None
+                self._build_overlay()
+                return None
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        """Say why the build cannot be made again, and end it as pip would have.
+
+        :raises Exception: the first failure, if there was any.
+        """
+        logger.debug("pipfast: the rescue of %s ends", self.label, exc_info=True)
+        said = messages.not_to_be_had(self.label, str(error) or repr(error))
+        lifetime.current().say_at_end(*said)
+        if self._first is None:
+            raise Unrescued(said[0]) from error
+        failed, held = self._first
+        held.release()
+        self._over = True
+        raise failed from None
 
     def _call(self, hook: Hook) -> Any:
         if self._environment is None:
@@ -166,7 +230,12 @@ class Rescue:
         elif not watch.output:
             # Without -v the lines are in the error alone, between "[3 lines of output]" and "[end of output]".
             watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
-        evidence = watch.evidence(self.all_declared(), unavailable)
+        try:
+            evidence = watch.evidence(self.all_declared(), unavailable)
+        except Exception:
+            # A build can write there what it likes.
+            logger.debug("pipfast: the record of a build cannot be read", exc_info=True)
+            evidence = None
         if self._first_error is None:
             self._first_error = _error_of(evidence)
         return evidence
@@ -181,8 +250,7 @@ class Rescue:
             say(*messages.granted(self.label, grant, self._version_of(grant)))
             return True
         except OverlayFailed as error:
-            text = str(error).strip().replace("\n", "\n  ")
-            say(f"what the build of {self.label} needs is not to be had from your indexes:\n  {text}")
+            lifetime.current().say_at_end(*messages.not_to_be_had(self.label, str(error)))
         except _Stop as stop:
             logger.debug("pipfast: %s is not rescued: %s", self.label, stop)
         except Exception:
@@ -229,7 +297,10 @@ class Rescue:
         """Put what the backend asked for beside the build, too."""
         self._declared = tuple(dict.fromkeys((*self._declared, *requirements)))
         if requirements and self._cached is None:
-            self._build_overlay()
+            try:
+                self._build_overlay()
+            except Exception as error:
+                self._give_up(error)
 
     def _wanted(self, declared: tuple[str, ...]) -> Wanted:
         name = str(self.requirement.name or "")
@@ -249,6 +320,7 @@ class Rescue:
         if self._cached is None:
             self._build_overlay()
         if self._environment is None:
+            self._before = self.requirement.build_env
             self._environment = RescueEnvironment(self)
         self.requirement.build_env = self._environment
 
@@ -315,6 +387,13 @@ class Rescue:
         return built.filename
 
     def _note(self, hook: Hook, result: Any) -> None:
+        """Learn from a hook that succeeded; whatever goes wrong here, it has."""
+        try:
+            self._learn(hook, result)
+        except Exception:
+            logger.debug("pipfast: nothing is learnt of %s", self.label, exc_info=True)
+
+    def _learn(self, hook: Hook, result: Any) -> None:
         if hook.name.startswith("get_requires_for_build_") and isinstance(result, list):
             self._declared = tuple(dict.fromkeys((*self._declared, *map(str, result))))
         if not self.is_rescued:

@@ -174,6 +174,13 @@ SEAMS: tuple[Seam, ...] = (
          ("build_env_installer",), "builds:_around_prepare_build_backend", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("build_isolation",), "builds:_around_prepare_build_backend", since=(26, 2)),
+    # A rescue that cannot go on before anything has failed: pip does all of it anew.
+    Seam("pip._internal.distributions.sdist", "SourceDistribution.prepare_distribution_metadata", "builds",
+         ("finder", "build_isolation", "check_build_deps"), "builds:_around_prepare_distribution_metadata",
+         before=(25, 2)),
+    Seam("pip._internal.distributions.sdist", "SourceDistribution.prepare_distribution_metadata", "builds",
+         ("build_env_installer", "build_isolation", "check_build_deps"),
+         "builds:_around_prepare_distribution_metadata", since=(25, 2), optional=("allow_editables",)),
     # On a terminal, a long build shows that it lives.
     Seam("pip._internal.utils.subprocess", "open_spinner", "builds", ("message",),
          "builds_progress:_around_open_spinner"),

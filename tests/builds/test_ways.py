@@ -147,6 +147,18 @@ def test_extra_build_dependencies_are_there_from_the_start(box: Box, index: Inde
 
 
 @pytest.mark.once
+def test_newer_tool_than_the_environment_has(box: Box, index: Index) -> None:
+    """What a backend asks for goes over what the target has, as it would under isolation; the target stays."""
+    tool = [Wheel("tool", version, files={"tool.py": f"version = {version!r}\n"}).build() for version in "12"]
+    index.add(*tool, archive("tooled", scripts={
+        "requires": "import torch\n", "wheel": "import tool\nassert tool.version == '2'\n",
+    }, dynamic_requires=["tool>=2"]))
+    install(box, index, "torch==1.0", "tool==1")
+    install(box, index, "tooled")
+    assert "tool-1.dist-info" in box.installed()
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("hashed", [True, False])
 def test_hashes_are_required_of_what_is_put_beside(box: Box, index: Index, hashed: bool) -> None:
     """What the user gave no hash for is not fetched, whoever names it."""

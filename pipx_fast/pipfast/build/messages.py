@@ -57,6 +57,13 @@ def refused(package: str, refusal: Refusal) -> Said:
     return f"the build of {package} needs {refusal.module}, and gets nothing: {refusal.reason}", refusal.hint
 
 
+def not_to_be_had(package: str, reason: str) -> Said:
+    """Return what is said where pip could not put together what a build without isolation needs."""
+    lines = [line for line in reason.splitlines() if line.strip()] or ["no reason was given"]
+    return (f"{package} cannot be built without isolation: what it needs there is not to be had\n"
+            + "\n".join(f"  {line.strip()}" for line in lines)), None
+
+
 def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said:
     """Return what is said after the last round.
 
