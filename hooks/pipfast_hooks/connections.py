@@ -20,7 +20,6 @@ from pipfast import threads
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
-from pipfast.store.layout import TMP
 from pipfast.store.urls import Origin, find_origin, note_url
 from pipfast_hooks import records
 from pipfast_hooks.lines import StandIn, tell
@@ -226,7 +225,7 @@ class Connections:
         """Return where files arrive: on the store's filesystem, so that keeping one is a rename."""
         if self._scratch is None:
             layout = self.run.layout() if self.keeps else None
-            self._scratch = _new_folder(layout.root / TMP) if layout is not None else None
+            self._scratch = _new_folder(layout) if layout is not None else None
             if self._scratch is None:
                 # Downloads go on at once, though each is copied once more; pip would have them there, too.
                 self._scratch = _new_folder(None)
@@ -332,17 +331,18 @@ def _keep_for_pip(response: Any, fetched: Fetched) -> None:
             logger.debug("pipfast: %s is not in pip's cache: %r", fetched.path.name, error)
 
 
-def _new_folder(parent: Path | None) -> tempfile.TemporaryDirectory[str] | None:
-    """Make a temporary folder, in the system's own place if ``parent`` is None.
+def _new_folder(layout: Layout | None) -> tempfile.TemporaryDirectory[str] | None:
+    """Make a temporary folder in the store, or in the system's own place if ``layout`` is None.
 
-    :returns: None if ``parent`` cannot be written: read-only, or no space or inode left.
+    :returns: None if the store cannot be written: read-only, or no space or inode left.
     """
+    if layout is None:
+        return tempfile.TemporaryDirectory(prefix="pipfast-", ignore_cleanup_errors=True)
     try:
-        return tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=parent, ignore_cleanup_errors=True)
+        path = layout.new_path(".")
+        return tempfile.TemporaryDirectory(prefix=path.name, dir=path.parent, ignore_cleanup_errors=True)
     except OSError as error:
-        if parent is None:
-            raise
-        logger.debug("pipfast: downloads do not go to %s: %s", parent, error)
+        logger.debug("pipfast: downloads do not go to %s: %s", layout.root, error)
         return None
 
 

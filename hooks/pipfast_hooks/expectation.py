@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 from pipfast.store.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
-from pipfast.store.layout import EXPECTED, Layout, default_root, is_private
+from pipfast.store.layout import EXPECTED, Layout, default_root, is_usable
 from pipfast.store.notes import is_noted
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def begin(run: Run, arguments: Sequence[str]) -> Expectation:
     """
     key = command_key(arguments, os.environ)
     root = run.settings.store or default_root()
-    if not is_noted(root, EXPECTED, key) or not is_private(root):
+    if not is_noted(root, EXPECTED, key) or not is_usable(root):
         return Expectation(key)
     wheels = find_expected(Layout(root), key)
     # Not at the top: most command lines are new.

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,24 +166,45 @@ def test_termination_while_workers_unpack(box: Box, laborious: Index) -> None:
     assert (again.status, again.err) == (0, "")
 
 
-def test_leftovers_of_a_killed_command_are_gone_a_day_later(box: Box, laborious: Index, index: Index) -> None:
-    """The next command has nothing to do with them, one on another day removes them."""
-    tmp, tag = box.store / "tmp", box.store / "CACHEDIR.TAG"
+def test_leftovers_of_a_killed_command_go_with_the_next(box: Box, laborious: Index, index: Index) -> None:
+    """Not after a day, though the process id may be another's by now."""
+    tmp = box.store / "tmp"
     with box.started("-m", "pipfast", "install", *laborious.args, "laborious") as process:
         wait_until(lambda: tmp.is_dir() and any(tmp.iterdir()), "something in tmp")
         process.kill()
         process.wait()
         # Its workers end when they find that nobody listens.
         wait_until(lambda: group_is_empty(process.pid), "the end of the workers")
-    assert box.pipfast("install", *index.args, "app").status == 0
-    left = list(tmp.iterdir())
-    assert left
-    then = time.time() - 2 * 86_400
-    for path in (*left, tag):
-        os.utime(path, (then, then))
-    again = box.pipfast("install", *index.args, "--force-reinstall", "app")
-    assert (again.status, again.err) == (0, "")
-    assert list(tmp.iterdir()) == []
+    assert list(tmp.iterdir()) and list((box.store / "locks").iterdir())
+    next_one = box.pipfast("install", *index.args, "app")
+    assert (next_one.status, next_one.err) == (0, "")
+    assert list(tmp.iterdir()) == [] and list((box.store / "locks").iterdir()) == []
+
+
+def test_pruning_leaves_a_running_command_alone(box: Box, laborious: Index) -> None:
+    """Not even where its process id says nothing: in a container of its own, on a shared volume."""
+    tmp = box.store / "tmp"
+    with box.started("-m", "pipfast", "install", *laborious.args, "laborious") as process:
+        wait_until(lambda: tmp.is_dir() and any(tmp.iterdir()), "something in tmp")
+        assert box.pipfast("store", "prune").status == 0
+        assert process.wait(timeout=60) == 0
+    assert box.leftovers() == [] and box.broken_entries() == []
+
+
+@pytest.mark.parametrize("place", ["project", "home"])
+def test_folder_in_use_is_never_a_store(box: Box, index: Index, place: str) -> None:
+    """What is in it stays as it is, and pip's installation goes on without a store."""
+    folder = box.root / place
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    precious = folder / "tmp" / "4711-0123456789abcdef"
+    precious.write_text("precious")
+    os.utime(precious, (1, 1))
+    for args in (("install", *index.args, "app"), ("store", "prune"), ("store", "verify"), ("store", "purge")):
+        ended = box.pipfast(*args, PIPFAST_STORE=str(folder))
+        assert (ended.status == 0) == (args[0] == "install"), ended.err
+        assert "pipfast: " in ended.err and "hint: " in ended.err
+    assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == ["tmp"]
+    assert precious.read_text() == "precious"
 
 
 @pytest.mark.parametrize("command", ["install", "download"])

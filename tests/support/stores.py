@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -58,3 +60,11 @@ def prepare(
         prepared = preparer.wait(archive.sha256, path)
     assert prepared is not None
     return prepared
+
+
+def dead_session(layout: Layout) -> str:
+    """Let a process make a folder in the store's tmp/ and be killed; return its name."""
+    script = ("import os, sys; from pathlib import Path; from pipfast.store.layout import Layout;"
+              "print(Layout(Path(sys.argv[1])).new_staging().name, flush=True); os.kill(os.getpid(), 9)")
+    run = subprocess.run([sys.executable, "-c", script, str(layout.root)], stdout=subprocess.PIPE, text=True)
+    return run.stdout.strip()

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -16,12 +15,10 @@ from typing import TYPE_CHECKING
 
 from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
-from pipfast.store.layout import TMP, note_use, remove
+from pipfast.store.layout import Layout, note_use, remove
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pipfast.store.layout import Layout
 
 _BYTES = "bytes"
 _NOTE = "note.json"
@@ -141,11 +138,10 @@ def hand_out(archive: Archive, target: Path, umask: int) -> None:
     except OSError:
         # Another filesystem. The link leads to a name of our own, which `prune` leaves alone while this
         # process lives: pip reads the file much later.
-        root = archive.path.parents[3]
-        # pip looks where the link leads, and at the suffixes there: `.tar.gz`, `.whl`.
-        suffixes = "".join(target.suffixes[-2:])
-        held = root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}{suffixes}"
+        layout = Layout(archive.path.parents[3])
         try:
+            # pip looks where the link leads, and at the suffixes there: `.tar.gz`, `.whl`.
+            held = layout.new_path("".join(target.suffixes[-2:]))
             os.link(archive.path, held)
         except OSError:
             # No links at all there, or nothing can be written: a copy where pip wants it needs neither.

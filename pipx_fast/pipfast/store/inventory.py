@@ -6,13 +6,13 @@ import json
 import os
 import re
 import stat
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import BUCKETS, BYTECODE, LEFTOVER_S, TMP, TREES, URLS, has_living_owner
+from pipfast.store.layout import BUCKETS, BYTECODE, TMP, TREES, URLS
 from pipfast.store.manifest import Damaged, read_tree_manifest
+from pipfast.store.sessions import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,20 +137,13 @@ def orphans(layout: Layout) -> list[Entry]:
 
 
 def leftovers(layout: Layout) -> list[Path]:
-    """Return what dead processes left in tmp/; a living one's is left alone for a day."""
-    return [path for path in _children(layout.root / TMP) if not _is_in_use(path)]
+    """Return what dead processes left in tmp/."""
+    return [layout.root / TMP / name for name in survey(str(layout.root)).leftovers]
 
 
 def in_use(layout: Layout) -> list[Path]:
-    """Return what living processes are making in tmp/."""
-    return [path for path in _children(layout.root / TMP) if _is_in_use(path)]
-
-
-def _is_in_use(path: Path) -> bool:
-    try:
-        return time.time() - path.lstat().st_mtime <= LEFTOVER_S and has_living_owner(path.name)
-    except OSError:
-        return False
+    """Return what living processes are making in tmp/, or may be."""
+    return [layout.root / TMP / name for name in survey(str(layout.root)).in_use]
 
 
 def _entries_at(bucket: str, path: Path) -> Iterator[Entry]:

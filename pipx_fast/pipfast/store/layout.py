@@ -14,7 +14,9 @@
       expected-v0/ab/<key>                     what one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
       tmp/                                     what is being made; renamed into place when whole
+      locks/                                   one for each process that makes something, see ``sessions``
 
+Only a folder that is new, empty or tagged as ours is a store, and only what has a name of ours is ever removed.
 A bucket's version is part of its name: another version's format is never read.
 """
 
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -32,6 +35,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
+from pipfast.store.sessions import LOCKS, new_name, survey
+from pipfast.store.sessions import TMP as TMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,24 +50,24 @@ LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
 PATTERNS = "patterns-v0"
-TMP = "tmp"
 BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
 
 TAG = "CACHEDIR.TAG"
-TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast"
-"""The Cache Directory Tagging Specification's first line - back-up tools leave such a folder out - and
-what tells our folder from another program's."""
+TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast;"
+"""The Cache Directory Tagging Specification's first line - back-up tools leave such a folder out - and what tells
+our folder from another program's. A format that is read otherwise would say so in the place of the semicolon."""
+
+_TAG_ASIDE = re.compile(r"\.pipfast-[0-9a-f]{16}", re.ASCII)
+"""A tag that is being written. It comes before everything else, so that no store is ever without one."""
+
+_NOTHING = frozenset({"lost+found"})
+"""What a filesystem that was just made has in it."""
 
 
 USE_NOTED_S = 86_400
 """Seconds for which a noted use stands: finer would cost a write for each entry of each run."""
-
-
-LEFTOVER_S = 86_400.0
-"""Seconds after which even a living process's folder in tmp/ may be a leftover: no command takes a day, and
-process ids come round again."""
 
 
 class StoreUnusable(PipfastError):
@@ -113,7 +118,7 @@ class Layout:
             for attempt in (1, 2):
                 # Again after the first failure: `purge` may take the parent folder away meanwhile, and an
                 # entry that lost its own files would otherwise stand in the way for ever.
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.make_folder(target.parent)
                 try:
                     staging.rename(target)
                 except OSError as error:
@@ -136,9 +141,8 @@ class Layout:
 
         :returns: False if it was not there, or cannot be taken away.
         """
-        aside = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
-            aside.parent.mkdir(mode=0o700, exist_ok=True)
+            aside = self.new_path()
             folder.rename(aside)
         except OSError:
             return False
@@ -156,45 +160,44 @@ class Layout:
 
     def new_staging(self) -> Path:
         """Make a new empty folder in ``tmp/`` and return it; its maker removes or renames it."""
-        # The process id tells `prune` whose it is, and whether that process is gone.
-        path = self.root / TMP / f"{os.getpid()}-{secrets.token_hex(8)}"
-        path.mkdir(mode=0o700, parents=True)
+        path = self.new_path()
+        path.mkdir(mode=0o700)
         return path
 
-    def sweep(self) -> None:
-        """Remove what killed processes left in ``tmp/`` more than a day ago; looks there once a day.
+    def new_path(self, suffix: str = "") -> Path:
+        """Return a path in ``tmp/`` at which nothing is; what is made there stays while this process lives.
 
-        Both have to hold, unlike for `prune`: a process may be alive where its id means nothing here, in another
-        container that has the same store.
+        :raises OSError: nothing can be written there.
         """
-        tag, now = self.root / TAG, time.time()
-        with suppress(OSError):
-            # When the tag was written or touched somebody has looked.
-            if now - tag.stat().st_mtime <= LEFTOVER_S:
-                return
-            os.utime(tag)
-            for name in os.listdir(self.root / TMP):
-                path = self.root / TMP / name
-                with suppress(OSError):
-                    if now - path.lstat().st_mtime > LEFTOVER_S and not has_living_owner(name):
-                        remove(path)
+        tmp = self.root / TMP
+        self.make_folder(tmp)
+        return tmp / f"{new_name(os.fspath(self.root))}{suffix}"
 
+    def make_folder(self, folder: Path | str) -> None:
+        """Make a folder in the store; one that was purged meanwhile is made again, with its tag.
 
-def has_living_owner(name: str) -> bool:
-    """Tell whether the process that made what has this name in ``tmp/`` is alive, or another one with its id."""
-    number, _, _ = name.partition("-")
-    if not (number.isascii() and number.isdigit()) or len(number) > 10 or int(number) == 0:
-        return False
-    if os.name == "nt":
-        # There is no harmless signal there.
-        return True
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+        :raises OSError: it cannot be made.
+        """
+        if not os.path.isdir(self.root):
+            try:
+                open_layout(self.root)
+            except StoreUnusable as error:
+                raise OSError(errno.EACCES, error.reason, os.fspath(self.root)) from error
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left."""
+        found = survey(os.fspath(self.root))
+        for name in found.leftovers:
+            self.remove_leftover(self.root / TMP / name)
+        for name in found.locks:
+            remove(self.root / LOCKS / name)
+
+    def remove_leftover(self, path: Path) -> None:
+        """Remove something from ``tmp/`` whose maker is dead; a worker of it may yet be about to rename it."""
+        if not path.is_dir() or path.is_symlink() or not self.discard(path):
+            remove(path)
+
 
 
 def note_use(folder: Path) -> None:
@@ -244,24 +247,72 @@ def open_layout(root: Path) -> Layout:
             _refuse_foreign(root, existing)
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_unsafe(root)
-        for bucket in (*BUCKETS, TMP):
-            (root / bucket).mkdir(mode=0o700, exist_ok=True)
-        tag = root / TAG
-        if not tag.exists():
-            with suppress(FileExistsError), tag.open("x", encoding="ascii") as file:
-                file.write(f"{TAG_SIGNATURE}; losing it loses time only.\n")
+        if not has_tag(root):
+            _refuse_in_use(root)
+            write_tag(root)
+        for bucket in (*BUCKETS, TMP, LOCKS):
+            if not (root / bucket).is_dir():
+                _make_bucket(root / bucket)
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
     return Layout(root)
 
 
-def is_private(root: Path) -> bool:
-    """Tell whether a store's folder is this user's alone, as ``open_layout`` demands; it need not be there."""
+def _make_bucket(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        # A store that was made read-only, by an earlier version perhaps, can be read.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def is_usable(root: Path) -> bool:
+    """Tell whether a folder is a store already, and this user's alone, as ``open_layout`` demands."""
     try:
         _refuse_unsafe(root)
     except (StoreUnusable, OSError):
         return False
-    return True
+    return has_tag(root)
+
+
+def has_tag(root: Path) -> bool:
+    """Tell whether a folder says that it is a store of ours, in a format that we know."""
+    try:
+        # Whatever has that name: neither a link is followed nor a pipe waited for.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(f"{root}/{TAG}", flags)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(TAG_SIGNATURE)) == TAG_SIGNATURE.encode("ascii")
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_in_use(root: Path) -> None:
+    """Refuse a folder that others have put something into; what is being made of it just now is not theirs."""
+    names = sorted(name for name in os.listdir(root) if name not in _NOTHING and not _TAG_ASIDE.fullmatch(name))
+    # Another process may have written the tag meanwhile, and made buckets.
+    if not names or has_tag(root):
+        return
+    if TAG in names:
+        raise StoreUnusable(root, f"its {TAG} is not that of a store which this pipfast can read")
+    raise StoreUnusable(root, f"it is in use for something else ({names[0]} is in it)")
+
+
+def write_tag(root: Path) -> None:
+    """Say of a folder that it is a store of ours."""
+    aside = root / f".pipfast-{secrets.token_hex(8)}"
+    try:
+        with aside.open("x", encoding="ascii") as file:
+            file.write(f"{TAG_SIGNATURE} losing it loses time only.\n")
+        aside.rename(root / TAG)
+    except BaseException:
+        remove(aside)
+        raise
 
 
 def _refuse_foreign(root: Path, existing: Path) -> None:
@@ -275,7 +326,7 @@ def _refuse_foreign(root: Path, existing: Path) -> None:
 def _refuse_unsafe(root: Path) -> None:
     if not hasattr(os, "geteuid"):
         return
-    for path in (root, *(root / bucket for bucket in (*BUCKETS, TMP))):
+    for path in (root, *(root / bucket for bucket in (*BUCKETS, TMP, LOCKS))):
         try:
             found = path.lstat()
         except FileNotFoundError:

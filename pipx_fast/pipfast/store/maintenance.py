@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
 from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
-from pipfast.store.layout import BUCKETS, BYTECODE, TAG, TAG_SIGNATURE, TMP, TREES, Layout, remove
+from pipfast.store.layout import BUCKETS, BYTECODE, TAG, TMP, TREES, Layout, has_tag, write_tag
+from pipfast.store.sessions import LOCKS, release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,10 +61,7 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
     :param older_than: seconds; entries that were last used before that go.
     """
     freed = Freed(in_use=len(in_use(layout)))
-    for path in leftovers(layout):
-        freed.take(path)
-        remove(path)
-        freed.leftovers += 1
+    _take_leftovers(layout, freed)
     for orphan in orphans(layout):
         freed.orphans += _take_away(layout, orphan, freed)
     if max_size is None and older_than is None:
@@ -96,35 +94,43 @@ def purge(root: Path) -> Freed:
 
     :raises NotAStore: the folder does not say that it is a store.
     """
-    if not is_store(root):
+    if not has_tag(root):
         raise NotAStore(root)
     layout = Layout(root)
     freed = Freed(in_use=len(in_use(layout)))
     freed.entries = sum(1 for _ in entries(layout))
-    for path in leftovers(layout):
-        freed.take(path)
-        remove(path)
-        freed.leftovers += 1
+    _take_leftovers(layout, freed)
     for bucket in BUCKETS:
         if (root / bucket).is_symlink():
             (root / bucket).unlink()
             continue
         freed.take(root / bucket)
         layout.discard(root / bucket)
-    with suppress(OSError):
-        (root / TMP).rmdir()
-        (root / TAG).unlink()
-        root.rmdir()
+    _remove_root(root)
     return freed
 
 
-def is_store(root: Path) -> bool:
-    """Tell whether a folder says that it is a store of ours."""
-    try:
-        with (root / TAG).open("rb") as file:
-            return file.read(len(TAG_SIGNATURE)).decode("ascii", "replace") == TAG_SIGNATURE
-    except OSError:
-        return False
+def _remove_root(root: Path) -> None:
+    with suppress(OSError):
+        (root / TMP).rmdir()
+        release(os.fspath(root))
+        (root / LOCKS).rmdir()
+        # The tag goes last: without one the folder is no store, whatever another process makes in it meanwhile.
+        rest = [name for name in os.listdir(root) if name in (*BUCKETS, TMP, LOCKS)]
+        if not rest:
+            (root / TAG).unlink()
+            root.rmdir()
+    if root.is_dir() and any((root / name).is_dir() for name in (*BUCKETS, TMP, LOCKS)) and not has_tag(root):
+        write_tag(root)
+
+
+def _take_leftovers(layout: Layout, freed: Freed) -> None:
+    for path in leftovers(layout):
+        freed.take(path)
+        layout.remove_leftover(path)
+        freed.leftovers += 1
+    # What is left are the locks of the dead.
+    layout.sweep()
 
 
 def _take_away(layout: Layout, entry: Entry, freed: Freed) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -34,16 +33,18 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
     """
     path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
     folder, _, name = path.rpartition("/")
-    aside = f"{layout.root}/tmp/{os.getpid()}-{secrets.token_hex(8)}"
+    aside = ""
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        layout.make_folder(folder)
+        aside = os.fspath(layout.new_path())
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines((_MAGIC, hashlib.sha256(payload).hexdigest().encode("ascii"), b"\n", payload))
         os.replace(aside, path)
     except OSError as error:
         logger.debug("pipfast: cannot keep %s in %s: %r", name, bucket, error)
-        with suppress(OSError):
-            os.unlink(aside)
+        if aside:
+            with suppress(OSError):
+                os.unlink(aside)
 
 
 def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:

@@ -16,7 +16,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pipfast.store.layout import PATTERNS, Layout, is_private
+from pipfast.store.layout import PATTERNS, Layout, is_usable
 from pipfast.store.notes import drop_note, is_noted, read_note, write_note
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Patterns:
 
     def _read(self) -> dict[_Key, _Made]:
         key = self._note_key()
-        if not is_noted(self.root, PATTERNS, key) or not is_private(self.root):
+        if not is_noted(self.root, PATTERNS, key) or not is_usable(self.root):
             return {}
         layout = Layout(self.root)
         payload = read_note(layout, PATTERNS, key)

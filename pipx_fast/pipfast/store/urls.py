@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,16 +39,18 @@ class Origin:
 def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
     """Note that ``url`` gave the archive of this digest."""
     path = _path(layout, url)
-    aside = path.with_name(f".{secrets.token_hex(8)}")
+    aside = None
     words = (digest, *(() if origin.kept else (_UNKEPT,)), *(() if origin.sized else (_UNSIZED,)))
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
+        aside = layout.new_path()
         aside.write_text(" ".join(words), encoding="ascii")
         os.replace(aside, path)
     except OSError as error:
         logger.debug("pipfast: cannot note an address: %r", error)
-        with suppress(OSError):
-            aside.unlink()
+        if aside is not None:
+            with suppress(OSError):
+                aside.unlink()
 
 
 def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:

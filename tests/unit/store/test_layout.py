@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.layout import TMP, Layout, StoreUnusable, default_root, note_use, open_layout
+from pipfast.store.layout import (
+    TMP,
+    Layout,
+    StoreUnusable,
+    default_root,
+    has_tag,
+    is_usable,
+    note_use,
+    open_layout,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,61 +133,65 @@ def test_without_a_home_there_is_no_default_store(monkeypatch: pytest.MonkeyPatc
         default_root()
 
 
-DAY_S = 86_400.0
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n"
 
 
-def aged(path: Path, seconds: float) -> Path:
-    then = time.time() - seconds
-    os.utime(path, (then, then))
-    return path
+@pytest.mark.parametrize("name", ["notes.txt", "tmp", "trees-v0", ".pipfast-x", "CACHEDIR.TAG"])
+def test_folder_in_use_is_refused_and_left_as_it_is(name: str, tmp_path: Path) -> None:
+    """PIPFAST_STORE may name anything: the home folder, a project."""
+    (tmp_path / name).mkdir()
+    with pytest.raises(StoreUnusable) as caught:
+        open_layout(tmp_path)
+    assert name in str(caught.value) and "PIPFAST_STORE" in str(caught.value.hint)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert not is_usable(tmp_path)
 
 
-def leave(layout: Layout, owner: int, seconds: float, name: str = "x") -> Path:
-    """Leave a folder in tmp/ that a process has made some time ago."""
-    path = layout.root / TMP / f"{owner}-{name}"
-    (path / "below").mkdir(parents=True)
-    return aged(path, seconds)
+@pytest.mark.parametrize("tag", ["", f"{SIGNATURE}# another's\n", f"{SIGNATURE}# The store of pipfast, format 7\n"])
+def test_tag_that_is_not_ours_or_of_a_later_format_is_refused(tag: str, tmp_path: Path) -> None:
+    (tmp_path / "CACHEDIR.TAG").write_text(tag)
+    with pytest.raises(StoreUnusable, match="is not that of a store"):
+        open_layout(tmp_path)
+    assert (tmp_path / "CACHEDIR.TAG").read_text() == tag
 
 
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def test_tag_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "CACHEDIR.TAG")
+    assert not is_usable(tmp_path)
 
 
-def test_old_leftovers_of_the_dead_are_swept(layout: Layout) -> None:
-    dead = dead_process()
-    old, new = leave(layout, dead, 2 * DAY_S, "old"), leave(layout, dead, DAY_S / 2, "new")
-    ours = leave(layout, os.getpid(), 2 * DAY_S)
-    file = layout.root / TMP / f"{dead}-file"
-    file.write_text("")
-    aged(file, 2 * DAY_S)
-    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
-    layout.sweep()
-    assert (old.exists(), file.exists(), new.exists(), ours.exists()) == (False, False, True, True)
+def test_new_filesystem_is_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / f".pipfast-{16 * 'a'}").touch()
+    assert is_usable(open_layout(tmp_path).root)
 
 
-def test_sweeping_is_done_once_a_day(layout: Layout) -> None:
-    """A new store's turn comes after a day."""
-    old = leave(layout, dead_process(), 2 * DAY_S)
-    layout.sweep()
-    assert old.exists()
-    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
-    layout.sweep()
-    assert not old.exists()
-    old.mkdir()
-    aged(old, 2 * DAY_S)
-    layout.sweep()
-    assert old.exists()
+def test_store_is_tagged_before_it_has_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands that make it at once find a tag, or nothing."""
+    def is_tagged(folder: Path) -> None:
+        assert has_tag(folder.parent)
+
+    monkeypatch.setattr("pipfast.store.layout._make_bucket", is_tagged)
+    open_layout(tmp_path / "store")
+
+
+def test_many_processes_make_one_store(tmp_path: Path) -> None:
+    script = ("import sys; from pathlib import Path; from pipfast.store.layout import open_layout;"
+              "sys.stdin.read(1); open_layout(Path(sys.argv[1]))")
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "store")], stdin=subprocess.PIPE)
+                 for _ in range(4)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait() for process in processes] == [0, 0, 0, 0]
 
 
 def test_links_in_tmp_are_not_followed(layout: Layout, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    link = layout.root / TMP / "x"
+    link = layout.root / TMP / f"1-{16 * '0'}"
     link.symlink_to(outside)
     os.utime(link, (1, 1), follow_symlinks=False)
-    aged(layout.root / "CACHEDIR.TAG", 2 * DAY_S)
     layout.sweep()
     assert outside.is_dir() and not link.is_symlink()
 

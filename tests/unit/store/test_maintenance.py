@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from pipfast.store.archives import find_archive
 from pipfast.store.inventory import Usage, entries, leftovers
 from pipfast.store.layout import TMP
 from pipfast.store.verify import verify
-from support.stores import keep, prepare
+from support.stores import dead_session, keep, prepare
 from support.wheels import wheel
 
 if TYPE_CHECKING:
@@ -30,26 +28,24 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (then, then))
 
 
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_leftovers_of_the_dead_go_those_of_the_living_stay(layout: Layout) -> None:
-    names = {
-        f"{dead_process()}-a": False, f"{os.getpid()}-b": True, f"{os.getpid()}-old": False,
-        "nobody": False, "0-x": False,
-    }
-    for name in names:
-        (layout.root / TMP / name).mkdir()
-        (layout.root / TMP / name / "file").write_text("x")
-    age(layout.root / TMP / f"{os.getpid()}-old", 2)
-    (layout.root / TMP / f"{os.getpid()}-held").write_text("x")
+    left, held = dead_session(layout), layout.new_staging()
+    (layout.root / TMP / left / "file").write_text("x")
     freed = maintenance.prune(layout)
-    assert {path.name for path in (layout.root / TMP).iterdir()} == {f"{os.getpid()}-b", f"{os.getpid()}-held"}
-    assert (freed.leftovers, freed.in_use) == (4, 2) and freed.bytes > 0
+    assert list((layout.root / TMP).iterdir()) == [held]
+    assert (freed.leftovers, freed.in_use) == (1, 1) and freed.bytes > 0
     assert not leftovers(layout)
+    held.rmdir()
+
+
+def test_only_what_has_a_name_of_ours_is_a_leftover(layout: Layout) -> None:
+    for name in ("notes.txt", "4711", "4711-mine", "a-0123456789abcdef"):
+        (layout.root / TMP / name).mkdir()
+        age(layout.root / TMP / name, 30)
+    freed = maintenance.prune(layout)
+    layout.sweep()
+    assert (freed.leftovers, freed.in_use) == (0, 0)
+    assert len(list((layout.root / TMP).iterdir())) == 4
 
 
 def test_prune_without_options_keeps_what_can_be_used(layout: Layout, tmp_path: Path) -> None:

@@ -1,0 +1,214 @@
+"""Names in the store's tmp/, and the locks that say whose makers are alive.
+
+::
+
+    <root>/locks/<pid>-<session>       locked (flock) for as long as the process lives; says on which machine
+    <root>/tmp/<pid>-<session>-<id>    what that process is making
+    <root>/tmp/<pid>-<id>              what is made where nothing can be locked: its age decides
+
+A process id alone says nothing: containers that share a store have their own, and ids come round again. A lock
+ends with its process, however that ends, and all containers of one kernel see it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+import time
+import weakref
+from contextlib import suppress
+from functools import lru_cache
+from typing import NamedTuple
+
+from pipfast.report import logger
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+LEFTOVER_S = 86_400.0
+"""Seconds after which something is a leftover whose maker's lock says nothing: no command takes a day."""
+
+# e.g. `4711-0f3c5a7b9d2e4f60-1a2b3c4d.tar.gz`
+_LOCKED = re.compile(r"(\d{1,10}-[0-9a-f]{16})-[0-9a-f]{8}(?:\.[\w.+-]*)?", re.ASCII)
+_LOCK = re.compile(r"\d{1,10}-[0-9a-f]{16}(?:\.new)?", re.ASCII)
+# e.g. `4711-0f3c5a7b9d2e4f60`, the only form of earlier versions
+_UNLOCKED = re.compile(r"\d{1,10}-[0-9a-f]{16}(?:\.[\w.+-]*)?", re.ASCII)
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""Linux's random name of this boot; the same in all containers of a kernel."""
+
+TMP = "tmp"
+LOCKS = "locks"
+
+
+_MAX_SESSIONS = 16
+"""Locks held at once, a descriptor each. A command has one store; tests have a store each."""
+
+_sessions: dict[tuple[str, int], _Session] = {}
+"""By store and process: a forked copy has locks of its own."""
+
+
+class Survey(NamedTuple):
+    """What is in a store's tmp/ and locks/; what has no name of ours is nowhere."""
+
+    leftovers: list[str]
+    in_use: list[str]
+    """What living processes are making, or may be."""
+    locks: list[str]
+    """Those of dead processes."""
+
+
+class _Session:
+    """The lock of this process in one store, held until the process ends.
+
+    :raises OSError: nothing can be written there.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.name = ""
+        """Empty where nothing can be locked."""
+        name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        # It gets its name when it is locked: nobody finds it unlocked.
+        path = f"{root}/{LOCKS}/{name}"
+        aside = f"{path}.new"
+        try:
+            descriptor = _create(aside)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return
+            raise
+        try:
+            if fcntl is None:
+                raise OSError(errno.ENOTSUP, "no flock on this system")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(descriptor, machine().encode("ascii", "replace"))
+            os.rename(aside, path)
+        except OSError as error:
+            # NFS without a lock daemon, say.
+            logger.debug("pipfast: no lock in %s: %r", root, error)
+            os.close(descriptor)
+            with suppress(OSError):
+                os.unlink(aside)
+            return
+        self.name = name
+        weakref.finalize(self, _release, descriptor, path, os.getpid())
+
+
+def _create(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        # The store of an earlier version, or one that was purged just now.
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(path), mode=0o700)
+        return os.open(path, flags, 0o600)
+
+
+def _release(descriptor: int, path: str, owner: int) -> None:
+    # A forked copy's exit leaves the lock to its parent.
+    if os.getpid() == owner:
+        with suppress(OSError):
+            os.unlink(path)
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def new_name(root: str) -> str:
+    """Return a name that nothing in the store's tmp/ has, and that says whose it is; suffixes may be added.
+
+    :raises OSError: nothing can be written there.
+    """
+    session = _sessions.get((root, os.getpid()))
+    if session is None:
+        # Of two threads that come at once one's lock stays.
+        session = _sessions.setdefault((root, os.getpid()), _Session(root))
+        while len(_sessions) > _MAX_SESSIONS:
+            _sessions.pop(next(iter(_sessions)), None)
+    if not session.name:
+        return f"{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{session.name}-{secrets.token_hex(4)}"
+
+
+def release(root: str) -> None:
+    """Let go of this process's lock in a store in which nothing is left that it has made."""
+    _sessions.pop((root, os.getpid()), None)
+
+
+def survey(root: str) -> Survey:
+    """Tell what is in a store's tmp/ of the living and of the dead."""
+    found = Survey([], [], [])
+    dead: dict[str, bool | None] = {}
+
+    def is_gone(session: str, path: str) -> bool:
+        if session not in dead:
+            dead[session] = _is_dead(f"{root}/{LOCKS}/{session}")
+        gone = dead[session]
+        return _is_old(path) if gone is None else gone
+
+    for name in _names(f"{root}/{TMP}"):
+        locked = _LOCKED.fullmatch(name)
+        if locked is not None:
+            gone = is_gone(locked[1], f"{root}/{TMP}/{name}")
+        elif _UNLOCKED.fullmatch(name):
+            gone = _is_old(f"{root}/{TMP}/{name}")
+        else:
+            continue
+        (found.leftovers if gone else found.in_use).append(name)
+    for name in _names(f"{root}/{LOCKS}"):
+        path = f"{root}/{LOCKS}/{name}"
+        if _LOCK.fullmatch(name) and (_is_old(path) if name.endswith(".new") else is_gone(name, path)):
+            found.locks.append(name)
+    return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _is_dead(lock: str) -> bool | None:
+    """Tell whether a session's process has ended; None where its lock does not tell."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        # It is there before anything else of the session, and goes when the process has ended.
+        return True
+    except OSError:
+        return None
+    try:
+        if fcntl is None or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        # Another machine's locks may not be seen here (NFS); nor can it be told from this one before a reboot.
+        return True if os.read(descriptor, 256).decode("ascii", "replace") == machine() else None
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _is_old(path: str) -> bool:
+    try:
+        return time.time() - os.lstat(path).st_mtime > LEFTOVER_S
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def machine() -> str:
+    """Return what names the running kernel: two processes with the same name see each other's locks."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read(64).strip()
+    except (OSError, ValueError):
+        return os.uname().nodename if hasattr(os, "uname") else ""
