@@ -382,6 +382,7 @@ def _import_what_installs(run: Run) -> None:
         deferred.load_all()
         importlib.import_module(f"{__package__}.install")
         importlib.import_module(f"{__package__}.downloads")
+        importlib.import_module("pipfast.store.sessions")
         for name in IMPORTED_TO_READ:
             importlib.import_module(name)
         if run.installing:

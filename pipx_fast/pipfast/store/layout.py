@@ -35,8 +35,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
-from pipfast.store.sessions import LOCKS, new_name, survey
-from pipfast.store.sessions import TMP as TMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +48,8 @@ LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
 PATTERNS = "patterns-v0"
+TMP = "tmp"
+LOCKS = "locks"
 BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
@@ -169,6 +169,9 @@ class Layout:
 
         :raises OSError: nothing can be written there.
         """
+        # Not at the top: commands with nothing to do make nothing.
+        from pipfast.store.sessions import new_name
+
         tmp = self.root / TMP
         self.make_folder(tmp)
         return tmp / f"{new_name(os.fspath(self.root))}{suffix}"
@@ -187,6 +190,8 @@ class Layout:
 
     def sweep(self) -> None:
         """Remove what killed processes have left."""
+        from pipfast.store.sessions import survey
+
         found = survey(os.fspath(self.root))
         for name in found.leftovers:
             self.remove_leftover(self.root / TMP / name)

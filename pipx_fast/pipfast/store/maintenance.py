@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
 from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
-from pipfast.store.layout import BUCKETS, BYTECODE, TAG, TMP, TREES, Layout, has_tag, write_tag
-from pipfast.store.sessions import LOCKS, release
+from pipfast.store.layout import BUCKETS, BYTECODE, LOCKS, TAG, TMP, TREES, Layout, has_tag, write_tag
+from pipfast.store.sessions import release
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipfast.report import logger
+from pipfast.store.layout import LOCKS, TMP
 
 try:
     import fcntl
@@ -41,9 +42,6 @@ _UNLOCKED = re.compile(r"\d{1,10}-[0-9a-f]{16}(?:\.[\w.+-]*)?", re.ASCII)
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Linux's random name of this boot; the same in all containers of a kernel."""
-
-TMP = "tmp"
-LOCKS = "locks"
 
 
 _MAX_SESSIONS = 16

@@ -147,7 +147,7 @@ def test_folder_in_use_is_refused_and_left_as_it_is(name: str, tmp_path: Path) -
     assert not is_usable(tmp_path)
 
 
-@pytest.mark.parametrize("tag", ["", f"{SIGNATURE}# another's\n", f"{SIGNATURE}# The store of pipfast, format 7\n"])
+@pytest.mark.parametrize("tag", ["", f"{SIGNATURE}# another\n", f"{SIGNATURE}# The store of pipfast, format 7\n"])
 def test_tag_that_is_not_ours_or_of_a_later_format_is_refused(tag: str, tmp_path: Path) -> None:
     (tmp_path / "CACHEDIR.TAG").write_text(tag)
     with pytest.raises(StoreUnusable, match="is not that of a store"):

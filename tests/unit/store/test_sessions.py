@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pipfast.store import sessions
-from pipfast.store.sessions import LOCKS, TMP, survey
+from pipfast.store.layout import LOCKS, TMP
+from pipfast.store.sessions import survey
 from support.stores import dead_session
 
 if TYPE_CHECKING:
