@@ -8,13 +8,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks import deferred
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
 
 with deferred.without(("asyncio",)):
     # For decorators of coroutines: a tenth of a second's tenth that no command of pip's needs.
-    import wrapt
+    wrapt = dependencies.load("wrapt")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

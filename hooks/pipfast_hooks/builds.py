@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import subprocess_logger
 
 from pipfast.build.watch import Watch, stage_of
-from pipfast.report import logger
+from pipfast.dependencies import Unusable
+from pipfast.report import logger, say
 from pipfast_hooks import builds_context, lifetime, records
 
 if TYPE_CHECKING:
@@ -67,8 +68,14 @@ def _rescue_of(requirement: Any) -> Rescue | None:
         return None
     rescue = _rescues.get(id(requirement))
     if rescue is None:
-        from pipfast_hooks.builds_rescue import Rescue
-
+        try:
+            from pipfast_hooks.builds_rescue import Rescue
+        except Unusable as error:
+            say(f"builds are not rescued: {error}", error.hint)
+            return None
+        except Exception:
+            logger.debug("pipfast: builds are not rescued", exc_info=True)
+            return None
         rescue = _rescues[id(requirement)] = Rescue(context, requirement)
     return rescue
 

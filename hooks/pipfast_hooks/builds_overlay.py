@@ -5,7 +5,6 @@ The target has a say in what is found - what it has already is not fetched again
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shlex
@@ -25,7 +24,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.build.environment import Overlay
 from pipfast.errors import PipfastError
 from pipfast.report import logger, timed
-from pipfast_hooks import lifetime
+from pipfast_hooks import child, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -225,10 +224,11 @@ def _pip(context: Context, *arguments: str, python: str = sys.executable) -> Non
     :param python: the interpreter of the environment that is written to.
     :raises OverlayFailed: it failed; says what it said.
     """
-    command = [python, "-m", "pipfast", *arguments, *_connection_options(context.options)]
-    logger.debug("pipfast: running %s", " ".join(command))
+    given = [*arguments, *_connection_options(context.options)]
+    logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
     ended = subprocess.run(
-        command, env=_environ(context), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [python, "-c", child.program(), *given], env=_environ(context),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace", check=False,
     )
     for line in ended.stdout.splitlines():
@@ -261,13 +261,6 @@ def _environ(context: Context) -> dict[str, str]:
             environ[name] = value
     # A package that needs itself is found by pip's tracker of what is being built.
     environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
-    ours = [str(Path(spec.origin).parents[1]) for name in ("pipfast", "pipfast_hooks", "pip", "wrapt")
-            if (spec := importlib.util.find_spec(name)) is not None and spec.origin is not None]
-    before = environ.get("PYTHONPATH", "")
-    sites = {os.path.normcase(os.path.realpath(path)) for path in site.getsitepackages()}
-    added = [path for path in dict.fromkeys(ours) if os.path.normcase(os.path.realpath(path)) not in sites]
-    if added:
-        environ["PYTHONPATH"] = os.pathsep.join([*added, *([before] if before else [])])
     settings = lifetime.current().settings
     if settings.store is not None:
         environ["PIPFAST_STORE"] = os.fspath(settings.store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import shutil
@@ -13,34 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import builds_context, fork_server, giving_way, lifetime
+from pipfast_hooks import builds_context, child, fork_server, giving_way, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAMES = ("pip", "pipfast", "pipfast_hooks", "wrapt", "packaging", "platformdirs", "isal")
-"""What the child takes from where this process has it; nothing else of ours is visible there."""
-
 _FILE = "__pip-runner__.py"
 """The name of pip's own, which stands in usage lines."""
 
-_CODE = '''"""Run this copy of pip and of pipfast in another environment, as pip's own file of this name does."""
-import os, sys
-from importlib.machinery import PathFinder
-
-_ROOTS = {roots!r}
-
-
-class _Redirected:
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        root = _ROOTS.get(fullname)
-        return PathFinder.find_spec(fullname, [root], target) if root else None
-
-
-if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
-    del sys.path[0]
-sys.meta_path.insert(0, _Redirected)
+_FIRST = '''import os
 os.environ.update({settings!r})
 os.environ.pop("PIPFAST_TIMINGS", None)
 if sys.argv[1:2] == [{argument!r}]:
@@ -53,9 +33,8 @@ else:
     status = fork_client.ask(os.path.dirname(os.path.abspath(__file__)))
     if status is not None:
         os._exit(status)
-from pipfast.launch import main
-sys.exit(main())
 '''
+"""Where there is a server, it is asked to run the command line."""
 
 _path: str | None = None
 
@@ -96,11 +75,6 @@ def runner() -> str | None:
 
 
 def _write(run: lifetime.Run) -> str:
-    roots = {}
-    for name in _NAMES:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations:
-            roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
     # What a build needs is not rescued in its turn, and is little: a second worker would start too late for it.
     # A build may edit, in place, what it is built with: that is its own, never a link to what others have.
     settings = {
@@ -110,7 +84,7 @@ def _write(run: lifetime.Run) -> str:
         settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
     path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(_CODE.format(roots=roots, settings=settings, argument=fork_server.ARGUMENT))
+        file.write(child.program(_FIRST.format(settings=settings, argument=fork_server.ARGUMENT)))
     _serve(path)
     return path
 

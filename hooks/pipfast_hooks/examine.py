@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import pip
 
+from pipfast import dependencies
 from pipfast.commands.doctor import PipFacts, SeamFacts
-from pipfast_hooks.apply import WAITING, Hooks, without_disabled
 from pipfast_hooks.pip_main import pip_location
 from pipfast_hooks.seams import NEWEST_TESTED, parse_version
 
@@ -18,12 +17,32 @@ if TYPE_CHECKING:
 
 def examine(settings: Settings) -> PipFacts:
     """Attach to all of this process's pip, note what became of each seam, and undo it."""
+    found = dependencies.problems()
+    problems = [f"{each}; install it again: {each.hint}" for each in found]
+    wrapt, seams = "unknown", []
+    if all(each.name != "wrapt" for each in found):
+        wrapt, seams = str(dependencies.load("wrapt").__version__), _seams(settings)
+    return PipFacts(
+        pip.__version__,
+        pip_location(),
+        ".".join(map(str, NEWEST_TESTED)),
+        parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED,
+        wrapt,
+        seams,
+        problems,
+    )
+
+
+def _seams(settings: Settings) -> list[SeamFacts]:
+    # Without wrapt it cannot be imported.
+    from pipfast_hooks.apply import WAITING, Hooks, without_disabled
+
     hooks = Hooks(settings, pip.__version__)
     hooks.apply()
     try:
         states = hooks.check_all()
         wanted = {id(state) for state in without_disabled(states)}
-        seams = [
+        return [
             SeamFacts(
                 state.seam.label, state.seam.family, state.state, state.why,
                 # A seam that nothing is wrong with has no reason.
@@ -33,18 +52,3 @@ def examine(settings: Settings) -> PipFacts:
         ]
     finally:
         hooks.undo()
-    return PipFacts(
-        pip.__version__,
-        pip_location(),
-        ".".join(map(str, NEWEST_TESTED)),
-        parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED,
-        _version_of("wrapt"),
-        seams,
-    )
-
-
-def _version_of(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipfast.settings import Settings
     from pipfast.store.patterns import Patterns
@@ -33,6 +33,25 @@ def has_command(name: str) -> bool:
     from pip._internal.commands import commands_dict
 
     return name in commands_dict
+
+
+def add_commands(summaries: Mapping[str, str]) -> None:
+    """Have pip name these commands in its help and complete them; what they do is not pip's to run."""
+    from pip._internal.commands import CommandInfo, commands_dict
+
+    for name, summary in summaries.items():
+        commands_dict[name] = CommandInfo(f"{__package__}.own_command", "OwnCommand", summary)
+
+
+def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
+    """Return which of these commands a command line names, behind pip's global options, and its own arguments."""
+    if arguments and arguments[0] in names:
+        return arguments[0], arguments[1:]
+    if not set(names).isdisjoint(arguments):
+        from pipfast_hooks import own_command
+
+        return own_command.split(names, arguments)
+    return None
 
 
 def configured(settings: Settings, arguments: list[str]) -> Settings:

@@ -14,9 +14,13 @@ from pipfast.settings import Settings
 if TYPE_CHECKING:
     from pipfast.store.patterns import Patterns
 
-OWN_COMMANDS = ("doctor", "store")
-"""Commands of pipfast; a pip that has one of that name keeps it."""
+OWN_COMMANDS = {
+    "doctor": "Show what pipfast does here, and what is wrong.",
+    "store": "Look at what pipfast keeps, check it, make it smaller.",
+}
+"""Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it."""
 
+_SETTINGS_HINT = "correct it or unset it; README lists the settings and their values"
 
 GC_THRESHOLD = 20_000
 """New containers between two looks for cycles, for which 700 is usual: a command makes a million containers and
@@ -65,11 +69,15 @@ def _patterns(settings: Settings) -> Patterns | None:
 def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None) -> int:
     from pipfast_hooks import pip_main, program
 
+    if settings.enabled:
+        program.name_program()
+    own = [name for name in OWN_COMMANDS if not pip_main.has_command(name)]
+    command = pip_main.command_among(own, arguments)
+    if command is not None:
+        return _own_command(*command, pip_main.configured(settings, arguments))
     if not settings.enabled:
         return pip_main.run_pip(arguments)
-    program.name_program()
-    if arguments and arguments[0] in OWN_COMMANDS and not pip_main.has_command(arguments[0]):
-        return _own_command(arguments[0], arguments[1:], pip_main.configured(settings, arguments))
+    pip_main.add_commands({name: OWN_COMMANDS[name] for name in own})
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
     if not pip_main.needs_hooks(arguments):
@@ -78,8 +86,11 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     settings = pip_main.configured(settings, arguments)
     if not settings.enabled:
         return pip_main.run_pip(arguments)
-    for problem in settings.problems:
-        say(problem, "unset it, or give it one of the values that README lists")
+    _say_problems(settings)
+    if not _has_what_it_needs(arguments):
+        if patterns is not None:
+            patterns.detach()
+        return pip_main.run_pip(arguments)
     try:
         try:
             from pipfast.limits import narrowed
@@ -93,15 +104,33 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         pip_main.release()
 
 
+def _say_problems(settings: Settings) -> None:
+    for number, problem in enumerate(settings.problems, 1):
+        say(problem, _SETTINGS_HINT if number == len(settings.problems) else None)
+
+
+def _has_what_it_needs(arguments: list[str]) -> bool:
+    """Tell whether the libraries that we need are there; if not, say so."""
+    from pipfast import dependencies
+
+    found = dependencies.problems()
+    if found and not any(each == "--quiet" or each.startswith("-q") for each in arguments):
+        line, hint = dependencies.summary(found)
+        say(f"pip runs alone: {line}", hint)
+    return not found
+
+
 def _version(arguments: list[str]) -> int:
-    """Print pip's line, then ours."""
+    """Print pip's line, which programs read, and on a terminal ours."""
     from pipfast_hooks import pip_main
 
     try:
         status = pip_main.run_pip(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-    sys.stdout.write(f"pipfast {__version__} from {os.path.dirname(__file__)}\n")
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stdout.flush()
+        sys.stderr.write(f"pipfast {__version__} from {os.path.dirname(__file__)}\n")
     return status
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution")
 """The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
@@ -37,6 +37,11 @@ _VARIABLES = {
     "extra-build-dependencies": "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
 }
 """A setting's key in ``[pipfast]``, and the variable that wins over it."""
+
+_PREFIX = "PIPFAST_"
+
+RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
+"""The file that the processes of a build note in what they sought. No setting; ours, for children."""
 
 DEFAULT_CONNECTIONS = 8
 """Connections in use at once; more gains nothing on the servers measured and costs them."""
@@ -105,8 +110,13 @@ class _Reader:
         self._environ = environ
         self._section = section
         self.problems = [
-            f"[{SECTION}] in pip's configuration has {key!r}, which is no setting"
+            f"[{SECTION}] in pip's configuration has {key!r}, which is no setting{_meant(key, _VARIABLES)}"
             for key in sorted(set(section) - set(_VARIABLES))
+        ]
+        variables = [*_VARIABLES.values(), RECORD_VARIABLE]
+        self.problems += [
+            f"{name} is set, which is no setting{_meant(name, variables)}"
+            for name in sorted(environ) if name.startswith(_PREFIX) and name not in variables
         ]
 
     def text(self, key: str) -> str:
@@ -153,6 +163,14 @@ class _Reader:
         except ExtrasUnreadable as error:
             self.problems.append(f"{self._label('extra-build-dependencies')} {error}; using none")
             return {}
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    """Return ``(did you mean …?)`` where one of the names is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(names), 1, 0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def usable_cores() -> int:

@@ -170,8 +170,9 @@ class Workshop:
             if wheel is None:
                 wheel = self._build_wheel(own)
             client.run([*into, wheel], own)
-            # `pipfast --version` prints pip's line and then its own
-            versions["pipfast"] = self._version([str(python), "-m", "pipfast", "--version"], line=-1)
+            versions["pipfast"] = self._version(
+                [str(python), "-c", "import pipfast; print('pipfast', pipfast.__version__)"]
+            )
         except BenchError as error:
             say(f"pipfast: left out, it cannot be installed and run\n{error}")
         versions["uv"] = versions["uv-compile"] = self._version([str(self.uv), "--version"])
@@ -182,7 +183,7 @@ class Workshop:
         client.run([*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, CHECKOUT], env)
         return next(folder.glob("pipfast-*.whl"))
 
-    def _version(self, command: Sequence[str], line: int = 0) -> str:
+    def _version(self, command: Sequence[str]) -> str:
         lines = client.run(command, isolated(self.root / "versions")).strip().splitlines()
         # e.g. `pip 26.3 from /venv/lib/... (python 3.11)`
-        return " ".join(lines[line].split()[:2])
+        return " ".join(lines[0].split()[:2])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.twin import OURS, Scenario, pip, stock
+from support.twin import pip, stock
 from support.wheels import Wheel, sdist, wheel
 
 if TYPE_CHECKING:
@@ -142,18 +142,6 @@ def test_check_finds_what_is_broken(twins: Twins) -> None:
         warm=False,
         uninstall=False,
     )
-
-
-@pytest.mark.skipif(OURS == "pip", reason="stock pip has one line")
-def test_version_has_pips_line(twins: Twins) -> None:
-    """``--version`` prints pip's line, and after it one of ours."""
-    difference, *more = [
-        found
-        for found in twins.differences(Scenario((pip("--version"),), warm=False))
-        if "pipfast" in found.detail.lower()
-    ]
-    assert not more
-    assert [line[0] for line in difference.detail.splitlines() if line[:1] in "+-"][2:] == ["+"]
 
 
 def test_a_module_in_the_current_folder_is_not_ours(twins: Twins, index: Index) -> None:

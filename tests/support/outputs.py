@@ -43,10 +43,14 @@ _PIPS_OWN_AGE = re.compile(r"^/\S*/pip/_\S*:\d+: DeprecationWarning: .*\n(?:^  .
 # e.g. `pipfast: not using the store /x: it belongs to somebody else` and, below it, `hint: chown …`
 _NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 
+# e.g. `  doctor                      Show what pipfast does here, and what is wrong.` in pip's list of commands
+_OUR_COMMANDS = re.compile(r"^  (?:doctor|store) {10,}\S.*\n", re.MULTILINE)
+
 
 def normalized(text: str) -> str:
     """Return ``text`` without times, speeds, random names, frames and the module that was run."""
     text = text.replace("-m pipfast", "-m pip")
+    text = _OUR_COMMANDS.sub("", text)
     text = _REDRAWN.sub("", text)
     text = _BAR.sub(r"<bar \g<done>>", text)
     text = _SPINNER.sub(r"<bar \g<done>>", text)

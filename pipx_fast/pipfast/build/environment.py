@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 _TARGET_PTH = "~pipfast-target.pth"
 """The file that adds the target's packages; the last of its folder, so that everything added there comes first."""
 
+_PIP = """#!/bin/sh
+'''exec' {python} "$0" "$@"
+' '''
+import runpy
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+"""pip's command: to the shell, one that has the same file run by Python; to Python, a string and the rest. A path
+may be longer than ``#!`` takes, and ``python -m pip`` would look for modules in the current folder first."""
+
 VARIABLES = (
     "PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONHOME", "VIRTUAL_ENV", "UV_PYTHON",
     "PIP_PREFIX", "PIP_PYTHON", "PIP_ROOT", "PIP_TARGET", "PIP_USER",
@@ -72,7 +81,7 @@ class Overlay:
 
     def _write_pip(self) -> None:
         """Write the scripts that a build finds on ``PATH`` before the target's own, which would write there."""
-        text = f'#!/bin/sh\nexec {shlex.quote(self.python)} -m pip "$@"\n'
+        text = _PIP.format(python=shlex.quote(self.python))
         for name in ("pip", "pip3", f"pip{sys.version_info[0]}.{sys.version_info[1]}"):
             path = Path(self.scripts(), name)
             path.write_text(text, encoding="utf-8")

@@ -14,16 +14,19 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from packaging.specifiers import SpecifierSet
-
+from pipfast import dependencies
 from pipfast.build.causes import MissingDistribution, MissingModule
 from pipfast.build.extras import normalise, write_extras
 from pipfast.build.import_names import namespaces, provides, reviewed, reviewed_distribution
 from pipfast.build.trusted import Trusted, allows, joined, read_requirement
 
 if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
     from pipfast.build.causes import Cause, NeedsOlderSetuptools
     from pipfast.build.known import Known
+else:
+    SpecifierSet = dependencies.load("packaging", "specifiers").specifiers.SpecifierSet
 
 Mode: TypeAlias = Literal["on", "named", "off"]
 """``PIPFAST_BUILD_RESCUE``; ``named``: what this run or the target names, without the reviewed table."""

@@ -6,17 +6,23 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
+from pipfast import dependencies
 from pipfast.build.extras import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from packaging.markers import Marker
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     from pipfast.build.known import InstalledDistribution, Known
+else:
+    _packaging = dependencies.load("packaging", "requirements", "specifiers")
+    InvalidRequirement = _packaging.requirements.InvalidRequirement
+    Requirement = _packaging.requirements.Requirement
+    InvalidSpecifier = _packaging.specifiers.InvalidSpecifier
+    SpecifierSet = _packaging.specifiers.SpecifierSet
 
 # e.g. `extra == "gpu"` and `"gpu" == extra`
 _EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]|['\"]([^'\"]+)['\"]\s*==\s*extra\b")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.build.evidence import Evidence, EvidenceDamaged
+from pipfast.settings import RECORD_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 PROBE = Path(__file__).with_name("probe")
 """The folder that goes first on ``PYTHONPATH``; it holds nothing but ``sitecustomize.py``."""
-
-RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
-"""The environment variable with the file that the probe appends to."""
 
 MAX_RECORD_BYTES = 4 << 20
 """What is read of a record: a build that writes more there has no honest reason to."""

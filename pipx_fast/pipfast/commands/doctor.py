@@ -8,13 +8,13 @@ import os
 import secrets
 import sys
 import sysconfig
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast import __version__
 from pipfast.commands.output import display_size, program
+from pipfast.dependencies import Unusable
 from pipfast.settings import FAMILIES
 from pipfast.store.layout import BUCKETS, StoreUnusable, default_root, open_layout
 
@@ -49,17 +49,13 @@ class PipFacts:
     is_newer: bool
     wrapt: str
     seams: list[SeamFacts]
+    problems: list[str] = field(default_factory=list)
+    """Why nothing is attached to it, where nothing can be."""
 
 
 def main(arguments: list[str], settings: Settings, examine: Callable[[Settings], PipFacts]) -> int:
     """Run ``pipfast doctor`` and return its exit code: 1 if something is not as it should be."""
-    parser = argparse.ArgumentParser(
-        f"{program()} doctor",
-        description="Show the interpreter, the pip, every seam, the settings, the store and the link mode. "
-        "Exits with 1 when something stays stock that should not, or the store cannot be used.",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     document = _diagnosis(settings, examine(settings))
     if options.json:
         json.dump(document, sys.stdout, indent=2)
@@ -69,10 +65,22 @@ def main(arguments: list[str], settings: Settings, examine: Callable[[Settings],
     return 1 if document["problems"] else 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line of ``pipfast doctor``."""
+    made = argparse.ArgumentParser(
+        f"{program()} doctor",
+        description="Show the interpreter, the pip, every seam, the settings, the store and the link mode. "
+        "Exits with 1 when something stays stock that should not, or the store cannot be used.",
+    )
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    return made
+
+
 def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
     store, layout = _store(settings)
     seams = [asdict(seam) for seam in pip.seams]
-    problems = [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
+    problems = list(pip.problems)
+    problems += [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
     if not store["usable"]:
         problems.append(str(store["reason"]))
     stale = _stale(layout)
@@ -118,30 +126,28 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
 
 
 def _stale(layout: Layout | None) -> list[str]:
-    from pipfast.build.stale import stale_here
-
+    try:
+        from pipfast.build.stale import stale_here
+    except Unusable:
+        # It is among the problems already.
+        return []
     return stale_here(layout) if layout is not None else []
 
 
 def _inflater() -> str:
-    from pipfast.inflate import inflater
+    from pipfast.inflate import version
 
-    if not inflater.__name__.startswith("isal"):
-        return "zlib"
-    try:
-        return f"isal {version('isal')}"
-    except PackageNotFoundError:
-        return "isal"
+    return f"isal {version}" if version else "zlib"
 
 
 def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
     from pipfast.store.inventory import Usage, in_use, leftovers
 
-    root = settings.store or default_root()
     try:
+        root = settings.store or default_root()
         layout = open_layout(root)
     except StoreUnusable as error:
-        facts = {"path": str(root), "usable": False, "reason": str(error), "hint": error.hint, "buckets": {},
+        facts = {"path": str(error.root), "usable": False, "reason": str(error), "hint": error.hint, "buckets": {},
                  "leftovers": 0, "in_use": 0}
         return facts, None
     buckets: dict[str, int] = {}

@@ -28,11 +28,10 @@ _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def main(arguments: list[str], settings: Settings) -> int:
     """Run ``pipfast store ...`` and return its exit code."""
-    options = _parser().parse_args(arguments)
-    root = settings.store or default_root()
+    options = parser().parse_args(arguments)
     run: Callable[[argparse.Namespace, Path], int] = options.run
     try:
-        return run(options, root)
+        return run(options, settings.store or default_root())
     except PipfastError as error:
         sys.stderr.write(f"pipfast: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return 1
@@ -54,7 +53,8 @@ def age_in_seconds(text: str) -> float:
     return float(match[1]) * _AGE_UNITS[match[2]]
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line of ``pipfast store``."""
     parser = argparse.ArgumentParser(
         f"{program()} store",
         description="The store keeps what was downloaded, unpacked and byte-compiled, for all environments "

@@ -229,14 +229,15 @@ def _has_its_files(entry: Path) -> bool:
 def default_root() -> Path:
     """Return the user's own cache folder for pipfast (``XDG_CACHE_HOME`` and its like).
 
-    :raises StoreUnusable: nobody knows the user's home (a container's arbitrary user id).
+    :raises StoreUnusable: nobody knows the user's home (a container's arbitrary user id), or where caches are.
     """
     # Not at the top: most runs find the folder in PIPFAST_STORE or need no store at all.
-    import platformdirs
+    from pipfast import dependencies
 
     try:
+        platformdirs = dependencies.load("platformdirs")
         return Path(platformdirs.user_cache_dir("pipfast", appauthor=False)).absolute()
-    except RuntimeError as error:
+    except (RuntimeError, dependencies.Unusable) as error:
         raise StoreUnusable(Path("~/.cache/pipfast"), str(error)) from error
 
 

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast import threads
-from pipfast.inflate import inflater
+from pipfast import dependencies, threads
 from pipfast.report import logger
 
 if TYPE_CHECKING:
@@ -22,7 +21,10 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-_START = "import sys; sys.path += {paths!r}; from pipfast.store.worker import main; main()"
+_START = (
+    "import sys; sys.path.append({root!r}); from pipfast import dependencies; dependencies.look_in({places!r}); "
+    "from pipfast.store.worker import main; main()"
+)
 
 
 _TUNABLES = "GLIBC_TUNABLES"
@@ -130,7 +132,7 @@ class Workers:
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START.format(paths=_import_paths())],
+                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _program()],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
             )
         except Exception as error:
@@ -214,12 +216,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _import_paths() -> list[str]:
-    """Return the folders that a worker needs: ours, and that of the inflater if it has another."""
-    paths = [os.fspath(Path(__file__).resolve().parents[2])]
-    origin = getattr(inflater, "__file__", None)
-    if origin and inflater.__name__.startswith("isal"):
-        folder = os.fspath(Path(origin).resolve().parents[1])
-        if folder not in paths:
-            paths.append(folder)
-    return paths
+def _program() -> str:
+    """Return what a worker runs: it sees the standard library, pipfast and what that needs."""
+    root = os.fspath(Path(__file__).resolve().parents[2])
+    return _START.format(root=root, places=dependencies.places())

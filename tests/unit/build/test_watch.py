@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.build.diagnosis import diagnose
-from pipfast.build.watch import RECORD_VARIABLE, Watch
+from pipfast.build.watch import Watch
+from pipfast.settings import RECORD_VARIABLE
 
 if TYPE_CHECKING:
     from pipfast.build.evidence import Evidence

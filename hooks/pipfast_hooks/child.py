@@ -1,0 +1,52 @@
+"""The code by which a child process, of whatever environment, finds this process's pip and pipfast.
+
+Nothing else of this process's is visible there, and neither is the folder that the child is started in.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+from pipfast import dependencies
+
+_NAMES = ("pip", "pipfast", "pipfast_hooks")
+
+_CODE = '''import sys
+# Before any other import: a script's folder, or with -c the current one, stands first.
+if sys.path and not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
+from importlib.machinery import PathFinder
+
+_ROOTS = {roots!r}
+
+
+class _Redirected:
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        root = _ROOTS.get(fullname)
+        return PathFinder.find_spec(fullname, [root], target) if root else None
+
+
+sys.meta_path.insert(0, _Redirected)
+from pipfast import dependencies
+dependencies.look_in({places!r})
+'''
+
+_MAIN = '''from pipfast.launch import main
+sys.exit(main())
+'''
+
+
+def program(between: str = "") -> str:
+    """Return a program that runs its command line with this pip and pipfast.
+
+    :param between: what it does first; ``sys`` is imported, and pipfast can be.
+    """
+    roots = {}
+    for name in _NAMES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
+    places = [os.path.abspath(each) for each in dependencies.places()]
+    return _CODE.format(roots=roots, places=places) + between + _MAIN

@@ -1,0 +1,79 @@
+"""Commands of pipfast in pip's command line: behind its global options, in its help and its completion."""
+
+from __future__ import annotations
+
+import argparse
+import optparse
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.cli.base_command import Command
+from pip._internal.cli.main_parser import create_main_parser
+from pip._internal.exceptions import PipError
+
+from pipfast.commands import doctor, store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PARSERS = {"doctor": doctor.parser, "store": store.parser}
+
+
+def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
+    """Return which of these commands a command line names, and its own arguments; None if it is pip's.
+
+    A global option that pip cannot read ends the process here as it ends pip.
+    """
+    try:
+        options, rest = create_main_parser().parse_args(list(arguments))
+    except PipError:
+        # pip's to say.
+        return None
+    if not rest or rest[0] not in names or options.version:
+        return None
+    if getattr(options, "python", None):
+        # pip would start another Python, which need not have pipfast.
+        raise SystemExit(f"ERROR: {rest[0]} is about the Python that runs it, not about that of --python\n"
+                         f"hint: {options.python} -m pipfast {' '.join(rest)}")
+    return rest[0], rest[1:]
+
+
+class OwnCommand(Command):  # type: ignore[misc]
+    """What pip's ``help`` and completion ask of a command; it is run before pip comes to it."""
+
+    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
+        super().__init__(name, summary, isolated)
+        self._own = _PARSERS[name]()
+        self.parser: Any = _Parser(self._own)
+
+    def handler_map(self) -> dict[str, Any]:
+        """Return the command's own commands, by name."""
+        return {name: None for action in _subparsers(self._own) for name in action.choices}
+
+
+class _Parser:
+    """As much of optparse's parser as pip asks for."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parser = parser
+
+    def print_help(self) -> None:
+        self._parser.print_help()
+
+    @property
+    def option_list_all(self) -> list[optparse.Option]:
+        """All options, those of the command's own commands among them."""
+        parsers = [self._parser]
+        for action in _subparsers(self._parser):
+            parsers += action.choices.values()
+        found = {action.option_strings[-1]: action for parser in parsers for action in parser._actions
+                 if action.option_strings}
+        return [_option(action) for action in found.values()]
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> Iterator[Any]:
+    return (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+
+
+def _option(action: argparse.Action) -> optparse.Option:
+    kind = "store_true" if action.nargs == 0 else "store"
+    return optparse.Option(*action.option_strings, action=kind, help=action.help)

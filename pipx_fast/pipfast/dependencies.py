@@ -1,0 +1,177 @@
+"""The libraries that pipfast needs: where they are, and whether they are what it needs.
+
+They are imported as submodules of this one (``from pipfast.dependencies.packaging.version import Version``),
+from folders found by our own place. What the user's ``sys.path`` has of these names is neither used nor
+hidden: in ``sys.modules`` both stand beside each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any
+
+from pipfast.errors import PipfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+
+NEEDED = {"wrapt": "1.16", "packaging": "23.1", "platformdirs": "3.5"}
+"""The oldest version of each that serves; without one of them pip runs alone."""
+
+OPTIONAL = {"isal": "1.6.1"}
+"""The same for those that something else stands in for."""
+
+
+class Unusable(PipfastError):
+    """A library that we need is missing, too old or broken.
+
+    :param where: its folder; empty if there is none.
+    """
+
+    def __init__(self, name: str, reason: str, where: str = "") -> None:
+        super().__init__(name, reason, where)
+        self.name = name
+        self.reason = reason
+        self.where = where
+        oldest = NEEDED.get(name) or OPTIONAL.get(name)
+        self.requirement = f"{name}>={oldest}"
+        self.hint = _hint([self.requirement])
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}" + (f" ({self.where})" if self.where else "")
+
+
+def load(name: str, *submodules: str) -> Any:
+    """Import and return one of the libraries, with some of its modules.
+
+    :raises Unusable: it is missing, too old or broken.
+    """
+    try:
+        with _by_its_own_name(name, submodules):
+            module = import_module(f"{__name__}.{name}")
+            for each in submodules:
+                import_module(f"{__name__}.{name}.{each}")
+        version = str(module.__version__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise Unusable(name, f"is broken: {error}", _folder(name)) from error
+        raise Unusable(name, "is missing") from error
+    except Exception as error:
+        raise Unusable(name, f"is broken: {type(error).__name__}: {error}", _folder(name)) from error
+    oldest = NEEDED.get(name) or OPTIONAL[name]
+    if _numbers(version) < _numbers(oldest):
+        raise Unusable(name, f"{version} is too old, {oldest} is needed", _folder(name))
+    return module
+
+
+def problems() -> list[Unusable]:
+    """Return what is wrong with the libraries that we cannot do without."""
+    found = []
+    for name in NEEDED:
+        try:
+            load(name)
+        except Unusable as error:
+            found.append(error)
+    return found
+
+
+def summary(found: Sequence[Unusable]) -> tuple[str, str]:
+    """Return one line about all that is wrong, and a hint."""
+    return "; ".join(map(str, found)), _hint([each.requirement for each in found])
+
+
+def places() -> list[str]:
+    """Return the folders that the libraries are looked for in."""
+    return list(__path__)
+
+
+def look_in(folders: Sequence[str]) -> None:
+    """Look for them where another process of ours found them."""
+    __path__[:] = folders
+
+
+def _hint(requirements: Sequence[str]) -> str:
+    wanted = " ".join(f'"{each}"' for each in requirements)
+    return f"{sys.executable} -m pip install --force-reinstall {wanted}"
+
+
+def _places() -> list[str]:
+    """Return the folder that pipfast is in, then those that the interpreter itself has put on ``sys.path``.
+
+    The second are for an editable install, and for one that takes the libraries from the system. Not among them
+    are PYTHONPATH, the current folder and the script's: others put there what they like.
+    """
+    beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    site = sys.modules.get("site")
+    sites = site.getsitepackages() if site is not None and hasattr(site, "getsitepackages") else []
+    others = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), "", os.curdir}
+    if sys.argv:
+        others.add(os.path.dirname(sys.argv[0]))
+    for get in (os.getcwd, lambda: os.path.dirname(os.path.realpath(sys.argv[0]))):
+        try:
+            others.add(get())
+        except (OSError, IndexError):
+            pass
+    own = set(sites)
+    return list(dict.fromkeys([beside, *(each for each in sys.path if each in own or each not in others)]))
+
+
+class _Alias:
+    """Finds one library under its own name where it is found under ours."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of the library itself; its submodules are found in it."""
+        return PathFinder.find_spec(fullname, __path__) if fullname == self._name else None
+
+
+@contextmanager
+def _by_its_own_name(name: str, submodules: Sequence[str]) -> Iterator[None]:
+    """Let a library import itself by its name, as isal and platformdirs do; the name is given back afterwards."""
+    wanted = [f"{__name__}.{name}", *(f"{__name__}.{name}.{each}" for each in submodules)]
+    if sys.modules.keys() >= set(wanted):
+        yield
+        return
+    theirs = _take_out(name)
+    alias = _Alias(name)
+    sys.meta_path.insert(0, alias)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(alias)
+        _take_out(name)
+        sys.modules.update(theirs)
+
+
+def _take_out(name: str) -> dict[str, Any]:
+    found = [each for each in list(sys.modules) if each == name or each.startswith(f"{name}.")]
+    return {each: sys.modules.pop(each) for each in found}
+
+
+def _folder(name: str) -> str:
+    try:
+        spec = PathFinder.find_spec(name, __path__)
+    except Exception:
+        return ""
+    return os.path.dirname(spec.origin) if spec is not None and spec.origin else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the release numbers: ``23.1.post1`` is (23, 1)."""
+    numbers = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+# What makes a module a package: the import system looks for submodules here.
+__path__ = _places()

@@ -1,0 +1,165 @@
+"""Environments in which what pipfast needs is not there, or is somebody else's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast import dependencies
+from pipfast.launch import OWN_COMMANDS
+from support.environments import SOURCES
+from support.program import Box, make_box
+
+if TYPE_CHECKING:
+    from support.index import Index
+
+NEEDED = sorted(dependencies.NEEDED)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Box:
+    """Return an environment that has pip and pipfast in its own folder, as links to the running ones."""
+    box = make_box(tmp_path_factory.mktemp("poor"))
+    (box.site_packages / "running.pth").unlink()
+    for name, source in SOURCES.items():
+        (box.site_packages / name).symlink_to(source)
+    spec = importlib.util.find_spec("pip")
+    assert spec is not None and spec.origin is not None
+    (box.site_packages / "pip").symlink_to(Path(spec.origin).parent)
+    return box
+
+
+@pytest.fixture
+def poor(shared: Box) -> Box:
+    """Return it with all the libraries."""
+    for name in (*NEEDED, "isal"):
+        library = shared.site_packages / name
+        if library.is_symlink():
+            library.unlink()
+        shutil.rmtree(library, ignore_errors=True)
+        for place in dependencies.places():
+            if (Path(place) / name).is_dir():
+                library.symlink_to(Path(place) / name)
+                break
+    return shared
+
+
+def damage(box: Box, name: str, how: str) -> None:
+    library = box.site_packages / name
+    library.unlink()
+    if how == "missing":
+        return
+    library.mkdir()
+    text = "__version__ = '0.1'" if how == "old" else "raise SystemError('it is broken')"
+    (library / "__init__.py").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "how"), [("wrapt", "old"), ("packaging", "missing"), ("platformdirs", "broken")])
+def test_pip_runs_alone(poor: Box, index: Index, name: str, how: str, tmp_path: Path) -> None:
+    """Where pip succeeds, so do we: one line says what is wrong, a hint what to do, and the rest is pip's."""
+    damage(poor, name, how)
+    command = ["install", *index.args, "app", "--target"]
+    expected = poor.pip(*command, str(tmp_path / "pip"))
+    ended = poor.pipfast(*command, str(tmp_path / "pipfast"))
+    assert (ended.status, ended.out.replace("-m pipfast", "-m pip")) == (0, expected.out)
+    line, hint = ended.err.removeprefix(expected.err).splitlines()
+    assert line.startswith(f"pipfast: pip runs alone: {name} ")
+    assert hint.startswith(f"hint: {poor.python}") and f'"{name}>=' in hint
+    assert not poor.store.exists()
+
+
+def test_nothing_is_said_where_nothing_is_needed(poor: Box, index: Index) -> None:
+    """Commands that we have nothing to do with, and ``-q``."""
+    for name in NEEDED:
+        damage(poor, name, "missing")
+    for command in (["list"], ["--version"], ["--help"], ["install", "-q", *index.args, "--dry-run", "app"]):
+        ended = poor.pipfast(*command)
+        assert (ended.status, ended.err) == (0, ""), command
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_own_commands_need_no_library(poor: Box, name: str) -> None:
+    """``doctor`` names what is missing; ``store`` works, or says why it cannot."""
+    damage(poor, name, "missing")
+    ended = poor.pipfast("doctor", "--json")
+    assert (ended.status, ended.err) == (1, "")
+    assert any(each.startswith(f"{name} is missing") for each in json.loads(ended.out)["problems"])
+    assert poor.pipfast("doctor").status == 1
+    assert poor.pipfast("store", "info").status == 0
+    lost = poor.pipfast("store", "path", PIPFAST_STORE="")
+    assert lost.status == (name == "platformdirs") and "Traceback" not in lost.err
+    listed = poor.pipfast("store", "list", "--built")
+    assert listed.status == (name == "packaging") and "Traceback" not in listed.err
+
+
+@pytest.mark.parametrize("name", [*NEEDED, "isal", "build", "pyproject_hooks"])
+def test_what_is_on_pythonpath_is_not_used(poor: Box, index: Index, name: str, tmp_path: Path) -> None:
+    """Broken libraries of other people's: ours are used, and an installation goes as ever."""
+    marker = tmp_path / "marker"
+    (tmp_path / "path" / name).mkdir(parents=True)
+    (tmp_path / "path" / name / "__init__.py").write_text(
+        f"open({str(marker)!r}, 'w').close()\nraise SystemError('it is broken')", encoding="utf-8")
+    variables = {"PYTHONPATH": str(tmp_path / "path"), "PIPFAST_STORE": str(tmp_path / "store")}
+    ended = poor.pipfast("install", "--force-reinstall", *index.args, "app", **variables)
+    assert (ended.status, ended.err) == (0, "")
+    assert list((tmp_path / "store").glob("trees-v*/*/*"))
+    assert poor.pipfast("doctor", **variables).status == 0
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["store", "path"]], ids=" ".join)
+def test_own_commands_with_pips_global_options(box: Box, arguments: list[str]) -> None:
+    """And with ``PIPFAST=off``, and where a package has the name of one."""
+    expected = box.pipfast(*arguments)
+    assert expected.status == 0
+    for before in (["--no-color"], ["--isolated", "--timeout", "7"]):
+        assert box.pipfast(*before, *arguments) == expected
+    off = box.pipfast(*arguments, PIPFAST="off")
+    assert off.status == 0 and (off.out == expected.out or "PIPFAST: off" in off.out)
+    assert "No matching distribution found" in box.pipfast("install", "--no-index", arguments[0]).err
+    assert box.pipfast("--no-such-option", *arguments).status == 2
+    python = box.pipfast("--python", sys.executable, *arguments)
+    assert python.status == 1 and f"hint: {sys.executable} -m pipfast {arguments[0]}" in python.err
+
+
+def test_own_commands_are_in_help_and_completion(box: Box) -> None:
+    for command in (["--help"], ["help"], []):
+        lines = [line.split() for line in box.pipfast(*command).out.splitlines() if line.startswith("  ")]
+        assert [line[0] for line in lines if line[0] in OWN_COMMANDS] == list(OWN_COMMANDS)
+    for name in ("doctor", "store"):
+        assert box.pipfast("help", name) == box.pipfast(name, "--help")
+        assert f"maybe you meant \"{name}\"" in box.pipfast(name[:-1]).err
+
+    def completed(words: str) -> list[str]:
+        count = len(words.split(" ")) - 1
+        asked = {"PIP_AUTO_COMPLETE": "1", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+        return box.pipfast(**asked).out.split()
+
+    assert completed("pipfast doc") == ["doctor"]
+    assert completed("pipfast sto") == ["store"]
+    assert completed("pipfast doctor --j") == ["--json"]
+    assert completed("pipfast store prune --ma") == ["--max-size="]
+    assert completed("pip --py") == ["--python"]
+
+
+def test_off_is_in_nobodys_help(box: Box) -> None:
+    assert box.pipfast("--help", PIPFAST="off").out.replace("-m pipfast", "-m pip") == box.pip("--help").out
+
+
+def test_misspelt_variables_are_named_and_the_hint_is_said_once(box: Box) -> None:
+    ended = box.pipfast("install", "pip", PIPFAST_LINKMODE="copy", PIPFAST_NONSENSE="1", PIPFAST_WORKERS="many",
+                        PIPFAST_BUILD_RECORD=os.devnull)
+    assert ended.status == 0
+    *lines, hint = ended.err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "pipfast: PIPFAST_LINKMODE is set", "pipfast: PIPFAST_NONSENSE is set",
+        "pipfast: PIPFAST_WORKERS is 'many'",
+    ]
+    assert lines[0].endswith("(did you mean PIPFAST_LINK_MODE?)") and hint.startswith("hint: ")
