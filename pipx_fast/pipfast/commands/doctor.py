@@ -1,4 +1,4 @@
-"""``pipfast doctor``: what pipfast found here, what it does with it, and what is wrong."""
+"""``pipfast doctor``: the facts about this environment, and what is wrong in it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast import __version__
-from pipfast.commands.output import display_size, program
+from pipfast.commands.doctor_text import everything, page
+from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
-from pipfast.settings import FAMILIES
+from pipfast.settings import FAMILIES, Settings
 from pipfast.store.layout import BUCKETS, StoreUnusable, default_root, open_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipfast.settings import Settings
     from pipfast.store.layout import Layout
 
 
@@ -61,7 +61,9 @@ def main(arguments: list[str], settings: Settings, examine: Callable[[Settings],
         json.dump(document, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        print("\n".join(_lines(document)))
+        print("\n".join(page(document, _settings(Settings.from_environ({})))))
+        if options.verbose:
+            print("\n".join(everything(document)))
     return 1 if document["problems"] else 0
 
 
@@ -69,17 +71,20 @@ def parser() -> argparse.ArgumentParser:
     """Return what reads the command line of ``pipfast doctor``."""
     made = argparse.ArgumentParser(
         f"{program()} doctor",
-        description="Show the interpreter, the pip, every seam, the settings, the store and the link mode. "
-        "Exits with 1 when something stays stock that should not, or the store cannot be used.",
+        description="Show what pipfast does in this environment, and what is wrong. "
+        "Exits with 1 when something is wrong: a setting that cannot be read, a store that cannot be used, a pip "
+        "that pipfast does not know, a package that stands beside another one than it was built against.",
     )
     made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.add_argument("-v", "--verbose", action="store_true",
+                      help="show all settings and every function of pip that pipfast uses, too")
     return made
 
 
 def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
     store, layout = _store(settings)
     seams = [asdict(seam) for seam in pip.seams]
-    problems = list(pip.problems)
+    problems = [*pip.problems, *settings.problems]
     problems += [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
     if not store["usable"]:
         problems.append(str(store["reason"]))
@@ -102,26 +107,30 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
             "newer_than_tested": pip.is_newer,
         },
         "libraries": {"wrapt": pip.wrapt, "inflate": _inflater()},
-        "settings": {
-            "PIPFAST": "on" if settings.enabled else "off",
-            "PIPFAST_STORE": str(settings.store) if settings.store else None,
-            "PIPFAST_CONNECTIONS": settings.connections,
-            "PIPFAST_WORKERS": settings.workers,
-            "PIPFAST_LINK_MODE": settings.link_mode,
-            "PIPFAST_BUILDS": settings.builds,
-            "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
-            "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
-            "PIPFAST_BUILD_RESCUE": settings.build_rescue,
-            "PIPFAST_EXTRA_BUILD_DEPENDENCIES": {
-                name: list(requirements) for name, requirements in settings.extra_build_dependencies.items()
-            } or None,
-            "problems": list(settings.problems),
-        },
+        "settings": _settings(settings),
         "seams": seams,
         "store": store,
         "link": _link(layout, settings, Path(sysconfig.get_path("purelib"))),
         "built_against_something_else": stale,
         "problems": problems,
+    }
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    return {
+        "PIPFAST": "on" if settings.enabled else "off",
+        "PIPFAST_STORE": str(settings.store) if settings.store else None,
+        "PIPFAST_CONNECTIONS": settings.connections,
+        "PIPFAST_WORKERS": settings.workers,
+        "PIPFAST_LINK_MODE": settings.link_mode,
+        "PIPFAST_BUILDS": settings.builds,
+        "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
+        "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
+        "PIPFAST_BUILD_RESCUE": settings.build_rescue,
+        "PIPFAST_EXTRA_BUILD_DEPENDENCIES": {
+            name: list(requirements) for name, requirements in settings.extra_build_dependencies.items()
+        } or None,
+        "problems": list(settings.problems),
     }
 
 
@@ -208,43 +217,3 @@ def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
         else:
             return mode, reason
     return "copy", reason
-
-
-def _lines(document: dict[str, Any]) -> list[str]:
-    """Return the diagnosis in the look of ``pip debug``."""
-    interpreter, pip, store, link = (document[key] for key in ("interpreter", "pip", "store", "link"))
-    where = "virtual environment" if interpreter["virtual_environment"] else "not a virtual environment"
-    newer = f" (newer than {pip['newest_tested']}, the newest tested)" if pip["newer_than_tested"] else ""
-    lines = [
-        f"pipfast version: pipfast {document['pipfast']['version']} from {document['pipfast']['location']}",
-        f"pip version: pip {pip['version']} from {pip['location']}{newer}",
-        f"sys.executable: {interpreter['path']}",
-        f"sys.version: {interpreter['version']}",
-        f"sys.implementation.name: {interpreter['implementation']}",
-        f"sys.prefix: {interpreter['prefix']} ({where})",
-        *(f"{name}: {value}" for name, value in document["libraries"].items()),
-        "settings:",
-    ]
-    for name, value in document["settings"].items():
-        if name != "problems":
-            shown = ", ".join(value) if isinstance(value, list) else value
-            if isinstance(value, dict):
-                shown = "; ".join(f"{package}: {', '.join(each)}" for package, each in value.items())
-            lines.append(f"  {name}: {shown if shown not in (None, '') else '(not set)'}")
-    lines += [f"  problem: {problem}" for problem in document["settings"]["problems"]]
-    lines.append("seams:")
-    for seam in document["seams"]:
-        lines.append(f"  {seam['name']}: {seam['state']}" + (f" ({seam['why']})" if seam["why"] else ""))
-    lines.append(f"store: {store['path']}")
-    if store["usable"]:
-        lines += [f"  {bucket}: {display_size(size)}" for bucket, size in store["buckets"].items()]
-        lines.append(f"  leftovers in tmp: {store['leftovers']} (and {store['in_use']} of running processes)")
-    else:
-        lines += [f"  not usable: {store['reason']}", f"  hint: {store['hint']}"]
-    lines.append(f"link mode: {link['mode']}" + (f" ({link['reason']})" if link["reason"] else ""))
-    lines.append(f"  into: {link['target']}")
-    if document["problems"]:
-        lines += ["problems:", *(f"  {problem}" for problem in document["problems"])]
-    else:
-        lines.append("problems: none")
-    return lines

@@ -71,16 +71,31 @@ def test_link_mode_that_was_asked_for(mode: str, tmp_path: Path, capsys: pytest.
     assert document["link"]["mode"] == mode
 
 
-def test_text_names_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(store=tmp_path / "store", problems=("PIPFAST_WORKERS is 'x'",),
-                        disabled=frozenset({"downloads"}))
-    doctor.main([], settings, lambda _: facts(GOOD, OFF, ODD))
+def test_page_is_one_screen_and_names_what_was_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Functions of pip are counted; -v names them."""
+    settings = Settings(store=tmp_path / "store", disabled=frozenset({"downloads"}), builds=7)
+    odd = [SeamFacts(f"somewhere.odd{number}", "install", "stock", "it is gone", False) for number in range(50)]
+    assert doctor.main([], settings, lambda _: facts(GOOD, OFF, *odd)) == 1
     out = capsys.readouterr().out
-    for part in (sys.executable, "pip 99.0 from /pip (newer than 98.0, the newest tested)",
-                 "PIPFAST_DISABLE: downloads",
-                 "problem: PIPFAST_WORKERS is 'x'", "somewhere.odd: stock (its parameters are (a, b))",
-                 f"store: {tmp_path / 'store'}", "link mode: ", "problems:"):
+    assert len(out.splitlines()) <= 26
+    for part in (sys.executable, "with pip 99.0; newer than 98.0, the newest tested", "PIPFAST_BUILDS=7",
+                 "downloads    off (PIPFAST_DISABLE)", "50 of 51 functions are left to pip",
+                 f"store          {tmp_path / 'store'}", "links into ", "50 functions of pip are left to pip: "):
         assert part in out
+    assert "somewhere" not in out and "PIPFAST_CONNECTIONS" not in out
+    doctor.main(["-v"], settings, lambda _: facts(GOOD, OFF, *odd))
+    out = capsys.readouterr().out
+    assert "somewhere.odd49: stock (it is gone)" in out and "PIPFAST_CONNECTIONS: 8" in out
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=str)
+def test_setting_that_cannot_be_read_is_a_problem(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It counts in the exit code, as the store does."""
+    settings = Settings(store=tmp_path / "store", problems=("PIPFAST_WORKERS is 'x'",))
+    assert doctor.main(option, settings, lambda _: facts(GOOD)) == 1
+    assert "PIPFAST_WORKERS is 'x'" in capsys.readouterr().out.partition("problems")[2]
 
 
 def test_bad_arguments(tmp_path: Path) -> None:
@@ -107,5 +122,5 @@ def test_extra_build_dependencies_are_shown_as_they_are_set(
 ) -> None:
     extra = {"flash-attn": ("torch>=2", "ninja"), "khoros": ("numpy",)}
     doctor.main([], Settings(store=tmp_path / "store", extra_build_dependencies=extra), lambda _: facts(GOOD))
-    shown = "PIPFAST_EXTRA_BUILD_DEPENDENCIES: flash-attn: torch>=2, ninja; khoros: numpy\n"
+    shown = "PIPFAST_EXTRA_BUILD_DEPENDENCIES=flash-attn: torch>=2, ninja; khoros: numpy\n"
     assert shown in capsys.readouterr().out
