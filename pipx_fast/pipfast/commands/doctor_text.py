@@ -70,14 +70,14 @@ def everything(document: Mapping[str, Any]) -> list[str]:
 
 
 def _families(document: Mapping[str, Any]) -> list[str]:
+    if document["settings"]["PIPFAST"] == "off":
+        return ["  nothing      pip runs alone (PIPFAST=off)"]
     disabled = document["settings"]["PIPFAST_DISABLE"]
     lines = []
     for family, does in _DOES.items():
         seams = [seam for seam in document["seams"] if seam["family"] == family]
         left = sum(not seam["as_wanted"] for seam in seams)
-        if document["settings"]["PIPFAST"] == "off":
-            state = "off (PIPFAST=off)"
-        elif family in disabled:
+        if family in disabled:
             state = "off (PIPFAST_DISABLE)"
         elif not seams:
             state = "left to pip"
