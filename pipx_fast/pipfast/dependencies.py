@@ -11,14 +11,14 @@ import os
 import sys
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
 
 from pipfast.errors import PipfastError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 NEEDED = {"wrapt": "1.16", "packaging": "23.1", "platformdirs": "3.5"}
 """The oldest version of each that serves; without one of them pip runs alone."""
@@ -122,19 +122,28 @@ def _places() -> list[str]:
 
 
 class _Alias:
-    """Finds one library under its own name where it is found under ours."""
+    """Finds and loads a library by its own name: as the module that it is among ours."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the spec of the library itself; its submodules are found in it."""
-        return PathFinder.find_spec(fullname, __path__) if fullname == self._name else None
+        """Return a spec for the library and for each of its modules."""
+        if fullname == self._name or fullname.startswith(f"{self._name}."):
+            return ModuleSpec(fullname, self)  # type: ignore[arg-type]  # as much of a loader as is used
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make a module that nobody sees."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put ours in its place."""
+        sys.modules[module.__name__] = import_module(f"{__name__}.{module.__name__}")
 
 
 @contextmanager
 def _by_its_own_name(name: str, submodules: Sequence[str]) -> Iterator[None]:
-    """Let a library import itself by its name, as isal and platformdirs do; the name is given back afterwards."""
+    """Let a library import itself by its name, as some do; afterwards the name is again whose it was."""
     wanted = [f"{__name__}.{name}", *(f"{__name__}.{name}.{each}" for each in submodules)]
     if sys.modules.keys() >= set(wanted):
         yield
