@@ -13,6 +13,7 @@
       built-v0/ab/<key>                        what wheels of one source were built against
       expected-v0/ab/<key>                     what one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
+      seconds/<second>                         the times that files of trees have, see ``seconds``
       tmp/                                     what is being made; renamed into place when whole
       locks/                                   one for each process that makes something, see ``sessions``
 
@@ -50,6 +51,7 @@ EXPECTED = "expected-v0"
 PATTERNS = "patterns-v0"
 TMP = "tmp"
 LOCKS = "locks"
+SECONDS = "seconds"
 BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
@@ -332,7 +334,7 @@ def _refuse_foreign(root: Path, existing: Path) -> None:
 def _refuse_unsafe(root: Path) -> None:
     if not hasattr(os, "geteuid"):
         return
-    for path in (root, *(root / bucket for bucket in (*BUCKETS, TMP, LOCKS))):
+    for path in (root, *(root / bucket for bucket in (*BUCKETS, SECONDS, TMP, LOCKS))):
         try:
             found = path.lstat()
         except FileNotFoundError:

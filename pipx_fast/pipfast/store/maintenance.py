@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
 from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
-from pipfast.store.layout import BUCKETS, BYTECODE, LOCKS, TAG, TMP, TREES, Layout, has_tag, write_tag
+from pipfast.store.layout import BUCKETS, BYTECODE, LOCKS, SECONDS, TAG, TMP, TREES, Layout, has_tag, write_tag
 from pipfast.store.sessions import release
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.store.inventory import Entry
+
+_FOLDERS = (*BUCKETS, SECONDS, TMP, LOCKS)
+"""All that is ours in a store's folder, its tag aside."""
 
 
 class NotAStore(PipfastError):
@@ -106,6 +109,7 @@ def purge(root: Path) -> Freed:
             continue
         freed.take(root / bucket)
         layout.discard(root / bucket)
+    layout.discard(root / SECONDS)
     _remove_root(root)
     return freed
 
@@ -116,11 +120,11 @@ def _remove_root(root: Path) -> None:
         release(os.fspath(root))
         (root / LOCKS).rmdir()
         # The tag goes last: without one the folder is no store, whatever another process makes in it meanwhile.
-        rest = [name for name in os.listdir(root) if name in (*BUCKETS, TMP, LOCKS)]
+        rest = [name for name in os.listdir(root) if name in _FOLDERS]
         if not rest:
             (root / TAG).unlink()
             root.rmdir()
-    if root.is_dir() and any((root / name).is_dir() for name in (*BUCKETS, TMP, LOCKS)) and not has_tag(root):
+    if root.is_dir() and any((root / name).is_dir() for name in _FOLDERS) and not has_tag(root):
         write_tag(root)
 
 

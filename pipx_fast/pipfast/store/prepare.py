@@ -284,7 +284,8 @@ class _Preparation:
         if "shares" not in answer:
             self._compile_share(answer)
         for number, begin, end in answer.get("shares", ()):
-            self._put(_UNPACK, "unpack", self._compile_share, share=number, bounds=(begin, end))
+            self._put(_UNPACK, "unpack", self._compile_share, share=number, bounds=(begin, end),
+                      second=answer["second"])
 
     def _compile_share(self, answer: Answer) -> None:
         """Compile what one share brought while others are still being unpacked."""

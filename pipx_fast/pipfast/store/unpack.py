@@ -33,11 +33,12 @@ FileFacts = tuple[str, int, int, int]
 
 
 def unpack_members(
-    archive: Path, members: Sequence[zipfile.ZipInfo], tree: Path, umask: int
+    archive: Path, members: Sequence[zipfile.ZipInfo], tree: Path, umask: int, second: int
 ) -> list[FileFacts]:
     """Write ``members`` below ``tree`` with the modes pip would give them; return their facts.
 
     :param umask: the umask in force; files get 0o666 or 0o777 less its bits, as under pip.
+    :param second: the time that all of them get, see ``seconds``.
     :raises NotStorable: a member is not what the central directory says it is.
     :raises OSError: a file could not be written.
     """
@@ -52,11 +53,11 @@ def unpack_members(
             if folder not in made:
                 os.makedirs(folder, exist_ok=True)
                 made.add(folder)
-            facts.append(_write_member(data, member, target, umask))
+            facts.append(_write_member(data, member, target, umask, second))
     return facts
 
 
-def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int) -> FileFacts:
+def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, second: int) -> FileFacts:
     start = _member_start(data, member)
     executable = is_executable(member)
     # O_EXCL and O_NOFOLLOW: nothing that an earlier member made is ever written through.
@@ -72,6 +73,7 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int) -
         if executable and umask & 0o111:
             # pip makes it executable for all, whatever the umask says.
             os.fchmod(descriptor, 0o777 & ~umask | 0o111)
+        os.utime(descriptor, (second, second))
         found = os.fstat(descriptor)
     finally:
         os.close(descriptor)

@@ -37,6 +37,7 @@ from pipfast.store.manifest import (
 )
 from pipfast.store.members import NotStorable, WheelMembers, read_members
 from pipfast.store.prepare import Prepared
+from pipfast.store.seconds import claim_second
 from pipfast.store.unpack import unpack_members
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _plan(job: dict[str, Any]) -> dict[str, Any]:
     """Prepare a small archive at once; tell into how many shares a larger one is divided.
 
-    :returns: ``shares`` as (number, begin, end), the largest first; or, where there is only one, what
-        ``_unpack_share`` returns of it; or ``sealed``.
+    :returns: ``shares`` as (number, begin, end), the largest first, and the ``second`` for their files; or, where
+        there is only one, what ``_unpack_share`` returns of it; or ``sealed``.
     """
     archive = Path(job["archive"])
     if not job["hashed"] and sha256_of(archive) != job["digest"]:
@@ -99,11 +100,12 @@ def _plan(job: dict[str, Any]) -> dict[str, Any]:
     sizes = [member.file_size for member in _members(job["archive"]).files]
     bounds = _shares(sizes, UNPACK_SHARE)
     Path(job["staging"], TREE).mkdir(exist_ok=True)
+    second = claim_second(Layout(Path(job["root"])))
     if len(bounds) > 1:
         shares = [(number, begin, end) for number, (begin, end) in enumerate(bounds)]
         shares.sort(key=lambda share: sum(sizes[share[1] : share[2]]), reverse=True)
-        return {"shares": shares}
-    unpacked = _unpack_share({**job, "share": 0, "bounds": bounds[0]})
+        return {"shares": shares, "second": second}
+    unpacked = _unpack_share({**job, "share": 0, "bounds": bounds[0], "second": second})
     if len(unpacked["sources"]) > 1:
         return unpacked
     for each in unpacked["sources"]:
@@ -120,7 +122,7 @@ def _unpack_share(job: dict[str, Any]) -> dict[str, Any]:
     tree = Path(job["staging"], TREE)
     if not tree.is_dir():
         raise Damaged(f"{tree} was given up")
-    facts = unpack_members(Path(job["archive"]), members.files[begin:end], tree, job["umask"])
+    facts = unpack_members(Path(job["archive"]), members.files[begin:end], tree, job["umask"], job["second"])
     _write_facts(_facts_of_share(job["staging"], job["share"]), facts)
     sizes = [file.size for _, file in _sources_in(facts)] if "kind" in job else []
     return {"share": job["share"], "sources": _shares(sizes, COMPILE_SHARE) if sizes else []}

@@ -24,7 +24,7 @@ def unpack(data: bytes, folder: Path) -> Path:
     path.write_bytes(data)
     tree = folder / "tree"
     tree.mkdir(exist_ok=True)
-    unpack_members(path, read_members(path).files, tree, 0o022)
+    unpack_members(path, read_members(path).files, tree, 0o022, 1_700_000_000)
     return tree
 
 

@@ -31,7 +31,7 @@ def test_modes_are_those_of_pip(umask: int, tmp_path: Path) -> None:
     modes = {"plain": 0o600, "odd": 0o464, "owner": 0o744, "other": 0o645, "all": 0o777}
     path.write_bytes(Wheel("demo", files=dict.fromkeys(modes, b"x"), modes=modes).build().data)
     members = [member for member in read_members(path).files if member.filename in modes]
-    facts = unpack_members(path, members, tmp_path / "tree", umask)
+    facts = unpack_members(path, members, tmp_path / "tree", umask, 1_700_000_000)
     for name, _, _, executable in facts:
         mode = stat.S_IMODE((tmp_path / "tree" / name).stat().st_mode)
         expected = 0o777 & ~umask | 0o111 if modes[name] & 0o111 else 0o666 & ~umask
@@ -43,7 +43,8 @@ def test_contents_sizes_and_times(compression: int, tmp_path: Path) -> None:
     contents = {"empty": b"", "text": b"a\r\nb\n", "big": os.urandom(1 << 20) + b"\0" * (1 << 20)}
     path = tmp_path / "a.whl"
     path.write_bytes(Wheel("demo", files=contents, compression=compression).build().data)
-    for name, size, mtime_ns, _ in unpack_members(path, read_members(path).files, tmp_path / "tree", 0o022):
+    members = read_members(path).files
+    for name, size, mtime_ns, _ in unpack_members(path, members, tmp_path / "tree", 0o022, 1_700_000_000):
         found = (tmp_path / "tree" / name).stat()
         assert (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
         if name in contents:
@@ -58,5 +59,5 @@ def test_existing_file_is_never_written_through(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "x").symlink_to(outside)
     with pytest.raises(FileExistsError):
-        unpack_members(path, read_members(path).files, tmp_path / "tree", 0o022)
+        unpack_members(path, read_members(path).files, tmp_path / "tree", 0o022, 1_700_000_000)
     assert outside.read_bytes() == b"old"
