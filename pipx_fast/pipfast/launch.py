@@ -20,7 +20,7 @@ OWN_COMMANDS = {
 }
 """Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it."""
 
-_SETTINGS_HINT = "correct it or unset it; README lists the settings and their values"
+_SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
 
 GC_THRESHOLD = 20_000
 """New containers between two looks for cycles, for which 700 is usual: a command makes a million containers and
@@ -97,7 +97,7 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
 
             pip_main.hook(narrowed(settings), arguments, patterns)
         except Exception as error:
-            say(f"cannot attach to pip ({error!r}); pip runs alone", "reinstall pipfast, or set PIPFAST=off")
+            say(f"pip runs alone: pipfast cannot attach to it ({error!r})", "`pipfast doctor` shows why")
             pip_main.release()
         return pip_main.run_pip(arguments)
     finally:

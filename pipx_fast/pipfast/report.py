@@ -1,4 +1,4 @@
-"""What pipfast itself has to say: on standard error, each thing once, with what to do."""
+"""Messages on standard error, each said once, and times of phases for a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("pipfast")
-"""pip's ``--log`` file and ``-vv`` show what is logged here at DEBUG level."""
+"""At DEBUG level its records are in pip's ``--log`` file and with ``-vv``."""
 
 _said: set[str] = set()
+"""Lines that were printed: a hint is not repeated below each message that it helps with."""
 _timings: Path | None = None
 _before: Callable[[], None] | None = None
 
@@ -28,11 +29,12 @@ def before_saying(call: Callable[[], None] | None) -> None:
 
 
 def say(message: str, hint: str | None = None) -> None:
-    """Print ``pipfast: message`` and ``hint: …`` on standard error, the same text only once."""
-    text = f"pipfast: {message}\n" + (f"hint: {hint}\n" if hint else "")
-    if text in _said:
+    """Print ``pipfast: message`` and ``hint: …`` on standard error; the same message or hint is printed once."""
+    lines = [f"pipfast: {message}\n", *([f"hint: {hint}\n"] if hint else [])]
+    if lines[0] in _said:
         return
-    _said.add(text)
+    text = "".join(line for line in lines if line not in _said)
+    _said.update(lines)
     if (before := _before) is not None:
         before()
     try:

@@ -32,6 +32,22 @@ def test_each_thing_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -
     assert said.err == "pipfast: something\nhint: do this\npipfast: something else\n"
 
 
+def test_hint_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        report.say(f"problem {number}", "one cure for all")
+    assert capsys.readouterr().err.splitlines() == [
+        "pipfast: problem 0", "hint: one cure for all", "pipfast: problem 1", "pipfast: problem 2",
+    ]
+
+
+def test_rows_make_room_before_something_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    report.before_saying(lambda: print("room", file=sys.stderr))
+    report.say("something new")
+    report.before_saying(None)
+    report.say("something newer")
+    assert capsys.readouterr().err == "room\npipfast: something new\npipfast: something newer\n"
+
+
 def test_closed_or_missing_standard_error_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()

@@ -27,6 +27,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import shutil
 import stat
 import time
@@ -75,16 +76,17 @@ USE_NOTED_S = 86_400
 class StoreUnusable(PipfastError):
     """The folder cannot be a store: it is not private to this user, or cannot be made.
 
-    :param shared: a folder of it that another owner or mode would make private.
+    :param shared: a folder of it that another mode would make private.
     """
 
     def __init__(self, root: Path, reason: str, shared: Path | None = None) -> None:
         super().__init__(root, reason)
         self.root = root
         self.reason = reason
-        self.hint = "set PIPFAST_STORE to a folder of your own"
-        if shared is not None:
-            self.hint = f"chown and chmod 700 {shared}, or {self.hint}"
+        self.hint = 'export PIPFAST_STORE="$HOME/.pipfast"'
+        if shared is not None and has_tag(root):
+            # Only of a store: others may need /tmp as it is.
+            self.hint = f"chmod 700 {shlex.quote(str(shared))}"
 
     def __str__(self) -> str:
         return f"not using the store {self.root}: {self.reason}"
@@ -240,7 +242,10 @@ def default_root() -> Path:
         platformdirs = dependencies.load("platformdirs")
         return Path(platformdirs.user_cache_dir("pipfast", appauthor=False)).absolute()
     except (RuntimeError, dependencies.Unusable) as error:
-        raise StoreUnusable(Path("~/.cache/pipfast"), str(error)) from error
+        unusable = StoreUnusable(Path("~/.cache/pipfast"), str(error))
+        # There may be no HOME.
+        unusable.hint = 'export PIPFAST_STORE="/var/tmp/pipfast-$(id -u)"'
+        raise unusable from error
 
 
 def open_layout(root: Path) -> Layout:
@@ -346,6 +351,6 @@ def _refuse_unsafe(root: Path) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise StoreUnusable(root, f"{path} is not a folder")
         if found.st_uid != os.geteuid():
-            raise StoreUnusable(root, f"{path} belongs to another user", path)
+            raise StoreUnusable(root, f"{path} belongs to another user")
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise StoreUnusable(root, f"others can write to {path}", path)

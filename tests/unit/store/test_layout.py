@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast import dependencies
 from pipfast.store.layout import (
     TMP,
     Layout,
@@ -39,7 +40,15 @@ def test_folder_that_others_can_write_is_refused(mode: int, tmp_path: Path) -> N
     root.chmod(mode)
     with pytest.raises(StoreUnusable, match="others can write") as caught:
         open_layout(root)
-    assert "chmod 700" in str(caught.value.hint)
+    assert caught.value.hint == f"chmod 700 {root}"
+
+
+def test_nobody_is_told_to_change_a_folder_that_is_no_store(tmp_path: Path) -> None:
+    """PIPFAST_STORE=/tmp was answered with "chmod 700 /tmp"."""
+    tmp_path.chmod(0o1777)
+    with pytest.raises(StoreUnusable) as caught:
+        open_layout(tmp_path)
+    assert "chmod" not in str(caught.value.hint) and "PIPFAST_STORE=" in str(caught.value.hint)
 
 
 def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
@@ -47,7 +56,7 @@ def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
     (root / "trees-v0").chmod(0o777)
     with pytest.raises(StoreUnusable, match="others can write") as caught:
         open_layout(root)
-    assert f"chmod 700 {root / 'trees-v0'}," in str(caught.value.hint)
+    assert caught.value.hint == f"chmod 700 {root / 'trees-v0'}"
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +81,7 @@ def test_file_in_the_stores_place_is_refused(root: str, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
     with pytest.raises(StoreUnusable) as caught:
         open_layout(tmp_path / root)
-    assert caught.value.hint == "set PIPFAST_STORE to a folder of your own"
+    assert caught.value.hint == 'export PIPFAST_STORE="$HOME/.pipfast"'
 
 
 def entry(layout: Layout, content: str) -> Path:
@@ -128,7 +137,7 @@ def test_without_a_home_there_is_no_default_store(monkeypatch: pytest.MonkeyPatc
     def unknown(*_: object, **__: object) -> str:
         raise RuntimeError("could not determine the home directory")
 
-    monkeypatch.setattr("platformdirs.user_cache_dir", unknown)
+    monkeypatch.setattr(dependencies.load("platformdirs"), "user_cache_dir", unknown)
     with pytest.raises(StoreUnusable, match="home directory"):
         default_root()
 
