@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast import threads
 from pipfast.build import hook_host
-from pipfast_hooks import fork_server
+from pipfast_hooks import builds_guard, fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,8 +72,8 @@ class Jobs:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process without input or terminal, and wait for it at the block's end.
 
-        It ends with the run at the latest, and with it all that it has started: it has a session of its own.
-        Ctrl-C does not reach it there, but ends the run.
+        It ends with the run at the latest, however that ends, and with it all that it has started: it has a
+        session of its own, and that a guard. Ctrl-C does not reach it there, but ends the run.
 
         :param ending: ends it, and all that it has started; by default its process group is killed.
 
@@ -83,16 +83,24 @@ class Jobs:
         with self._lock:
             if self._closed:
                 raise Ended
+            guard = builds_guard.of_run()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True, **options
             )
             self._running[process] = ending or functools.partial(os.killpg, process.pid, signal.SIGKILL)
         try:
-            yield process
-        finally:
-            if self._closed:
-                _end(process)
+            with guard.over(process.pid):
+                try:
+                    yield process
+                finally:
+                    if self._closed:
+                        _end(process)
+                    process.wait()
+        except BaseException:
+            process.kill()
             process.wait()
+            raise
+        finally:
             with self._lock:
                 del self._running[process]
         if self._closed:

@@ -12,11 +12,12 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.build_env import NoOpBuildEnvironment
@@ -28,7 +29,7 @@ from pip._internal.utils.subprocess import call_subprocess
 from pipfast import threads
 from pipfast.build.native import is_hungry
 from pipfast.report import logger
-from pipfast_hooks import builds_context, lifetime, records
+from pipfast_hooks import builds_context, builds_guard, lifetime, records
 from pipfast_hooks.builds_progress import Progress, lively
 
 if TYPE_CHECKING:
@@ -79,17 +80,19 @@ class _Build:
         with self._starting:
             if self._stopped:
                 raise RuntimeError("the run is over")
+            guard = builds_guard.of_run()
             self._process = process = subprocess.Popen(
                 cmd, cwd=cwd, env={**self._environ, **(extra_environ or {})},
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             )
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.close()
-        with process.stdout:
+        with guard.over(process.pid), process.stdout:
+            process.stdin.close()
             for line in process.stdout:
                 self.last = line
                 self.lines += 1
-        if process.wait():
+            process.wait()
+        if process.returncode:
             raise RuntimeError(f"it ended with {process.returncode}")
         self._asked = _asked(cmd)
         with open(os.path.join(cmd[-1], "output.json"), "rb") as file:
@@ -111,7 +114,9 @@ class _Build:
         with self._starting:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
-                self._process.kill()
+                # With all that it has started.
+                with suppress(OSError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
 
     def clean(self) -> None:
         """Remove what was built and not asked for."""
@@ -234,6 +239,8 @@ def _begin(requirements: Any) -> _Builds | None:
     if (
         at_once < 2
         or not isinstance(requirements, list)
+        # What is begun can be ended with all that it has started.
+        or not hasattr(os, "killpg")
         or builds_context.current() is None
         # A seam that is not attached leaves pip's function as it is: nobody would take what is built.
         or not hasattr(wheel.runner_with_spinner_message, "__wrapped__")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import builds_context, child, fork_server, giving_way, lifetime
+from pipfast_hooks import builds_context, builds_guard, child, fork_server, giving_way, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,9 @@ def _serve(path: str) -> None:
     giving_way.begin()
     if fork_server.is_possible():
         try:
-            _server = fork_server.Server(path)
+            # Only what is built beside pip asks from sessions of its own.
+            guard = builds_guard.of_run().pipe if lifetime.current().settings.builds > 1 else None
+            _server = fork_server.Server(path, guard)
         except OSError as error:
             logger.debug("pipfast: each build environment is filled by a pip that starts anew (%s)", error)
 

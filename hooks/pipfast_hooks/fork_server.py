@@ -17,12 +17,15 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipfast.build import session_guard
+from pipfast_hooks import builds_guard
 from pipfast_hooks.fork_client import SOCKET, STARTED, interpreter
 
 if TYPE_CHECKING:
@@ -60,15 +63,25 @@ class _Child:
     pid: int
     pidfd: int
     connection: socket.socket
+    has_session: bool
+    """It was asked for from another session, and has one of its own."""
+
+    def kill(self) -> None:
+        """End it, and where it has a session, what it has started there."""
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+        if self.has_session:
+            session_guard.end(self.pid)
 
 
 class Server:
     """The command's side: starts the server, and ends it."""
 
-    def __init__(self, runner: str) -> None:
+    def __init__(self, runner: str, guard: int | None = None) -> None:
         """Start the server of a runner.
 
         :param runner: the file that a pip in a build environment is started with, in a folder of its own.
+        :param guard: the pipe of the guard over sessions; without it nobody is served from another session.
         :raises OSError: it cannot be started.
         """
         path = os.path.join(os.path.dirname(runner), SOCKET)
@@ -77,10 +90,10 @@ class Server:
             listening.listen(64)
             ours, self._lifeline = os.pipe()
             try:
+                passed = [listening.fileno(), ours, *([] if guard is None else [guard])]
                 self._process = subprocess.Popen(
-                    [sys.executable, runner, ARGUMENT, str(listening.fileno()), str(ours)],
-                    pass_fds=(listening.fileno(), ours), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+                    [sys.executable, runner, ARGUMENT, *map(str, passed)], pass_fds=passed,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     # As pip starts its processes. Left out, a library's own variables would be there, too:
                     # readline sets LINES without Python's knowing.
                     env=dict(os.environ),
@@ -104,17 +117,19 @@ def is_possible() -> bool:
     return sys.platform == "linux" and hasattr(os, "pidfd_open")
 
 
-def serve(listening: int, lifeline: int) -> None:
+def serve(listening: int, lifeline: int, guard: int | None = None) -> None:
     """Wait for requests; returns in a forked process only, which is to do what was asked for.
 
     Ends the process when the other end of ``lifeline`` is closed, and all that was forked with it.
     """
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    loop = _Loop(socket.socket(fileno=listening), lifeline)
+    loop = _Loop(socket.socket(fileno=listening), lifeline, guard)
     _prepare()
-    terminated = signal.signal(signal.SIGTERM, lambda *_: loop.end())
+    ending = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda *_: loop.end()) for number in ending]
     request = loop.run()
-    signal.signal(signal.SIGTERM, terminated)
+    for number, handler in zip(ending, before, strict=True):
+        signal.signal(number, handler)
     signal.signal(signal.SIGINT, interrupted)
     _become(request)
 
@@ -144,8 +159,8 @@ def _prepare() -> None:
 class _Loop:
     """Forks for each request, tells who asked how it ended, and ends what nobody waits for any more."""
 
-    def __init__(self, listening: socket.socket, lifeline: int) -> None:
-        self._listening, self._lifeline = listening, lifeline
+    def __init__(self, listening: socket.socket, lifeline: int, guard: int | None = None) -> None:
+        self._listening, self._lifeline, self._guard = listening, lifeline, guard
         self._interpreter = interpreter()
         self._environ = _essential(dict(os.environb))
         self._selector = selectors.DefaultSelector()
@@ -193,22 +208,30 @@ class _Loop:
 
         :raises OSError: it may not begin.
         """
+        has_session = _session_of(connection) != os.getsid(0)
+        if has_session and self._guard is None:
+            raise OSError("nobody would end what is started in a session of its own")
         pid = os.fork()
         if pid == 0:
+            if has_session:
+                os.setsid()
             os.close(go)
             self._forget(connection)
             if os.read(waiting, 1) != STARTED:
                 os._exit(1)
             os.close(waiting)
             return True
-        child = _Child(pid, -1, connection)
+        child = _Child(pid, -1, connection, has_session)
         try:
+            if self._guard is not None and has_session:
+                builds_guard.tell(self._guard, pid, begun=True)
             child.pidfd = os.pidfd_open(pid)
             self._selector.register(child.pidfd, selectors.EVENT_READ, child)
             self._selector.register(connection, selectors.EVENT_READ, child)
             connection.sendall(STARTED)
             os.write(go, STARTED)
         except OSError:
+            # It does nothing yet, and may not have its session.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             for each in (child.pidfd, connection):
@@ -243,8 +266,11 @@ class _Loop:
         """Reap a process that has ended, or end one that nobody waits for: both sides may be why we are here."""
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if pid == 0:
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
             _, status = os.waitpid(child.pid, 0)
+        if self._guard is not None and child.has_session:
+            with contextlib.suppress(OSError):
+                builds_guard.tell(self._guard, child.pid, begun=False)
         code = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(OSError):
             child.connection.sendall(code.to_bytes(4, "big", signed=True))
@@ -258,7 +284,7 @@ class _Loop:
         """End this process and all that it has forked."""
         for child in self._children:
             with contextlib.suppress(OSError):
-                os.kill(child.pid, signal.SIGKILL)
+                child.kill()
         for child in self._children:
             with contextlib.suppress(OSError):
                 os.waitpid(child.pid, 0)
@@ -269,10 +295,22 @@ class _Loop:
         self._selector.close()
         self._listening.close()
         os.close(self._lifeline)
+        if self._guard is not None:
+            os.close(self._guard)
         connection.close()
         for child in self._children:
             os.close(child.pidfd)
             child.connection.close()
+
+
+def _session_of(connection: socket.socket) -> int:
+    """Return the session of the process at the other end.
+
+    :raises OSError: it has ended.
+    """
+    # Its process, user and group.
+    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return os.getsid(struct.unpack("3i", peer)[0])
 
 
 def _essential(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

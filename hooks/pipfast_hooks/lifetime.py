@@ -231,7 +231,7 @@ class Run:
         self.connections.clear()
         for name in (
             "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse",
-            "builds_context",
+            "builds_context", "builds_guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
