@@ -15,7 +15,10 @@ import pytest
 from pipfast import dependencies
 from pipfast.launch import OWN_COMMANDS
 from support.environments import SOURCES
+from support.index import serving
 from support.program import Box, make_box
+from support.sources import archive
+from support.wheels import Wheel
 
 if TYPE_CHECKING:
     from support.index import Index
@@ -112,6 +115,65 @@ def test_what_is_on_pythonpath_is_not_used(poor: Box, index: Index, name: str, t
     assert list((tmp_path / "store").glob("trees-v*/*/*"))
     assert poor.pipfast("doctor", **variables).status == 0
     assert not marker.exists()
+
+
+def make_own(box: Box, *names: str) -> None:
+    """Have copies of libraries instead of links, which an installation may write to."""
+    for name in names:
+        library = box.site_packages / name
+        place = library.resolve()
+        library.unlink()
+        shutil.copytree(place, library)
+
+
+def test_installation_that_replaces_our_libraries(poor: Box, tmp_path: Path) -> None:
+    """It is brought to its end with those that it began with; the next one is pip's, as is the repair."""
+    make_own(poor, *NEEDED, "isal")
+    with serving() as server:
+        index = server.index()
+        for name in (*NEEDED, "isal"):
+            # No other distribution says that it has these files: pip writes over them.
+            index.add(Wheel(name, "0.1", files={f"{name}/__init__.py": "raise SystemError('replaced')\n"},
+                            console={f"run-{name}": f"{name}:main"}).build())
+        index.add(Wheel("last", requires=[*NEEDED, "isal"]).build())
+        ended = poor.pipfast("install", *index.args, "last", PIPFAST_STORE=str(tmp_path / "store"))
+        assert (ended.status, ended.err) == (0, "")
+        assert "Successfully installed isal-0.1 last-1.0 packaging-0.1 platformdirs-0.1 wrapt-0.1" in ended.out
+        assert list((tmp_path / "store").glob("trees-v*/*/*"))
+        again = poor.pipfast("install", "--force-reinstall", *index.args, "last")
+    assert again.status == 0
+    line, hint = again.err.splitlines()
+    assert all(f"{name} is broken: SystemError: replaced" in line and f"{name}>=" in hint for name in NEEDED)
+    gone = poor.pipfast("uninstall", "-y", "last", "isal", *NEEDED)
+    assert (gone.status, gone.err) == (0, "")
+
+
+def test_library_that_is_broken_within(poor: Box, tmp_path: Path) -> None:
+    """Only what leans on the broken part is left out: a build that needs no rescue is made as ever."""
+    make_own(poor, "packaging")
+    (poor.site_packages / "packaging" / "specifiers.py").write_text("raise SystemError('half')", encoding="utf-8")
+    with serving() as server:
+        index = server.index()
+        index.add(archive("sound", scripts={}))
+        ended = poor.pipfast("install", *index.args, "sound", PIPFAST_STORE=str(tmp_path / "store"))
+    assert (ended.status, ended.err.count("pipfast: ")) == (0, 1)
+    assert "builds are not rescued: packaging is broken: SystemError: half" in ended.err
+
+
+def test_sloppy_wheel_takes_ours_along(poor: Box) -> None:
+    """A wheel with a folder ``packaging`` at its top: its uninstallation removes what it has written over."""
+    make_own(poor, "packaging")
+    with serving() as server:
+        index = server.index()
+        index.add(Wheel("sloppy", files={"packaging/__init__.py": "", "build/lib.py": "", "tests/__init__.py": ""})
+                  .build())
+        assert poor.pipfast("install", *index.args, "sloppy").status == 0
+        alone = poor.pipfast("install", "--force-reinstall", *index.args, "sloppy")
+        assert alone.status == 0 and "packaging is broken" in alone.err
+        assert poor.pipfast("uninstall", "-y", "sloppy").status == 0
+        assert not (poor.site_packages / "packaging" / "__init__.py").exists()
+        last = poor.pipfast("install", *index.args, "sloppy")
+    assert last.status == 0 and last.err.count("pipfast: ") == last.err.count("hint: ") == 1
 
 
 @pytest.mark.parametrize("arguments", [["doctor"], ["store", "path"]], ids=" ".join)
