@@ -21,10 +21,12 @@ def prepare(path: Path) -> None:
         if preparer is None or layout is None:
             return
         digest = sha256_of(path)
-        archive = find_archive(layout, digest) or add_archive(layout, path, digest, path.name, move=False)
+        archive = find_archive(layout, digest)
+        hashed = archive is None
+        archive = archive or add_archive(layout, path, digest, path.name, move=False)
         if archive is not None:
             run.remember(path, {"sha256": digest})
-            preparer.start(digest, archive.path, hashed=True)
+            preparer.start(digest, archive.path, hashed=hashed)
     except Exception:
         logger.debug("pipfast: %s is prepared when it is installed", path.name, exc_info=True)
 

@@ -20,7 +20,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.arranged import Unmovable, move, scripts
 from pipfast.install.place import check_targets, place
-from pipfast.install.plan import Plan, check_sources, plan_wheel
+from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
 from pipfast.install.record import installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
@@ -124,22 +124,25 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
     ready = _planned(request, prepared)
     if prepared.arrangement is not None:
         arranged = prepared.arrangement.take(prepared.manifest.tree_id)
-        if arranged is not None:
+        # Long ago - during downloads, or builds - is not now. Scripts are never linked aside.
+        batches = ready.plan.batches if prepared.arrangement.is_old() else _scripts(ready)
+        if arranged is not None and check_sources(batches) is None:
             return replace(ready, arranged=arranged)
-    changed = check_sources(ready.plan.batches)
+    if check_sources(ready.plan.batches) is None:
+        return ready
+    changed = preparer.mend(digest)
     if changed is not None:
-        say(
-            f"a stored file of {os.path.basename(request.wheel_path)} was changed in place, perhaps through an "
-            f"environment that links to it ({changed}); it is unpacked again",
-            "environments that linked to the changed file keep the change; reinstall there to lose it",
-        )
-        prepared = preparer.renew(digest, archive)
+        path, how = changed
+        say(f"a stored file of {os.path.basename(request.wheel_path)} {how}; it is made again ({path})")
+        prepared = preparer.wait(digest, archive, again=True)
         if prepared is None:
             return None
         ready = _planned(request, prepared)
-        if check_sources(ready.plan.batches) is not None:
-            return None
-    return ready
+    return ready if check_sources(ready.plan.batches) is None else None
+
+
+def _scripts(ready: Ready) -> list[Batch]:
+    return scripts(ready.plan.batches, f"{ready.lib_dir}/{ready.prepared.manifest.info_dir}")
 
 
 def _is_passing(request: Request) -> bool:
@@ -264,7 +267,7 @@ def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
             # Placing anew replaces what was moved, and gives its own error.
             logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
         else:
-            place(scripts(batches, f"{ready.lib_dir}/{info_dir}"), run.linker)
+            place(_scripts(ready), run.linker)
             return sum(len(batch.files) for batch in batches), True
     return place(batches, run.linker), False
 

@@ -47,7 +47,7 @@ def _is_open_to_others(store: Path) -> Path:
 
 
 def _has_a_bucket_open_to_others(store: Path) -> Path:
-    bucket = store / "trees-v0"
+    bucket = store / "trees-v1"
     bucket.mkdir(parents=True, mode=0o700)
     store.chmod(0o700)
     bucket.chmod(0o777)

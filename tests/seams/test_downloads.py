@@ -18,12 +18,12 @@ import pathlib, threading
 import wrapt
 @wrapt.when_imported("pipfast.store.archives")
 def watch(module):
-    original = module.sha256_of
+    original = module.stored_sha256
     def sha256_of(path):
         with pathlib.Path({noted!r}).open("a", encoding="utf-8") as file:
             file.write(threading.current_thread().name + "\\n")
         return original(path)
-    module.sha256_of = sha256_of
+    module.stored_sha256 = sha256_of
 """
 
 ROOM = """

@@ -69,7 +69,7 @@ def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> N
     ).stderr.split()
     heavy = ("pipfast.fetch", "pipfast.store", "pipfast.install", "wrapt", "isal")
     # Regular expressions come out of the store, which takes less time than to compile them.
-    light = {"pipfast.store", *(f"pipfast.store.{name}" for name in ("layout", "notes", "patterns"))}
+    light = {"pipfast.store", *(f"pipfast.store.{name}" for name in ("layout", "notes", "patterns", "reading"))}
     ours = {name for name in loaded if name.startswith(heavy)} - light
     assert "pipfast.settings" in loaded
     assert not ours

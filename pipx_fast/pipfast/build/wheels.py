@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.build.extras import normalise
 from pipfast.build.messages import BUILD_TOOLS
 from pipfast.report import logger
-from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import drop_note, read_note, write_note
 
@@ -158,7 +158,7 @@ def find(layout: Layout, key: str, visible: Sequence[Visible]) -> tuple[BuiltWhe
             any(each.is_as(other) for other in visible) for each in built.visible
         ):
             archive = find_archive(layout, built.digest)
-            if archive is not None:
+            if archive is not None and is_sound(layout, archive):
                 return built, archive
     return None
 

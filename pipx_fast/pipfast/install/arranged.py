@@ -18,7 +18,7 @@ from pipfast.install.plan import Batch, check_sources, plan_wheel
 from pipfast.store.members import SCHEME_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipfast.store.prepare import Prepared
@@ -31,17 +31,18 @@ class Unmovable(PipfastError):
     """New files would be others than renamed ones, or go through a symbolic link; or there is nothing to move."""
 
 
-def arrange(prepared: Prepared, folder: Path, mode: str, umask: int) -> bool:
+def arrange(prepared: Prepared, folder: Path, mode: str, umask: int, mend: Callable[[], bool]) -> bool:
     """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
 
     :param mode: one of ``settings.LINK_MODES``.
+    :param mend: puts stored files right that look otherwise than they did; tells whether all are right then.
     :returns: False where files would have to be copied, or are not as they were stored.
     :raises OSError: something could not be written; what was written stays.
     """
     schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
     # Scripts are rewritten: none is linked.
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
-    if check_sources(plan.batches) is not None:
+    if check_sources(plan.batches) is not None and not (mend() and check_sources(plan.batches) is None):
         return False
     linker = Linker(mode, umask)
     for batch in plan.batches:

@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipfast.store.likeness import first_unlike
 from pipfast.store.manifest import TREE, Folder, StoredFile
 from pipfast.store.members import split_data_path
 
@@ -137,25 +138,12 @@ class _RecordPaths:
 
 
 def check_sources(batches: list[Batch]) -> str | None:
-    """Compare each stored file's size and mtime with the manifest; return the first that differs.
+    """Compare each stored file's looks with the manifest; return the path of the first that differs.
 
-    An edit made through a link in some environment changes the stored file, too: it is found here.
+    What is done through a link in some environment is done to the stored file, too: it is found here.
     """
-    for batch in batches:
-        try:
-            folder = os.open(batch.source, os.O_RDONLY)
-        except OSError:
-            return batch.source
-        try:
-            for file in batch.files:
-                found = os.stat(file.name, dir_fd=folder, follow_symlinks=False)
-                if found.st_size != file.size or found.st_mtime_ns != file.mtime_ns:
-                    return f"{batch.source}/{file.name}"
-        except OSError:
-            return f"{batch.source}/{file.name}"
-        finally:
-            os.close(folder)
-    return None
+    found = (first_unlike(batch.source, batch.files) for batch in batches)
+    return next((path for path in found if path is not None), None)
 
 
 def tree_of(prepared: Prepared) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
 from pipfast.store.layout import Layout, note_use, remove
+from pipfast.store.reading import opened, read_file, sha256_of_open
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +26,13 @@ _NOTE = "note.json"
 _DIGEST = re.compile("[0-9a-f]{64}")
 """What an index calls a digest can be anything, a path among others: pip doesn't look at it either."""
 
-_HASH_BLOCK = 1 << 20
-"""Bytes read at once while hashing; larger blocks gain nothing."""
+_MOST_NOTE_BYTES = 1 << 16
+"""Bytes beyond which a note about an archive cannot be one of ours: a file name has some hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive in the store whose size and mtime are as they were when it was hashed."""
+    """An archive in the store whose size is as it was; before it is used, it is hashed again."""
 
     digest: str
     path: Path
@@ -42,22 +42,28 @@ class Archive:
 
 
 def find_archive(layout: Layout, digest: str) -> Archive | None:
-    """Return the stored archive, or None; one that was changed in place is thrown away first."""
+    """Return the stored archive, or None; what can't be it is thrown away first.
+
+    Its time is not looked at: a store that was restored from an archive has others.
+    """
     if _DIGEST.fullmatch(digest) is None:
         return None
     folder = layout.archive(digest)
     try:
-        with (folder / _NOTE).open(encoding="utf-8") as file:
-            noted = json.load(file)
-        size, mtime_ns, name = int(noted["size"]), int(noted["mtime_ns"]), str(noted["name"])
+        noted = json.loads(read_file(folder / _NOTE, _MOST_NOTE_BYTES))
+        size, name = int(noted["size"]), str(noted["name"])
         found = (folder / _BYTES).lstat()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         logger.debug("pipfast: stored archive %s is not readable: %r", digest, error)
         layout.discard(folder)
         return None
-    if found.st_size != size or found.st_mtime_ns != mtime_ns or not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode):
+        say(f"the stored archive of {name} is no regular file any more; it is thrown away")
+        layout.discard(folder)
+        return None
+    if found.st_size != size:
         say(f"the stored archive of {name} was changed in place; it is thrown away")
         layout.discard(folder)
         return None
@@ -68,7 +74,7 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
 def has_its_bytes(layout: Layout, digest: str) -> bool:
     """Tell whether an archive is stored whose bytes have this SHA-256; what has not is left to ``is_sound``."""
     try:
-        return sha256_of(layout.archive(digest) / _BYTES) == digest
+        return stored_sha256(layout.archive(digest) / _BYTES) == digest
     except OSError:
         return False
 
@@ -79,10 +85,15 @@ def is_sound(layout: Layout, archive: Archive) -> bool:
     For handing it to pip, or unpacking it: size and mtime can be put back, a digest can't.
     """
     try:
-        if sha256_of(archive.path) == archive.digest:
+        if stored_sha256(archive.path) == archive.digest:
             return True
+    except FileNotFoundError:
+        # Taken away by another process, which prunes.
+        return False
     except OSError as error:
-        logger.debug("pipfast: stored archive of %s: %r", archive.name, error)
+        say(f"the stored archive of {archive.name} cannot be read ({error.strerror or error}); it is thrown away")
+        layout.discard(archive.path.parent)
+        return False
     say(f"the stored archive of {archive.name} is damaged; it is thrown away")
     layout.discard(archive.path.parent)
     return False
@@ -158,10 +169,12 @@ def _copy(source: Path, target: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
-    digest = hashlib.sha256()
+    # Through links: pip may have been handed one.
     with open(path, "rb", buffering=0) as file:
-        # One buffer for all blocks: a new one for each would be new memory to the kernel, too.
-        block = memoryview(bytearray(min(os.fstat(file.fileno()).st_size + 1, _HASH_BLOCK)))
-        while count := file.readinto(block):
-            digest.update(block[:count])
-    return digest.hexdigest()
+        return sha256_of_open(file.fileno())
+
+
+def stored_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file of the store; raises as ``reading.opened`` does."""
+    with opened(path) as descriptor:
+        return sha256_of_open(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ _FIRST, _LAST = 0, 9
 """Priorities: what is read is waited for soonest; pip's own thread can make links, too, but nothing else that
 workers do."""
 
+COMPARED_S = 2.0
+"""Seconds for which a comparison of stored files with their manifest stands."""
 
 _AT_ONCE = 16
 """Wheels linked aside by one job. After each, the next one waits until pip's thread lets go of the interpreter."""
@@ -35,6 +38,7 @@ class Arrangement:
         self._folder = folder
         self._done = threading.Event()
         self._tree_id = ""
+        self._finished = 0.0
         self._taken = False
 
     def take(self, tree_id: str) -> Path | None:
@@ -50,11 +54,16 @@ class Arrangement:
         self._done.wait()
         return self._folder if self._tree_id == tree_id else None
 
+    def is_old(self) -> bool:
+        """Tell whether the stored files were compared so long ago that they may have been changed since."""
+        return time.monotonic() - self._finished > COMPARED_S
+
     def finish(self, answer: Answer) -> None:
         """Note what a worker says of it, or that no worker is going to; the first time counts."""
         if self._done.is_set():
             return
         self._tree_id = str(answer.get("id", ""))
+        self._finished = time.monotonic()
         if not self._tree_id:
             logger.debug("pipfast: not linked aside: %s (%s)", self._folder.name, answer.get("reason"))
         self._done.set()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import marshal
 import os
+import stat
 import struct
 import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipfast.store.manifest import Damaged
+from pipfast.store.reading import read_file
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import CodeType
 
@@ -75,13 +80,16 @@ def _compiles_as_workers_do() -> bool:
 
 
 def compile_sources(
-    tree: Path, sources: Sequence[tuple[str, StoredFile]], target: Path, kind: BytecodeKind
+    tree: Path, sources: Sequence[tuple[str, StoredFile]], target: Path, kind: BytecodeKind,
+    digests: Mapping[str, str],
 ) -> list[FileFacts]:
     """Compile ``sources`` of ``tree`` into ``__pycache__`` folders below ``target``.
 
+    :param digests: what the sources' SHA-256 are, as far as they have not been written just now.
     :returns: the facts of the .pyc files with the sources' folder in front of their name; a source
         that does not compile is left out, as pip leaves it without bytecode.
     :raises OSError: a file could not be read or written.
+    :raises Damaged: a source has another content than it had.
     """
     facts: list[FileFacts] = []
     made: set[str] = set()
@@ -90,8 +98,9 @@ def compile_sources(
         warnings.simplefilter("ignore")
         for folder, file in sources:
             path = f"{folder}/{file.name}" if folder else file.name
-            with open(f"{tree}/{path}", "rb") as stream:
-                source = stream.read()
+            source = read_file(f"{tree}/{path}", file.size)
+            if digests.get(path, digest := hashlib.sha256(source).hexdigest()) != digest:
+                raise Damaged(f"{tree}/{path} is not what it was")
             try:
                 # The path is put right by the import system when the module is loaded.
                 code = compile(source, path, "exec", dont_inherit=True, optimize=min(kind.optimization, 2))
@@ -109,7 +118,10 @@ def compile_sources(
                 stream.write(content)
                 stream.flush()
                 found = os.fstat(descriptor)
-            facts.append((f"{folder}/{name}" if folder else name, found.st_size, found.st_mtime_ns, 0))
+            facts.append((
+                f"{folder}/{name}" if folder else name, found.st_size, found.st_mtime_ns,
+                stat.S_IMODE(found.st_mode), hashlib.sha256(content).hexdigest(),
+            ))
     return facts
 
 

@@ -5,8 +5,8 @@
     <root>/                                    0700, one user's
       CACHEDIR.TAG
       archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
-      trees-v0/ab/<sha256>-<umask>/            tree/ and manifest: one file per archive member
-      bytecode-v0/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored, and manifest
+      trees-v1/ab/<sha256>-<umask>/            tree/, manifest, digests: one file per archive member
+      bytecode-v1/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored; manifest, digests
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
       learnt-v0/ab/<key>                       what the build of one source missed
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ARCHIVES = "archives-v0"
-TREES = "trees-v0"
-BYTECODE = "bytecode-v0"
+TREES = "trees-v1"
+BYTECODE = "bytecode-v1"
 URLS = "urls-v0"
 PAGES = "pages-v0"
 LEARNT = "learnt-v0"
@@ -112,6 +112,16 @@ class Layout:
         A timestamp .pyc is valid for one mtime of its source: another unpacking has another id.
         """
         return self.root / BYTECODE / digest[:2] / f"{digest}-{umask:03o}-{tree_id}" / tag
+
+    def bytecode_of_others(self, digest: str, umask: int, tree_id: str) -> list[Path]:
+        """Return the folders of bytecode for other unpackings of an archive than this one: nobody needs them."""
+        fan = self.root / BYTECODE / digest[:2]
+        prefix = f"{digest}-{umask:03o}-"
+        try:
+            names = os.listdir(fan)
+        except OSError:
+            return []
+        return [fan / name for name in names if name.startswith(prefix) and name != prefix + tree_id]
 
     def settle(self, staging: Path, target: Path) -> bool:
         """Rename a finished folder into place; False if another process was first, whose work stays.

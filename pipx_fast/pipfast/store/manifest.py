@@ -1,19 +1,22 @@
 """The manifests of stored trees and bytecode: which files there are, and how they looked when made.
 
 A manifest is one line ``pipfast <kind> <sha256 of the rest>`` and a JSON document. A damaged one is
-never trusted: it reads as ``Damaged``, and its entry is made again.
+never trusted: it reads as ``Damaged``, and its entry is made again. The digests of the files stand in a
+document of their own: an installation does not need them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipfast.errors import PipfastError
+from pipfast.store.reading import opened, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +25,11 @@ if TYPE_CHECKING:
     from pipfast.store.unpack import FileFacts
 
 MANIFEST = "manifest"
+DIGESTS = "digests"
 TREE = "tree"
+
+_MOST_BYTES = 256 << 20
+"""Bytes beyond which a manifest cannot be one of ours: a hundred thousand files have some 10 MB."""
 
 _UNSAFE = re.compile(r"(?:^|[/\n])(?:\.\.?)?(?:[/\n]|$)")
 """In paths joined by newlines: an absolute one, an empty, ``.`` or ``..`` part."""
@@ -38,8 +45,13 @@ class StoredFile(NamedTuple):
     name: str
     size: int
     mtime_ns: int
-    executable: int = 0
-    """1 if it is."""
+    mode: int = 0o644
+    """Its permission bits, as they were when it was made."""
+
+    @property
+    def executable(self) -> bool:
+        """Tell whether pip makes it executable for all."""
+        return bool(self.mode & 0o111)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class TreeManifest:
     rows: list[tuple[str, str, str]]
     """RECORD as the wheel has it: path, hash, size."""
     folders: list[Folder]
+    info: dict[str, str]
+    """The SHA-256 of each file of the .dist-info folder: pip asks for what is in them before installing."""
 
     def sources(self) -> list[tuple[str, StoredFile]]:
         """Return the Python sources, which pip would byte-compile, as (folder, file)."""
@@ -87,10 +101,15 @@ class BytecodeManifest:
 def group_by_folder(facts: Iterable[FileFacts]) -> list[Folder]:
     """Gather file facts into folders, in the order of each folder's first file."""
     folders: dict[str, list[StoredFile]] = {}
-    for path, size, mtime_ns, executable in facts:
+    for path, size, mtime_ns, mode, _ in facts:
         folder, name = posixpath.split(path)
-        folders.setdefault(folder, []).append(StoredFile(name, size, mtime_ns, bool(executable)))
+        folders.setdefault(folder, []).append(StoredFile(name, size, mtime_ns, mode))
     return [Folder(path, tuple(files)) for path, files in folders.items()]
+
+
+def info_digests(facts: Iterable[FileFacts], info_dir: str) -> dict[str, str]:
+    """Return the digests of the files that stand in the .dist-info folder itself."""
+    return {name: fact[4] for fact in facts for folder, name in [posixpath.split(fact[0])] if folder == info_dir}
 
 
 def write_tree_manifest(folder: Path, manifest: TreeManifest) -> None:
@@ -102,8 +121,22 @@ def write_tree_manifest(folder: Path, manifest: TreeManifest) -> None:
         "entry_points": manifest.entry_points,
         "rows": manifest.rows,
         "folders": _plain(manifest.folders),
+        "info": manifest.info,
     }
     _write(folder / MANIFEST, "tree", body)
+
+
+def write_digests(folder: Path, facts: Iterable[FileFacts]) -> None:
+    """Write the SHA-256 of each file of an entry beside its manifest."""
+    _write(folder / DIGESTS, "digests", {fact[0]: fact[4] for fact in facts})
+
+
+def read_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of an entry by the path that its manifest has; raises as the others do."""
+    found = _read(folder / DIGESTS, "digests")
+    if not all(isinstance(digest, str) for digest in found.values()):
+        raise Damaged(f"{folder}: digests of the wrong type")
+    return found
 
 
 def write_bytecode_manifest(folder: Path, manifest: BytecodeManifest) -> None:
@@ -120,12 +153,14 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
     body = _read(folder / MANIFEST, "tree")
     try:
         rows = [(path, digest, size) for path, digest, size in body["rows"]]
-        entry_points = body["entry_points"]
-        if not (isinstance(entry_points, str | None) and re.fullmatch("[0-9a-f]{8,64}", body["id"])):
+        entry_points, info = body["entry_points"], body["info"]
+        if not (isinstance(entry_points, str | None) and isinstance(info, dict)):
+            raise Damaged(f"{folder}: fields of the wrong type")
+        if not re.fullmatch("[0-9a-f]{8,64}", body["id"]):
             raise Damaged(f"{folder}: fields of the wrong type")
         return TreeManifest(
             body["id"], str(body["info_dir"]), bool(body["purelib"]), entry_points, rows,
-            _folders(body["folders"]),
+            _folders(body["folders"]), info,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder}: {error!r}") from error
@@ -134,8 +169,8 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
 def is_tree(folder: Path, tree_id: str) -> bool:
     """Tell whether the tree in ``folder`` is still this one; reads only its manifest's beginning."""
     try:
-        with (folder / MANIFEST).open("rb") as file:
-            return file.read(256).partition(b"\n")[2].startswith(f'{{"id":"{tree_id}"'.encode())
+        with opened(folder / MANIFEST) as descriptor:
+            return os.read(descriptor, 256).partition(b"\n")[2].startswith(f'{{"id":"{tree_id}"'.encode())
     except OSError:
         return False
 
@@ -151,7 +186,7 @@ def read_bytecode_manifest(folder: Path) -> BytecodeManifest:
 
 def _plain(folders: list[Folder]) -> list[object]:
     return [
-        [folder.path, [[file.name, file.size, file.mtime_ns, int(file.executable)] for file in folder.files]]
+        [folder.path, [[file.name, file.size, file.mtime_ns, file.mode] for file in folder.files]]
         for folder in folders
     ]
 
@@ -177,13 +212,18 @@ def _write(path: Path, kind: str, body: dict[str, Any]) -> None:
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
-    content = path.read_bytes()
+    try:
+        content = read_file(path, _MOST_BYTES)
+    except FileNotFoundError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise Damaged(f"{path}: {error}") from error
     head, _, text = content.partition(b"\n")
     if head != f"pipfast {kind} {hashlib.sha256(text).hexdigest()}".encode():
         raise Damaged(f"{path} is truncated, changed, or of another format")
     try:
         body = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"{path}: {error}") from error
     if not isinstance(body, dict):
         raise Damaged(f"{path} is not an object")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 from pipfast.store.layout import USE_NOTED_S
+from pipfast.store.reading import NotAFile, read_with_time
 
 if TYPE_CHECKING:
     from pipfast.store.layout import Layout
@@ -54,13 +55,11 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
     """
     path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
     try:
-        with open(path, "rb") as file:
-            found = os.fstat(file.fileno())
-            content = file.read() if found.st_size <= MAX_NOTE_BYTES else b""
+        content, used = read_with_time(path, MAX_NOTE_BYTES)
     except FileNotFoundError:
         return None
-    except IsADirectoryError:
-        # It would stand in the way of the next one for ever.
+    except NotAFile:
+        # A folder would stand in the way of the next one for ever.
         layout.discard(Path(path))
         return None
     except OSError as error:
@@ -73,7 +72,7 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
         logger.debug("pipfast: %s of %s is damaged: thrown away", key, bucket)
         drop_note(layout, bucket, key)
         return None
-    if abs(time.time() - found.st_mtime) > USE_NOTED_S:
+    if abs(time.time() - used) > USE_NOTED_S:
         # For `prune --older-than`.
         with suppress(OSError):
             os.utime(path)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import os
+import queue
 import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.store.arrangement import Arrangement, Lane, Reading, remove_emptied
-from pipfast.store.layout import note_use, remove
+from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.manifest import (
     TREE,
     BytecodeManifest,
@@ -20,13 +21,13 @@ from pipfast.store.manifest import (
     read_bytecode_manifest,
     read_tree_manifest,
 )
+from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipfast.store.bytecode import BytecodeKind
-    from pipfast.store.layout import Layout
     from pipfast.store.workers import Answer, Workers
 
 _AWAITED, _UNPACK, _COMPILE = 0, 1, 2
@@ -55,12 +56,15 @@ class Prepared:
         if stored is None:
             return None
         try:
-            with open(self.tree / TREE / self.manifest.info_dir / name, "rb") as file:
-                found = os.fstat(file.fileno())
-                unchanged = (found.st_size, found.st_mtime_ns) == (stored.size, stored.mtime_ns)
-                return file.read() if unchanged else None
-        except OSError:
+            content = read_file(self.tree / TREE / self.manifest.info_dir / name, stored.size)
+        except OSError as error:
+            logger.debug("pipfast: %s of a stored wheel: %r", name, error)
             return None
+        if hashlib.sha256(content).hexdigest() == self.manifest.info.get(name):
+            return content
+        # Its size and time may be as they were. All of it is made again before it is installed.
+        Layout(self.tree.parents[2]).discard(self.tree)
+        return None
 
     def _info(self, name: str) -> StoredFile | None:
         folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
@@ -159,10 +163,21 @@ class Preparer:
             preparation = self._jobs.get(digest)
         return preparation.prepared if preparation is not None and preparation.done.is_set() else None
 
-    def renew(self, digest: str, archive: Path) -> Prepared | None:
-        """Throw away what is there, prepare it again and wait for it."""
-        self._layout.discard(self._layout.tree(digest, self._umask))
-        return self.wait(digest, archive, again=True)
+    def mend(self, digest: str) -> tuple[str, str] | None:
+        """Have a worker put stored files right whose contents are; wait for that.
+
+        :returns: None if they are as they should be now; else the path of one that is not, and how it is, as the
+            end of a sentence about it. Then it is taken away, and to be waited for again.
+        """
+        job = {"do": "mend", "digest": digest, **self._job()}
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._workers.put(_AWAITED, job, answers.put)
+        answer = answers.get()
+        if not answer["ok"]:
+            tree = self._layout.tree(digest, self._umask)
+            self._layout.discard(tree)
+            return str(tree), f"cannot be checked ({answer['reason']})"
+        return (answer["path"], answer["how"]) if "path" in answer else None
 
     def close(self) -> None:
         """Remove what was linked aside and not used; no worker may be at work any more."""
@@ -197,11 +212,11 @@ class Preparer:
                 self._aside = self._layout.new_staging()
             folder = self._aside / str(next(self._asides))
         folder.mkdir()
-        job = {
-            "root": str(self._layout.root), "umask": self._umask, "mode": self._link_mode,
-            "kind": asdict(self._kind) if self._kind else None,
-        }
-        return Lane(self._workers, job, folder, digests)
+        return Lane(self._workers, {**self._job(), "mode": self._link_mode}, folder, digests)
+
+    def _job(self) -> Answer:
+        kind = asdict(self._kind) if self._kind else None
+        return {"root": str(self._layout.root), "umask": self._umask, "kind": kind}
 
     def _forget(self, digest: str) -> None:
         with self._lock:
@@ -254,7 +269,7 @@ class _Preparation:
                 manifest = read_tree_manifest(self._tree)
             except FileNotFoundError:
                 self._begin_tree()
-            except Damaged as error:
+            except (Damaged, NotADirectoryError) as error:
                 # Another version's, truncated, or flipped bits: made again.
                 logger.debug("pipfast: %s", error)
                 self._layout.discard(self._tree)
@@ -309,7 +324,7 @@ class _Preparation:
             bytecode = read_bytecode_manifest(target)
         except FileNotFoundError:
             pass
-        except Damaged as error:
+        except (Damaged, NotADirectoryError) as error:
             logger.debug("pipfast: %s", error)
             self._layout.discard(target)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -28,8 +29,8 @@ _READ_BLOCK = 1 << 20
 _WRITE_BLOCK = 1 << 22
 """Bytes (4 MiB) inflated at once: bounds memory for huge members."""
 
-FileFacts = tuple[str, int, int, int]
-"""Path in the archive, size in bytes, mtime in ns, 1 if executable."""
+FileFacts = tuple[str, int, int, int, str]
+"""Path in the archive, size in bytes, mtime in ns, permission bits, SHA-256 in hex."""
 
 
 def unpack_members(
@@ -63,11 +64,12 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, s
     # O_EXCL and O_NOFOLLOW: nothing that an earlier member made is ever written through.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(target, flags, 0o777 if executable else 0o666)
+    digest = hashlib.sha256()
     try:
         if member.compress_type == zipfile.ZIP_STORED:
-            crc = _copy_stored(data, start, member, descriptor)
+            crc = _copy_stored(data, start, member, descriptor, digest)
         else:
-            crc = _inflate(data, start, member, descriptor)
+            crc = _inflate(data, start, member, descriptor, digest)
         if crc != member.CRC:
             raise NotStorable(f"bad CRC-32 of {member.filename!r}")
         if executable and umask & 0o111:
@@ -77,7 +79,7 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, s
         found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    return member.filename, found.st_size, found.st_mtime_ns, int(executable)
+    return member.filename, found.st_size, found.st_mtime_ns, stat.S_IMODE(found.st_mode), digest.hexdigest()
 
 
 def is_executable(member: zipfile.ZipInfo) -> bool:
@@ -116,17 +118,20 @@ def _packed(data: int, start: int, member: zipfile.ZipInfo) -> Iterator[bytes]:
         yield block
 
 
-def _copy_stored(data: int, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
+def _copy_stored(
+    data: int, start: int, member: zipfile.ZipInfo, descriptor: int, digest: hashlib._Hash
+) -> int:
     if member.compress_size != member.file_size:
         raise NotStorable(f"{member.filename!r} is stored, with two sizes")
     crc = 0
     for block in _packed(data, start, member):
         crc = inflater.crc32(block, crc)
+        digest.update(block)
         _write_all(descriptor, block)
     return crc
 
 
-def _inflate(data: int, start: int, member: zipfile.ZipInfo, descriptor: int) -> int:
+def _inflate(data: int, start: int, member: zipfile.ZipInfo, descriptor: int, digest: hashlib._Hash) -> int:
     crc = written = 0
     stream = inflater.decompressobj(-15)
     try:
@@ -141,6 +146,7 @@ def _inflate(data: int, start: int, member: zipfile.ZipInfo, descriptor: int) ->
                 if written > member.file_size:
                     raise NotStorable(f"{member.filename!r} is larger than it says")
                 crc = inflater.crc32(part, crc)
+                digest.update(part)
                 _write_all(descriptor, part)
                 if not block and len(part) < room:
                     break

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 from pipfast.store.layout import URLS
+from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 _UNKEPT, _UNSIZED = "unkept", "unsized"
 """Words after the digest, where these are so."""
+
+_MOST_BYTES = 256
+"""Bytes beyond which a file cannot be one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,22 @@ def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
 def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
     """Tell how ``url`` gave the archive of this digest, if that is noted."""
     with suppress(OSError, ValueError):
-        words = _path(layout, url).read_text(encoding="ascii").split()
-        if words[:1] == [digest]:
-            return Origin(_UNKEPT not in words, _UNSIZED not in words)
+        noted, origin = read_address(_path(layout, url))
+        if noted == digest:
+            return origin
     return None
+
+
+def read_address(path: Path) -> tuple[str, Origin]:
+    """Return what is noted about an address: the digest of its archive, and how it gave it.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it is not what ``note_url`` writes.
+    """
+    digest, *words = read_file(path, _MOST_BYTES).decode("ascii").split(" ")
+    if re.fullmatch("[0-9a-f]{64}", digest) is None or not {_UNKEPT, _UNSIZED}.issuperset(words):
+        raise ValueError("it holds no digest")
+    return digest, Origin(_UNKEPT not in words, _UNSIZED not in words)
 
 
 def _path(layout: Layout, url: str) -> Path:

@@ -15,12 +15,12 @@ import os
 import secrets
 import signal
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.install.arranged import arrange
-from pipfast.store.archives import find_archive, has_its_bytes, sha256_of
+from pipfast.store.archives import find_archive, has_its_bytes, stored_sha256
 from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import (
@@ -30,12 +30,16 @@ from pipfast.store.manifest import (
     StoredFile,
     TreeManifest,
     group_by_folder,
+    info_digests,
     read_bytecode_manifest,
+    read_digests,
     read_tree_manifest,
     write_bytecode_manifest,
+    write_digests,
     write_tree_manifest,
 )
 from pipfast.store.members import NotStorable, WheelMembers, read_members
+from pipfast.store.mend import mend
 from pipfast.store.prepare import Prepared
 from pipfast.store.seconds import claim_second
 from pipfast.store.unpack import unpack_members
@@ -95,7 +99,9 @@ def _plan(job: dict[str, Any]) -> dict[str, Any]:
         there is only one, what ``_unpack_share`` returns of it; or ``sealed``.
     """
     archive = Path(job["archive"])
-    if not job["hashed"] and sha256_of(archive) != job["digest"]:
+    if not job["hashed"] and stored_sha256(archive) != job["digest"]:
+        layout = Layout(Path(job["root"]))
+        layout.discard(layout.archive(job["digest"]))
         raise Damaged(f"{archive} is not what it was")
     sizes = [member.file_size for member in _members(job["archive"]).files]
     bounds = _shares(sizes, UNPACK_SHARE)
@@ -134,12 +140,16 @@ def _seal(job: dict[str, Any]) -> dict[str, Any]:
     layout = Layout(Path(job["root"]))
     members = _members(job["archive"])
     tree_id = secrets.token_hex(8)
+    facts = _read_facts(staging)
     manifest = TreeManifest(
         tree_id, members.info_dir, members.root_is_purelib, members.entry_points,
-        members.rows, group_by_folder(_read_facts(staging)),
+        members.rows, group_by_folder(facts), info_digests(facts, members.info_dir),
     )
     write_tree_manifest(staging, manifest)
+    write_digests(staging, facts)
     if layout.settle(staging, layout.tree(job["digest"], job["umask"])):
+        for superseded in layout.bytecode_of_others(job["digest"], job["umask"], tree_id):
+            layout.discard(superseded)
         if "kind" in job:
             _seal_bytecode({**job, "id": tree_id})
     elif job["code"]:
@@ -169,6 +179,11 @@ def _sources_of(tree: str, tree_id: str) -> list[tuple[str, StoredFile]]:
 
 
 @lru_cache(maxsize=2)
+def _digests_of(tree: str, tree_id: str) -> dict[str, str]:
+    return read_digests(Path(tree))
+
+
+@lru_cache(maxsize=2)
 def _sources_of_share(staging: str, share: int) -> list[tuple[str, StoredFile]]:
     return _sources_in(json.loads(_facts_of_share(staging, share).read_text(**_AS_WRITTEN)))
 
@@ -188,7 +203,12 @@ def _compile_share(job: dict[str, Any]) -> dict[str, Any]:
     code = Path(job["code"])
     if not code.is_dir():
         raise Damaged(f"{code} was given up")
-    facts = compile_sources(tree, sources[begin:end], code / TREE, BytecodeKind(**job["kind"]))
+    digests = _digests_of(job["tree"], job["id"]) if job["id"] else {}
+    try:
+        facts = compile_sources(tree, sources[begin:end], code / TREE, BytecodeKind(**job["kind"]), digests)
+    except Damaged:
+        Layout(Path(job["root"])).discard(tree.parent)
+        raise
     _write_facts(code / f"facts-{job['share']}-{job['part']}.json", facts)
     return {}
 
@@ -197,7 +217,9 @@ def _seal_bytecode(job: dict[str, Any]) -> dict[str, Any]:
     """Write the manifest of a tree's bytecode and rename it into place."""
     code = Path(job["code"])
     layout = Layout(Path(job["root"]))
-    write_bytecode_manifest(code, BytecodeManifest(group_by_folder(_read_facts(code))))
+    facts = _read_facts(code)
+    write_bytecode_manifest(code, BytecodeManifest(group_by_folder(facts)))
+    write_digests(code, facts)
     kind = BytecodeKind(**job["kind"])
     layout.settle(code, layout.bytecode(job["digest"], job["umask"], job["id"], kind.tag))
     return {}
@@ -218,11 +240,29 @@ def _arrange(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         answer = {"digest": digest, "id": "", "reason": "not every file can be linked"}
         try:
             prepared = _stored(layout, digest, job["umask"], kind)
-            if arrange(prepared, folder, job["mode"], job["umask"]):
+            is_mended = partial(_is_mended, layout, prepared)
+            if arrange(prepared, folder, job["mode"], job["umask"], is_mended):
                 answer["id"] = prepared.manifest.tree_id
         except Exception as error:
             answer["reason"] = repr(error)
         yield answer
+
+
+def _is_mended(layout: Layout, prepared: Prepared) -> bool:
+    return mend(layout, prepared) is None
+
+
+def _mend(job: dict[str, Any]) -> dict[str, Any]:
+    """Put a stored wheel's files right; take away the entry that cannot be, and tell why it cannot."""
+    layout = Layout(Path(job["root"]))
+    kind = BytecodeKind(**job["kind"]) if job["kind"] else None
+    prepared = _stored(layout, job["digest"], job["umask"], kind)
+    difference = mend(layout, prepared)
+    if difference is None:
+        return {}
+    in_bytecode = prepared.bytecode is not None and difference.path.startswith(f"{prepared.bytecode}")
+    layout.discard(prepared.bytecode if in_bytecode and prepared.bytecode is not None else prepared.tree)
+    return {"path": difference.path, "how": difference.how}
 
 
 def _read(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -294,5 +334,6 @@ _JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any] | Iterator[dict[str, 
     "compile": _compile_share,
     "seal-bytecode": _seal_bytecode,
     "arrange": _arrange,
+    "mend": _mend,
     "read": _read,
 }

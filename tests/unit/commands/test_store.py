@@ -50,12 +50,12 @@ def test_info(run: Callable[..., Any], root: Path) -> None:
     facts = json.loads(out)
     assert status == 0 and facts["path"] == str(root) and facts["entries"] == 6
     assert {name: facts["buckets"][name]["entries"] for name in facts["buckets"]} == {
-        "archives-v0": 3, "trees-v0": 2, "bytecode-v0": 1, "urls-v0": 0,
+        "archives-v0": 3, "trees-v1": 2, "bytecode-v1": 1, "urls-v0": 0,
         "pages-v0": 0, "learnt-v0": 0, "built-v0": 0, "expected-v0": 0, "patterns-v0": 0,
     }
     assert sum(bucket["bytes"] for bucket in facts["buckets"].values()) <= facts["bytes"]
     assert facts["leftovers"] == facts["in_use"] == facts["shared_bytes"] == 0
-    assert "trees-v0: 2 entries" in run("info")[1]
+    assert "trees-v1: 2 entries" in run("info")[1]
 
 
 def test_linked_files_count_as_shared(run: Callable[..., Any], root: Path, tmp_path: Path) -> None:

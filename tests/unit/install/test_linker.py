@@ -245,7 +245,7 @@ def stored(folder: Path, content: bytes, *names: str, executable: int = 0) -> Ba
     for name in names:
         (folder / name).write_bytes(content)
         found = (folder / name).stat()
-        files.append(StoredFile(name, found.st_size, found.st_mtime_ns, executable))
+        files.append(StoredFile(name, found.st_size, found.st_mtime_ns, 0o755 if executable else 0o644))
     return Batch(str(folder), str(folder.parent / "env" / "lib"), tuple(files))
 
 

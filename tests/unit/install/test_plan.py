@@ -87,7 +87,7 @@ def test_changed_sources_are_found(way: str, layout: Layout, tmp_path: Path) -> 
     elif way == "touched":
         os.utime(linked)
     else:
-        (layout.root / "trees-v0").rename(tmp_path / "away")
+        (layout.root / "trees-v1").rename(tmp_path / "away")
     changed = check_sources(plan.batches)
     assert changed is not None
     if way != "gone":

@@ -82,7 +82,7 @@ def place(batches, linker):
         times -= 1
         stock(batches[: len(batches) // 2], linker)
         layout = Layout(__import__("pathlib").Path(os.environ["PIPFAST_STORE"]))
-        for bucket in ("trees-v0", "bytecode-v0"):
+        for bucket in ("trees-v1", "bytecode-v1"):
             layout.discard(layout.root / bucket)
     return stock(batches, linker)
 install.place = place

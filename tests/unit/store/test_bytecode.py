@@ -61,7 +61,7 @@ def test_as_compileall_writes_it(
     kind = current_kind({"SOURCE_DATE_EPOCH": epoch} if epoch else {})
     assert kind is not None
     kind = BytecodeKind(kind.cache_tag, kind.magic, optimization, kind.mode)
-    facts = compile_sources(tree, sources, tmp_path / "ours", kind)
+    facts = compile_sources(tree, sources, tmp_path / "ours", kind, {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in SOURCES:
@@ -90,7 +90,7 @@ def test_interpreter_uses_it(tmp_path: Path) -> None:
     sources = [each for each in write_sources(tree) if each[1].name == "a.py"]
     kind = current_kind({})
     assert kind is not None
-    compile_sources(tree, sources, tree, kind)
+    compile_sources(tree, sources, tree, kind, {})
     shutil.copystat(tree, tree)
     said = subprocess.run(
         [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(tree)!r}); import a"],
@@ -126,7 +126,7 @@ def test_third_optimization_has_a_name_of_its_own(tmp_path: Path) -> None:
     sources = [each for each in write_sources(tmp_path / "tree") if each[1].name == "a.py"]
     kinds = [BytecodeKind(kind.cache_tag, kind.magic, optimization, kind.mode) for optimization in (2, 3)]
     for each in kinds:
-        compile_sources(tmp_path / "tree", sources, tmp_path / "code", each)
+        compile_sources(tmp_path / "tree", sources, tmp_path / "code", each, {})
     two, three = (tmp_path / "code/__pycache__" / each.pyc_name("a.py") for each in kinds)
     assert three.name == f"a.{kind.cache_tag}.opt-3.pyc"
     assert three.read_bytes() == two.read_bytes()

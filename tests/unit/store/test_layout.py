@@ -53,10 +53,10 @@ def test_nobody_is_told_to_change_a_folder_that_is_no_store(tmp_path: Path) -> N
 
 def test_bucket_that_others_can_write_is_refused(tmp_path: Path) -> None:
     root = open_layout(tmp_path / "store").root
-    (root / "trees-v0").chmod(0o777)
+    (root / "trees-v1").chmod(0o777)
     with pytest.raises(StoreUnusable, match="others can write") as caught:
         open_layout(root)
-    assert caught.value.hint == f"chmod 700 {root / 'trees-v0'}"
+    assert caught.value.hint == f"chmod 700 {root / 'trees-v1'}"
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,9 +68,9 @@ def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 def test_linked_bucket_is_refused(tmp_path: Path) -> None:
     root = open_layout(tmp_path / "store").root
-    (root / "trees-v0").rmdir()
+    (root / "trees-v1").rmdir()
     (tmp_path / "elsewhere").mkdir()
-    (root / "trees-v0").symlink_to(tmp_path / "elsewhere")
+    (root / "trees-v1").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreUnusable, match="symbolic link"):
         open_layout(root)
 
@@ -109,7 +109,7 @@ def test_gutted_entry_gives_way(layout: Layout) -> None:
 
 def test_settle_after_the_bucket_was_purged(layout: Layout) -> None:
     staging = entry(layout, "first")
-    layout.discard(layout.root / "trees-v0")
+    layout.discard(layout.root / "trees-v1")
     assert layout.settle(staging, layout.tree("a" * 64, 0o022))
 
 

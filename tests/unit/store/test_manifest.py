@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 MANIFEST = TreeManifest(
     "0123456789abcdef", "demo-1.0.dist-info", True, "[console_scripts]\na = b:c\n",
     [("demo/ü.py", "sha256=x", "3"), ("demo-1.0.dist-info/RECORD", "", "")],
-    [Folder("demo", (StoredFile("ü.py", 3, 1_700_000_000_123_456_789, False),)),
-     Folder("", (StoredFile("tool", 5, 7, True),))],
+    [Folder("demo", (StoredFile("ü.py", 3, 1_700_000_000_123_456_789, 0o644),)),
+     Folder("", (StoredFile("tool", 5, 7, 0o755),))],
+    {"METADATA": "00"},
 )
 
 
@@ -42,7 +43,7 @@ def test_tree_manifest_round_trip(tmp_path: Path) -> None:
 
 
 def test_bytecode_manifest_round_trip(tmp_path: Path) -> None:
-    manifest = BytecodeManifest(group_by_folder([("a/b/x.pyc", 1, 2, 0), ("y.pyc", 3, 4, 0)]))
+    manifest = BytecodeManifest(group_by_folder([("a/b/x.pyc", 1, 2, 0o644, ""), ("y.pyc", 3, 4, 0o644, "")]))
     write_bytecode_manifest(tmp_path, manifest)
     assert read_bytecode_manifest(tmp_path) == manifest
 

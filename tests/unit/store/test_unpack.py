@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import zipfile
@@ -32,10 +33,10 @@ def test_modes_are_those_of_pip(umask: int, tmp_path: Path) -> None:
     path.write_bytes(Wheel("demo", files=dict.fromkeys(modes, b"x"), modes=modes).build().data)
     members = [member for member in read_members(path).files if member.filename in modes]
     facts = unpack_members(path, members, tmp_path / "tree", umask, 1_700_000_000)
-    for name, _, _, executable in facts:
+    for name, _, _, recorded, _ in facts:
         mode = stat.S_IMODE((tmp_path / "tree" / name).stat().st_mode)
         expected = 0o777 & ~umask | 0o111 if modes[name] & 0o111 else 0o666 & ~umask
-        assert (name, oct(mode), executable) == (name, oct(expected), int(bool(modes[name] & 0o111)))
+        assert (name, oct(mode), oct(recorded)) == (name, oct(expected), oct(expected))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -44,9 +45,11 @@ def test_contents_sizes_and_times(compression: int, tmp_path: Path) -> None:
     path = tmp_path / "a.whl"
     path.write_bytes(Wheel("demo", files=contents, compression=compression).build().data)
     members = read_members(path).files
-    for name, size, mtime_ns, _ in unpack_members(path, members, tmp_path / "tree", 0o022, 1_700_000_000):
+    facts = unpack_members(path, members, tmp_path / "tree", 0o022, 1_700_000_000)
+    for name, size, mtime_ns, _, digest in facts:
         found = (tmp_path / "tree" / name).stat()
         assert (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+        assert hashlib.sha256((tmp_path / "tree" / name).read_bytes()).hexdigest() == digest
         if name in contents:
             assert (tmp_path / "tree" / name).read_bytes() == contents[name]
 

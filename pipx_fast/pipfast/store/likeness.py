@@ -1,0 +1,130 @@
+"""Whether stored files look as they did when they were made: kind, size, time, mode, owner, group, attributes.
+
+A hard link shares all of these with every environment: what one of them does to a file is seen here, and is not
+installed into the next one. What differs may still have the right contents: see ``mend``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pipfast.store.manifest import MANIFEST, TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.store.manifest import StoredFile
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+_ACCESS_LIST = "system.posix_acl_access"
+
+_SOMEBODY_SET = frozenset({_ACCESS_LIST, "security.capability"})
+"""Beside ``user.*``, the extended attributes that people and programs set. All others are the system's own: those
+of SELinux and IMA, of NFS and cluster filesystems, which a new file has from its beginning."""
+
+_list_attributes = getattr(os, "listxattr", None)
+
+
+class Expected:
+    """What the files of one stored folder look like beside what their manifest says.
+
+    :param folder: its full path, below the ``tree`` of an entry.
+    """
+
+    def __init__(self, folder: str, found: os.stat_result) -> None:
+        self._folder = folder
+        # A folder is in no environment: its owner and group are those that its files had when they were made.
+        self._owner = found.st_uid, found.st_gid
+        self._lists = _list_attributes is not None
+        self._reference: dict[str, bytes] | None = None
+
+    def is_like(self, file: StoredFile, found: os.stat_result) -> bool:
+        """Tell whether a file looks as it did, its attributes aside."""
+        return (
+            found.st_size == file.size
+            and found.st_mtime_ns == file.mtime_ns
+            and found.st_mode == stat.S_IFREG | file.mode
+            and (found.st_uid, found.st_gid) == self._owner
+        )
+
+    def has_its_owner(self, found: os.stat_result) -> bool:
+        """Tell whether a file belongs to whom it did."""
+        return (found.st_uid, found.st_gid) == self._owner
+
+    def has_its_attributes(self, name: str) -> bool:
+        """Tell whether a file has the attributes and the access list that a new one here would have.
+
+        :raises OSError: it is gone.
+        """
+        if not self._lists:
+            return True
+        assert _list_attributes is not None
+        path = f"{self._folder}/{name}"
+        try:
+            names = _list_attributes(path, follow_symlinks=False)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            # The filesystem knows none.
+            self._lists = False
+            return True
+        if not names or not (found := set_by_somebody(names)):
+            return True
+        if self._reference is None:
+            self._reference = _attributes_of_new_files(self._folder)
+        # The access list that a new file has from its folder depends on its mode, which is compared.
+        return found == self._reference.keys() and all(
+            name == _ACCESS_LIST or os.getxattr(path, name, follow_symlinks=False) == self._reference[name]
+            for name in found
+        )
+
+
+def set_by_somebody(names: Iterable[str]) -> set[str]:
+    """Return those of the names of extended attributes that do not come from the system."""
+    return {name for name in names if name.startswith("user.") or name in _SOMEBODY_SET}
+
+
+def open_folder(folder: str) -> int:
+    """Open a stored folder and return its descriptor.
+
+    :raises OSError: it is gone, or no folder.
+    """
+    return os.open(folder, _FOLDER_FLAGS)
+
+
+def first_unlike(folder: str, files: Iterable[StoredFile]) -> str | None:
+    """Return the path of the first file of a stored folder that looks otherwise than it did, or None."""
+    name = ""
+    try:
+        descriptor = open_folder(folder)
+        try:
+            expected = Expected(folder, os.fstat(descriptor))
+            for file in files:
+                name = f"/{file.name}"
+                found = os.stat(file.name, dir_fd=descriptor, follow_symlinks=False)
+                if not (expected.is_like(file, found) and expected.has_its_attributes(file.name)):
+                    return folder + name
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return folder + name
+    return None
+
+
+def _attributes_of_new_files(folder: str) -> dict[str, bytes]:
+    """Return what the manifest of the folder's entry has: it is never linked, so nobody has touched it."""
+    parts = folder.split("/")
+    entries = ("/".join(parts[:end]) for end in range(1, len(parts)) if parts[end] == TREE)
+    for entry in entries:
+        path = f"{entry}/{MANIFEST}"
+        try:
+            return {
+                name: os.getxattr(path, name, follow_symlinks=False)
+                for name in set_by_somebody(os.listxattr(path, follow_symlinks=False))
+            }
+        except OSError:
+            continue
+    return {}

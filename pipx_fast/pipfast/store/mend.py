@@ -1,0 +1,154 @@
+"""Stored files that look otherwise than they did, put right where their contents are.
+
+A store that was restored from an archive has other times, a program may have taken rights away through a link in
+an environment, or set a capability. Contents decide: what has its digest gets its looks back, times too, since
+bytecode names its source's. A file that has a name in an environment is left to that, and replaced by a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipfast.store.likeness import Expected, open_folder
+from pipfast.store.manifest import TREE, Damaged, read_digests
+from pipfast.store.reading import NotAFile, opened, sha256_of_open
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+    from pipfast.store.manifest import Folder, StoredFile
+    from pipfast.store.prepare import Prepared
+
+GRAIN_NS = 2_000_000_000
+"""How far a time may be off that went through an archive: ZIP counts seconds by two."""
+
+_BLOCK = 1 << 20
+"""Bytes copied at once."""
+
+
+class Difference(NamedTuple):
+    """A stored file, or an entry, that cannot be put right."""
+
+    path: str
+    how: str
+    """The end of a sentence about it."""
+
+
+def mend(layout: Layout, prepared: Prepared) -> Difference | None:
+    """Put a wheel's files right, and its bytecode; return what cannot be. Files before it may have been."""
+    difference = mend_entry(layout, prepared.tree, prepared.manifest.folders)
+    if difference is None and prepared.bytecode is not None and prepared.bytecode_manifest is not None:
+        return mend_entry(layout, prepared.bytecode, prepared.bytecode_manifest.folders, below="__pycache__")
+    return difference
+
+
+def mend_entry(
+    layout: Layout, entry: Path, folders: Iterable[Folder], *, below: str = ""
+) -> Difference | None:
+    """Put the files of one entry right; return what cannot be.
+
+    :param below: the folder in each of ``folders`` that has the files.
+    """
+    try:
+        digests = read_digests(entry)
+    except (OSError, Damaged) as error:
+        return Difference(os.fspath(entry), f"cannot be checked ({error})")
+    with ExitStack() as stack:
+        mender = _Mender(layout, stack)
+        for folder in folders:
+            parts = [os.fspath(entry), TREE, *([folder.path] if folder.path else []), *([below] if below else [])]
+            prefix = f"{folder.path}/" if folder.path else ""
+            difference = mender.mend_folder("/".join(parts), folder.files, prefix, digests)
+            if difference is not None:
+                return difference
+    return None
+
+
+@dataclass(slots=True)
+class _Mender:
+    layout: Layout
+    stack: ExitStack
+    _staging: Path | None = field(default=None)
+
+    def mend_folder(
+        self, folder: str, files: Iterable[StoredFile], prefix: str, digests: dict[str, str]
+    ) -> Difference | None:
+        path = folder
+        try:
+            descriptor = open_folder(folder)
+            try:
+                expected = Expected(folder, os.fstat(descriptor))
+                for file in files:
+                    path = f"{folder}/{file.name}"
+                    found = os.stat(file.name, dir_fd=descriptor, follow_symlinks=False)
+                    has_its_attributes = expected.has_its_attributes(file.name)
+                    if expected.is_like(file, found) and has_its_attributes:
+                        continue
+                    if not stat.S_ISREG(found.st_mode):
+                        return Difference(path, "is no regular file any more")
+                    if found.st_size != file.size:
+                        return Difference(path, _CHANGED)
+                    is_itself = has_its_attributes and expected.has_its_owner(found)
+                    if not self._mend_file(path, file, digests[prefix + file.name], is_itself=is_itself):
+                        return Difference(path, _CHANGED)
+            finally:
+                os.close(descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            return Difference(path, "is gone")
+        except NotAFile:
+            return Difference(path, "is no regular file any more")
+        except (OSError, KeyError) as error:
+            return Difference(path, f"cannot be checked ({error})")
+        return None
+
+    def _mend_file(self, path: str, file: StoredFile, digest: str, *, is_itself: bool) -> bool:
+        """Give a file its looks back; False if its contents are others.
+
+        :param is_itself: it may be kept, as far as its owner and attributes go.
+        """
+        with opened(path) as source:
+            found = os.fstat(source)
+            mode_and_time = stat.S_IMODE(found.st_mode) == file.mode and (
+                abs(found.st_mtime_ns - file.mtime_ns) < GRAIN_NS
+            )
+            if is_itself and (found.st_nlink == 1 or mode_and_time):
+                if sha256_of_open(source) != digest:
+                    return False
+                os.chmod(source, file.mode)
+                os.utime(source, ns=(found.st_atime_ns, file.mtime_ns))
+                return True
+            if self._staging is None:
+                self._staging = self.stack.enter_context(self.layout.staging())
+            aside = self._staging / "file"
+            group = os.stat(os.path.dirname(path)).st_gid
+            if _copy(source, aside, file, group) != digest:
+                return False
+            aside.replace(path)
+            return True
+
+
+_CHANGED = "was changed in place, perhaps through an environment that links to it"
+
+
+def _copy(source: int, target: Path, file: StoredFile, group: int) -> str:
+    """Copy what can be read of an open file to a new one that looks as it did; return its SHA-256."""
+    with suppress(FileNotFoundError):
+        target.unlink()
+    digest = hashlib.sha256()
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with open(descriptor, "wb", buffering=0) as written:
+        while block := os.read(source, _BLOCK):
+            digest.update(block)
+            written.write(block)
+        with suppress(OSError):
+            os.chown(descriptor, -1, group)
+        os.chmod(descriptor, file.mode)
+        os.utime(descriptor, ns=(file.mtime_ns, file.mtime_ns))
+    return digest.hexdigest()

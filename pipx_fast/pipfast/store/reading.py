@@ -1,0 +1,75 @@
+"""Files of the store, read as a stranger's: whatever has come to stand under their names."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A FIFO that nobody writes to would hold up whoever opens it, and a link leads out of the store.
+_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+
+_HASH_BLOCK = 1 << 20
+"""Bytes read at once while hashing; larger blocks gain nothing."""
+
+
+class NotAFile(OSError):
+    """Something that is no regular file, or one that is larger than any of ours, has the name of one."""
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[int]:
+    """Open a regular file for reading and yield its descriptor.
+
+    :raises FileNotFoundError: it is not there.
+    :raises OSError: it cannot be read, or is something else than a regular file.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        # ENXIO: a socket; ELOOP: a symbolic link.
+        if error.errno in (errno.ENXIO, errno.ELOOP):
+            raise NotAFile(error.errno, "not a regular file", os.fspath(path)) from error
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotAFile(errno.EINVAL, "not a regular file", os.fspath(path))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path | str, most: int) -> bytes:
+    """Return what is in a regular file of at most ``most`` bytes; raises as ``opened`` does."""
+    return read_with_time(path, most)[0]
+
+
+def read_with_time(path: Path | str, most: int) -> tuple[bytes, float]:
+    """Return what is in a file, and its mtime in seconds; raises as ``opened`` does."""
+    with opened(path) as descriptor:
+        found = os.fstat(descriptor)
+        if found.st_size > most:
+            raise NotAFile(errno.EFBIG, "larger than any file of ours", os.fspath(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1), found.st_mtime
+
+
+def sha256_of_open(descriptor: int) -> str:
+    """Return the SHA-256 of an open file's bytes, from where it stands, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        # One buffer for all blocks: a new one for each would be new memory to the kernel, too.
+        block = memoryview(bytearray(min(os.fstat(descriptor).st_size + 1, _HASH_BLOCK)))
+        while count := file.readinto(block):
+            digest.update(block[:count])
+    return digest.hexdigest()
