@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.build.known import FailingPackage
+from pipfast.build.setup_script import read_setup_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,13 +31,15 @@ def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage
     found = []
     if requirement.metadata_directory:
         found.append(_from_metadata(Path(requirement.metadata_directory, "METADATA")))
-    found += [_from_metadata(folder / "PKG-INFO"), _from_pyproject(folder), _from_setup_cfg(folder)]
+    found += [_from_metadata(folder / "PKG-INFO"), _from_pyproject(folder), _from_setup_cfg(folder),
+              _from_setup_script(folder)]
     requires = [each for said in found for each in said.requires]
     requires += [each for path in sorted(folder.glob("*.egg-info/requires.txt")) for each in _from_egg(path)]
     return FailingPackage(
         str(requirement.name or next((each.name for each in found if each.name), "")),
         next((each.version for each in found if each.version), ""),
-        tuple(dict.fromkeys(requires)), tuple(declared),
+        tuple(dict.fromkeys(requires)),
+        tuple(dict.fromkeys([*declared, *(each for said in found for each in said.build_requires)])),
     )
 
 
@@ -78,10 +81,16 @@ def _from_setup_cfg(folder: Path) -> FailingPackage:
     try:
         parser.read_string(_text(folder / "setup.cfg"))
         requires = parser.get("options", "install_requires", fallback="")
+        build_requires = parser.get("options", "setup_requires", fallback="")
         name = parser.get("metadata", "name", fallback="")
     except configparser.Error:
         return FailingPackage("")
-    return FailingPackage(name, requires=_lines(requires))
+    return FailingPackage(name, requires=_lines(requires), build_requires=_lines(build_requires))
+
+
+def _from_setup_script(folder: Path) -> FailingPackage:
+    said = read_setup_script(_text(folder / "setup.py"))
+    return FailingPackage(said.name, said.version, said.install_requires, said.setup_requires)
 
 
 def _from_egg(path: Path) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.import_names import modules_of
@@ -17,6 +19,7 @@ from pipfast_hooks.builds_overlay import target_sites
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipfast.build.known import FailingPackage
     from pipfast_hooks.builds_context import Context
 
 
@@ -24,7 +27,7 @@ def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Kn
     """Return everything that may vouch for a distribution in the build of ``requirement``."""
     named = [each for each in context.requirements if each.name]
     settings = lifetime.current().settings
-    package = failing_package(requirement, declared)
+    package = _asked_for(context, requirement, failing_package(requirement, declared))
     hashes = context.hashes()
     return Known(
         package=package,
@@ -34,9 +37,28 @@ def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Kn
         resolved={name: version for name, version in context.resolved().items()
                   if canonicalize_name(name) != canonicalize_name(package.name)},
         hashes=hashes,
-        extra=tuple(settings.extra_build_dependencies.get(canonicalize_name(package.name), ())),
+        extra=tuple(settings.extra_build_dependencies.get(canonicalize_name(package.name), ())
+                    or settings.extra_build_dependencies.get(package.address, ())),
+        settings=settings.extra_build_dependencies,
         require_hashes=bool(hashes) or bool(getattr(context.options, "require_hashes", False)),
     )
+
+
+def _asked_for(context: Context, requirement: Any, package: FailingPackage) -> FailingPackage:
+    """Return the package with what this run wants of it."""
+    name = canonicalize_name(package.name)
+    extras = {str(extra) for each in (requirement, *context.requirements)
+              if each is requirement or (each.name and canonicalize_name(each.name) == name)
+              for extra in (each.extras or ())}
+    return replace(
+        package, extras=frozenset(extras), alone=bool(getattr(context.options, "ignore_dependencies", False)),
+        address=_address(requirement.link) if requirement.link is not None else "",
+    )
+
+
+def _address(link: Any) -> str:
+    # pip's function takes the slashes from an address without a host.
+    return redact_auth_from_url(link.url) if "@" in link.netloc else str(link.url)
 
 
 def _line(requirement: Any) -> str:
@@ -56,5 +78,6 @@ def installed(context: Context) -> Iterator[InstalledDistribution]:
         record = [file.partition(",")[0] for file in (each.read_text("RECORD") or "").splitlines()]
         with suppress(Exception):
             yield InstalledDistribution(
-                name, each.version, modules_of(record, each.read_text("top_level.txt") or "")
+                name, each.version, modules_of(record, each.read_text("top_level.txt") or ""),
+                tuple(map(str, each.metadata.get_all("Requires-Dist") or ())),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +21,7 @@ from pipfast.build.policy import Grant, Refusal, decide, extra_grants
 from pipfast.report import logger, say
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds import _Held, watched
+from pipfast_hooks.builds_declared import failing_package
 from pipfast_hooks.builds_environment import RescueEnvironment
 from pipfast_hooks.builds_known import known_for
 from pipfast_hooks.builds_overlay import OverlayFailed, Wanted, make, resolve, target_sites
@@ -81,6 +82,7 @@ class Rescue:
         self._learnt = False
         self._first: tuple[Exception, _Held] | None = None
         """The first failure of a hook, and what pip says of it: the error that pip itself would end with."""
+        self._label = ""
         self._before: Any = None
         """pip's environment for this build."""
         self._over = False
@@ -92,8 +94,13 @@ class Rescue:
 
     @property
     def label(self) -> str:
-        """Return what the package is called in messages."""
-        return str(self.requirement.name or self.requirement.link)
+        """Return what the package is called in messages: by its name, which its own files may tell."""
+        if not self._label:
+            name = self.requirement.name
+            with suppress(Exception):
+                name = name or failing_package(self.requirement, ()).name
+            self._label = str(name or self.requirement.link)
+        return self._label
 
     def begin(self) -> bool:
         """Begin with what an earlier build of the same source missed, or the user names; False: with nothing."""
@@ -109,10 +116,15 @@ class Rescue:
             return False
         known = known_for(self.context, self.requirement, self.all_declared())
         grants: list[Grant] = []
-        for decision in (*extra_grants(known), *(decide(cause, known, settings.build_rescue) for cause in causes)):
+        missed: list[Cause | None] = []
+        for cause, decision in (
+            *((None, each) for each in extra_grants(known)),
+            *((cause, decide(cause, known, settings.build_rescue)) for cause in causes),
+        ):
             if isinstance(decision, Refusal):
                 return False
             grants.append(decision)
+            missed.append(cause)
         if not grants:
             return False
         self._causes, self._grants, self._learnt = list(causes), grants, True
@@ -123,8 +135,8 @@ class Rescue:
             self._reset()
             return False
         if self._cached is None:
-            for grant in grants:
-                say(*messages.granted(self.label, grant, self._version_of(grant), again=False))
+            for cause, grant in zip(missed, grants, strict=True):
+                say(*messages.granted(self.label, cause, grant, self._version_of(grant), again=False))
         return True
 
     def _version_of(self, grant: Grant) -> str | None:
@@ -247,7 +259,7 @@ class Rescue:
             grant = self._granted(evidence)
             self._grants.append(grant)
             self._settle()
-            say(*messages.granted(self.label, grant, self._version_of(grant)))
+            say(*messages.granted(self.label, self._causes[-1], grant, self._version_of(grant)))
             return True
         except OverlayFailed as error:
             lifetime.current().say_at_end(*messages.not_to_be_had(self.label, str(error)))
@@ -272,7 +284,7 @@ class Rescue:
         known = known_for(self.context, self.requirement, self.all_declared())
         decision = decide(cause, known, lifetime.current().settings.build_rescue)
         if isinstance(decision, Refusal):
-            lifetime.current().say_at_end(*messages.refused(self.label, decision))
+            lifetime.current().say_at_end(*messages.refused(self.label, cause, decision))
             raise _Stop(decision.reason)
         formats = self.context.finder.format_control.get_allowed_formats(canonicalize_name(decision.name))
         if decision.wheels_only and "binary" not in formats:

@@ -26,6 +26,8 @@ METADATA = "Metadata-Version: 2.1\nName: Needy\nVersion: 1.0\nRequires-Dist: tor
     ("setup.cfg", "[options]\ninstall_requires = file: requirements.txt\n", "", ()),
     ("needy.egg-info/requires.txt", "torch[x]\nnumpy\n\n[docs]\nsphinx\n", "", ("torch[x]", "numpy")),
     ("needy.egg-info/requires.txt", "[docs]\nsphinx\n", "", ()),
+    ("setup.py", "setup(name='needy', install_requires=['torch'])\n", "needy", ("torch",)),
+    ("setup.py", "print 'x'\n", "", ()),
 ])
 def test_places(tmp_path: Path, path: str, text: str, name: str, requires: tuple[str, ...]) -> None:
     """A file that cannot be read says nothing."""
@@ -34,3 +36,14 @@ def test_places(tmp_path: Path, path: str, text: str, name: str, requires: tuple
     requirement = SimpleNamespace(name=None, unpacked_source_directory=str(tmp_path), metadata_directory=None)
     package = failing_package(requirement, ["wheel"])
     assert (package.name, package.requires, package.build_requires) == (name, requires, ("wheel",))
+
+
+@pytest.mark.parametrize(("path", "text"), [
+    ("setup.cfg", "[options]\nsetup_requires =\n    numpy>=1\n"),
+    ("setup.py", "setup(setup_requires=['numpy>=1'])\n"),
+])
+def test_setup_requires(tmp_path: Path, path: str, text: str) -> None:
+    """What setuptools would have fetched for the build is declared for it."""
+    (tmp_path / path).write_text(text, encoding="utf-8")
+    requirement = SimpleNamespace(name="needy", unpacked_source_directory=str(tmp_path), metadata_directory=None)
+    assert failing_package(requirement, ["wheel"]).build_requires == ("wheel", "numpy>=1")

@@ -33,8 +33,11 @@ def test_module_that_a_constraint_names_is_put_beside_the_build(box: Box, index:
     assert ended.status == 0, ended.err
     assert seen(box, package) == "1.0"
     assert box.installed() == [package, f"{package}-1.0.dist-info"]
-    assert ended.err.count("building it again") == 1
-    assert f"{package} needs torch" in ended.err and "torch 1.0" in ended.err
+    assert ended.err.count("Building it again") == 1
+    assert (
+        f"pipfast: {package} imports torch without declaring it. Building it again without isolation, with "
+        "torch 1.0 (a constraint of this command names it).\n"
+    ) in ended.err
 
 
 def test_both_asked_for_together(box: Box, index: Index) -> None:
@@ -62,7 +65,7 @@ def test_unknown_module_of_the_same_name_on_the_index_is_refused(box: Box, index
     assert ended.out.replace(str(box.root), "") == pip.out.replace(str(box.root), "")
     error, _, hint = ended.err.partition("pipfast: ")
     assert "ModuleNotFoundError: No module named 'unknown'" in error
-    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='strange: DISTRIBUTION'" in hint
+    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='strange: ...'" in hint
     assert box.installed() == []
     assert not [path for path in box.store.glob("archives-v*/*/*/note.json") if "unknown" in path.read_text()]
 

@@ -90,9 +90,9 @@ def test_chain(box: Box, index: Index) -> None:
     )
     (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
     ended = install(box, index, "-c", "constraints.txt", "chained")
-    said = [ended.err.find(f"the build of chained needs {name}") for name in ("torch", "factory")]
+    said = [ended.err.find(f"chained imports {name} without") for name in ("torch", "factory")]
     assert -1 < said[0] < said[1], ended.err
-    assert ended.err.count("building it again") == 2
+    assert ended.err.count("Building it again") == 2
     assert box.installed() == ["chained", "chained-1.0.dist-info"]
     assert "chained was built with torch, factory" in ended.err
     assert "declares no dependency on them, and they were not installed" in ended.err
@@ -107,7 +107,8 @@ def test_named_leaves_the_reviewed_table_out(box: Box, index: Index) -> None:
     )
     ended = box.pipfast("install", *index.args, "tabled", PIPFAST_BUILD_RESCUE="named")
     assert ended.status == 1
-    assert "only the reviewed table names a distribution for factory" in ended.err
+    assert "tabled imports factory without declaring it, and pipfast may not add factory-boy" in ended.err
+    assert "(build-rescue = named)" in ended.err
     assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='tabled: factory-boy'" in ended.err
     install(box, index, "tabled", PIPFAST_EXTRA_BUILD_DEPENDENCIES="tabled: factory-boy")
 
@@ -120,7 +121,7 @@ def test_what_a_folder_itself_declares_is_trusted(box: Box, index: Index, needed
     project = f"name = 'rotary'\nversion = '1.0'\ndependencies = ['{needed}']\n"
     tree["pyproject.toml"] += f"\n[project]\n{project}".encode()
     ended = install(box, index, str(write(box.work / "local", tree)), PIPFAST_BUILD_RESCUE="named")
-    assert f"{needed} is trusted because rotary itself requires it" in ended.err
+    assert "(rotary itself requires it)" in ended.err
 
 
 @pytest.mark.once
@@ -134,7 +135,7 @@ def test_chain_that_ends_in_a_refusal(box: Box, index: Index) -> None:
     assert "the build of stuck failed after 1 more round, with torch 1.0; none of it was installed" in end
     assert "first error: ModuleNotFoundError: No module named 'torch'" in end
     assert "last error:  ModuleNotFoundError: No module named 'unknown'" in end
-    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='stuck: DISTRIBUTION'" in end
+    assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES='stuck: ...'" in end
     assert box.installed() == [] and box.leftovers() == []
 
 
@@ -143,7 +144,7 @@ def test_extra_build_dependencies_are_there_from_the_start(box: Box, index: Inde
     """Nothing fails first, and what is not in question stays as it was."""
     ended = install(box, index, "strange", PIPFAST_EXTRA_BUILD_DEPENDENCIES="strange: unknown")
     assert "error" not in ended.out + ended.err
-    assert ended.err.count("pipfast: the build of strange needs unknown") == 1
+    assert ended.err.count("pipfast: Building strange without isolation, with unknown 1.0 (") == 1
 
 
 @pytest.mark.once
@@ -192,7 +193,7 @@ def test_user_site(box: Box, index: Index) -> None:
     base = str(box.root / "base")
     install(box, index, "--user", "torch==1.0", PYTHONUSERBASE=base)
     ended = install(box, index, "--user", "needy", PYTHONUSERBASE=base)
-    assert "which the environment has" in ended.err
+    assert "the version that the environment has" in ended.err
     assert [path.read_text(encoding="utf-8") for path in Path(base).rglob("needy/seen.txt")] == ["1.0"]
     assert box.installed() == []
 

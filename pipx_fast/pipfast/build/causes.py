@@ -30,9 +30,9 @@ class MissingDistribution:
     requirement: str
     """With its specifier, where one was given; without markers."""
     said_by: str
-    declared: bool = False
-    """Somebody depends on it (``setup_requires``, an installed distribution), rather than only asking for
-    its version, where a wrong name is as easily written as a right one."""
+    by: str = ""
+    """Which distributions are said to depend on it, separated by commas; empty where none is named. What counts
+    is what they themselves declare."""
 
     @property
     def subject(self) -> str:

@@ -121,9 +121,9 @@ def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | Non
         name = error.name or (found["name"] if found else error.message.strip())
         return MissingDistribution(name, said_by) if name else None
     if found := _NOT_FOUND.search(error.message) if error.kind == "DistributionNotFound" else None:
-        return MissingDistribution(found["requirement"], said_by, declared=found["by"] != "the application")
+        return MissingDistribution(found["requirement"], said_by, found["by"])
     if found := _SETUP_REQUIRES.search(error.message) or _EASY_INSTALL.search(error.message):
-        return MissingDistribution(found["requirement"], said_by, declared=True)
+        return MissingDistribution(found["requirement"], said_by)
     if _NO_BDIST_WHEEL.search(error.message):
         return MissingDistribution("wheel", said_by)
     if _is_missing_module(error) and (name := _name(error)):
@@ -149,8 +149,6 @@ def _module(
     top = name.partition(".")[0]
     if unmendable.is_pythons_own(name):
         return NoCause(f"{name} is, or was, Python's own")
-    if top == "pip":
-        return NoCause("the build runs pip itself, which would change an environment")
     records = [sought for sought in evidence.sought if sought.name == name]
     if not records:
         return NoCause(f"{name} is named, but no process of the build looked for it ({said_by[:300]})")
@@ -194,8 +192,7 @@ def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
         return MissingDistribution("wheel", said_by)
     asked = _SETUP_REQUIRES.search(line)
     if asked and any(sought.name == "pip" for sought in evidence.sought):
-        # An exit that setuptools makes of its error leaves no exception: this line is all. It was printed by the
-        # failed child's parent, so that the name counts no more than one that was only asked about.
+        # An exit that setuptools makes of its error leaves no exception: this line is all.
         return MissingDistribution(asked["requirement"], said_by)
     named = list(_NAMED.finditer(line))
     if named:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name, by the specification of core metadata."""
@@ -24,28 +30,51 @@ def read_extras(text: str) -> dict[str, tuple[str, ...]]:
     """Return normalised package name to requirements.
 
     Two forms: ``flash-attn: torch>=2,<3, ninja; khoros: numpy`` (a new line serves as ``;``), and, for markers,
-    URLs and whatever else has those characters, JSON: ``{"flash-attn": ["torch @ https://…"]}``.
+    URLs and whatever else has those characters, JSON: ``{"flash-attn": ["torch @ https://…"]}``. In the place of a
+    name an address may stand, for a package that has none yet: ``git+https://…#subdirectory=x: torch``.
 
     :raises ExtrasUnreadable: it is neither.
     """
     pairs = _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
     extras: dict[str, tuple[str, ...]] = {}
     for package, requirements in pairs:
-        if not _NAME.fullmatch(package):
+        if not _NAME.fullmatch(package) and not _is_address(package):
             raise ExtrasUnreadable(f"has {package!r} in the place of a package's name")
         for requirement in requirements:
             if not _NAME.match(requirement):
                 raise ExtrasUnreadable(f"has {requirement!r} for {package}, which is no requirement")
-        key = normalise(package)
+        key = package if _is_address(package) else normalise(package)
         extras[key] = tuple(dict.fromkeys((*extras.get(key, ()), *requirements)))
     return extras
 
 
-def write_extras(package: str, requirements: tuple[str, ...]) -> str:
+def write_extras(extras: Mapping[str, tuple[str, ...]]) -> str:
     """Return the value that ``read_extras`` reads as this: what a hint tells the user to set."""
-    if all(split_requirements(each) == [each] and ";" not in each for each in requirements):
-        return f"{package}: {', '.join(requirements)}"
-    return json.dumps({package: list(requirements)})
+    texts = [each for package, requirements in extras.items() for each in (package, *requirements)]
+    if any(";" in each or "\n" in each for each in texts) or any(
+        split_requirements(each) != [each] for requirements in extras.values() for each in requirements
+    ):
+        return json.dumps({package: list(requirements) for package, requirements in extras.items()})
+    return "; ".join(f"{package}: {', '.join(requirements)}" for package, requirements in extras.items())
+
+
+def to_be_set(package: str, requirement: str, present: Mapping[str, tuple[str, ...]]) -> str:
+    """Return a shell's command that adds a requirement for a package to the setting.
+
+    :param present: what is set already, and stays; but for addresses among it, which may have passwords.
+    """
+    key = package if _is_address(package) else normalise(package)
+    kept = {name: each for name, each in present.items() if not any("://" in text for text in each)}
+    value = write_extras({name: each for name, each in kept.items() if name != key} | {
+        package: tuple(dict.fromkeys((*kept.get(key, ()), requirement)))
+    })
+    if os.name == "nt":
+        return "$env:PIPFAST_EXTRA_BUILD_DEPENDENCIES = '" + value.replace("'", "''") + "'"
+    return f"export PIPFAST_EXTRA_BUILD_DEPENDENCIES={shlex.quote(value)}"
+
+
+def _is_address(package: str) -> bool:
+    return "://" in package
 
 
 def normalise(name: str) -> str:
@@ -58,7 +87,8 @@ def _from_text(text: str) -> list[tuple[str, list[str]]]:
     for part in re.split(r"[;\n]", text):
         if not part.strip():
             continue
-        package, colon, rest = part.partition(":")
+        # An address has a colon of its own.
+        package, colon, rest = part.partition(": " if "://" in part.partition(": ")[0] else ":")
         if not colon:
             raise ExtrasUnreadable(f"has {part.strip()!r}, which is not of the form 'package: requirement, …'")
         pairs.append((package.strip(), split_requirements(rest)))

@@ -18,6 +18,8 @@ class InstalledDistribution:
     modules: frozenset[str] = frozenset()
     """What it brings to import: ``yaml``; inside a namespace dotted, ``google.protobuf``.
     ``import_names.modules_of`` reads them from its RECORD."""
+    requires: tuple[str, ...] = ()
+    """Its ``Requires-Dist``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,13 @@ class FailingPackage:
     requires: tuple[str, ...] = ()
     """``Requires-Dist`` of its metadata or PKG-INFO, ``project.dependencies``; markers and all."""
     build_requires: tuple[str, ...] = ()
-    """``build-system.requires``, and what ``get_requires_for_build_*`` said."""
+    """``build-system.requires``, ``setup_requires``, and what ``get_requires_for_build_*`` said."""
+    extras: frozenset[str] = frozenset()
+    """The extras of it that this run asks for."""
+    alone: bool = False
+    """Nothing that it requires is installed with it (``--no-deps``)."""
+    address: str = ""
+    """Where it comes from, without credentials: what the user's setting calls it where it has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +56,6 @@ class Known:
     """Name to the hashes the user gave, as ``sha256:…``."""
     extra: tuple[str, ...] = ()
     """The user's ``extra-build-dependencies`` for this package."""
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """All of ``extra-build-dependencies``: a hint must not take away what is set."""
     require_hashes: bool = False

@@ -70,7 +70,7 @@ def _to_json(cause: Cause) -> dict[str, Any]:
     if isinstance(cause, MissingModule):
         return {"missing": "module", "module": cause.module, "backend": cause.backend}
     if isinstance(cause, MissingDistribution):
-        return {"missing": "distribution", "requirement": cause.requirement, "declared": cause.declared}
+        return {"missing": "distribution", "requirement": cause.requirement, "by": cause.by}
     return {"missing": "setuptools", "module": cause.module, "below": cause.below}
 
 
@@ -78,7 +78,7 @@ def _from_json(each: dict[str, Any]) -> Cause:
     if each["missing"] == "module":
         return MissingModule(_text(each["module"]), FROM_EARLIER, backend=bool(each["backend"]))
     if each["missing"] == "distribution":
-        return MissingDistribution(_text(each["requirement"]), FROM_EARLIER, declared=bool(each["declared"]))
+        return MissingDistribution(_text(each["requirement"]), FROM_EARLIER, str(each.get("by", "")))
     if each["missing"] == "setuptools":
         return NeedsOlderSetuptools(_text(each["module"]), _text(each["below"]), FROM_EARLIER)
     raise ValueError(each["missing"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipfast.build.causes import MissingDistribution, MissingModule
 from pipfast.build.extras import normalise
 from pipfast.build.trusted import read_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pipfast.build.causes import Cause
     from pipfast.build.policy import Grant, Refusal
 
 Said = tuple[str, str | None]
@@ -37,24 +39,37 @@ def shown(requirement: str) -> str:
     return requirement
 
 
-def granted(package: str, grant: Grant, version: str | None = None, *, again: bool = True) -> Said:
+def granted(
+    package: str, cause: Cause | None, grant: Grant, version: str | None = None, *, again: bool = True
+) -> Said:
     """Return what is said when a build is done again, or, where its needs are known, done at once.
 
+    :param cause: what was missing; None where the user has said what is to be there.
     :param version: the one that the user's indexes gave, where the grant leaves it open.
     """
     what = f"{grant.name} {version}" if version else shown(grant.requirement)
-    missed = grant.module if normalise(grant.module) != normalise(grant.name) else "it"
-    where = "which the environment has" if grant.installed else "beside it, for this build alone"
-    build, missing = ("building it again", "is missing") if again else ("building it", "would be missing")
-    return (
-        f"the build of {package} needs {grant.module}: {build} with {what}, {where} "
-        f"({missed} {missing}, and {grant.name} is trusted because {grant.why})", None,
+    origin = (
+        "the version that the environment has" if grant.installed
+        else "the version that this command installs" if grant.chosen else grant.why
     )
+    if cause is None:
+        return f"Building {package} without isolation, with {what} ({origin}).", None
+    build = "Building it again" if again else "Building it"
+    return f"{_missed(package, cause)}. {build} without isolation, with {what} ({origin}).", None
 
 
-def refused(package: str, refusal: Refusal) -> Said:
+def _missed(package: str, cause: Cause) -> str:
+    if isinstance(cause, MissingModule):
+        verb = "is built with" if cause.backend else "imports"
+        return f"{package} {verb} {cause.module} without declaring it"
+    if isinstance(cause, MissingDistribution):
+        return f"{package} asks for {cause.requirement}, which is not there"
+    return f"{package} imports {cause.module}, which setuptools has no longer"
+
+
+def refused(package: str, cause: Cause, refusal: Refusal) -> Said:
     """Return what is said, after pip's own error, where nobody trusted names a distribution."""
-    return f"the build of {package} needs {refusal.module}, and gets nothing: {refusal.reason}", refusal.hint
+    return f"{_missed(package, cause)}, and {refusal.reason}", refusal.hint
 
 
 def not_to_be_had(package: str, reason: str) -> Said:
@@ -84,7 +99,7 @@ def undeclared(package: str, names: Sequence[str], program: str = "pipfast") -> 
     those, were = ("it", "it was") if len(names) == 1 else ("them", "they were")
     return (
         f"{package} was built with {listed}, declares no dependency on {those}, and {were} not installed",
-        f"if {package} needs {those} to run: {program} install {' '.join(names)}",
+        f"if {package} needs {those} to run:\n  {program} install {' '.join(names)}",
     )
 
 

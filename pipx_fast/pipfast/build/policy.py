@@ -10,13 +10,12 @@ A module's name never becomes a distribution's name by guessing. In this order:
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipfast import dependencies
 from pipfast.build.causes import MissingDistribution, MissingModule
-from pipfast.build.extras import normalise, write_extras
+from pipfast.build.extras import normalise, to_be_set
 from pipfast.build.import_names import namespaces, provides, reviewed, reviewed_distribution
 from pipfast.build.trusted import Trusted, allows, joined, read_requirement
 
@@ -51,10 +50,12 @@ class Grant:
     tier: int
     """1: named by this run, the target or the package itself. 2: from the reviewed table."""
     why: str
-    """Why it is trusted: the end of the sentence "it is trusted because …"."""
+    """Why it is trusted: a whole sentence without its full stop."""
     installed: bool = False
     """It is the one that the target has: nothing is fetched."""
     wheels_only: bool = False
+    chosen: bool = False
+    """It is the one that this run installs."""
     hashes: tuple[str, ...] = ()
     """Under ``--require-hashes``: what its archive must have, one of them; empty where nothing is fetched."""
 
@@ -65,7 +66,7 @@ class Refusal:
 
     module: str
     reason: str
-    """A whole sentence without its full stop."""
+    """The end of the sentence "the build needs it, and …"."""
     hint: str | None = None
     """The exact setting that would allow it, where one would."""
 
@@ -78,9 +79,9 @@ def decide(cause: Cause, known: Known, mode: Mode) -> Grant | Refusal:
     if isinstance(cause, MissingModule):
         found = _for_module(cause.module, trusted, known, mode)
     elif isinstance(cause, MissingDistribution):
-        found = _for_distribution(cause, trusted, mode)
+        found = _for_distribution(cause, trusted, known, mode)
     else:
-        found = _for_setuptools(cause, trusted, mode)
+        found = _for_setuptools(cause, trusted, known, mode)
     return _with_hashes(found, trusted, known)
 
 
@@ -95,7 +96,10 @@ def extra_grants(known: Known) -> tuple[Grant | Refusal, ...]:
 
 def _grant(name: str, module: str, tier: int, why: str, trusted: Trusted, *further: str) -> Grant:
     pin, named = trusted.pin(name, *further), trusted.named(name)
-    return Grant(pin.requirement, named.name if named else name, module, tier, why, pin.installed, tier == 2)
+    return Grant(
+        pin.requirement, named.name if named else name, module, tier, why, pin.installed, tier == 2,
+        pin.version is not None and not pin.installed,
+    )
 
 
 def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Grant | Refusal:
@@ -117,9 +121,9 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Gran
         why = found[0].who if same else f"{found[0].who}, and the reviewed table gives {module} to it"
         return _grant(found[0].name, module, 1, why, trusted)
     if row is None:
-        return _refused(module, trusted, None, f"nobody whom this run trusts names a distribution for {module}")
+        return _refused(module, known, None, f"pipfast does not know which distribution brings {module}")
     if mode != "on":
-        return _refused(module, trusted, row, f"only the reviewed table names a distribution for {module}")
+        return _refused(module, known, row, f"pipfast may not add {row} (build-rescue = named)")
     return _grant(row, module, 2, f"the reviewed table of import names gives {module} to {row}", trusted)
 
 
@@ -132,10 +136,12 @@ def _with_the_same_name(module: str) -> list[str]:
     return [name for name in names if name not in namespaces()]
 
 
-def _for_distribution(cause: MissingDistribution, trusted: Trusted, mode: Mode) -> Grant | Refusal:
+def _for_distribution(
+    cause: MissingDistribution, trusted: Trusted, known: Known, mode: Mode
+) -> Grant | Refusal:
     requirement = read_requirement(cause.requirement)
     if requirement is None or requirement.url:
-        return Refusal(cause.requirement, f"{cause.requirement} is no requirement that an index could answer")
+        return Refusal(cause.requirement, "that is no requirement that an index could answer")
     name, specifier = requirement.name, str(requirement.specifier)
     if trusted.is_own(name):
         return Refusal(name, f"{trusted.package} would have to be built to build it")
@@ -145,26 +151,29 @@ def _for_distribution(cause: MissingDistribution, trusted: Trusted, mode: Mode) 
         why = named.who
     elif here is not None:
         why = "the environment has it"
-    elif cause.declared:
-        why = f"the build of {trusted.package} depends on it by its name"
+    elif requirer := trusted.requirer(requirement, cause.by):
+        why = f"{requirer}, which the environment has, requires it"
     elif row is not None and mode == "on":
         tier, why = 2, "the build asks for it by its name, and the reviewed table has it"
     else:
-        reason = f"the build asks whether {name} is there, but nobody whom this run trusts names it"
-        return _refused(name, trusted, name, reason)
+        may_not = f"pipfast may not add {name} (build-rescue = named)"
+        reason = may_not if row is not None else "pipfast adds nothing that only a message of a build names"
+        return _refused(name, known, name, reason)
     version = trusted.resolved(name) or (here.version if here is not None and named is None else None)
     if version is not None and not allows(specifier, version):
-        return Refusal(name, f"the build wants {cause.requirement}, and this run has {name} {version}")
+        return Refusal(name, f"it wants {cause.requirement} where this run has {name} {version}")
     return _grant(name, name, tier, why, trusted, *([specifier] if specifier else []))
 
 
-def _for_setuptools(cause: NeedsOlderSetuptools, trusted: Trusted, mode: Mode) -> Grant | Refusal:
+def _for_setuptools(
+    cause: NeedsOlderSetuptools, trusted: Trusted, known: Known, mode: Mode
+) -> Grant | Refusal:
     """Return a setuptools that still has the module: a tool of this build alone, whatever the target has."""
     name, below = "setuptools", f"<{cause.below}"
     named, here = trusted.named(name), trusted.installed(name)
     if named is None and here is None and mode != "on":
-        reason = f"only the reviewed table names a distribution for {cause.module}"
-        return _refused(cause.module, trusted, f"{name}{below}", reason)
+        reason = f"pipfast may not add {name}{below} (build-rescue = named)"
+        return _refused(cause.module, known, f"{name}{below}", reason)
     who = named.who if named else "the environment has it" if here else "the reviewed table of import names has it"
     why, tier = f"{who}, and below {cause.below} it has {cause.module}", 1 if named or here else 2
     specifiers = ",".join(named.specifiers) if named else ""
@@ -174,7 +183,7 @@ def _for_setuptools(cause: NeedsOlderSetuptools, trusted: Trusted, mode: Mode) -
             return Grant(f"{name}=={version}", name, cause.module, tier, why, installed, tier == 2)
     wanted = joined(f"{specifiers},{below}")
     if not _some_release(wanted):
-        return Refusal(cause.module, f"{cause.module} needs {name}{below}, and this run asks for {name}{wanted}")
+        return Refusal(cause.module, f"that needs {name}{below} where this run asks for {name}{wanted}")
     return Grant(f"{name}{wanted}", name, cause.module, tier, why, wheels_only=tier == 2)
 
 
@@ -189,16 +198,16 @@ def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Gran
         return found
     hashes = trusted.hashes(found.name)
     if found.tier > 1 or not hashes:
-        reason = f"{found.name} would bring it, but under --require-hashes it needs a hash"
+        reason = f"{found.name}, which would bring it, needs a hash under --require-hashes"
         return Refusal(found.module, reason, f"add {found.name} with its hashes to the requirements")
     return replace(found, hashes=hashes)
 
 
-def _refused(module: str, trusted: Trusted, distribution: str | None, reason: str) -> Refusal:
+def _refused(module: str, known: Known, distribution: str | None, reason: str) -> Refusal:
     """Return a refusal with the setting that would allow it."""
-    package = trusted.package if trusted.package != "the package" else "PACKAGE"
-    value = write_extras(package, (distribution or "DISTRIBUTION",))
-    setting = f"PIPFAST_EXTRA_BUILD_DEPENDENCIES={shlex.quote(value)}"
+    # Dots are no name that an index could have: what is set by mistake fetches nothing.
+    command = to_be_set(Trusted(known).setting_key, distribution or "...", known.settings)
     if distribution is None:
-        return Refusal(module, reason, f"if you know which DISTRIBUTION brings {module}: set {setting}")
-    return Refusal(module, reason, f"if you trust it: set {setting}")
+        hint = "if you know which one, put its name in the place of the dots, and try again"
+        return Refusal(module, reason, f"{hint}:\n  {command}")
+    return Refusal(module, reason, f"if you trust {distribution}, run this and try again:\n  {command}")

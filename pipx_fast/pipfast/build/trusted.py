@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from pipfast import dependencies
 from pipfast.build.extras import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from packaging.markers import Marker
     from packaging.requirements import InvalidRequirement, Requirement
@@ -23,9 +22,6 @@ else:
     Requirement = _packaging.requirements.Requirement
     InvalidSpecifier = _packaging.specifiers.InvalidSpecifier
     SpecifierSet = _packaging.specifiers.SpecifierSet
-
-# e.g. `extra == "gpu"` and `"gpu" == extra`
-_EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]|['\"]([^'\"]+)['\"]\s*==\s*extra\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +56,8 @@ class Trusted:
     def __init__(self, known: Known) -> None:
         self._known = known
         self.package = known.package.name or "the package"
+        self.setting_key = known.package.name or known.package.address or "PACKAGE"
+        """What the setting calls the package."""
         self._named: dict[str, Named] = {}
         self._resolved = {normalise(name): version for name, version in known.resolved.items()}
         self._hashes = {normalise(name): hashes for name, hashes in known.hashes.items()}
@@ -70,17 +68,18 @@ class Trusted:
     def _namings(self) -> Iterator[tuple[Requirement, str, str]]:
         """Yield requirement, reason and source; who is nearest to the user comes first."""
         known = self._known
+        package = known.package
         for texts, who, source in (
             (known.extra, f"the setting extra-build-dependencies names it for {self.package}", "setting"),
             (known.requirements, "this command asks for it", "user"),
             (known.constraints, "a constraint of this command names it", "user"),
             (known.resolved, "this command installs it", "run"),
-            (known.package.requires, f"{self.package} itself requires it", "package"),
-            (known.package.build_requires, f"{self.package} declares it as a build requirement", "package"),
+            (() if package.alone else package.requires, f"{self.package} itself requires it", "package"),
+            (package.build_requires, f"{self.package} declares it as a build requirement", "package"),
         ):
             for text in texts:
                 requirement = read_requirement(text)
-                if requirement is not None and (requirement.marker is None or applies(requirement.marker)):
+                if requirement is not None and applies(requirement.marker, package.extras):
                     yield requirement, who, source
 
     def _add(self, requirement: Requirement, who: str, source: str) -> None:
@@ -102,6 +101,20 @@ class Trusted:
     def named(self, name: str) -> Named | None:
         """Return who has named a distribution, however it is spelt."""
         return self._named.get(normalise(name))
+
+    def requirer(self, requirement: Requirement, by: str) -> str | None:
+        """Return which of some distributions of the target does require exactly this, by its own metadata.
+
+        :param by: their names, separated by commas, as a message gives them.
+        """
+        for each in by.split(","):
+            here = self.installed(each.strip())
+            for said in map(read_requirement, here.requires if here else ()):
+                if said is not None and not said.url and applies(said.marker) and (
+                    normalise(said.name) == normalise(requirement.name) and said.specifier == requirement.specifier
+                ):
+                    return here.name if here else None
+        return None
 
     def installed(self, name: str) -> InstalledDistribution | None:
         """Return what the target has of a distribution."""
@@ -142,10 +155,9 @@ def read_requirement(text: str) -> Requirement | None:
         return None
 
 
-def applies(marker: Marker) -> bool:
-    """Tell whether a marker holds here, with whichever extra it speaks of."""
-    extras = {first or second for first, second in _EXTRA.findall(str(marker))}
-    return any(marker.evaluate({"extra": extra}) for extra in ("", *sorted(extras)))
+def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:
+    """Tell whether a marker holds here, without any extra or with one that was asked for."""
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def allows(specifiers: str, version: str) -> bool:

@@ -177,41 +177,41 @@ def test_invalid_command_bdist_wheel() -> None:
     for errors, output in (((raised("builtins.SystemExit", usage),), ""), ((), usage)):
         cause = diagnose(Evidence("wheel", errors=errors, output=output))
         assert isinstance(cause, MissingDistribution)
-        assert (cause.requirement, cause.declared) == ("wheel", False)
+        assert (cause.requirement, cause.by) == ("wheel", "")
 
 
 @pytest.mark.parametrize(
-    ("errors", "requirement", "declared"),
+    ("errors", "requirement", "by"),
     [
         ((raised("distutils.errors.DistutilsError", "Command '['/venv/bin/python', '-m', 'pip', "
                  "'--disable-pip-version-check', 'wheel', '--no-deps', '-w', '/tmp/tmpfnrdtlr7', '--quiet', "
                  "'numpy>=1']' returned non-zero exit status 1."),
-          raised("subprocess.CalledProcessError", "Command …")), "numpy>=1", True),
+          raised("subprocess.CalledProcessError", "Command …")), "numpy>=1", ""),
         ((raised("builtins.SystemExit", "error: Could not find suitable distribution for "
-                 "Requirement.parse('numpy>=1.8')"),), "numpy>=1.8", True),
+                 "Requirement.parse('numpy>=1.8')"),), "numpy>=1.8", ""),
         ((raised("pkg_resources.DistributionNotFound", "The 'six>=1.9' distribution was not found and is required "
-                 "by cryptography"),), "six>=1.9", True),
+                 "by cryptography"),), "six>=1.9", "cryptography"),
         ((raised("pkg_resources.DistributionNotFound", "The 'nope-dist>=1' distribution was not found and is "
-                 "required by the application"),), "nope-dist>=1", False),
+                 "required by the application"),), "nope-dist>=1", "the application"),
         ((RaisedError("importlib.metadata.PackageNotFoundError", "No package metadata was found for torch",
-                      "torch"),), "torch", False),
+                      "torch"),), "torch", ""),
     ],
 )
 def test_distributions_asked_for_by_name(
-    errors: tuple[RaisedError, ...], requirement: str, declared: bool
+    errors: tuple[RaisedError, ...], requirement: str, by: str
 ) -> None:
-    """A dependency is told from a mere look at a version."""
+    """Who is said to depend on it is noted, not believed."""
     cause = diagnose(Evidence("metadata", errors=errors, output="/venv/bin/python: No module named pip\n"))
     assert isinstance(cause, MissingDistribution)
-    assert (cause.requirement, cause.declared) == (requirement, declared)
+    assert (cause.requirement, cause.by) == (requirement, by)
 
 
 def test_setup_requires_without_an_exception() -> None:
-    """Setuptools makes an exit of its error: what it prints counts if pip was looked for, as a question."""
+    """Setuptools makes an exit of its error: what it prints counts if pip was looked for."""
     line = ("error: Command '['/venv/bin/python', '-m', 'pip', 'wheel', '--no-deps', '-w', '/tmp/x', '--quiet', "
             "'numpy']' returned non-zero exit status 1.")
     evidence = Evidence("wheel", output=f"/venv/bin/python: No module named pip\n{line}\n", sought=sought("pip"))
-    assert diagnose(evidence) == MissingDistribution("numpy", line, declared=False)
+    assert diagnose(evidence) == MissingDistribution("numpy", line)
     assert diagnose(replace(evidence, sought=NOISE)) is None
 
 
@@ -244,12 +244,15 @@ def test_a_backend_too_old_for_this_python() -> None:
     assert diagnose(Evidence("requires", errors=errors, sought=sought("distutils"))) is None
 
 
-def test_a_build_that_runs_pip_itself_is_left_alone() -> None:
-    """With pip beside it, it would install into whatever environment it runs in."""
+def test_pip_is_a_module_like_another() -> None:
+    """`from pip._internal.req import parse_requirements`, and `python -m pip install numpy`."""
+    inside = Evidence("wheel", errors=(missing("pip"),), sought=sought("pip"))
+    assert subject(inside) == "pip"
     failed = raised("subprocess.CalledProcessError", "Command '['python', '-m', 'pip', 'install', 'numpy']' "
                     "returned non-zero exit status 1.")
-    evidence = Evidence("wheel", errors=(failed,), sought=sought("pip"), output="python: No module named pip\n")
-    assert diagnose(evidence) is None
+    started = Evidence("wheel", errors=(failed,), sought=sought("pip"), output="python: No module named pip\n")
+    assert subject(started) == "pip"
+    assert diagnose(replace(started, sought=NOISE)) is None
 
 
 UNMENDABLE_ERRORS = [

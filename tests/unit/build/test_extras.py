@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.build.extras import ExtrasUnreadable, read_extras, split_requirements, write_extras
+from pipfast.build.extras import ExtrasUnreadable, read_extras, split_requirements, to_be_set, write_extras
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,30 @@ def test_what_is_neither_form_is_refused(text: str) -> None:
 )
 def test_a_hint_can_be_copied(requirements: tuple[str, ...]) -> None:
     """What is written for the user is read back as it was meant."""
-    assert read_extras(write_extras("flash-attn", requirements)) == {"flash-attn": requirements}
+    assert read_extras(write_extras({"flash-attn": requirements})) == {"flash-attn": requirements}
+
+
+def test_what_is_set_stays_but_for_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint adds to the setting; what may have a password in it is not shown."""
+    monkeypatch.setattr("os.name", "posix")
+    present = {"a": ("x",), "flash-attn": ("ninja",), "b": ("y @ https://u:secret@h/y.whl",)}
+    command = to_be_set("Flash_Attn", "torch", present)
+    assert command == "export PIPFAST_EXTRA_BUILD_DEPENDENCIES='a: x; Flash_Attn: ninja, torch'"
+    assert read_extras("a: x; Flash_Attn: ninja, torch")["flash-attn"] == ("ninja", "torch")
+
+
+@pytest.mark.parametrize("address", [
+    "git+file:///x/y#subdirectory=csrc/rotary", "git+https://h:1/x@main", "file:///a%20b", "https://h/a;b.zip",
+])
+def test_an_address_stands_for_a_package_without_a_name(address: str) -> None:
+    extras = {address: ("torch", "ninja>=1"), "a": ("b",)}
+    assert read_extras(write_extras(extras)) == extras
+
+
+def test_dots_are_no_requirement() -> None:
+    """A hint that is pasted with its gap fetches nothing."""
+    with pytest.raises(ExtrasUnreadable):
+        read_extras("flash-attn: ...")
 
 
 def test_requirements_are_parted_from_each_other() -> None:

@@ -26,12 +26,12 @@ def test_causes_come_back_in_their_order(layout: Layout) -> None:
     """Who said it is not kept, nor who was trusted: that is another run's."""
     remember(layout, SOURCE, [
         MissingModule("torch", "x"), MissingModule("hatchling", "x", backend=True),
-        MissingDistribution("wheel", "x"), MissingDistribution("numpy>=1", "x", declared=True),
+        MissingDistribution("wheel", "x"), MissingDistribution("numpy>=1", "x", "scipy"),
         NeedsOlderSetuptools("pkg_resources", "82", "x"),
     ])
     assert recall(layout, SOURCE) == (
         MissingModule("torch", FROM_EARLIER), MissingModule("hatchling", FROM_EARLIER, backend=True),
-        MissingDistribution("wheel", FROM_EARLIER), MissingDistribution("numpy>=1", FROM_EARLIER, declared=True),
+        MissingDistribution("wheel", FROM_EARLIER), MissingDistribution("numpy>=1", FROM_EARLIER, "scipy"),
         NeedsOlderSetuptools("pkg_resources", "82", FROM_EARLIER),
     )
 

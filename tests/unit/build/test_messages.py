@@ -5,32 +5,44 @@ from __future__ import annotations
 import pytest
 
 from pipfast.build import messages
+from pipfast.build.causes import MissingDistribution, MissingModule
 from pipfast.build.policy import Grant, Refusal
 
 TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", 1, "a constraint of this command names it")
+MISSED = MissingModule("torch", "x")
 YAML = Grant("PyYAML", "PyYAML", "yaml", 2, "the reviewed table gives yaml to PyYAML", wheels_only=True)
 
 
 def test_a_grant_says_what_for_whom_which_and_why() -> None:
     """Package, module, distribution, version and reason, in one message."""
-    text, hint = messages.granted("flash-attn", TORCH)
-    for each in ("flash-attn", "needs torch", "torch 2.13.0+cpu", "a constraint of this command names it"):
+    assert messages.granted("flash-attn", MISSED, TORCH) == (
+        "flash-attn imports torch without declaring it. Building it again without isolation, with "
+        "torch 2.13.0+cpu (a constraint of this command names it).", None
+    )
+    chosen = Grant("torch==2.4.0", "torch", "torch", 1, "x", chosen=True)
+    assert messages.granted("rotary_emb", MISSED, chosen)[0] == (
+        "rotary_emb imports torch without declaring it. Building it again without isolation, with torch 2.4.0 "
+        "(the version that this command installs)."
+    )
+    text, _ = messages.granted("demo", MissingModule("yaml", "x"), YAML, version="6.0.3")
+    for each in ("demo imports yaml", "PyYAML 6.0.3", "reviewed table"):
         assert each in text
-    assert hint is None and "for this build alone" in text
-    text, _ = messages.granted("demo", YAML, version="6.0.3")
-    for each in ("demo", "needs yaml", "PyYAML 6.0.3", "reviewed table"):
-        assert each in text
+    assert messages.granted("demo", None, YAML, "6", again=False)[0].startswith(
+        "Building demo without isolation, with PyYAML 6 (")
+    asked = messages.granted("demo", MissingDistribution("six>=1", "x"), TORCH, again=False)[0]
+    assert asked.startswith("demo asks for six>=1, which is not there. Building it without isolation, with")
 
 
 def test_what_the_environment_has_is_said_to_be_its_own() -> None:
     own = Grant("torch==1.0", "torch", "torch", 1, "x", installed=True)
-    assert "which the environment has" in messages.granted("demo", own)[0]
+    assert "(the version that the environment has)" in messages.granted("demo", MISSED, own)[0]
 
 
 def test_a_refusal_passes_the_setting_on() -> None:
-    refusal = Refusal("stranger", "nobody whom this run trusts names a distribution for stranger", "set X")
-    text, hint = messages.refused("demo", refusal)
-    assert "demo" in text and "stranger" in text and hint == "set X"
+    refusal = Refusal("torch", "pipfast may not add torch (build-rescue = named)", "set X")
+    assert messages.refused("demo", MISSED, refusal) == (
+        "demo imports torch without declaring it, and pipfast may not add torch (build-rescue = named)", "set X"
+    )
 
 
 def test_a_failed_rescue_has_both_errors_and_the_rounds() -> None:
@@ -56,7 +68,7 @@ def test_what_is_undeclared(requires: tuple[str, ...], there: tuple[str, ...], l
 
 def test_the_hint_can_be_copied() -> None:
     text, hint = messages.undeclared("demo", ["torch"])
-    assert "demo was built with torch" in text and hint == "if demo needs it to run: pipfast install torch"
+    assert "demo was built with torch" in text and hint == "if demo needs it to run:\n  pipfast install torch"
     assert "them" in messages.undeclared("demo", ["torch", "PyYAML"])[0]
 
 

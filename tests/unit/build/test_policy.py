@@ -44,7 +44,7 @@ def test_an_unknown_module_is_never_installed_by_its_name() -> None:
     """That a distribution of that name may exist on the index is no reason."""
     refusal = refused(module("stranger"), NOTHING)
     assert "stranger" in refusal.reason
-    setting = "PIPFAST_EXTRA_BUILD_DEPENDENCIES='flash-attn: DISTRIBUTION'"
+    setting = "PIPFAST_EXTRA_BUILD_DEPENDENCIES='flash-attn: ...'"
     assert refusal.hint is not None and setting in refusal.hint
 
 
@@ -151,16 +151,24 @@ def test_an_address_of_the_package_s_own_is_not_followed() -> None:
     [
         ("stranger; python_version < '3'", False),
         ("stranger; python_version >= '3'", True),
-        ("stranger; extra == 'gpu'", True),
-        ("stranger; extra == 'gpu' and python_version < '3'", False),
+        ("stranger; extra == 'asked'", True),
+        ("stranger; extra == 'gpu'", False),
+        ("stranger; extra == 'asked' and python_version < '3'", False),
         ("-e .", False),
         ("./stranger", False),
     ],
 )
 def test_markers_of_the_package_s_requirements(requirement: str, counts: bool) -> None:
-    """What is declared for another Python is not declared here; what an extra declares is."""
-    known = replace(NOTHING, package=replace(PACKAGE, requires=(requirement,)))
+    """What is declared for another Python, or under an extra that nobody asks for, is not declared here."""
+    known = replace(NOTHING, package=replace(PACKAGE, requires=(requirement,), extras=frozenset({"asked"})))
     assert isinstance(decide(module("stranger"), known, "on"), Grant) is counts
+
+
+def test_what_is_not_installed_with_a_package_names_nothing() -> None:
+    """Under ``--no-deps`` only what it declares for its build counts."""
+    package = replace(PACKAGE, requires=("stranger",), build_requires=("tool",), alone=True)
+    assert refused(module("stranger"), replace(NOTHING, package=package))
+    assert granted(module("tool"), replace(NOTHING, package=package))
 
 
 def test_no_build_requires_itself() -> None:
@@ -170,7 +178,7 @@ def test_no_build_requires_itself() -> None:
     own = Known(FailingPackage("quad-iou"), requirements=("quad-iou",),
                 installed=(installed("quad-iou", "0.1", "quad_iou"),))
     assert refused(module("quad_iou"), own).hint is None
-    assert refused(MissingDistribution("quad_iou", "x", declared=True), own).hint is None
+    assert refused(MissingDistribution("quad_iou", "x"), own).hint is None
 
 
 def test_a_namespace_is_nobody_s() -> None:
@@ -209,15 +217,44 @@ def test_a_pinned_setuptools_stays_pinned() -> None:
     assert found.requirement == "setuptools==74.1.3,>=40.8.0,<82"
 
 
-def test_a_distribution_that_somebody_depends_on() -> None:
-    """``setup_requires`` names a distribution: there is nothing to guess."""
-    grant = granted(MissingDistribution("stranger>=1", "x", declared=True), NOTHING, "named")
-    assert (grant.requirement, grant.tier) == ("stranger>=1", 1)
-    known = replace(NOTHING, installed=(installed("stranger", "0.9", "stranger"),))
-    refusal = refused(MissingDistribution("stranger>=1", "x", declared=True), known)
-    assert "0.9" in refusal.reason
-    known = replace(NOTHING, resolved={"stranger": "2.0"})
-    assert granted(MissingDistribution("stranger>=1", "x", declared=True), known).requirement == "stranger==2.0"
+@pytest.mark.parametrize("mode", ["on", "named"])
+def test_a_message_alone_names_nothing(mode: Any) -> None:
+    """Whoever it says depends on it: the setting that would allow it is all there is."""
+    for by in ("", "flash-attn", "scipy", "the application"):
+        refusal = refused(MissingDistribution("stranger>=1", "x", by), NOTHING, mode)
+        assert refusal.reason == "pipfast adds nothing that only a message of a build names"
+        assert refusal.hint is not None and refusal.hint.endswith("'flash-attn: stranger'")
+
+
+@pytest.mark.parametrize(("requires", "counts"), [
+    (("stranger>=1",), True), (("Stranger >=1",), True), (("stranger>=2",), False), (("stranger",), False),
+    ((), False), (("stranger>=1; extra == 'x'",), False), (("stranger @ https://h/s.whl",), False),
+])
+def test_a_distribution_that_the_metadata_it_speaks_of_names(requires: tuple[str, ...], counts: bool) -> None:
+    """What the target has of ``scipy`` is asked whether it requires just that."""
+    known = replace(NOTHING, installed=(InstalledDistribution("SciPy", "1.0", frozenset(), requires),))
+    found = decide(MissingDistribution("stranger>=1", "x", "other, scipy"), known, "named")
+    assert isinstance(found, Grant) is counts
+    if isinstance(found, Grant):
+        assert (found.requirement, found.tier) == ("stranger>=1", 1)
+
+
+def test_a_distribution_that_the_package_declares() -> None:
+    """Both specifiers hold: the message does not widen what is declared."""
+    known = replace(NOTHING, package=replace(PACKAGE, build_requires=("stranger<3",)))
+    grant = granted(MissingDistribution("stranger>=1", "x"), known, "named")
+    assert (grant.requirement, grant.tier) == ("stranger<3,>=1", 1)
+    here = replace(known, installed=(installed("stranger", "0.9", "stranger"),), resolved={"stranger": "0.9"})
+    assert "0.9" in refused(MissingDistribution("stranger>=1", "x"), here).reason
+    chosen = replace(known, resolved={"stranger": "2.0"})
+    assert granted(MissingDistribution("stranger>=1", "x"), chosen).requirement == "stranger==2.0"
+
+
+def test_pip_is_a_module_like_another() -> None:
+    """The environment has it; where it does not, nobody names it."""
+    grant = granted(module("pip"), replace(NOTHING, installed=(installed("pip", "26.3", "pip"),)), "named")
+    assert (grant.requirement, grant.installed) == ("pip==26.3", True)
+    assert refused(module("pip"), NOTHING)
 
 
 def test_a_distribution_that_is_only_asked_about() -> None:
@@ -233,7 +270,7 @@ def test_a_distribution_that_is_only_asked_about() -> None:
 
 def test_what_is_no_requirement_is_refused() -> None:
     for text in ("../x", "x @ https://host/x.whl", "a b"):
-        assert refused(MissingDistribution(text, "x", declared=True), NOTHING)
+        assert refused(MissingDistribution(text, "x"), NOTHING)
 
 
 def test_under_require_hashes_only_what_has_one() -> None:
@@ -258,9 +295,12 @@ def test_the_setting_stands_from_the_start() -> None:
     assert granted(module("torch"), known).requirement == "torch==2.2"
 
 
-def test_a_package_without_a_name_has_a_hint_with_a_gap() -> None:
-    refusal = refused(module("stranger"), Known(FailingPackage("")))
-    assert refusal.hint is not None and "'PACKAGE: DISTRIBUTION'" in refusal.hint
+def test_a_package_without_a_name_is_called_by_its_address() -> None:
+    """A hint can be pasted: it has no gap where none need be."""
+    address = "git+file:///x#subdirectory=csrc/rotary"
+    refusal = refused(module("yaml"), Known(FailingPackage("", address=address)), "named")
+    assert refusal.reason == "pipfast may not add PyYAML (build-rescue = named)"
+    assert refusal.hint is not None and refusal.hint.endswith(f"'{address}: PyYAML'")
 
 
 def test_of_two_that_bring_a_module_the_named_one_is_taken() -> None:
