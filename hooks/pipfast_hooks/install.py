@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import io
 import os
+import secrets
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from pip._internal.metadata import FilesystemWheel, get_wheel_distribution, sele
 from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.install.arranged import Unmovable, move, scripts
+from pipfast.install.arranged import LIB, Unmovable, move, move_info, scripts
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
-from pipfast.install.record import installed_rows, record_text
+from pipfast.install.record import digest_and_size, installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.expected import ExpectedWheel
@@ -56,6 +57,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Scripts:
+    """What was made of a wheel's scripts in the environment."""
+
+    changed: frozenset[str]
+    """Paths in RECORD of those that were rewritten."""
+    console: list[str]
+    """Full paths of those that call console entry points."""
+    gui: list[str]
+
+
+class _LeftToPip(Exception):
+    """Something that pip does otherwise, or has its own error for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A wheel in the store, and where its files will go; nothing is written yet."""
 
@@ -66,6 +82,15 @@ class Ready:
     lib_dir: str
     arranged: Path | None = None
     """Where its files are linked aside already, checked when that was done."""
+    scripts: Scripts | None = None
+    """Those that are there, when everything is but the .dist-info folder's own files."""
+    moved: bool = False
+    """Everything but the .dist-info folder was moved from ``arranged``."""
+
+    @property
+    def info_dir(self) -> str:
+        """Return the full path of the .dist-info folder."""
+        return f"{self.lib_dir}/{self.prepared.manifest.info_dir}"
 
 
 def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -142,7 +167,7 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
 
 
 def _scripts(ready: Ready) -> list[Batch]:
-    return scripts(ready.plan.batches, f"{ready.lib_dir}/{ready.prepared.manifest.info_dir}")
+    return scripts(ready.plan.batches, ready.info_dir)
 
 
 def _is_passing(request: Request) -> bool:
@@ -229,18 +254,25 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
 
     Where the environment is what refuses a file, pip's own code has the last word: it passes over bytecode that
     cannot be written, and has its own error for everything else. It replaces what was placed.
+
+    The .dist-info folder says that a package is there: it comes last, after the scripts, so that a command that is
+    killed leaves nothing that pip takes for a package.
     """
     for _ in range(_PLACINGS):
         try:
             with timed("place", name=request.name) as facts:
-                facts["files"], facts["moved"] = _put(request, ready, run)
+                placed = _put(request, ready, run)
+                facts["files"], facts["moved"] = sum(len(each.files) for each in ready.plan.batches), placed.moved
+        except _LeftToPip as error:
+            logger.debug("pipfast: %s is left to pip: %r", request.name, error.__cause__)
+            return None
         except OSError as error:
             if check_sources(ready.plan.batches) is None:
                 logger.debug("pipfast: %s is left to pip: %r", request.name, error)
                 return None
         else:
             if is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):
-                return ready
+                return placed
         logger.debug("pipfast: %s went from the store while it was placed", request.name)
         try:
             found = _ready(request, run, again=True)
@@ -253,23 +285,48 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
     return None
 
 
-def _put(request: Request, ready: Ready, run: Run) -> tuple[int, bool]:
-    """Give the stored files their names in the environment; return their number, and whether they were moved.
+def _put(request: Request, ready: Ready, run: Run) -> Ready:
+    """Give the stored files their names in the environment, and make the scripts; return what is there then.
 
     :raises OSError: as ``place`` does; nothing is placed where ``check_targets`` sees why.
+    :raises _LeftToPip: a script could not be made.
     """
-    batches, info_dir = ready.plan.batches, ready.prepared.manifest.info_dir
+    batches = ready.plan.batches
     check_targets(batches)
-    if ready.arranged is not None:
-        try:
-            move(ready.arranged, info_dir, ready.lib_dir, _schemes(request))
-        except (OSError, Unmovable) as error:
-            # Placing anew replaces what was moved, and gives its own error.
-            logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
-        else:
-            place(_scripts(ready), run.linker)
-            return sum(len(batch.files) for batch in batches), True
-    return place(batches, run.linker), False
+    moved = _move(request, ready, run)
+    if not moved:
+        place([each for each in batches if not _is_info(each, ready)], run.linker)
+    made = replace(ready, scripts=_make_scripts(request, ready), moved=moved)
+    if not moved:
+        place(_info_batches(ready), run.linker)
+    return made
+
+
+def _move(request: Request, ready: Ready, run: Run) -> bool:
+    """Move what is linked aside, if anything is; False if files have to be placed one by one."""
+    if ready.arranged is None:
+        return False
+    try:
+        move(ready.arranged, ready.prepared.manifest.info_dir, ready.lib_dir, _schemes(request))
+    except (OSError, Unmovable) as error:
+        # Placing anew replaces what was moved, and gives its own error.
+        logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
+        return False
+    place(_scripts(ready), run.linker)
+    return True
+
+
+def _info_batches(ready: Ready) -> list[Batch]:
+    """Return what goes to the .dist-info folder; RECORD is written anew, when everything else is there."""
+    return [
+        replace(batch, files=tuple(file for file in batch.files if file.name != "RECORD"))
+        if batch.target == ready.info_dir else batch
+        for batch in ready.plan.batches if _is_info(batch, ready)
+    ]
+
+
+def _is_info(batch: Batch, ready: Ready) -> bool:
+    return f"{batch.target}/".startswith(f"{ready.info_dir}/")
 
 
 def _schemes(request: Request) -> dict[str, str]:
@@ -277,30 +334,44 @@ def _schemes(request: Request) -> dict[str, str]:
 
 
 def _install(request: Request, ready: Ready, run: Run) -> None:
-    """Write what is this environment's own, in pip's order: scripts, metadata, RECORD."""
-    plan, lib_dir = ready.plan, ready.lib_dir
-    changed = set()
-    for record_path, path in plan.scripts:
-        if pip_wheel.fix_script(path):
-            changed.add(plan.installed[record_path])
-    if request.pycompile:
-        _compile_rewritten(plan, lib_dir)
-    generated = _make_scripts(request, ready)
-    dest_info_dir = f"{lib_dir}/{ready.prepared.manifest.info_dir}"
+    """Write what says that the package is there: INSTALLER and its like, RECORD last."""
+    assert ready.scripts is not None
+    if request.warn_script_location:
+        message = pip_wheel.message_about_scripts_not_on_PATH(ready.scripts.console)
+        if message is not None:
+            pip_wheel.logger.warning(message)
+    name = ready.prepared.manifest.info_dir
+    if ready.moved and ready.arranged is not None:
+        try:
+            _write_info(request, ready, run, f"{ready.arranged}/{LIB}/{name}")
+            move_info(ready.arranged, name, ready.lib_dir)
+            return
+        except (OSError, Unmovable) as error:
+            logger.debug("pipfast: the metadata of %s is placed file by file: %s", request.name, error)
+            place(_info_batches(ready), run.linker)
+    _write_info(request, ready, run, ready.info_dir)
+
+
+def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
+    """Write the generated files of the .dist-info folder, in pip's order, to ``folder``."""
+    assert ready.scripts is not None
     mode = 0o666 & ~run.umask
     contents: list[tuple[str, bytes]] = [("INSTALLER", b"pip\n")]
     if request.direct_url is not None:
         contents.append(("direct_url.json", request.direct_url.to_json().encode("utf-8")))
     for name, content in contents:
-        _write_private(f"{dest_info_dir}/{name}", content, mode)
-        generated.append(os.path.join(dest_info_dir, name))
+        _write_private(f"{folder}/{name}", content, mode)
+    generated = [name for name, _ in contents]
     if request.requested:
-        requested = os.path.join(dest_info_dir, "REQUESTED")
+        generated.append("REQUESTED")
         # Made where it stands, as pip does: a folder's default access list has its say.
-        with open(requested, "wb"):
-            generated.append(requested)
-    rows = installed_rows(ready.prepared.manifest.rows, plan.installed, changed, generated, lib_dir)
-    _write_private(f"{dest_info_dir}/RECORD", record_text(rows), mode)
+        with open(f"{folder}/REQUESTED", "wb"):
+            pass
+    made, manifest = ready.scripts, ready.prepared.manifest
+    scripts_made = made.console + made.gui
+    rows = installed_rows(manifest.rows, ready.plan.installed, made.changed, scripts_made, ready.lib_dir)
+    rows += [(f"{manifest.info_dir}/{name}", *digest_and_size(f"{folder}/{name}")) for name in generated]
+    _write_private(f"{folder}/RECORD", record_text(sorted(rows)), mode)
 
 
 def _note(request: Request, ready: Ready, run: Run) -> None:
@@ -322,23 +393,27 @@ def _compile_rewritten(plan: Plan, lib_dir: str) -> None:
     logger.debug(said.getvalue())
 
 
-def _make_scripts(request: Request, ready: Ready) -> list[str]:
-    """Generate the entry points' scripts with pip's own maker; return their paths."""
+def _make_scripts(request: Request, ready: Ready) -> Scripts:
+    """Rewrite the wheel's own scripts, and generate those of entry points with pip's own maker.
+
+    :raises _LeftToPip: a script could not be made: what pip leaves then is pip's.
+    """
+    plan = ready.plan
     maker = pip_wheel.PipScriptMaker(None, request.scheme.scripts)
     if request.script_executable is not None:
         maker.executable = request.script_executable
     maker.clobber = True
     maker.variants = {""}
     maker.set_mode = True
-    specifications = pip_wheel.get_console_script_specs(ready.console)
-    console = maker.make_multiple(specifications)
-    generated = list(console)
-    generated += maker.make_multiple([f"{name} = {value}" for name, value in ready.gui.items()], {"gui": True})
-    if request.warn_script_location:
-        message = pip_wheel.message_about_scripts_not_on_PATH(console)
-        if message is not None:
-            pip_wheel.logger.warning(message)
-    return generated
+    try:
+        changed = frozenset(plan.installed[each] for each, path in plan.scripts if pip_wheel.fix_script(path))
+        if request.pycompile:
+            _compile_rewritten(plan, ready.lib_dir)
+        console = list(maker.make_multiple(pip_wheel.get_console_script_specs(ready.console)))
+        gui = [f"{name} = {value}" for name, value in ready.gui.items()]
+        return Scripts(changed, console, list(maker.make_multiple(gui, {"gui": True})))
+    except Exception as error:
+        raise _LeftToPip from error
 
 
 def _write_private(path: str, content: bytes, mode: int) -> None:
@@ -346,7 +421,7 @@ def _write_private(path: str, content: bytes, mode: int) -> None:
 
     :raises OSError: it could not be written.
     """
-    aside = f"{path}.{os.getpid()}.tmp"
+    aside = f"{path}.{secrets.token_hex(8)}.tmp"
     descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -61,7 +61,7 @@ def scripts(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
 
 
 def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) -> None:
-    """Move what ``arrange`` made into an environment.
+    """Move what ``arrange`` made into an environment, save for the .dist-info folder: that is ``move_info``'s.
 
     :param info_dir: name of the .dist-info folder.
     :raises OSError: perhaps after a part was moved, of which each file is one that placing would put there.
@@ -74,14 +74,32 @@ def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) 
         source = f"{folder}/{name}"
         if os.path.isdir(source):
             os.makedirs(target, exist_ok=True)
-            _merge(source, target)
+            _merge(source, target, info_dir if name == LIB else "")
 
 
-def _merge(source: str, target: str) -> None:
+def move_info(folder: Path, info_dir: str, lib_dir: str) -> None:
+    """Move the .dist-info folder, which says that a package is there: in one step, or with RECORD last.
+
+    :raises OSError: as ``move`` does.
+    :raises Unmovable: as ``move`` does.
+    """
+    source, target = f"{folder}/{LIB}/{info_dir}", f"{lib_dir}/{info_dir}"
+    if os.path.lexists(target):
+        _merge(source, target, "RECORD")
+        if os.path.islink(f"{target}/RECORD"):
+            raise Unmovable(f"{target}/RECORD is a symbolic link")
+        os.rename(f"{source}/RECORD", f"{target}/RECORD")
+    else:
+        os.rename(source, target)
+
+
+def _merge(source: str, target: str, but: str = "") -> None:
     _refuse_inheriting(source, target)
     with os.scandir(source) as entries:
         for entry in entries:
             destination = f"{target}/{entry.name}"
+            if entry.name == but:
+                continue
             if entry.is_dir(follow_symlinks=False) and os.path.lexists(destination):
                 _merge(entry.path, destination)
             elif os.path.islink(destination):

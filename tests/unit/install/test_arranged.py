@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.install.arranged import Unmovable, arrange, move
+from pipfast.install.arranged import Unmovable, arrange, move, move_info
 from pipfast.store.members import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
@@ -57,7 +57,11 @@ def files(folder: Path) -> set[str]:
 
 
 def moved(prepared: Prepared, env: Path) -> None:
-    move(arranged(prepared, env), prepared.manifest.info_dir, str(env / "lib"), schemes(env))
+    folder, info_dir = arranged(prepared, env), prepared.manifest.info_dir
+    move(folder, info_dir, str(env / "lib"), schemes(env))
+    if not (env / "lib" / info_dir).exists():
+        assert (folder / "lib" / info_dir / "RECORD").exists()
+    move_info(folder, info_dir, str(env / "lib"))
 
 
 def test_new_environment_gets_everything_but_scripts(prepared: Prepared, env: Path) -> None:
