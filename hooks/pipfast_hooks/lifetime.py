@@ -92,6 +92,8 @@ class Run:
     """Bytes of files by address, as an index says, of links that were made."""
     link_ahead: bool = False
     """What is installed will be on the store's filesystem, most likely: it can be linked aside there before."""
+    target: str = ""
+    """The folder that pip was told to install into, or below; none: into this interpreter's environment."""
     patterns: Patterns | None = None
     """What knows regular expressions, and notes those that pip's modules have."""
     expectation: Expectation | None = None
@@ -114,8 +116,15 @@ class Run:
         if self._linker is None:
             from pipfast.install.linker import Linker
 
-            self._linker = Linker(self.settings.link_mode, self.umask)
+            self._linker = Linker(self.link_mode, self.umask)
         return self._linker
+
+    @property
+    def link_mode(self) -> str:
+        """Return how files are put in place, one of ``settings.LINK_MODES``."""
+        from pipfast.install.owner import effective_mode
+
+        return effective_mode(self.settings.link_mode, self.target or _site_packages())
 
     def layout(self) -> Layout | None:
         """Return the store, or None if there is none for this command; said once."""
@@ -148,14 +157,14 @@ class Run:
         from pipfast.store.workers import Inside, Workers
 
         self._workers = Inside() if _has_imported_all() else Workers(self.settings.workers)
-        link_mode = self.settings.link_mode if self.link_ahead and _is_beside(layout) else None
+        link_mode = self.link_mode if self.link_ahead and _is_beside(layout) else None
         self._preparer = Preparer(layout, self._workers, self.umask, self.bytecode, link_mode)
         return self._preparer
 
     def expect(self, arguments: Sequence[str]) -> None:
         """Have linked aside from now on what this command line installed the last time."""
         settings = self.settings
-        if "install" not in arguments or settings.workers < 2 or settings.link_mode == "copy":
+        if "install" not in arguments or settings.workers < 2 or self.link_mode == "copy":
             return
         if settings.disabled.isdisjoint(("install", "program")):
             try:
@@ -261,12 +270,16 @@ def _has_imported_all() -> bool:
     return runner is not None and runner.is_inherited() and sys.getfilesystemencoding() == "utf-8"
 
 
-def _is_beside(layout: Layout) -> bool:
-    """Tell whether the store is on the filesystem of this interpreter's environment."""
+def _site_packages() -> str:
     import sysconfig
 
+    return sysconfig.get_path("purelib")
+
+
+def _is_beside(layout: Layout) -> bool:
+    """Tell whether the store is on the filesystem of this interpreter's environment."""
     try:
-        return os.stat(sysconfig.get_path("purelib")).st_dev == os.stat(layout.root).st_dev
+        return os.stat(_site_packages()).st_dev == os.stat(layout.root).st_dev
     except OSError:
         return False
 
@@ -329,11 +342,9 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         run.store_allowed = bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
         run.metadata_only = not run.installing and parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING
-        run.link_ahead = (
-            run.settings.link_mode != "copy"
-            and run.settings.workers > 1
-            and not any(getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
-        )
+        places = (getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
+        run.target = next(filter(None, places), "")
+        run.link_ahead = not run.target and run.link_mode != "copy" and run.settings.workers > 1
         run.bytecode = None
         if run.installing and options.compile:
             from pipfast.store.bytecode import current_kind

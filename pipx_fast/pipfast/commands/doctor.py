@@ -172,16 +172,20 @@ def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
 
 def _link(layout: Layout | None, settings: Settings, target: Path) -> dict[str, Any]:
     """Try how a stored file would reach ``target``, with a file that is removed afterwards."""
-    facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None}
+    facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None, "shared_by_root": False}
     if layout is None:
         facts["reason"] = "there is no store"
         return facts
+    from pipfast.install.owner import effective_mode, is_root
+
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with layout.staging() as staging:
             here = staging / "file"
             here.write_bytes(b"pipfast")
-            facts["mode"], facts["reason"] = _try_links(here, there, settings.link_mode)
+            asked = effective_mode(settings.link_mode, str(target))
+            facts["mode"], facts["reason"] = _try_links(here, there, asked)
+            facts["shared_by_root"] = is_root() and facts["mode"] in ("hardlink", "own-sources")
     except OSError as error:
         facts["mode"], facts["reason"] = "none", f"{target}: {error.strerror or error}"
     finally:

@@ -16,12 +16,15 @@ _DOES = {
     "resolution": "answers are kept for the resolver",
     "install": "wheels are unpacked once, and linked",
     "installed": "installed packages are read once",
-    "builds": "build environments are linked; builds run in parallel and are rescued",
+    "builds": "build environments come from the store; builds run in parallel and are rescued",
     "program": "commands load only what they use",
 }
 """What each family of hooks does, in a few words."""
 
-_LINKS = {"clone": "clones", "hardlink": "hard links", "copy": "copies", "none": "nothing"}
+_LINKS = {
+    "clone": "clones", "hardlink": "hard links", "own-sources": "copies of sources and links",
+    "copy": "copies", "none": "nothing",
+}
 
 
 def page(document: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
@@ -53,6 +56,8 @@ def page(document: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
         lines.append("  not usable   pip keeps and installs files alone")
     reason = f" ({link['reason']})" if link["reason"] else ""
     lines.append(f"  installs     {_LINKS[link['mode']]} into {link['target']}{reason}")
+    if link["shared_by_root"]:
+        lines.append("               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner")
     return [*lines, *_problems(document)]
 
 

@@ -63,7 +63,18 @@ def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert document["link"]["mode"] == "none" and document["link"]["reason"]
 
 
-@pytest.mark.parametrize("mode", ["hardlink", "copy"])
+@pytest.mark.parametrize("mode", ["hardlink", "own-sources", "copy"])
+def test_root_is_told_what_links_share(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nobody else is: only root gives files away."""
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    for user in (0, 1000):
+        monkeypatch.setattr("pipfast.install.owner.is_root", lambda user=user: user == 0)
+        doctor.main([], Settings(store=tmp_path / "store", link_mode=mode), lambda _: facts(GOOD))
+        assert ("for what you will chown" in capsys.readouterr().out) is (user == 0 and mode != "copy")
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "own-sources", "copy"])
 def test_link_mode_that_was_asked_for(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
