@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import struct
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -238,3 +240,64 @@ def test_one_store_under_several_umasks(box: Box, index: Index) -> None:
         for path in (box.store, *box.store.glob("*"), *box.store.glob("*-v*/*/*")):
             assert path.stat().st_mode & 0o077 & ~0o055 == 0, path
         assert box.store.stat().st_mode & 0o777 == 0o700
+
+
+def _access(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return modes and access lists of all that is below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        try:
+            access = os.getxattr(path, "system.posix_acl_access")
+        except OSError:
+            access = b""
+        found[str(path.relative_to(folder))] = path.stat().st_mode, access
+    return found
+
+
+@pytest.mark.once
+def test_folder_with_a_default_access_list(box: Box, index: Index) -> None:
+    """Everything that is made there is as pip makes it, whether it is linked, moved or written."""
+    # Owner rwx, group r-x, user 4321 rwx, mask rwx, others nothing (acl(5), version 2).
+    rows = [(1, 7, -1), (2, 7, 4321), (4, 5, -1), (0x10, 7, -1), (0x20, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in rows)
+    found = []
+    # The second time everything is in the store, and is linked aside.
+    for command in (box.pip, box.pipfast, box.pipfast):
+        target = box.root / "target"
+        target.mkdir()
+        try:
+            os.setxattr(target, "system.posix_acl_default", acl)
+        except (OSError, AttributeError):
+            pytest.skip("no access lists here")
+        ended = command("install", *index.args, "app", "--prefix", str(target), "--ignore-installed")
+        assert ended.status == 0, ended.err
+        found.append(_access(target))
+        shutil.rmtree(target)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("command", [("download", "-d"), ("wheel", "-w")], ids=lambda each: each[0])
+def test_archives_are_the_users_own_with_todays_umask(box: Box, index: Index, command: tuple[str, str]) -> None:
+    """Whatever umask the store got them under; what becomes of them there does not reach the store."""
+    before = os.umask(0o077)
+    try:
+        assert box.pipfast("install", *index.args, "app").status == 0
+        os.umask(0o022)
+        ended = box.pipfast(command[0], *index.args, command[1], "out", "app")
+    finally:
+        os.umask(before)
+    assert ended.status == 0, ended.err
+    files = list((box.work / "out").iterdir())
+    assert {path.stat().st_mode & 0o7777 for path in files} == {0o644}
+    assert {path.stat().st_nlink for path in files} == {1}
+
+
+@pytest.mark.once
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes into another user's environment")
+def test_root_shares_nothing_with_an_environment_of_another_user(box: Box, index: Index) -> None:
+    """``chown -R`` of it is to be expected, and would give the store's files away."""
+    os.chown(box.site_packages, 12345, -1)
+    for _ in range(2):
+        assert box.pipfast("install", *index.args, "--force-reinstall", "app").status == 0
+    assert {path.stat().st_nlink for path in (box.site_packages / "app").rglob("*.py")} == {1}
