@@ -6,6 +6,7 @@ the end and pip's line remains. Where standard output is no terminal nothing is 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ LONG_S = 2.0
 LOOK_S = 0.5
 """Seconds between two updates."""
 
+_ERASE = "\x1b[J"
+"""From the cursor to the end of the screen (ECMA-48, ED)."""
+
+
 class Progress:
     """Stands in for pip's spinner and shows the status."""
 
@@ -35,6 +40,8 @@ class Progress:
         self._began = time.monotonic()
         # pip's indentation is known in this thread only.
         self._begins_at = get_indentation() + len(spinner._message) + len(" ... ")
+        self._can_erase = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        self._is_shown = False
         self._last = ""
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -61,13 +68,28 @@ class Progress:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
+        if self._is_shown:
+            self._is_shown = False
+            self._spinner._file.write(_ERASE)
 
     def _show(self) -> None:
         while not self._over.wait(LOOK_S):
             seconds = int(time.monotonic() - self._began)
             with self._lock:
                 if seconds >= LONG_S and not self._spinner._finished:
-                    self._spinner._write(self._status(seconds))
+                    self._draw(self._status(seconds))
+
+    def _draw(self, status: str) -> None:
+        """Show ``status``, and leave the cursor before it: so it can be erased even if a resize has wrapped it."""
+        spinner = self._spinner
+        if not self._can_erase:
+            spinner._write(status)
+            return
+        if spinner._width:
+            spinner._write("")
+        self._is_shown = True
+        spinner._file.write(_ERASE + status + "\b" * len(status))
+        spinner._file.flush()
 
     def _status(self, seconds: int) -> str:
         # One column stays free: in the last one, some terminals go on to the next line.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from support.index import serving
 from support.pips import since
 from support.sources import archive
+from support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,63 +34,31 @@ def index() -> Iterator[Index]:
         yield index
 
 
-def shown(box: Box, module: str, *arguments: str) -> tuple[int, str]:
-    """Run a command on a terminal; return its status and all that it wrote there."""
-    master, slave = pty.openpty()
-    environ = box.environ(COLUMNS="80", TERM="dumb", NO_COLOR="1")
-    with os.fdopen(slave, "wb") as terminal:
-        process = subprocess.Popen(
-            [str(box.python), "-m", module, *arguments], cwd=box.work, env=environ,
-            stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
-        )
-    written = b""
-    with os.fdopen(master, "rb", buffering=0) as stream:
-        try:
-            while block := stream.read(1 << 16):
-                written += block
-        except OSError:
-            # Linux' way to say that nobody has the terminal open any more.
-            pass
-    return process.wait(), written.decode("utf-8", "replace").replace("\r\n", "\n")
-
-
-def rendered(written: str) -> list[str]:
-    """Return the lines that stand on a terminal in the end."""
-    lines, column = [""], 0
-    for character in re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", written):
-        if character == "\n":
-            lines.append("")
-            column = 0
-        elif character == "\b":
-            column = max(column - 1, 0)
-        elif character == "\r":
-            column = 0
-        else:
-            lines[-1] = lines[-1][:column].ljust(column) + character + lines[-1][column + 1 :]
-            column += 1
-    return [line.rstrip() for line in lines]
-
-
-def of_builds(written: str) -> list[str]:
+def shown(box: Box, module: str, *arguments: str, term: str) -> tuple[int, list[str], str]:
+    """Run a command on a terminal; return its status, the lines of its steps in the end, and all that it wrote."""
     steps = re.compile(r" *(?:Building wheel|Preparing|Getting|error|ERROR)")
-    return [line for line in rendered(written) if steps.match(line)]
+    with on_terminal(box, module, *arguments, variables={"TERM": term, "NO_COLOR": "1"}) as session:
+        status = session.end()
+    lines = session.screen.text().splitlines()
+    return status, [line for line in lines if steps.match(line)], session.written
 
 
 NEWEST = since("26.3", "once is enough")
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("names", [
-    ["slow"], pytest.param(["slow", "other"], marks=NEWEST), pytest.param(["torn"], marks=NEWEST),
-], ids=" ".join)
-def test_what_how_long_and_the_last_line(box: Box, index: Index, names: list[str]) -> None:
+@pytest.mark.parametrize(("names", "term"), [
+    (["slow"], "xterm"), pytest.param(["slow", "other"], "dumb", marks=NEWEST),
+    pytest.param(["torn"], "xterm", marks=NEWEST),
+], ids=str)
+def test_what_how_long_and_the_last_line(box: Box, index: Index, names: list[str], term: str) -> None:
     """While it runs; in the end it is what pip leaves there."""
     arguments = ["wheel", *index.args, "--no-cache-dir", "-w", "wheels", *names]
-    theirs, ours = shown(box, "pip", *arguments), shown(box, "pipfast", *arguments)
+    theirs, ours = (shown(box, module, *arguments, term=term) for module in ("pip", "pipfast"))
     assert theirs[0] == ours[0] == (1 if names == ["torn"] else 0)
-    assert of_builds(ours[1]) == of_builds(theirs[1])
-    assert re.search(r"\(pyproject\.toml\) \.\.\. [^\n]*0:0[2-4] compiling 3 of 9", ours[1])
-    assert "0:02" not in theirs[1]
+    assert ours[1] == theirs[1]
+    assert re.search(r"\(pyproject\.toml\) \.\.\. [^\n]*0:0[2-4] compiling 3 of 9", ours[2])
+    assert "0:02" not in theirs[2]
 
 
 @pytest.mark.once

@@ -22,6 +22,7 @@ ROWS = [
     Row("of unknown size 1.0", 12 * MB, None, None),
     Row("total", 9_900_000, 2_012_700_000, 3.0),
 ]
+LINK = SimpleNamespace(show_url="demo.whl", url_without_fragment="demo.whl", netloc="127.0.0.1")
 
 
 def text(parts: Parts) -> str:
@@ -94,8 +95,7 @@ def test_pips_bar_has_the_rate_that_the_download_had(
 ) -> None:
     """Not that of counting its bytes afterwards, "361.3 GB/s"; and no rate where nothing was transferred."""
     caplog.set_level(logging.INFO, "pip")
-    link = SimpleNamespace(show_url="demo.whl", url_without_fragment="demo.whl")
-    lines.tell(lines.StandIn(8 * MB, False), link, "on", 8 * MB, iter([8 * MB]), times=lambda: times)
+    lines.tell(lines.StandIn(8 * MB, False), LINK, "on", 8 * MB, iter([8 * MB]), times=lambda: times)
     bar = capsys.readouterr().out
     assert "8.0/8.0 MB" in bar and bar.split(" MB ", 1)[1].startswith(rate)
     # Older pips show what is left.
@@ -106,7 +106,6 @@ def test_no_bar_of_a_download_that_fails(capsys: pytest.CaptureFixture[str]) -> 
         yield 100
         raise OSError(28, "No space left on device")
 
-    link = SimpleNamespace(show_url="demo.whl", url_without_fragment="demo.whl")
     with pytest.raises(OSError):
-        lines.tell(lines.StandIn(8 * MB, False), link, "on", 8 * MB, increments())
+        lines.tell(lines.StandIn(8 * MB, False), LINK, "on", 8 * MB, increments())
     assert capsys.readouterr().out == ""
