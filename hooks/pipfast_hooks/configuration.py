@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from pipfast.placement import placed
 from pipfast.report import logger
 from pipfast.settings import SECTION, Settings
 
@@ -19,15 +20,21 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     cannot read are for pip to complain of.
     """
     try:
-        section = read_section(isolated="--isolated" in arguments)
+        values = read_values(isolated="--isolated" in arguments)
     except Exception:
         logger.debug("pipfast: pip's configuration files cannot be read", exc_info=True)
         return settings
-    return Settings.from_environ(os.environ, section) if section else settings
+    prefix = f"{SECTION}."
+    section = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+    if section:
+        settings = Settings.from_environ(os.environ, section)
+    commands = [f"{word}.cache-dir" for word in arguments if f"{word}.cache-dir" in values]
+    cache_dir = next((values[key] for key in (*commands, "global.cache-dir") if key in values), "")
+    return placed(settings, arguments, os.environ, cache_dir)
 
 
-def read_section(isolated: bool) -> Mapping[str, str]:
-    """Return the keys and values of ``[pipfast]``; of two files, that one's which wins in pip's order."""
+def read_values(isolated: bool) -> Mapping[str, str]:
+    """Return the values by ``section.key``; of two files, that one's which wins in pip's order."""
     from pip._internal.configuration import Configuration
 
     configuration: Any = Configuration(isolated=isolated)
@@ -36,5 +43,4 @@ def read_section(isolated: bool) -> Mapping[str, str]:
     for key, value in configuration.items():
         # From 25.2 on by file, before that all in one.
         found.update(value if isinstance(value, dict) else {key: value})
-    prefix = f"{SECTION}."
-    return {key.removeprefix(prefix): str(value) for key, value in found.items() if key.startswith(prefix)}
+    return {key: str(value) for key, value in found.items()}

@@ -80,7 +80,9 @@ class Connections:
         """Guards a job's ``here`` and ``then``; taken last, for a download may be over before it has begun."""
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         # pip's session has no caching adapter under --no-cache-dir.
-        self.keeps = isinstance(session.get_adapter("https://"), CacheControlAdapter)
+        # Without a cache of pip's, which is not writable perhaps, an installation has the store still.
+        has_cache = isinstance(session.get_adapter("https://"), CacheControlAdapter)
+        self.keeps = has_cache or (run.installing and run.store_allowed)
         # A core remains pip's.
         self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
         make_room(session, run.settings.connections)

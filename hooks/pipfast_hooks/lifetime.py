@@ -101,7 +101,7 @@ class Run:
     placed: list[ExpectedWheel] = field(default_factory=list)
     """What was installed from the store, in pip's order."""
     store_allowed: bool = True
-    """False under ``--no-cache-dir``: pip keeps nothing, so neither do we."""
+    """False under ``--no-cache-dir``: the user wants nothing kept."""
     _layout: Layout | None = None
     _layout_failed: bool = False
     _workers: Workers | None = None
@@ -339,7 +339,8 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
         run.patterns.note_no_more()
     try:
         options = args[0] if args else kwargs["options"]
-        run.store_allowed = bool(options.cache_dir)
+        # None where pip has no use for its own folder, which it cannot write: ours may be elsewhere.
+        run.store_allowed = options.cache_dir is None or bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
         run.metadata_only = not run.installing and parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING
         places = (getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipfast import __version__
+from pipfast.placement import placed
 from pipfast.report import logger, say
 from pipfast.settings import Settings
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    settings = Settings.from_environ(os.environ)
+    settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:
         return _run_with(settings, arguments, patterns)

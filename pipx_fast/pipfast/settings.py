@@ -59,7 +59,7 @@ class Settings:
     disabled: frozenset[str] = frozenset()
     """Hook families switched off with ``PIPFAST_DISABLE=downloads,install``."""
     store: Path | None = None
-    """``PIPFAST_STORE``; None means the user's cache folder."""
+    """``PIPFAST_STORE``, or inside pip's cache folder where that was named; None: in the user's cache folder."""
     connections: int = DEFAULT_CONNECTIONS
     """``PIPFAST_CONNECTIONS``: how many connections downloads may use at once."""
     workers: int = 1
@@ -86,12 +86,12 @@ class Settings:
         :param section: keys and values of ``[pipfast]`` in pip's configuration files; the environment wins.
         """
         read = _Reader(environ, section or {})
-        store, timings = read.text("store"), read.text("timings")
+        timings = read.text("timings")
         return cls(
             enabled=read.choice("enabled", ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
             not in ("off", "0", "false"),
             disabled=read.families(),
-            store=Path(store).expanduser().absolute() if store else None,
+            store=read.folder("store"),
             connections=read.number("connections", DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
             workers=read.number("workers", usable_cores(), 256),
             builds=read.number("builds", usable_cores(), 64),
@@ -136,6 +136,14 @@ class _Reader:
         label = self._label(key)
         self.problems.append(f"{label} is {text!r}, not a number from 1 to {highest}; using {default}")
         return default
+
+    def folder(self, key: str) -> Path | None:
+        text = self.text(key)
+        path = os.path.expanduser(text)
+        if not text or os.path.isabs(path):
+            return Path(path) if text else None
+        self.problems.append(f"{self._label(key)} is {text!r}, a folder in each current folder; using the default")
+        return None
 
     def choice(self, key: str, choices: tuple[str, ...], default: str, complaint: str = "") -> str:
         text = self.text(key).lower() or default

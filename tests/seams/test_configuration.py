@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.settings import Settings
-from pipfast_hooks.configuration import configured, read_section
+from pipfast_hooks.configuration import configured, read_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,17 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def ours(isolated: bool) -> dict[str, str]:
+    values = read_values(isolated)
+    return {key[8:]: value for key, value in values.items() if key.startswith("pipfast.")}
+
+
+
 def test_the_section_is_read_from_the_file_that_pip_reads(file: Path) -> None:
     """Keys are spelt as pip lets them be spelt, and other sections are not ours."""
     text = "[global]\nconnections = 9\n[pipfast]\nconnections = 3\nBuild_Rescue = named\n"
     file.write_text(text, encoding="utf-8")
-    assert read_section(isolated=False) == {"connections": "3", "build-rescue": "named"}
+    assert ours(isolated=False) == {"connections": "3", "build-rescue": "named"}
     settings = configured(Settings(), ["install", "x"])
     assert (settings.connections, settings.build_rescue) == (3, "named")
 
@@ -59,10 +65,10 @@ def test_the_file_of_the_environment_wins_over_that_of_the_user(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     file.write_text("[pipfast]\nworkers = 7\n", encoding="utf-8")
-    assert read_section(isolated=False) == {"workers": "7"}
+    assert ours(isolated=False) == {"workers": "7"}
     monkeypatch.delenv("PIP_CONFIG_FILE")
-    assert read_section(isolated=False)["connections"] == "2"
-    assert "connections" not in read_section(isolated=True)
+    assert ours(isolated=False)["connections"] == "2"
+    assert "connections" not in ours(isolated=True)
     assert configured(Settings(), ["--isolated", "install"]).connections == Settings().connections
 
 
