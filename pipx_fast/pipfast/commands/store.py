@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    action("path", _path, "Print the store's folder (PIPFAST_STORE, or in the user's cache folder).")
+    action("path", _path, "Print the store's folder.")
     info = action("info", _info, "Show how many entries the store has and the disk space they take.")
     listing = action("list", _list, "List the stored archives.")
     listing.add_argument("pattern", nargs="?", default="*",
