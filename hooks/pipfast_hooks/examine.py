@@ -1,4 +1,4 @@
-"""What ``pipfast doctor`` asks of pip: which one it is, and what becomes of every seam."""
+"""Facts about pip and its seams for ``pipfast doctor``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def examine(settings: Settings) -> PipFacts:
-    """Attach to all of this process's pip, note what became of each seam, and undo it."""
+    """Attach all hooks, note the state of each seam, and detach them."""
     found = dependencies.problems()
     problems = [f"{each}; install it again: {each.hint}" for each in found]
     wrapt, seams = "unknown", []

@@ -1,4 +1,4 @@
-"""Plain lines on what is no terminal, without asking rich how they would look: they are written as they are."""
+"""Log lines written without rich where rich would change nothing: plain ASCII, and no terminal."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLAIN = re.compile(r"[ -~]*[!-~]")
-"""One line that rich prints as it is: no tab, no control code, nothing at its end that could be cut off."""
+"""A line that rich prints unchanged: no tab, no control character, no blank at the end."""
 
 _AS_IT_IS: dict[str, object] = {
     "is_terminal": False, "is_jupyter": False, "color_system": None, "legacy_windows": False, "quiet": False,
     "record": False, "style": None, "stderr": False, "_buffer_index": 0,
 }
-"""The attributes of a console that writes text and nothing else."""
+"""Attributes of a console that adds nothing to a text: rich is not needed for it."""
 
 
 def _around_emit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Write a plain message straight to the console's file."""
+    """Write a plain message to the console's file; leave all others to rich."""
     try:
         record = args[0] if args else kwargs["record"]
         console = instance.console
@@ -37,7 +37,7 @@ def _around_emit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
             console.file.write(f"{message}\n")
             console.file.flush()
     except Exception:
-        # pip tells a closed pipe by this.
+        # pip finds out about a closed pipe here.
         instance.handleError(record)
     return None
 
@@ -54,5 +54,5 @@ def _plain_message(handler: Any, record: logging.LogRecord) -> str | None:
 def _is_plain(console: Any) -> bool:
     if any(getattr(console, name) != value for name, value in _AS_IT_IS.items()):
         return False
-    # Older rich has one live display, newer a stack of them.
+    # Older versions of rich have one live display, newer ones a stack.
     return not (console._render_hooks or getattr(console, "_live", None) or getattr(console, "_live_stack", None))

@@ -1,4 +1,4 @@
-"""What worker threads log, kept until the main thread comes to what they did, and written then."""
+"""Log records of worker threads, kept until the main thread writes them in pip's order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _thread = threading.local()
-"""``records``: where this thread's log records are kept."""
+"""Its ``records`` is the list that keeps this thread's records, or None."""
 
 
 class _HoldBack(logging.Filter):
@@ -26,12 +26,12 @@ class _HoldBack(logging.Filter):
 _hold_back = _HoldBack()
 
 _REPLAYED = "_pipfast_replayed"
-"""The attribute of a record that has been written."""
+"""Attribute of a record that was written."""
 
 
 @contextlib.contextmanager
 def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
-    """Put what this thread logs into ``records`` instead of writing it."""
+    """Keep this thread's log records in ``records`` instead of writing them."""
     for handler in logging.getLogger().handlers:
         if _hold_back not in handler.filters:
             handler.addFilter(_hold_back)
@@ -45,7 +45,7 @@ def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
-    """Put what this thread logs into ``records``, too: whoever comes first has it written."""
+    """Keep this thread's records in ``records`` as well; the first list that is replayed writes them."""
     before: list[logging.LogRecord] = _thread.records
     mine: list[logging.LogRecord] = []
     try:
@@ -57,19 +57,19 @@ def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
 
 
 def are_held_back() -> bool:
-    """Tell whether this thread works for the main thread: it must not ask the user for anything."""
+    """Return whether this is a worker thread, which must not ask the user for anything."""
     return getattr(_thread, "records", None) is not None
 
 
 def replay(records: list[logging.LogRecord]) -> None:
-    """Write what was kept, each record once, and forget it; in a thread whose records are kept, hand it on."""
+    """Write kept records, each once, and empty the list; a worker thread adds them to its own list instead."""
     held: list[logging.LogRecord] | None = getattr(_thread, "records", None)
     if held is not None:
         held += records
         records.clear()
     while records:
         record = records.pop(0)
-        # A record was offered to every handler, and kept once for each.
+        # Each handler's filter kept the record once.
         if not hasattr(record, _REPLAYED):
             setattr(record, _REPLAYED, True)
             logging.getLogger(record.name).handle(record)

@@ -46,14 +46,14 @@ def say(message: str, hint: str | None = None) -> None:
 
 
 def keep_timings(path: Path | None) -> None:
-    """From now on, append the time of each phase to ``path`` as JSON lines; None keeps nothing."""
+    """Append the time of each later phase to ``path`` as a JSON line; None for nothing."""
     global _timings
     _timings = path
 
 
 @contextmanager
 def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
-    """Time a phase in seconds of a monotonic clock; the yielded dict takes further fields."""
+    """Measure a phase in seconds; fields put into the yielded dict are written as well."""
     began = time.perf_counter()
     try:
         yield fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,22 +41,41 @@ def test_rows_fit_when_the_terminal_is_resized_and_go_on_ctrl_c(box: Box, endles
 
 @pytest.fixture
 def poor() -> Iterator[Index]:
-    """Serve two files of a size that pip draws a bar for, without metadata files."""
+    """Serve what ``_serving`` does without metadata files: pip fetches one file after another."""
+    with _serving(Manners(core_metadata=False, validators=False)) as index:
+        yield index
+
+
+@pytest.fixture
+def rich() -> Iterator[Index]:
+    """Serve it with metadata files: pip fetches all files in the end."""
+    with _serving(Manners(validators=False)) as index:
+        yield index
+
+
+@contextmanager
+def _serving(manners: Manners) -> Iterator[Index]:
+    """Serve two files of a size that pip draws a bar for; pip's cache keeps neither."""
     with serving() as server:
-        index = server.index(manners=Manners(core_metadata=False, validators=False))
-        noise = {"noise.bin": random.Random(1).randbytes(1_000_000)}
+        noise = {"noise.bin": random.Random(1).randbytes(2_500_000)}
         server.delay("a/files/first-1.0-py3-none-any.whl", 0.3)
-        yield index.add(Wheel("first", files=noise).build(), Wheel("second", files=noise).build())
+        wheels = [Wheel(name, files=noise).build() for name in ("first", "second")]
+        yield server.index(manners=manners).add(*wheels)
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=str)
-def test_what_stands_there_in_the_end_is_what_pip_leaves(box: Box, poor: Index, variables: dict[str, str]) -> None:
+@pytest.mark.parametrize(("manners", "variables"), [
+    ("poor", {}), ("rich", {}), ("rich", {"TERM": "dumb"}), ("rich", {"NO_COLOR": "1"}),
+], ids=str)
+def test_what_stands_there_in_the_end_is_what_pip_leaves(
+    box: Box, manners: str, variables: dict[str, str], request: pytest.FixtureRequest
+) -> None:
     """Line by line, but for the rates; the same for files that come out of the store."""
+    index: Index = request.getfixturevalue(manners)
     ends: list[list[str]] = []
     for module in ("pip", "pipfast", "pipfast"):
         folder = f"wheels{len(ends)}"
-        command = ("download", *poor.args, "-d", folder, "first", "second")
+        command = ("download", *index.args, "-d", folder, "first", "second")
         with on_terminal(box, module, *command, variables=variables) as session:
             assert session.end() == 0
         lines = session.screen.text().replace(folder, "wheels").splitlines()

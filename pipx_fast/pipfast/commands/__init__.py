@@ -1,1 +1,1 @@
-"""The commands that are pipfast's own."""
+"""pipfast's own commands."""

@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SeamFacts:
-    """What has become of one name of pip's that we rely on."""
+    """One function of pip's that pipfast uses."""
 
     name: str
     family: str
     state: str
     """``attached``, ``as expected`` (it is only called), or ``stock``."""
     why: str
-    """Why pip's own code runs; empty where ours does."""
+    """Why pip's own code runs; empty if ours does."""
     as_wanted: bool
-    """False where it stays stock though no setting asks for that."""
+    """False if pip's own code runs and no setting asks for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipFacts:
-    """The pip of this process; found out by the hooks, since nothing else knows pip."""
+    """The pip of this process, as the hooks report it."""
 
     version: str
     location: str
@@ -171,7 +171,7 @@ def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
 
 
 def _link(layout: Layout | None, settings: Settings, target: Path) -> dict[str, Any]:
-    """Try how a stored file would reach ``target``, with a file that is removed afterwards."""
+    """Find the link mode for ``target`` with a file that is removed afterwards."""
     facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None, "shared_by_root": False}
     if layout is None:
         facts["reason"] = "there is no store"
@@ -204,7 +204,7 @@ def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
     found = here.stat()
     file = StoredFile(here.name, found.st_size, found.st_mtime_ns)
     linker = Linker("copy", 0o077)
-    # Whether the folder can be written at all, before any way of linking is blamed.
+    # Fails first if the folder cannot be written, which is not the fault of a link mode.
     linker.copy(str(here), file, str(there))
     there.unlink()
     reason = None

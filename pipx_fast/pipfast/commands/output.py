@@ -1,4 +1,4 @@
-"""How the commands name themselves and show sizes: as pip does."""
+"""The program's name and sizes of files, as pip shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pipfast store``: look at the store, check it, make it smaller, remove it."""
+"""``pipfast store``: its actions, and what they print."""
 
 from __future__ import annotations
 
