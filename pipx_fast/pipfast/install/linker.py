@@ -178,11 +178,14 @@ def copy(source: str, file: StoredFile, target: str, umask: int) -> None:
 @contextmanager
 def _new_file(source: str, file: StoredFile, target: str, umask: int) -> Iterator[tuple[int, int]]:
     """Yield the descriptors of a stored file and of a new one, which then gets its mode and mtime."""
-    _remove(target)
     read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         # The folder says whose group and which access list it gets, as when pip makes it.
-        written = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            written = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            _remove(target)
+            written = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         try:
             yield read, written
             if file.executable:
