@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit, urlunsplit
+
+# e.g. `https://user:password@host/`; a password may have an unescaped `@`
+_USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")
+# e.g. `https://host/simple/?token=…`
+_QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s#'\",;]+")
 
 
 def shown(url: str) -> str:
@@ -17,3 +23,8 @@ def shown(url: str) -> str:
 def file_name(url: str) -> str:
     """Return the last part of an address's path."""
     return shown(url).rpartition("/")[2]
+
+
+def redacted(text: str) -> str:
+    """Return a text without the users, passwords and queries of the addresses in it."""
+    return _QUERY.sub(r"\1?****", _USER.sub("****@", text)) if "://" in text else text

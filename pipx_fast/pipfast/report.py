@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pipfast")
 """At DEBUG level its records are in pip's ``--log`` file and with ``-vv``."""
 
+
+def _redact(record: logging.LogRecord) -> bool:
+    """Take passwords out of a record: addresses stand in settings, configuration files and errors of others."""
+    from pipfast.address import redacted
+
+    record.msg, record.args = redacted(record.getMessage()), ()
+    if record.exc_info:
+        record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+    return True
+
+
+logger.addFilter(_redact)
+
 _said: set[str] = set()
 """Lines that were printed: a hint is not repeated below each message that it helps with."""
 _timings: Path | None = None
@@ -30,6 +43,9 @@ def before_saying(call: Callable[[], None] | None) -> None:
 
 def say(message: str, hint: str | None = None) -> None:
     """Print ``pipfast: message`` and ``hint: …`` on standard error; the same message or hint is printed once."""
+    from pipfast.address import redacted
+
+    message, hint = redacted(message), redacted(hint) if hint else hint
     lines = [f"pipfast: {message}\n", *([f"hint: {hint}\n"] if hint else [])]
     if lines[0] in _said:
         return
@@ -59,6 +75,8 @@ def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
         yield fields
     finally:
         if _timings is not None:
-            line = json.dumps({"phase": phase, "seconds": time.perf_counter() - began, **fields})
+            from pipfast.address import redacted
+
+            line = redacted(json.dumps({"phase": phase, "seconds": time.perf_counter() - began, **fields}))
             with _timings.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")

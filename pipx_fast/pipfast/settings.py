@@ -99,7 +99,7 @@ class Settings:
             timings=Path(timings).absolute() if timings else None,
             build_rescue=cast("Literal['on', 'named', 'off']", read.choice("build-rescue", BUILD_RESCUES, "on")),
             extra_build_dependencies=read.extra_build_dependencies(),
-            problems=tuple(read.problems),
+            problems=read.shown_problems(),
         )
 
 
@@ -136,6 +136,13 @@ class _Reader:
         label = self._label(key)
         self.problems.append(f"{label} is {text!r}, not a number from 1 to {highest}; using {default}")
         return default
+
+    def shown_problems(self) -> tuple[str, ...]:
+        if not self.problems:
+            return ()
+        from pipfast.address import redacted
+
+        return tuple(map(redacted, self.problems))
 
     def folder(self, key: str) -> Path | None:
         text = self.text(key)

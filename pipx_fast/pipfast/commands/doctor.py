@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast import __version__
+from pipfast.address import redacted
 from pipfast.commands.doctor_text import everything, page
 from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
@@ -128,7 +129,8 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
         "PIPFAST_BUILD_RESCUE": settings.build_rescue,
         "PIPFAST_EXTRA_BUILD_DEPENDENCIES": {
-            name: list(requirements) for name, requirements in settings.extra_build_dependencies.items()
+            redacted(name): [redacted(each) for each in requirements]
+            for name, requirements in settings.extra_build_dependencies.items()
         } or None,
         "problems": list(settings.problems),
     }
