@@ -144,7 +144,7 @@ class Linker:
             reason = "the store is on another filesystem"
         say(
             f"cannot link into {folder} ({reason}); copying instead",
-            "set PIPFAST_LINK_MODE=copy to silence this",
+            "export PIPFAST_LINK_MODE=copy",
         )
 
 
