@@ -156,12 +156,16 @@ def _around_prepare_distribution_metadata(
 
 
 def _around_get_cache_dir(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Keep a wheel that was built without isolation out of pip's cache."""
+    """Keep the wheel of a rescued build out of pip's cache: pip could never have built it."""
     names = dict(zip(("req", "wheel_cache"), args, strict=False)) | kwargs
-    rescue = _rescues.get(id(names["req"]))
-    if rescue is None or not (rescue.is_rescued or _opened.get(id(names["req"]))):
-        return wrapped(*args, **kwargs)
-    return names["wheel_cache"].get_ephem_path_for_link(names["req"].link)
+    requirement, cache = names["req"], names["wheel_cache"]
+    rescue = _rescues.get(id(requirement))
+    if rescue is not None and rescue.is_rescued:
+        return cache.get_ephem_path_for_link(requirement.link)
+    folder = wrapped(*args, **kwargs)
+    if (opened := _opened.get(id(requirement))) is not None and cache.cache_dir:
+        opened.folder = folder if folder == cache.get_path_for_link(requirement.link) else None
+    return folder
 
 
 @contextmanager

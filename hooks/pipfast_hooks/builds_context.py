@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
+from pipfast.report import logger, say
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks import lifetime
@@ -33,6 +34,8 @@ class Context:
     chosen: Any = None
     """pip's requirements as the resolver has decided them, once it is done."""
     _resolved: dict[str, str] | None = None
+    differences: dict[str, str | None] = field(default_factory=dict)
+    """By the path of a wheel in pip's cache: what it was built against that is there no longer, as a sentence."""
 
     def resolved(self) -> dict[str, str]:
         """Return name to version of what the resolver has decided; empty before it is done."""
@@ -92,6 +95,27 @@ def _around_prepare_linked_requirements_more(
     if _context is not None and not getattr(instance.build_tracker, "_entries", None):
         _context.chosen, _context._resolved = list(args[0] if args else kwargs["reqs"]), None
     return wrapped(*args, **kwargs)
+
+
+def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Pass over a cached wheel that was built, without isolation, against something else than what is there."""
+    entry = wrapped(*args, **kwargs)
+    if entry is None or not entry.persistent or _context is None:
+        return entry
+    try:
+        layout, path = lifetime.current().layout(), entry.link.file_path
+        if layout is None or not has_notes(layout, BUILT):
+            return entry
+        if path not in _context.differences:
+            from pipfast_hooks.builds_open import difference
+
+            _context.differences[path] = difference(_context, Path(path))
+        if (sentence := _context.differences[path]) is not None:
+            say(sentence)
+            return None
+    except Exception:
+        logger.debug("pipfast: pip's cached wheel is taken as it is", exc_info=True)
+    return entry
 
 
 def stale_before() -> list[str] | None:

@@ -1,73 +1,122 @@
-"""Builds that the user wants without isolation: their wheels are kept with all that they could see.
+"""Builds without isolation by the user's own wish: what the wheels that pip caches were built against.
 
-pip's own cache would hand such a wheel out beside whatever is installed by then.
+pip's cache alone would hand such a wheel out beside whatever is installed by then.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build import wheels
-from pipfast.build.trusted import read_requirement
+from pipfast.build.import_names import modules_of, provides
+from pipfast.build.messages import BUILD_TOOLS
+from pipfast.build.trusted import applies, read_requirement
 from pipfast.build.wheels import Visible, record_digest
 from pipfast.report import logger
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds_overlay import target_sites
-from pipfast_hooks.builds_source import installed_at, source_of
+from pipfast_hooks.builds_source import installed_at
 
 if TYPE_CHECKING:
-    from pipfast.store.archives import Archive
-    from pipfast.store.layout import Layout
+    import importlib.metadata
+    from collections.abc import Iterable, Mapping
+
+    from pipfast_hooks.builds_context import Context
     from pipfast_hooks.builds_rescue import Hook, Rescue
 
 
 class OpenBuild:
     """The build of one requirement that sees the target because the user said so."""
 
-    def __init__(self, rescue: Rescue, layout: Layout, source: str) -> None:
+    def __init__(self, rescue: Rescue) -> None:
         self._rescue = rescue
-        self._layout = layout
-        self._source = source
-        self._key = wheels.key_of(source, rescue.requirement.config_settings, os.environ)
-        self._visible = tuple(
-            Visible(name, str(each.version), None, record_digest(each.read_text("RECORD") or ""), needed=False)
-            for name, each in sorted(installed_at(target_sites(rescue.context)).items())
-        )
-        self._kept: tuple[wheels.BuiltWheel, Archive] | None = wheels.find(layout, self._key, self._visible)
+        self.folder: str | None = None
+        """Where pip's cache will have the wheel; None where it keeps none."""
 
     def run(self, hook: Hook) -> Any:
-        """Answer a hook with what was built beside the same, or call it and keep what it makes."""
-        if self._kept is not None and not self._rescue.is_rescued:
-            return self._rescue.from_cache(hook, *self._kept)
+        """Call a hook, and note what the wheel that it makes was built against."""
         result = self._rescue.run(hook)
-        if hook.name == "build_wheel" and not self._rescue.is_rescued:
+        if hook.name == "build_wheel" and self.folder is not None and not self._rescue.is_rescued:
             try:
-                self._keep(Path(hook.kwargs["wheel_directory"], str(result)))
+                self._note(Path(hook.kwargs["wheel_directory"], str(result)), self.folder)
             except Exception:
-                logger.debug("pipfast: a wheel that was built without isolation is not kept", exc_info=True)
+                logger.debug("pipfast: what a wheel was built against is not noted", exc_info=True)
         return result
 
-    def _keep(self, wheel: Path) -> None:
-        label, version = self._rescue.label, wheel.name.split("-")[1]
-        wheels.keep(self._layout, self._key, wheel, label, version, self._source, self._with_needed(wheel))
+    def _note(self, wheel: Path, folder: str) -> None:
+        layout = lifetime.current().layout()
+        if layout is None:
+            return
+        there = installed_at(target_sites(self._rescue.context))
+        visible = [
+            _seen(name, there[name])
+            for name in built_against(self._rescue.imported, there, wheels.requires_of(wheel))
+            if name != canonicalize_name(self._rescue.label)
+        ]
+        wheels.note_cached(layout, key_of(Path(folder, wheel.name)), wheel, self._rescue.label, visible)
 
-    def _with_needed(self, wheel: Path) -> tuple[Visible, ...]:
-        """Return what was visible; what compiled code was built against is told from its own requirements."""
-        if wheel.name.endswith("-any.whl"):
-            return self._visible
-        texts = wheels.requires_of(wheel)
-        needed = {canonicalize_name(each.name) for each in map(read_requirement, texts) if each is not None}
-        return tuple(
-            Visible(each.name, each.version, each.archive, each.record, each.name in needed)
-            for each in self._visible
-        )
+
+def _seen(name: str, distribution: importlib.metadata.Distribution) -> Visible:
+    return Visible(name, str(distribution.version), None, record_digest(distribution.read_text("RECORD") or ""))
+
+
+def built_against(
+    imported: Iterable[str], there: Mapping[str, importlib.metadata.Distribution], requires: Iterable[str]
+) -> list[str]:
+    """Return the names of the distributions that a build has imported, tools of builds aside.
+
+    What another one of them depends on is that one's own business, unless the wheel requires it itself.
+
+    :param imported: modules that processes of the build had imported.
+    :param there: normalised name to what the target has.
+    :param requires: the wheel's ``Requires-Dist``.
+    """
+    modules = set(imported)
+    used = {name: each for name, each in there.items() if name not in BUILD_TOOLS and any(
+        provides(modules_of(_paths(each), each.read_text("top_level.txt") or ""), module) for module in modules
+    )}
+    own = _names(requires)
+    below = {below for name, each in used.items() for below in _names(each.requires or ()) if below != name}
+    return sorted(name for name in used if name in own or name not in below)
+
+
+def _paths(distribution: importlib.metadata.Distribution) -> list[str]:
+    return [row.partition(",")[0] for row in (distribution.read_text("RECORD") or "").splitlines()]
+
+
+def _names(texts: Iterable[str]) -> set[str]:
+    read = [each for each in map(read_requirement, texts) if each is not None and applies(each.marker)]
+    return {canonicalize_name(each.name) for each in read}
+
+
+def key_of(cached: Path) -> str:
+    """Return the key of the note about a wheel in pip's cache, wherever that cache lies."""
+    return wheels.key_of_cached("/".join(cached.parts[-5:]))
+
+
+def difference(context: Context, cached: Path) -> str | None:
+    """Return what a wheel in pip's cache was built against that is there in another version, as a sentence."""
+    layout = lifetime.current().layout()
+    if layout is None:
+        return None
+    if getattr(context.options, "build_isolation", True) and lifetime.current().settings.build_rescue == "off":
+        # An isolated build would miss what this one had.
+        return None
+    built = wheels.find_cached(layout, key_of(cached), cached)
+    there = installed_at(target_sites(context)) if built is not None else {}
+    for each in built.visible if built is not None else ():
+        here = there.get(canonicalize_name(each.name))
+        if built is None or here is None or each.is_as(now := _seen(each.name, here)):
+            continue
+        other = f"{now.version} is here" if now.version != each.version else "another build of that is here"
+        return (f"{built.name} {built.version} in pip's cache was built against {each.name} {each.version}, "
+                f"and {other}: building it again")
+    return None
 
 
 def open_build(rescue: Rescue) -> OpenBuild | None:
-    """Return how a requirement is built without isolation; None where nothing is kept of it."""
-    layout, source = lifetime.current().layout(), source_of(rescue.requirement)
-    return OpenBuild(rescue, layout, source) if layout is not None and source is not None else None
+    """Return how a requirement is built without isolation; None where nothing is noted of it."""
+    return OpenBuild(rescue) if lifetime.current().layout() is not None else None

@@ -83,6 +83,8 @@ class Rescue:
         self._first: tuple[Exception, _Held] | None = None
         """The first failure of a hook, and what pip says of it: the error that pip itself would end with."""
         self._label = ""
+        self.imported: set[str] = set()
+        """Modules that hooks which succeeded had imported."""
         self._before: Any = None
         """pip's environment for this build."""
         self._over = False
@@ -181,8 +183,10 @@ class Rescue:
                     held.release()
                     raise
                 else:
-                    self._note(hook, result)
-                    return result
+                    failed = None
+            if failed is None:
+                self._note(hook, result, watch)
+                return result
             self._first = self._first or (failed, held)
             evidence = self._evidence(hook, watch, failed)
             if not self._over and self._mend(evidence):
@@ -398,9 +402,10 @@ class Rescue:
         self._hint_undeclared()
         return built.filename
 
-    def _note(self, hook: Hook, result: Any) -> None:
+    def _note(self, hook: Hook, result: Any, watch: Watch) -> None:
         """Learn from a hook that succeeded; whatever goes wrong here, it has."""
         try:
+            self.imported |= watch.imported()
             self._learn(hook, result)
         except Exception:
             logger.debug("pipfast: nothing is learnt of %s", self.label, exc_info=True)

@@ -192,7 +192,9 @@ SEAMS: tuple[Seam, ...] = (
            idle_without="requirements")
       # Where it is bound by a from-import.
       for module in ("pip._internal.commands.install", "pip._internal.commands.wheel")),
-    # pip's own cache does not know what such a wheel was built against.
+    # pip's own cache does not know what a wheel was built against, and keeps none that pip could not have built.
+    Seam("pip._internal.cache", "WheelCache.get_cache_entry", "builds", ("link", "package_name", "supported_tags"),
+         "builds_context:_around_get_cache_entry"),
     Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
          "builds:_around_get_cache_dir"),
 

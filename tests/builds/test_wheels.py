@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,21 +119,72 @@ def test_nothing_is_kept_without_a_cache(box: Box, index: Index) -> None:
     assert not list(box.store.glob("built-v*/*/*"))
 
 
-@pytest.mark.once
-def test_builds_without_isolation_by_choice(box: Box, index: Index) -> None:
-    """Their wheels are kept with all that was there; pip's cache would hand them out beside anything."""
+OPEN = ("--no-build-isolation", "--no-deps", "--force-reinstall", "needy")
+
+
+def cached(box: Box) -> str:
+    """Return what pip itself lists of its cache."""
+    return box.pip("cache", "list").out
+
+
+def test_builds_without_isolation_by_choice_go_into_pips_cache(box: Box, index: Index) -> None:
+    """As pip puts them there, standard output and all; the second time it is the cached wheel, as under pip."""
+    own = {"PIP_CACHE_DIR": str(box.root / "pips")}
     install(box, index, "torch==1.0")
-    arguments = ("--no-build-isolation", "--no-deps", "--force-reinstall", "needy")
-    assert "Building wheel for needy (" in install(box, index, *arguments).out
-    assert "needy" not in box.pip("cache", "list").out
-    install(box, index, "torch==2.0")
-    assert "Building wheel for needy (" in install(box, index, *arguments).out
+    for number in "12":
+        arguments = ("wheel", *index.args, "--no-build-isolation", "--no-deps", "-w", f"{number}/pips", "needy")
+        pip, ended = box.pip(*arguments, **own), box.pipfast(*(each.removesuffix("/pips") for each in arguments))
+        assert pip.status == ended.status == 0
+        assert without_places(ended.out) == without_places(pip.out)
+        assert ended.err == ""
+    assert "needy-1.0-py3-none-any.whl" in cached(box)
+    assert "built against" not in box.pipfast("doctor").out
+
+
+def without_places(out: str) -> str:
+    """Return standard output without digests and the folders of caches and temporary files."""
+    return re.sub(r"Saved \S+|sha256=\w+|/\S+/(pips|pip)/wheels|pip-ephem-wheel-cache-\w+|size=\d+", "", out)
+
+
+def test_cached_wheel_is_passed_over_beside_another_torch(box: Box, index: Index) -> None:
+    """One line says why; then the cache has the new one. What was installed besides is no matter."""
+    install(box, index, "torch==1.0")
+    install(box, index, *OPEN)
+    install(box, index, "late", "torch==2.0")
+    ended = install(box, index, *OPEN)
     assert seen(box) == "2.0"
-    second = another(box, "second")
-    install(second, index, "torch==1.0")
-    install(second, index, "--no-deps", "needy")
-    ended = install(second, index, *arguments)
-    assert seen(second) == "1.0"
-    again = install(second, index, *arguments)
-    assert "Building wheel for needy (" not in again.out, ended.out
-    assert again.err == ""
+    line = "pipfast: needy 1.0 in pip's cache was built against torch 1.0, and 2.0 is here: building it again\n"
+    assert ended.err.count(line) == 1
+    assert "Stored in directory" in ended.out
+    assert install(box, index, *OPEN).err == ""
+    install(box, index, "torch==1.0")
+    assert "needy 1.0 was built against torch 2.0, and 1.0 is here" in box.pipfast("doctor").out
+
+
+@pytest.mark.once
+def test_cached_wheel_is_pips_to_hand_out(box: Box, index: Index) -> None:
+    """Where torch is not there at all, where no build could do better, and where it is another file."""
+    install(box, index, "torch==1.0")
+    install(box, index, *OPEN)
+    fresh = another(box, "fresh")
+    assert "Building wheel for needy (" not in install(fresh, index, *OPEN).out
+    assert seen(fresh) == "1.0"
+    other = another(box, "other")
+    install(other, index, "torch==2.0")
+    ended = install(other, index, "--no-deps", "needy", PIPFAST_BUILD_RESCUE="off")
+    assert "building it again" not in ended.err and seen(other) == "1.0"
+    install(box, index, "torch==2.0")
+    wheel = next((box.root / "home").rglob("needy-1.0-*.whl"))
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.comment = b"another file"
+    assert "building it again" not in install(box, index, *OPEN).err
+    assert seen(box) == "1.0"
+
+
+@pytest.mark.once
+def test_rescued_builds_without_isolation_stay_out_of_pips_cache(box: Box, index: Index) -> None:
+    """What pip could not have built is not in its cache, whatever the user wished."""
+    (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
+    install(box, index, "-c", "constraints.txt", *OPEN)
+    assert seen(box) == "1.0"
+    assert "needy" not in cached(box)

@@ -112,6 +112,11 @@ class Watch:
         except EvidenceDamaged:
             return None
 
+    def imported(self) -> set[str]:
+        """Return the modules that the processes of the hook had imported when they ended."""
+        found = [line.get("imported") for line in self._lines()]
+        return {name for each in found if isinstance(each, list) for name in each if isinstance(name, str)}
+
     def _lines(self) -> list[dict[str, Any]]:
         lines = []
         for each in self._record.decode("utf-8", "replace").splitlines():

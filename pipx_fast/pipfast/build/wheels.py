@@ -1,4 +1,4 @@
-"""Wheels of rescued builds, each with what it was built against.
+"""Wheels of rescued builds, and of those without isolation, each with what it was built against.
 
 The wheel lies among the store's archives; the note of its key says of which source, and beside which versions of
 which archives it was made. pip's own cache knows the source and the interpreter only.
@@ -176,6 +176,28 @@ def keep(
     others = [each for each in _variants(layout, key) if each.visible != built.visible]
     write_note(layout, BUILT, key, _to_json([*others[-MAX_VARIANTS + 1 :], built]))
     return built
+
+
+def key_of_cached(place: str) -> str:
+    """Return the key of a wheel in pip's own cache.
+
+    :param place: its path in there, which pip makes from the source's address and the interpreter.
+    """
+    return hashlib.sha256(f"pip's cache: {place}".encode()).hexdigest()
+
+
+def note_cached(layout: Layout, key: str, wheel: Path, name: str, visible: Iterable[Visible]) -> None:
+    """Note what a wheel was built against that goes into pip's cache; what was noted of its place is replaced."""
+    built = BuiltWheel(
+        name, wheel.name.split("-")[1], wheel.name, sha256_of(wheel), "", time.time(),
+        record_digest(_record(wheel)), tuple(visible),
+    )
+    write_note(layout, BUILT, key, _to_json([built]))
+
+
+def find_cached(layout: Layout, key: str, wheel: Path) -> BuiltWheel | None:
+    """Return what is noted of a wheel in pip's cache, if it is that very wheel."""
+    return next((each for each in _variants(layout, key) if each.digest == sha256_of(wheel)), None)
 
 
 def all_built(layout: Layout) -> Iterator[BuiltWheel]:

@@ -44,6 +44,15 @@ def _described(error: "BaseException | None") -> list[dict[str, object]]:
     return chain
 
 
+def _imported() -> list[str]:
+    """Return the top-level modules that were imported from files; of a namespace, what is right below it."""
+    files = {name for name, module in list(sys.modules.items())
+             if name.count(".") < 2 and isinstance(getattr(module, "__dict__", {}).get("__file__"), str)}
+    own = set(sys.stdlib_module_names) | {"__main__", "sitecustomize", "usercustomize"}
+    return sorted(name for name in files
+                  if name.partition(".")[0] not in (files | own if "." in name else own))[:1000]
+
+
 def _write(sought: _Sought, path: str, pid: int) -> None:
     """Append one line about this process; nothing that goes wrong here concerns the build."""
     try:
@@ -56,7 +65,7 @@ def _write(sought: _Sought, path: str, pid: int) -> None:
         error = getattr(sys, "last_value", None)
         line = {"pid": pid, "argv": [str(each)[:500] for each in sys.argv[:4]],
                 "errors": _described(error) if isinstance(error, BaseException) else [],
-                "sought": list(sought.names)}
+                "sought": list(sought.names), "imported": _imported()}
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(descriptor, (json.dumps(line) + "\n").encode("ascii", "replace"))
