@@ -111,6 +111,15 @@ ODD: dict[str, Archive] = {
     "latin-1-source": Wheel(
         "odd", files={**PLAIN, "odd/latin.py": "# coding: latin-1\nx = 'é'\n".encode("latin-1")}
     ).build(),
+    "cookies": Wheel("odd", files={
+        **PLAIN,
+        **{f"odd/{codec.replace('-', '_')}.py": f"# -*- coding: {codec} -*-\nx = 1\n".encode() for codec in (
+            "ascii", "cp1252", "cp437", "gbk", "idna", "koi8-r", "mac-roman", "nonsense", "rot13",
+            "unicode_escape", "us-ascii", "utf-16", "utf-7", "utf8", "utf8-sig", "utf_8", "utf-8-sig",
+        )},
+        "odd/second.py": b"#!/x\n# vim: set fileencoding=cp1252 :\nx = '\x80'\n",
+        "odd/bom.py": b"\xef\xbb\xbf# coding: cp1252\n",
+    }).build(),
     "bad-encoding": Wheel("odd", files={**PLAIN, "odd/latin.py": b"x = '\xe9'\n"}).build(),
     "bom-and-crlf": Wheel("odd", files={**PLAIN, "odd/dos.py": b"\xef\xbb\xbfx = 1\r\n"}).build(),
     "templates-that-are-not-modules": Wheel(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Plan:
     scripts: list[tuple[str, str]] = field(default_factory=list)
     """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
     uncompiled: list[str] = field(default_factory=list)
-    """Full paths of Python sources for which the store has no bytecode: rewritten scripts."""
+    """Full paths of Python sources for which the store has no bytecode: scripts, and what may not compile here."""
 
 
 def plan_wheel(
@@ -120,6 +121,31 @@ def _plan_bytecode(
             # pip's key for bytecode is the full path; it has no row in the wheel's RECORD.
             plan.installed[f"{target}/{file.name}"] = record_prefix.of(target, file.name)
     plan.uncompiled += [target for _, target in plan.scripts if target.endswith(".py")]
+    _plan_uncompiled(plan, prepared)
+
+
+def _plan_uncompiled(plan: Plan, prepared: Prepared) -> None:
+    """Note the sources that have no bytecode in the store."""
+    assert prepared.bytecode_manifest is not None
+    compiled = {folder.path: folder.files for folder in prepared.bytecode_manifest.folders}
+    places = {batch.source: batch.target for batch in plan.batches}
+    root = os.fspath(prepared.tree / TREE)
+    for folder in prepared.manifest.folders:
+        sources = [file.name for file in folder.files if file.name.endswith(".py")]
+        found = compiled.get(folder.path, ())
+        if len(sources) == len(found) or _is_of_scripts(folder.path):
+            continue
+        place = places[f"{root}/{folder.path}" if folder.path else root]
+        for name in sources:
+            start = f"{name.removesuffix('.py') or 'py'}.{sys.implementation.cache_tag}."
+            if not any(each.name.startswith(start) for each in found):
+                plan.uncompiled.append(f"{place}/{name}")
+
+
+def _is_of_scripts(folder: str) -> bool:
+    """Tell whether a folder of an archive is one of scripts."""
+    data = split_data_path(f"{folder}/x") if folder else None
+    return data is not None and data[0] == "scripts"
 
 
 class _RecordPaths:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import marshal
 import os
+import re
 import stat
 import struct
 import sys
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
     from pipfast.store.manifest import StoredFile
     from pipfast.store.unpack import FileFacts
+
+# e.g. `# -*- coding: cp1252 -*-` in the first line, or in the second below a comment
+_COOKIE = re.compile(rb"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n?|\n))?[ \t\f]*#[^\r\n]*?coding[:=][ \t]*([-\w.]+)")
+_COMMON = re.compile(rb"(?i:(?:utf[-_]8|(?:iso[-_])?latin[-_]1|iso[-_]8859[-_]1)(?![a-z0-9])|utf8(?![-\w.]))")
+_COOKIE_BYTES = 1000
+"""Where a cookie is looked for at all; two lines are hardly ever longer."""
 
 TIMESTAMP = "timestamp"
 CHECKED_HASH = "checked-hash"
@@ -86,8 +93,8 @@ def compile_sources(
     """Compile ``sources`` of ``tree`` into ``__pycache__`` folders below ``target``.
 
     :param digests: what the sources' SHA-256 are, as far as they have not been written just now.
-    :returns: the facts of the .pyc files with the sources' folder in front of their name; a source
-        that does not compile is left out, as pip leaves it without bytecode.
+    :returns: the facts of the .pyc files with the sources' folder in front of their name; without those of a
+        source that does not compile, or may not in the process that installs it.
     :raises OSError: a file could not be read or written.
     :raises Damaged: a source has another content than it had.
     """
@@ -101,6 +108,8 @@ def compile_sources(
             source = read_file(f"{tree}/{path}", file.size)
             if digests.get(path, digest := hashlib.sha256(source).hexdigest()) != digest:
                 raise Damaged(f"{tree}/{path} is not what it was")
+            if has_uncommon_cookie(source):
+                continue
             try:
                 # The path is put right by the import system when the module is loaded.
                 code = compile(source, path, "exec", dont_inherit=True, optimize=min(kind.optimization, 2))
@@ -123,6 +132,17 @@ def compile_sources(
                 stat.S_IMODE(found.st_mode), hashlib.sha256(content).hexdigest(),
             ))
     return facts
+
+
+def has_uncommon_cookie(source: bytes) -> bool:
+    """Tell whether Python imports a codec to compile a source, which pip 26.3 no longer can when it compiles.
+
+    PEP 263; the tokenizer itself knows the names of UTF-8 and Latin-1, and UTF-8's codec is always there.
+    """
+    if b"coding" not in source[:_COOKIE_BYTES]:
+        return False
+    found = _COOKIE.match(source)
+    return found is not None and not _COMMON.match(found[1])
 
 
 def _pyc(kind: BytecodeKind, code: CodeType, source: bytes, mtime_ns: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.bytecode import BytecodeKind, compile_sources, current_kind
+from pipfast.store.bytecode import BytecodeKind, compile_sources, current_kind, has_uncommon_cookie
 from pipfast.store.manifest import StoredFile
 
 if TYPE_CHECKING:
@@ -130,3 +130,17 @@ def test_third_optimization_has_a_name_of_its_own(tmp_path: Path) -> None:
     two, three = (tmp_path / "code/__pycache__" / each.pyc_name("a.py") for each in kinds)
     assert three.name == f"a.{kind.cache_tag}.opt-3.pyc"
     assert three.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(("source", "uncommon"), [
+    (b"x = 1\n", False), (b"", False), (b"# no coding here\n", False), (b"coding = 'cp1252'\n", False),
+    (b"# -*- coding: utf-8 -*-\n", False), (b"# coding=UTF8\n", False), (b"#coding:utf-8-sig\n", False),
+    (b"# coding: utf8-sig\n", True),
+    (b"# coding: latin-1\n", False), (b"# coding: iso-8859-1-unix\n", False), (b"# coding: iso_8859_1\n", False),
+    (b"# coding: cp1252\n", True), (b"# coding: iso-8859-15\n", True), (b"# coding: utf-16\n", True),
+    (b"# coding: ascii\r\n", True), (b"#!/usr/bin/python\n# vim: set fileencoding=koi8-r :\n", True),
+    (b"\n \t# coding: gbk\n", True), (b"\n\n# coding: gbk\n", False), (b"x = 1\n# coding: gbk\n", False),
+])
+def test_uncommon_cookies_are_left_to_the_installing_process(source: bytes, uncommon: bool) -> None:
+    """PEP 263: in a comment of the first line, or of the second below a blank or a comment."""
+    assert has_uncommon_cookie(source) is uncommon
