@@ -129,12 +129,16 @@ class Display:
         with self._lock:
             if not self._paused:
                 self._console.control(_ERASE)
+                # pip may ask for a password there.
+                self._console.show_cursor(True)
             self._paused += 1
         try:
             yield
         finally:
             with self._lock:
                 self._paused -= 1
+                if not self._paused and not self._left.is_set():
+                    self._console.show_cursor(False)
 
     def make_room(self) -> None:
         """Take the rows off the screen for a moment, for a line on standard error."""

@@ -85,6 +85,8 @@ def test_rows_stay_below_what_is_printed(terminal: Terminal) -> None:
         assert [line.split()[0] for line in terminal.text.splitlines()] == ["Collecting", "first"]
         with display.aside():
             assert terminal.text == "Collecting numpy"
+            # pip may ask for a password.
+            assert terminal.stream.getvalue().endswith("\x1b[?25h")
             terminal.console.print("pip's own bar")
             list(display.watch(iter([1])))
             assert terminal.text == "Collecting numpy\npip's own bar"
