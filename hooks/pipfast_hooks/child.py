@@ -14,7 +14,7 @@ _NAMES = ("pip", "pipfast", "pipfast_hooks")
 
 _CODE = '''import sys
 # Before any other import: a script's folder, or with -c the current one, stands first.
-if sys.path and not getattr(sys.flags, "safe_path", False):
+if sys.path and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]
 from importlib.machinery import PathFinder
 

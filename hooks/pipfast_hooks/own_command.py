@@ -34,7 +34,9 @@ def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] |
         # pip would start another Python, which need not have pipfast.
         raise SystemExit(f"ERROR: {rest[0]} is about the Python that runs it, not about that of --python\n"
                          f"hint: {options.python} -m pipfast {' '.join(rest)}")
-    return rest[0], rest[1:]
+    # The only one of pip's global options that one of these commands has, too.
+    louder = ["-v"] if options.verbose and rest[0] == "doctor" else []
+    return rest[0], [*louder, *rest[1:]]
 
 
 class OwnCommand(Command):  # type: ignore[misc]

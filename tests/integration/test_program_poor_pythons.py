@@ -183,6 +183,8 @@ def test_own_commands_with_pips_global_options(box: Box, arguments: list[str]) -
     assert expected.status == 0
     for before in (["--no-color"], ["--isolated", "--timeout", "7"]):
         assert box.pipfast(*before, *arguments) == expected
+    if arguments == ["doctor"]:
+        assert box.pipfast("-v", "doctor") == box.pipfast("doctor", "-v") != expected
     off = box.pipfast(*arguments, PIPFAST="off")
     assert off.status == 0 and (off.out == expected.out or "PIPFAST=off" in off.out)
     assert "No matching distribution found" in box.pipfast("install", "--no-index", arguments[0]).err
