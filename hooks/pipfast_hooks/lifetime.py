@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pip
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
     BuildSource = Callable[[str, Any, Path], None]
     """Begins to build a source that has arrived: its canonical name, pip's link, its archive."""
+
+
+FULL_BYTES = 1 << 20
+"""Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Run:
     """The packages that were built against something else before this run, one line each."""
     last_words: list[tuple[str, str | None]] = field(default_factory=list)
     """What is said when pip has said everything."""
+    _daily_words: list[Callable[[], None]] = field(default_factory=list)
+    """Say the same, at most once a day: what makes things slower here."""
     ahead: Ahead | None = None
     """What is fetched before the resolver asks for it, while there is a resolution."""
     build_ahead: BuildSource | None = None
@@ -138,8 +145,29 @@ class Run:
                     self._layout = open_layout(self.settings.store or default_root())
                 except StoreUnusable as error:
                     self._layout_failed = True
-                    say(str(error), error.hint)
+                    self.say_daily(str(error), error.hint)
+                else:
+                    self._note_condition(self._layout)
             return self._layout
+
+    def _note_condition(self, layout: Layout) -> None:
+        """Note to say that nothing new can be kept."""
+        place, condition = f"the store {layout.root}", ""
+        try:
+            if not os.access(layout.root / "tmp", os.W_OK | os.X_OK):
+                condition = "is read-only"
+            elif hasattr(os, "statvfs"):
+                found = os.statvfs(layout.root)
+                # Some filesystems count no inodes.
+                if found.f_bavail * found.f_frsize < FULL_BYTES or (found.f_files and not found.f_favail):
+                    condition = "is on a filesystem that is full"
+        except OSError as error:
+            logger.debug("pipfast: the state of the store: %r", error)
+        if condition:
+            self.say_daily(
+                f"{place} {condition}: what is not in it yet is not kept",
+                "make room, or set PIPFAST_STORE to another folder of your own",
+            )
 
     def preparer(self) -> Preparer | None:
         """Return what prepares wheels for this installation, or None if nothing is kept."""
@@ -195,6 +223,13 @@ class Run:
         """Say something below pip's own error."""
         self.last_words.append((message, hint))
 
+    def say_daily(self, message: str, hint: str | None = None) -> None:
+        """Say something about the surroundings when pip has said everything, at most once a day."""
+        # Imported now: nothing can be any more when it is said.
+        from pipfast.daily import say_daily
+
+        self._daily_words.append(partial(say_daily, message, hint))
+
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
         """Note the digests of a file just written; valid for as long as its size and mtime stay."""
         found = os.stat(path)
@@ -247,6 +282,9 @@ class Run:
         for message, hint in self.last_words:
             say(message, hint)
         self.last_words.clear()
+        for tell in self._daily_words:
+            tell()
+        self._daily_words.clear()
         self.dependencies.clear()
         self.wheels.clear()
         if self._layout is not None and self.store_allowed:

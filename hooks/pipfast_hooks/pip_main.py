@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipfast.settings import Settings
     from pipfast.store.patterns import Patterns
     from pipfast_hooks.apply import Hooks
+    from pipfast_hooks.lifetime import Run
 
 HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
 """The commands that download or install; no other one has anything for us to do."""
@@ -75,11 +76,24 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     run.patterns = patterns
     run.expect(arguments)
     hooks.apply()
+    note_newer_pip(run)
     if "program" not in settings.disabled:
         defer_modules()
         if any(state.seam.wrapper.startswith("agent:") for state in hooks.states):
             agent.ask()
     return hooks
+
+
+def note_newer_pip(run: Run) -> None:
+    """Note to say that this pip is newer than the newest tested: what writes stays pip's own then."""
+    from pipfast_hooks.seams import NEWEST_TESTED, parse_version
+
+    if parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED:
+        newest = ".".join(map(str, NEWEST_TESTED))
+        run.say_daily(
+            f"pip {pip.__version__} is newer than {newest}, the newest tested: it installs by itself",
+            "a newer pipfast may know it; `pipfast doctor` shows what runs",
+        )
 
 
 def defer_modules() -> None:

@@ -79,3 +79,15 @@ def test_named_store_is_used_where_pip_has_no_cache(box: Box, index: Index) -> N
         arguments = [] if explicit else ["--no-cache-dir"]
         ended = box.pipfast("install", "--force-reinstall", *arguments, *index.args, "app", **explicit)
         assert ended.status == 0 and not list(box.store.glob("trees-v*/*/*"))
+
+
+def test_what_makes_it_slower_is_said_once_a_day(box: Box, index: Index) -> None:
+    in_use = box.root / "in-use"
+    in_use.mkdir()
+    (in_use / "notes.txt").write_text("")
+    said = [box.pipfast("install", *index.args, *more, "--force-reinstall", "app", PIPFAST_STORE=str(in_use)).err
+            for more in ((), (), ("-q",))]
+    assert [text.count("not using the store") for text in said] == [1, 0, 0]
+    assert [text.count("hint: ") for text in said] == [1, 0, 0]
+    quiet = box.pipfast("install", "-q", *index.args, "--force-reinstall", "app", PIPFAST_STORE=str(box.root))
+    assert (quiet.status, quiet.err) == (0, "")
