@@ -62,11 +62,11 @@ def spaces() -> Iterator[Index]:
         yield index
 
 
-def install_again(box: Box, spaces: Index) -> list[bool]:
+def install_again(box: Box, spaces: Index, **variables: str) -> list[bool]:
     """Install from the filled store; tell of each wheel whether it was moved."""
     timings = box.root / "timings"
     timings.unlink(missing_ok=True)
-    ended = box.pipfast("install", *spaces.args, "first", PIPFAST_TIMINGS=str(timings))
+    ended = box.pipfast("install", *spaces.args, "first", PIPFAST_TIMINGS=str(timings), **variables)
     assert (ended.status, ended.err) == (0, "")
     lines = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
     return [line["moved"] for line in lines if line["phase"] == "place"]
@@ -281,3 +281,16 @@ def test_a_store_that_loses_its_folders_is_no_error(box: Box, spaces: Index) -> 
     ended = box.pipfast("install", *spaces.args, "first")
     assert (ended.status, ended.err) == (0, "")
     assert (box.site_packages / "space/first.py").exists()
+
+
+@pytest.mark.once
+def test_sources_of_ones_own_are_copied_aside(box: Box, spaces: Index) -> None:
+    """What is edited in place stays in its environment, and everything is made aside and moved all the same."""
+    add_shim(box, WAIT_FOR_WORKERS)
+    assert box.pipfast("install", *spaces.args, "first").status == 0
+    assert box.pipfast("uninstall", "-y", "first", "second").status == 0
+    assert install_again(box, spaces, PIPFAST_LINK_MODE="own-sources") == [True, True]
+    source, (bytecode,) = box.site_packages / "space/first.py", (box.site_packages / "space").rglob("first.*.pyc")
+    assert source.stat().st_nlink == 1 and bytecode.stat().st_nlink > 1
+    source.write_text("edited\n", encoding="utf-8")
+    assert {path.read_text(encoding="utf-8") for path in box.store.rglob("space/first.py")} == {"main = print\n"}
