@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from pipfast_hooks.look import Display
 
 
-CHECK_S = 0.2
-"""Seconds to wait at the end for an archive that is being read again: that leaves nothing half done."""
-
-
 @dataclass(slots=True)
 class Job:
     """One of pip's links on its way into pip's folder ``location``."""
@@ -214,12 +210,12 @@ class Connections:
         """Return all downloads that were begun, for a display."""
         return [job.download for job in list(self._jobs.values()) if job.download is not None]
 
-    def close(self) -> None:
-        """Cancel what is under way and remove what was not delivered."""
+    def close(self, wait_s: float) -> None:
+        """Cancel what is under way and remove what was not delivered; wait at most that many seconds for each."""
         with self._beginning:
             self._closed = True
-        self._checks.close(CHECK_S)
-        self._pool.close()
+        self._checks.close(0.0)
+        self._pool.close(wait_s)
         if self._scratch is not None:
             self._scratch.cleanup()
 

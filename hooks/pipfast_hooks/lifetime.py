@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 FULL_BYTES = 1 << 20
 """Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
+
+END_S = 0.2
+"""Seconds to wait at the end for requests and checks under way: they leave nothing half done, and whoever pressed
+Ctrl-C waits for a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,18 +268,9 @@ class Run:
         # No worker is begun any more, and nobody waits for one that is.
         self.installing = self.metadata_only = False
         self._stop_workers()
-        if self.ahead is not None:
-            # A second for requests that nobody wants any more; their threads end with the process.
-            self.ahead.stop(wait_s=1.0)
-            self.ahead = None
-        for ranged in list(self.ranged.values()):
-            ranged.close()
-        self.ranged.clear()
-        for connections in list(self.connections.values()):
-            connections.close()
-        self.connections.clear()
+        self._stop_threads()
         for name in (
-            "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse",
+            "buffers", "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse",
             "builds_context", "builds_guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
@@ -291,6 +287,21 @@ class Run:
             if self.patterns is not None:
                 self.patterns.keep(self._layout)
             self._layout.sweep()
+
+    def _stop_threads(self) -> None:
+        """End requests that nobody wants any more; after a moment, for all together, they end with the process."""
+        endings: list[Callable[[float], None]] = [each.close for each in list(self.ranged.values())]
+        endings += [each.close for each in list(self.connections.values())]
+        if self.ahead is not None:
+            endings.insert(0, self.ahead.stop)
+        for end in endings:
+            end(0.0)
+        deadline = time.monotonic() + END_S
+        for end in endings:
+            end(max(0.0, deadline - time.monotonic()))
+        self.ahead = None
+        self.ranged.clear()
+        self.connections.clear()
 
     def _stop_workers(self) -> None:
         with self._making:

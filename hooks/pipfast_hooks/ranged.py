@@ -42,9 +42,6 @@ LARGE_BYTES = 4 << 20
 HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
 """As pip's own ranged requests have them: pip's cache keeps whole answers only."""
 
-END_S = 0.2
-"""Seconds to wait at the end for requests under way; their threads end with the process."""
-
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 
 
@@ -81,9 +78,9 @@ class RangedMetadata:
             job.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
         return job
 
-    def close(self) -> None:
-        """Wait for nothing that has not begun, and not long for what has."""
-        self._threads.close(END_S)
+    def close(self, wait_s: float) -> None:
+        """Wait for nothing that has not begun, and at most that many seconds for what has."""
+        self._threads.close(wait_s)
 
     def _find(self, url: str, digest: str) -> Found | None:
         with records.held_back([]), sent_by_us():

@@ -309,6 +309,9 @@ ASKERS = ("pip._internal.network.session", "pip._vendor.distro.distro")
 STARTS_PROCESSES = "pip._internal.utils.subprocess"
 """The module whose ``subprocess.Popen`` starts pip's processes: builds, and what fills their environments."""
 
+COLLECTS_ANSWERS = ("pip._vendor.cachecontrol.filewrapper", "NamedTemporaryFile")
+"""Module and function of the files in which pip's cache collects an answer until it is whole."""
+
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 

@@ -12,6 +12,7 @@ from pip._vendor import requests, urllib3
 
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.transport import Failure, FailureKind
+from pipfast_hooks import buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -145,6 +146,8 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def make_room(session: Any, connections: int) -> None:
     """Let a session keep so many connections to one host more: pip's keep ten, and warn of the eleventh."""
+    with contextlib.suppress(Exception):
+        buffers.begin()
     for adapter in session.adapters.values():
         with contextlib.suppress(Exception):
             manager = adapter.poolmanager

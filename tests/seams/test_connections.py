@@ -58,7 +58,7 @@ def connections(tmp_path: Path) -> Iterator[Connections]:
     with PipSession(cache=str(tmp_path / "cache")) as session:
         connections = Connections(session, run)
         yield connections
-        connections.close()
+        connections.close(1.0)
     lifetime.end()
 
 

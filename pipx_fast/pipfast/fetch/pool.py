@@ -80,15 +80,15 @@ class DownloadPool:
             self._downloads[url, directory] = download
             return download
 
-    def close(self) -> None:
-        """Cancel what is unfinished, and wait until nothing runs any more. Safe to call again."""
+    def close(self, wait_s: float = JOIN_S) -> None:
+        """Cancel what is unfinished, and wait until nothing runs any more, so many seconds. Safe to call again."""
         streams = self._scheduler.close()
         for response in streams:
             with contextlib.suppress(Exception):
                 response.close()
         if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
             self._transport.abort()
-        threads.join(self._threads, JOIN_S)
+        threads.join(self._threads, wait_s)
 
     def __enter__(self) -> DownloadPool:
         return self
