@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
+from pipfast_hooks.tracebacks import leave_ours_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,10 @@ _AS_IT_IS: dict[str, object] = {
 
 
 def _around_emit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Write a plain message to the console's file; leave all others to rich."""
+    """Write a plain message to the console's file; leave all others to rich, tracebacks without our frames."""
     try:
         record = args[0] if args else kwargs["record"]
+        leave_ours_out(record)
         console = instance.console
         message = _plain_message(instance, record) if _is_plain(console) else None
     except Exception:

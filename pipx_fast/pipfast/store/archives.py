@@ -26,7 +26,7 @@ _NOTE = "note.json"
 _DIGEST = re.compile("[0-9a-f]{64}")
 """What an index calls a digest can be anything, a path among others: pip doesn't look at it either."""
 
-_MOST_NOTE_BYTES = 1 << 16
+MOST_NOTE_BYTES = 1 << 16
 """Bytes beyond which a note about an archive cannot be one of ours: a file name has some hundred."""
 
 
@@ -50,7 +50,7 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
         return None
     folder = layout.archive(digest)
     try:
-        noted = json.loads(read_file(folder / _NOTE, _MOST_NOTE_BYTES))
+        noted = json.loads(read_file(folder / _NOTE, MOST_NOTE_BYTES))
         size, name = int(noted["size"]), str(noted["name"])
         found = (folder / _BYTES).lstat()
     except FileNotFoundError:

@@ -10,9 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipfast.store.archives import MOST_NOTE_BYTES
 from pipfast.store.layout import BUCKETS, BYTECODE, TMP, TREES, URLS
 from pipfast.store.manifest import Damaged, read_tree_manifest
+from pipfast.store.reading import read_file
 from pipfast.store.sessions import survey
+from pipfast.store.urls import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +109,7 @@ def unknown(layout: Layout) -> Iterator[Path]:
 def archive_name(entry: Path) -> str | None:
     """Return the file name under which a stored archive was first read, if its note can be read."""
     try:
-        noted = json.loads((entry / "note.json").read_text(encoding="utf-8"))
+        noted = json.loads(read_file(entry / "note.json", MOST_NOTE_BYTES))
         return str(noted["name"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -167,10 +170,10 @@ def _match(bucket: str, name: str) -> re.Match[str] | None:
 
 def _archive_is_there(layout: Layout, address: Path) -> bool:
     try:
-        digest = address.read_text(encoding="ascii").partition(" ")[0]
+        digest, _ = read_address(address)
     except (OSError, ValueError):
         return False
-    return _ARCHIVE_NAME.fullmatch(digest) is not None and layout.archive(digest).exists()
+    return layout.archive(digest).exists()
 
 
 def _children(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast.store.archives import stored_sha256
+from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
 from pipfast.store.inventory import entries, unknown
 from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.likeness import Expected, open_folder
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 # e.g. `cpython-311-a70d0d0a-opt0-checked-hash`
 _KIND = re.compile(r"(.+)-([0-9a-f]{8})-opt[0-2]-(?:timestamp|checked-hash)")
-
-_MOST_NOTE_BYTES = 1 << 16
-"""Bytes beyond which a note about an archive cannot be one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ def _check_owner(path: Path) -> None:
 
 
 def _check_archive(entry: Entry) -> None:
-    noted = json.loads(read_file(entry.path / "note.json", _MOST_NOTE_BYTES))
+    noted = json.loads(read_file(entry.path / "note.json", MOST_NOTE_BYTES))
     held = entry.path / "bytes"
     found = held.lstat()
     if not stat.S_ISREG(found.st_mode):
