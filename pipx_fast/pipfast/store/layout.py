@@ -276,6 +276,7 @@ def open_layout(root: Path) -> Layout:
         for bucket in (*BUCKETS, TMP, LOCKS):
             if not (root / bucket).is_dir():
                 _make_bucket(root / bucket)
+        _hand_nothing_down(root / TMP)
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
     return Layout(root)
@@ -288,6 +289,18 @@ def _make_bucket(folder: Path) -> None:
         # A store that was made read-only, by an earlier version perhaps, can be read.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
+
+
+def _hand_nothing_down(folder: Path) -> None:
+    """Take away what new entries of a folder get from it beside their mode: a default access list, and its group.
+
+    Everything is made in tmp/. An environment that is linked to it is to have files as they are made there.
+    """
+    with suppress(OSError, AttributeError):
+        os.removexattr(folder, "system.posix_acl_default")
+    with suppress(OSError):
+        if folder.stat().st_mode & stat.S_ISGID:
+            folder.chmod(0o700)
 
 
 def is_usable(root: Path) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import struct
 import subprocess
 import sys
 import time
@@ -209,3 +211,27 @@ def test_store_that_has_gone_is_not_swept(layout: Layout) -> None:
     shutil.rmtree(layout.root)
     layout.sweep()
     assert not layout.root.exists()
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_stored_files_inherit_nothing(tmp_path: Path, made_before: bool) -> None:
+    """A home with a default access list, or setgid, says nothing of files that environments elsewhere get."""
+    home = tmp_path / "home"
+    home.mkdir()
+    if made_before:
+        open_layout(home / "store")
+    # Owner rwx, group r-x, user 4321 rwx, mask rwx, others nothing (acl(5), version 2).
+    rows = [(1, 7, -1), (2, 7, 4321), (4, 5, -1), (0x10, 7, -1), (0x20, 0, -1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in rows)
+    try:
+        for folder in (home, *(home.rglob("tmp"))):
+            os.setxattr(folder, "system.posix_acl_default", packed)
+            folder.chmod(0o2700)
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    with open_layout(home / "store").staging() as staging:
+        (staging / "plain").touch()
+        (tmp_path / "plain").touch()
+        assert (staging / "plain").stat().st_mode == (tmp_path / "plain").stat().st_mode
+        assert not staging.stat().st_mode & stat.S_ISGID
+        assert "system.posix_acl_access" not in os.listxattr(staging / "plain")
