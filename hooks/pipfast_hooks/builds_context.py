@@ -15,7 +15,7 @@ from pipfast.store.notes import has_notes
 from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
 """What pip's isolation changes."""
@@ -118,7 +118,7 @@ def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: An
     return entry
 
 
-def stale_before() -> list[str] | None:
+def stale_before() -> Iterable[str] | None:
     """Return which installed packages were built against something else, or None if nothing was ever built.
 
     What this needs later is imported here, before installing begins.
@@ -133,14 +133,14 @@ def stale_before() -> list[str] | None:
     return stale_here(layout)
 
 
-def say_what_is_stale(before: list[str] | None) -> None:
+def say_what_is_stale(before: Iterable[str] | None) -> None:
     """Name the packages that this run has left behind."""
     layout = lifetime.current().layout()
     if before is None or layout is None:
         return
     from pipfast.build.stale import stale_here
 
-    for line in stale_here(layout):
-        if line not in before:
-            command = f"pipfast install --force-reinstall --no-deps {line.partition(' ')[0]}"
-            lifetime.current().say_at_end(line, f"build it again: {command}")
+    known = set(before)
+    for line, arguments in stale_here(layout).items():
+        if line not in known:
+            lifetime.current().say_at_end(line, f"build it again:\n  pipfast {arguments}")

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.build.import_names import modules_of
@@ -15,6 +14,7 @@ from pipfast.build.known import InstalledDistribution, Known
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds_declared import failing_package
 from pipfast_hooks.builds_overlay import target_sites
+from pipfast_hooks.builds_source import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,13 +52,8 @@ def _asked_for(context: Context, requirement: Any, package: FailingPackage) -> F
               for extra in (each.extras or ())}
     return replace(
         package, extras=frozenset(extras), alone=bool(getattr(context.options, "ignore_dependencies", False)),
-        address=_address(requirement.link) if requirement.link is not None else "",
+        address=address_of(requirement.link) if requirement.link is not None else "",
     )
-
-
-def _address(link: Any) -> str:
-    # pip's function takes the slashes from an address without a host.
-    return redact_auth_from_url(link.url) if "@" in link.netloc else str(link.url)
 
 
 def _line(requirement: Any) -> str:

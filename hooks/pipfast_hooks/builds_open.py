@@ -18,7 +18,7 @@ from pipfast.build.wheels import Visible, record_digest
 from pipfast.report import logger
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds_overlay import target_sites
-from pipfast_hooks.builds_source import installed_at
+from pipfast_hooks.builds_source import installed_at, source_of
 
 if TYPE_CHECKING:
     import importlib.metadata
@@ -56,7 +56,10 @@ class OpenBuild:
             for name in built_against(self._rescue.imported, there, wheels.requires_of(wheel))
             if name != canonicalize_name(self._rescue.label)
         ]
-        wheels.note_cached(layout, key_of(Path(folder, wheel.name)), wheel, self._rescue.label, visible)
+        source = source_of(self._rescue.requirement) if self._rescue.requirement.link.is_vcs else None
+        wheels.note_cached(
+            layout, key_of(Path(folder, wheel.name)), wheel, self._rescue.label, source or "", visible
+        )
 
 
 def _seen(name: str, distribution: importlib.metadata.Distribution) -> Visible:

@@ -32,11 +32,27 @@ def source_of(requirement: Any) -> str | None:
         if backend is None:
             return None
         commit = backend.get_revision(requirement.source_dir)
-        address = redact_auth_from_url(link.url_without_fragment).partition("@")[0]
-        return f"{address}@{commit}{inside}"
+        before, host, path = _parts(address_of(link).partition("#")[0])
+        return f"{before}{host}{path.rpartition('@')[0] if '@' in path else path}@{commit}{inside}"
     if not requirement.local_file_path:
         return None
     return f"sha256:{sha256_of(Path(requirement.local_file_path))}{inside}"
+
+
+def address_of(link: Any) -> str:
+    """Return a link's whole address without credentials."""
+    scheme, host, _ = _parts(link.url)
+    who, at, _ = host.rpartition("@")
+    # pip's function takes the slashes from an address without a host. Over SSH a name alone is a login, no token.
+    is_open = not at or (scheme.endswith("ssh://") and ":" not in who)
+    return str(link.url) if is_open else redact_auth_from_url(link.url)
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    """Return the scheme with its ``://``, the host, with who asks, and the path."""
+    scheme, separator, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + separator, host, slash + path
 
 
 def installed_at(paths: Sequence[str]) -> dict[str, importlib.metadata.Distribution]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -102,6 +103,17 @@ def test_torch_nowhere_and_named(box: Box, index: Index, named: bool) -> None:
     hint = ended.err.splitlines()[-1]
     assert hint.startswith("  export PIPFAST_EXTRA_BUILD_DEPENDENCIES=")
     ended = pasted(box, index, hint)
+    assert ended.status == 0, ended.err
+    assert seen(box.site_packages) == "2.0"
+
+
+def test_hint_to_build_it_again_names_the_repository(box: Box, index: Index) -> None:
+    """The index may have another project of that name: pasted, the line builds the same commit again."""
+    assert install(box, index, "torch==1.0", repository(box)).status == 0
+    ended = box.pipfast("install", *index.args, "torch==2.0")
+    hint = ended.err.splitlines()[-1]
+    assert hint.startswith("  pipfast install --force-reinstall --no-deps 'git+file:///")
+    ended = box.pipfast(*shlex.split(hint)[1:], *index.args)
     assert ended.status == 0, ended.err
     assert seen(box.site_packages) == "2.0"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 import site
 from typing import TYPE_CHECKING
 
@@ -14,22 +15,26 @@ from pipfast.store.notes import has_notes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipfast.build.wheels import BuiltWheel
     from pipfast.store.layout import Layout
 
 
-def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> list[str]:
-    """Return one line for each such package: ``needy 1.0 was built against torch 1.0, and 2.0 is here``.
+def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> dict[str, str]:
+    """Return one line for each such package, and what builds it again, as arguments of a command.
+
+    ``needy 1.0 was built against torch 1.0, and 2.0 is here`` to ``install … needy==1.0``.
 
     :param paths: package folders, the ones that win first; the default are the running interpreter's.
     """
     if not has_notes(layout, BUILT):
-        return []
+        return {}
     there: dict[str, tuple[str, str]] = {}
     for each in importlib.metadata.distributions(path=list(paths if paths is not None else package_folders())):
         name = each.metadata["Name"]
         if name and normalise(name) not in there:
             there[normalise(name)] = (each.version, record_digest(each.read_text("RECORD") or ""))
     lines: dict[str, str | None] = {}
+    arguments: dict[str, str] = {}
     for built, differences in stale(layout, there):
         label = f"{built.name} {built.version}"
         # The same files may have been built against several torches: then they fit all of these.
@@ -37,7 +42,15 @@ def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> list[str]:
             lines[label] = None
         else:
             lines.setdefault(label, f"{label} was built against {'; '.join(differences)}")
-    return sorted(line for line in lines.values() if line is not None)
+            wanted = shlex.quote(_requirement(built))
+            arguments.setdefault(label, f"install --force-reinstall --no-deps {wanted}")
+    return {line: arguments[label] for label, line in sorted(lines.items()) if line is not None}
+
+
+def _requirement(built: BuiltWheel) -> str:
+    """Return what asks for the same source again: an index may have another project by a repository's name."""
+    # Old pips take no "name @ git+file:///...".
+    return built.source if "://" in built.source else f"{built.name}=={built.version}"
 
 
 def package_folders() -> list[str]:

@@ -186,10 +186,12 @@ def key_of_cached(place: str) -> str:
     return hashlib.sha256(f"pip's cache: {place}".encode()).hexdigest()
 
 
-def note_cached(layout: Layout, key: str, wheel: Path, name: str, visible: Iterable[Visible]) -> None:
+def note_cached(
+    layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
+) -> None:
     """Note what a wheel was built against that goes into pip's cache; what was noted of its place is replaced."""
     built = BuiltWheel(
-        name, wheel.name.split("-")[1], wheel.name, sha256_of(wheel), "", time.time(),
+        name, wheel.name.split("-")[1], wheel.name, sha256_of(wheel), source, time.time(),
         record_digest(_record(wheel)), tuple(visible),
     )
     write_note(layout, BUILT, key, _to_json([built]))

@@ -90,8 +90,7 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
     if not store["usable"]:
         problems.append(str(store["reason"]))
     stale = _stale(layout)
-    problems += [f"{line}; build it again: {program()} install --force-reinstall --no-deps {line.split()[0]}"
-                 for line in stale]
+    problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
     return {
         "pipfast": {"version": __version__, "location": str(Path(__file__).parents[1])},
         "interpreter": {
@@ -112,7 +111,7 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
         "seams": seams,
         "store": store,
         "link": _link(layout, settings, Path(sysconfig.get_path("purelib"))),
-        "built_against_something_else": stale,
+        "built_against_something_else": list(stale),
         "problems": problems,
     }
 
@@ -136,13 +135,13 @@ def _settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _stale(layout: Layout | None) -> list[str]:
+def _stale(layout: Layout | None) -> dict[str, str]:
     try:
         from pipfast.build.stale import stale_here
     except Unusable:
         # It is among the problems already.
-        return []
-    return stale_here(layout) if layout is not None else []
+        return {}
+    return stale_here(layout) if layout is not None else {}
 
 
 def _inflater() -> str:
