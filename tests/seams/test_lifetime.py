@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,6 +38,25 @@ def test_an_interrupt_while_all_is_closed(
     monkeypatch.setattr(lifetime.Run, "close", close)
     lifetime.end()
     assert len(calls) == min(times + 1, 2)
+
+
+def test_all_are_told_to_end_before_any_is_waited_for(run: lifetime.Run) -> None:
+    """Whoever pressed Ctrl-C waits for all together, and not for one after another."""
+    told: list[tuple[str, float]] = []
+
+    def ending(name: str) -> Any:
+        def end(wait_s: float) -> None:
+            told.append((name, wait_s))
+
+        return SimpleNamespace(close=end, stop=end)
+
+    run.ahead = ending("ahead")
+    run.ranged[1], run.connections[1], run.connections[2] = ending("ranged"), ending("first"), ending("second")
+    run.close()
+    assert {name for name, _ in told} == {"ahead", "ranged", "first", "second"}
+    assert [wait_s for _, wait_s in told[:4]] == [0.0] * 4
+    assert all(wait_s <= lifetime.END_S for _, wait_s in told[4:])
+    assert len(told) == 8
 
 
 NO_ROOM = """
