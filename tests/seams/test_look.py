@@ -63,15 +63,17 @@ def download(name: str, arrived: int, size: int | None, *, finished: bool = Fals
     return _Download(f"http://127.0.0.1/{name}-1.0-py3-none-any.whl", arrived, size, began, finished)
 
 
-DOWNLOADS = [download("first", 4 * MB, 8 * MB), download("second", MB, None), download("small", 100, 1000),
-             download("over", 2 * MB, 2 * MB, finished=True)]
+def downloads() -> list[Any]:
+    return [download("first", 4 * MB, 8 * MB), download("second", MB, None), download("small", 100, 1000),
+            download("over", 2 * MB, 2 * MB, finished=True)]
 
 
 def test_a_row_for_each_running_download_and_one_for_the_total(terminal: Terminal) -> None:
-    with look.Display(terminal.console, lambda: DOWNLOADS, 2) as display:
+    running = downloads()
+    with look.Display(terminal.console, lambda: running, 2) as display:
         list(display.watch(iter([1])))
         first, second, total = terminal.text.splitlines()
-        assert first.split()[:2] == ["first", "1.0"] and "4.0/8.0 MB" in first and " MB/s " in first
+        assert first.split()[:2] == ["first", "1.0"] and "4.0/8.0 MB" in first and "B/s " in first
         assert second.split()[:4] == ["second", "1.0", "1.0", "MB"] or "1.0 MB" in second
         assert total.split()[0] == "total"
     assert terminal.text == ""
@@ -79,7 +81,8 @@ def test_a_row_for_each_running_download_and_one_for_the_total(terminal: Termina
 
 
 def test_rows_stay_below_what_is_printed(terminal: Terminal) -> None:
-    with look.Display(terminal.console, lambda: DOWNLOADS[:1], 2) as display:
+    running = downloads()[:1]
+    with look.Display(terminal.console, lambda: running, 2) as display:
         list(display.watch(iter([1])))
         terminal.console.print("Collecting numpy")
         assert [line.split()[0] for line in terminal.text.splitlines()] == ["Collecting", "first"]
@@ -103,8 +106,9 @@ def test_a_line_on_standard_error_has_its_own_place(
     monkeypatch.setattr("sys.stderr", terminal.stream)
     root = logging.getLogger()
     root.addHandler(handler)
+    running = downloads()[:1]
     try:
-        with look.Display(terminal.console, lambda: DOWNLOADS[:1], 2) as display:
+        with look.Display(terminal.console, lambda: running, 2) as display:
             list(display.watch(iter([1])))
             if who == "pip":
                 logging.getLogger("pip").warning("WARNING: x")
@@ -121,7 +125,8 @@ def test_a_line_on_standard_error_has_its_own_place(
 
 def test_what_an_exception_left_is_taken_off(terminal: Terminal) -> None:
     """pip's frames keep a generator alive in which a display is open."""
-    display = look.Display(terminal.console, lambda: DOWNLOADS, 2)
+    running = downloads()
+    display = look.Display(terminal.console, lambda: running, 2)
     display.__enter__()
     list(display.watch(iter([1])))
     assert terminal.text
