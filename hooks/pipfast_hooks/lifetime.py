@@ -287,6 +287,8 @@ class Run:
             if self.patterns is not None:
                 self.patterns.keep(self._layout)
             self._layout.sweep()
+            if (boots := sys.modules.get("pipfast.store.boots")) is not None:
+                boots.note_alive(self._layout)
 
     def _stop_threads(self) -> None:
         """End requests that nobody wants any more; after a moment, for all together, they end with the process."""

@@ -15,6 +15,7 @@
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
       seconds/<second>                         the times that files of trees have, see ``seconds``
       tmp/                                     what is being made; renamed into place when whole
+      boots                                    what the machine's going down may have spoiled, see ``boots``
       locks/                                   one for each process that makes something, see ``sessions``
 
 Only a folder that is new, empty or tagged as ours is a store, and only what has a name of ours is ever removed.

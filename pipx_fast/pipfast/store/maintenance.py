@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
+from pipfast.store.boots import NAME as BOOTS
 from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
 from pipfast.store.layout import BUCKETS, BYTECODE, LOCKS, SECONDS, TAG, TMP, TREES, Layout, has_tag, write_tag
 from pipfast.store.sessions import release
@@ -122,6 +123,7 @@ def _remove_root(root: Path) -> None:
         # The tag goes last: without one the folder is no store, whatever another process makes in it meanwhile.
         rest = [name for name in os.listdir(root) if name in _FOLDERS]
         if not rest:
+            (root / BOOTS).unlink(missing_ok=True)
             (root / TAG).unlink()
             root.rmdir()
     if root.is_dir() and any((root / name).is_dir() for name in _FOLDERS) and not has_tag(root):

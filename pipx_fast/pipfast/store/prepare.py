@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.store.arrangement import Arrangement, Lane, Reading, remove_emptied
+from pipfast.store.boots import Times, is_unproved, unproved
 from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.manifest import (
     TREE,
@@ -99,6 +100,13 @@ class Preparer:
         self._closed = False
         self._expected: dict[str, Arrangement] = {}
         self._reading: Reading | None = None
+        self._unproved: Times | None = None
+
+    def unproved(self) -> Times:
+        """Return the times of entries that are proved before they are used."""
+        if self._unproved is None:
+            self._unproved = unproved(self._layout)
+        return self._unproved
 
     @property
     def kind(self) -> BytecodeKind | None:
@@ -242,6 +250,8 @@ class _Preparation:
         """It failed because an entry of the store went away meanwhile."""
         self.prepared: Prepared | None = None
         self._arrange = preparer.arrange
+        self._times = preparer.unproved
+        self._is_proved = False
         self._layout = preparer._layout
         self._workers = preparer._workers
         self._kind = preparer._kind
@@ -275,9 +285,19 @@ class _Preparation:
                 self._layout.discard(self._tree)
                 self._begin_tree()
             else:
-                self._begin_bytecode(manifest)
+                if not self._proves(self._tree):
+                    self._begin_bytecode(manifest)
         except Exception as error:
             self._fail(repr(error))
+
+    def _proves(self, entry: Path) -> bool:
+        """Have an entry compared with its digests where a power cut may have spoiled it, and begin again then."""
+        if self._is_proved or not is_unproved(self._times(), entry):
+            return False
+        self._is_proved = True
+        self._then = self.begin
+        self._put(_UNPACK, "prove")
+        return True
 
     def hasten(self) -> None:
         """Let its jobs come before all others: pip installs one wheel after another, and waits for this one."""
@@ -328,7 +348,8 @@ class _Preparation:
             logger.debug("pipfast: %s", error)
             self._layout.discard(target)
         else:
-            self._succeed(Prepared(self._tree, manifest, target, bytecode))
+            if not self._proves(target):
+                self._succeed(Prepared(self._tree, manifest, target, bytecode))
             return
         self._staging, self._code = None, self._layout.new_staging()
         self._manifest = manifest

@@ -11,8 +11,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipfast.report import logger
 from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
-from pipfast.store.inventory import entries, unknown
+from pipfast.store.boots import note_proved
+from pipfast.store.inventory import Entry, entries, unknown
 from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.likeness import Expected, open_folder
 from pipfast.store.manifest import (
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipfast.store.inventory import Entry
     from pipfast.store.layout import Layout
 
 # e.g. `cpython-311-a70d0d0a-opt0-checked-hash`
@@ -78,6 +79,28 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
         checked += 1
     damages += [_damage(layout, path, "it is none of ours", keep) for path in unknown(layout)]
     return Verdict(checked, damages)
+
+
+def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
+    """Check a tree, and its bytecode of one kind (``tag``); what is damaged is taken away."""
+    tree = layout.tree(digest, umask)
+    proved = [Entry(TREES, digest, tree, 0.0, f"{umask:03o}")]
+    try:
+        tree_id = read_tree_manifest(tree).tree_id
+        if tag is not None:
+            code = layout.bytecode(digest, umask, tree_id, tag)
+            proved += [Entry(BYTECODE, digest, code, 0.0, tag, tree_id)] if code.is_dir() else []
+    except (OSError, Damaged):
+        layout.discard(tree)
+        return
+    for entry in proved:
+        try:
+            _check(layout, entry, keep=True)
+        except (Damaged, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            logger.debug("pipfast: damaged, perhaps as the machine went down: %s: %s", entry.path, error)
+            layout.discard(entry.path)
+        else:
+            note_proved(entry.path)
 
 
 def _damage(layout: Layout, path: Path, reason: str, keep: bool) -> Damage:
