@@ -55,6 +55,8 @@ TMP = "tmp"
 LOCKS = "locks"
 SECONDS = "seconds"
 BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+OUTDATED = ("trees-v0", "bytecode-v0")
+"""Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
 NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
 

@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING
 from pipfast.errors import PipfastError
 from pipfast.store.boots import NAME as BOOTS
 from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
-from pipfast.store.layout import BUCKETS, BYTECODE, LOCKS, SECONDS, TAG, TMP, TREES, Layout, has_tag, write_tag
+from pipfast.store.layout import (
+    BUCKETS,
+    BYTECODE,
+    LOCKS,
+    OUTDATED,
+    SECONDS,
+    TAG,
+    TMP,
+    TREES,
+    Layout,
+    has_tag,
+    write_tag,
+)
 from pipfast.store.sessions import release
 
 if TYPE_CHECKING:
@@ -23,7 +35,7 @@ if TYPE_CHECKING:
 
     from pipfast.store.inventory import Entry
 
-_FOLDERS = (*BUCKETS, SECONDS, TMP, LOCKS)
+_FOLDERS = (*BUCKETS, *OUTDATED, SECONDS, TMP, LOCKS)
 """All that is ours in a store's folder, its tag aside."""
 
 
@@ -66,6 +78,8 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
     """
     freed = Freed(in_use=len(in_use(layout)))
     _take_leftovers(layout, freed)
+    for bucket in OUTDATED:
+        _take_bucket(layout, bucket, freed)
     for orphan in orphans(layout):
         freed.orphans += _take_away(layout, orphan, freed)
     if max_size is None and older_than is None:
@@ -104,15 +118,20 @@ def purge(root: Path) -> Freed:
     freed = Freed(in_use=len(in_use(layout)))
     freed.entries = sum(1 for _ in entries(layout))
     _take_leftovers(layout, freed)
-    for bucket in BUCKETS:
-        if (root / bucket).is_symlink():
-            (root / bucket).unlink()
-            continue
-        freed.take(root / bucket)
-        layout.discard(root / bucket)
+    for bucket in (*BUCKETS, *OUTDATED):
+        _take_bucket(layout, bucket, freed)
     layout.discard(root / SECONDS)
     _remove_root(root)
     return freed
+
+
+def _take_bucket(layout: Layout, bucket: str, freed: Freed) -> None:
+    path = layout.root / bucket
+    if path.is_symlink():
+        path.unlink()
+        return
+    freed.take(path)
+    layout.discard(path)
 
 
 def _remove_root(root: Path) -> None:

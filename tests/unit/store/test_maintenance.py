@@ -60,6 +60,16 @@ def test_prune_without_options_keeps_what_can_be_used(layout: Layout, tmp_path: 
     assert maintenance.prune(layout).orphans == 0
 
 
+def test_prune_and_purge_take_other_versions_away(layout: Layout) -> None:
+    for remove in (maintenance.prune, lambda layout: maintenance.purge(layout.root)):
+        for bucket in ("trees-v0", "bytecode-v0"):
+            (layout.root / bucket / "ab").mkdir(parents=True)
+            (layout.root / bucket / "ab" / "file").write_text("x" * 10_000)
+        assert remove(layout).bytes >= 20_000
+        assert not list(layout.root.glob("*-v0/ab"))
+    assert not layout.root.exists()
+
+
 def test_prune_takes_the_least_recently_used_first(layout: Layout, tmp_path: Path) -> None:
     for number in range(4):
         path = keep(layout, wheel(f"demo{number}"), tmp_path)
