@@ -14,7 +14,7 @@ from pipfast_hooks import deferred
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
 
 with deferred.without(("asyncio",)):
-    # For decorators of coroutines: a tenth of a second's tenth that no command of pip's needs.
+    # For decorators of coroutines, which pip has none of.
     wrapt = dependencies.load("wrapt")
 
 if TYPE_CHECKING:

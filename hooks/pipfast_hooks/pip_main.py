@@ -10,6 +10,7 @@ import pip
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipfast.dependencies import Unusable
     from pipfast.settings import Settings
     from pipfast.store.patterns import Patterns
     from pipfast_hooks.apply import Hooks
@@ -94,6 +95,16 @@ def note_newer_pip(run: Run) -> None:
             f"pip {pip.__version__} is newer than {newest}, the newest tested: it installs by itself",
             "a newer pipfast may know it; `pipfast doctor` shows what runs",
         )
+
+
+def unusable_libraries() -> list[Unusable]:
+    """Load the libraries that hooks need, and return what is wrong with them."""
+    from pipfast import dependencies
+    from pipfast_hooks import deferred
+
+    # wrapt imports it, 10 ms long, for decorators of coroutines, which pip has none of.
+    with deferred.without(("asyncio",)):
+        return dependencies.problems()
 
 
 def defer_modules() -> None:

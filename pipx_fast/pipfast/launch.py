@@ -113,8 +113,9 @@ def _say_problems(settings: Settings) -> None:
 def _has_what_it_needs(arguments: list[str]) -> bool:
     """Tell whether the libraries that we need are there; if not, say so."""
     from pipfast import dependencies
+    from pipfast_hooks import pip_main
 
-    found = dependencies.problems()
+    found = pip_main.unusable_libraries()
     if found and not any(each == "--quiet" or each.startswith("-q") for each in arguments):
         line, hint = dependencies.summary(found)
         say(f"pip runs alone: {line}", hint)

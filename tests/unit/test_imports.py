@@ -56,18 +56,31 @@ def test_only_the_table_names_pips_internals(path: Path) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["freeze"]], ids=str)
-def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> None:
+def loaded_by(arguments: list[str]) -> list[str]:
+    """Return the modules that a command has loaded in the end."""
     code = (
         "import sys\n"
         "from pipfast.launch import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "finally:\n    print(*sorted(sys.modules), file=sys.stderr)"
     )
-    loaded = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60
     ).stderr.split()
-    heavy = ("pipfast.fetch", "pipfast.store", "pipfast.install", "wrapt", "isal")
+
+
+def test_what_is_there_already_loads_no_asyncio() -> None:
+    """wrapt imports it, which takes longer than all of our own modules."""
+    loaded = loaded_by(["install", "pip"])
+    assert "pipfast.dependencies.wrapt" in loaded and "asyncio.events" not in loaded
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["freeze"]], ids=str)
+def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> None:
+    loaded = loaded_by(arguments)
+    heavy = tuple(
+        f"pipfast.{each}" for each in ("fetch", "store", "install", "dependencies.wrapt", "dependencies.isal")
+    )
     # Regular expressions come out of the store, which takes less time than to compile them.
     light = {"pipfast.store", *(f"pipfast.store.{name}" for name in ("layout", "notes", "patterns", "reading"))}
     ours = {name for name in loaded if name.startswith(heavy)} - light
