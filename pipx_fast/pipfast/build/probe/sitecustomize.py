@@ -49,8 +49,9 @@ def _imported() -> list[str]:
     files = {name for name, module in list(sys.modules.items())
              if name.count(".") < 2 and isinstance(getattr(module, "__dict__", {}).get("__file__"), str)}
     own = set(sys.stdlib_module_names) | {"__main__", "sitecustomize", "usercustomize"}
+    packages = files | own
     return sorted(name for name in files
-                  if name.partition(".")[0] not in (files | own if "." in name else own))[:1000]
+                  if name.partition(".")[0] not in (packages if "." in name else own))[:1000]
 
 
 def _write(sought: _Sought, path: str, pid: int) -> None:
