@@ -22,9 +22,10 @@ from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast import threads
+from pipfast.fetch.servers import LeftToPip, Turn
 from pipfast.index.header import read_metadata
 from pipfast.report import logger
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import early, lifetime, records
 from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
@@ -37,17 +38,9 @@ if TYPE_CHECKING:
 
     from pipfast_hooks.lifetime import BuildSource
 
-_FINAL = (200, 403, 404, 410)
-"""Statuses that asking again, and alone, would not change."""
-
 SMALL_BYTES = 4 << 20
 """Size below which a wheel that pip would pick is fetched before the resolver has come to it: where it decides
 otherwise, some tenths of a second came for nothing."""
-
-DRAIN_S = 30.0
-"""Seconds to wait for the other requests to end before one that failed is sent again, alone: two of pip's own
-time-outs."""
-
 
 NEAR_S = 0.01
 """Seconds to a server's first byte below which it is near: then what is done with the answers is all that takes
@@ -72,6 +65,8 @@ class _Job:
     records: list[logging.LogRecord] = field(default_factory=list)
     started: bool = False
     done: threading.Event = field(default_factory=threading.Event)
+    rest: Callable[[], None] | None = None
+    """What is left to do with the answer, which pip itself has got."""
 
 
 @dataclass(slots=True)
@@ -157,8 +152,8 @@ class Ahead:
         self._stopped = False
         self._jobs: dict[str, _Job] = {}
         self._asked_by_pip: set[str] = set()
-        self._heard_from: set[str] = set()
-        """Hosts and ports."""
+        self._left_to_pip: dict[str, _Job] = {}
+        """What pip asks for itself, and what is to be done with the answer."""
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
@@ -185,10 +180,7 @@ class Ahead:
             if self._active or self._stopped:
                 return
             self._active = True
-            # Not at the top: where everything is in the cache nothing is fetched.
-            from pipfast_hooks.transport import make_room
-
-            make_room(self.session, self._connections)
+            early.attach(self.session)
             waiting, self._waiting = self._waiting, []
         for name in waiting:
             self._begin_pages(name)
@@ -198,15 +190,34 @@ class Ahead:
         with self._lock:
             self._asked_by_pip.add(url)
             job = self._jobs.pop(url, None)
-            if job is None or not job.started or job.headers != dict(headers):
+            if job is None or job.headers != dict(headers):
+                return None
+            if not job.started:
+                if not stream:
+                    self._left_to_pip[url] = job
                 return None
         job.done.wait()
-        if job.response is None:
-            # It may be that this server does not like many requests at once.
-            self.stop(DRAIN_S)
+        response = job.response
+        if response is None or not early.is_answer(response):
+            # pip asks itself, and alone if that is why.
             return None
+        if response.status_code == 401:
+            return early.as_pips_first(self.session, response, stream=stream)
         records.replay(job.records)
-        return streamed(self.session, job.response) if stream else job.response
+        return streamed(self.session, response) if stream else response
+
+    def has_come(self, url: str, response: Any) -> None:
+        """Use what pip has got to a request of its own that was to be sent ahead."""
+        with self._lock:
+            job = self._left_to_pip.pop(url, None)
+            if job is None or self._stopped or response.status_code != 200:
+                return
+        with records.held_back([]), _left_to_itself("what a page says"):
+            rest = job.then(response)
+            if rest is not None:
+                with self._lock:
+                    if self._has_threads():
+                        self._queue.put(_Job(url, {}, lambda _: None, rest=rest))
 
     def is_coming(self, url: str) -> bool:
         """Tell whether ``take`` has, or is going to have, a response to a request of pip's."""
@@ -216,18 +227,6 @@ class Ahead:
         """Note that pip needs no answer to a request any more."""
         with self._lock:
             self._asked_by_pip.add(url)
-
-    def is_busy(self) -> bool:
-        """Tell whether requests of this module may be under way, or have just been."""
-        return self._active and bool(self._threads)
-
-    def has_heard_from(self, url: str) -> bool:
-        """Tell whether the server of an address has answered anything that was fetched ahead."""
-        return urlsplit(url).netloc in self._heard_from
-
-    def may_prompt(self, response: Any) -> bool:
-        """Tell whether pip's main thread would ask the user for a password now."""
-        return response.status_code == 401 and getattr(self.session.auth, "prompting", True)
 
     def stop(self, wait_s: float = 0.0) -> None:
         """Fetch nothing more ahead; wait at most that many seconds for what is under way."""
@@ -275,34 +274,50 @@ class Ahead:
         with self._lock:
             if self._stopped or not self._active or url in self._jobs or url in self._asked_by_pip:
                 return
-            if len(self._threads) < self._connections:
-                thread = threads.start(self._work, "pipfast-ahead")
-                if thread is not None:
-                    self._threads.append(thread)
-            if self._threads:
+            if self._has_threads():
                 job = self._jobs[url] = _Job(url, headers, then)
                 self._queue.put(job)
+
+    def _has_threads(self) -> bool:
+        """Start one more thread, if that is allowed; tell whether there is any."""
+        if len(self._threads) < self._connections:
+            thread = threads.start(self._work, "pipfast-ahead")
+            if thread is not None:
+                self._threads.append(thread)
+        return bool(self._threads)
 
     def _work(self) -> None:
         this_thread_is_ours()
         while (job := self._queue.get()) is not None:
-            with self._turns:
-                self._do(job)
+            if job.rest is None:
+                with self._turns:
+                    self._do(job)
+            else:
+                with records.held_back([]), _left_to_itself("what follows from a page"):
+                    job.rest()
 
     def _do(self, job: _Job) -> None:
-        with self._lock:
-            if self._jobs.get(job.url) is not job:
-                return
-            job.started = True
+        def begin() -> None:
+            with self._lock:
+                if self._jobs.get(job.url) is not job:
+                    # pip was sooner, or needs it no more.
+                    raise LeftToPip(job.url)
+                job.started = True
+
         rest = None
         try:
+            with self._lock:
+                if self._jobs.get(job.url) is not job:
+                    return
             with records.held_back(job.records):
-                response = self.session.get(job.url, headers=job.headers)
+                # An answer of pip's cache needs no turn.
+                response = early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
+                job.started = True
                 self._heard(response, urlsplit(job.url).netloc)
-                if response.status_code in _FINAL or self._refused_for_good(response):
+                if response.status_code != 401 and early.is_answer(response):
                     with _left_to_itself("what a page says"):
                         rest = job.then(response)
-                    job.response = response
+                job.response = response
         except Exception as error:
             logger.debug("pipfast: left to pip after %r", error)
         finally:
@@ -312,12 +327,8 @@ class Ahead:
                 rest()
 
     def _heard(self, response: Any, host: str) -> None:
-        self._heard_from.add(host)
         if not getattr(response, "from_cache", False):
             self._turns.note(host, response.elapsed.total_seconds())
-
-    def _refused_for_good(self, response: Any) -> bool:
-        return response.status_code == 401 and not self.may_prompt(response)
 
     def _page(self, name: str, link: Any, response: Any) -> Callable[[], None] | None:
         """Evaluate a page before pip does; then choose as pip would, and fetch that file's metadata."""

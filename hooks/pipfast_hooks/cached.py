@@ -15,8 +15,7 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
-from pipfast_hooks import fresh, lifetime, records
-from pipfast_hooks.ahead import DRAIN_S
+from pipfast_hooks import early, fresh, lifetime, records
 from pipfast_hooks.asked import of_this_thread
 from pipfast_hooks.compressed import content_of
 
@@ -24,13 +23,10 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-    from pipfast_hooks.ahead import Ahead
+    from pipfast.fetch.servers import Server
 
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""
-
-_TOO_MANY = (429, 500, 502, 503, 504)
-"""What servers answer to more requests than they can take."""
 
 _PLAIN_OPTIONS = {"headers", "stream", "allow_redirects", "params"}
 
@@ -47,6 +43,9 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     if method != "GET" or further.get("params") or not further.keys() <= _PLAIN_OPTIONS:
         return wrapped(*args, **kwargs)
     ahead = run.ahead if run.ahead is not None and run.ahead.session is instance else None
+    refusal = run.refusals.pop(url, None)
+    if refusal is not None:
+        return early.as_pips_first(instance, refusal, stream=stream)
     try:
         found = ahead.take(url, headers, stream=stream) if ahead is not None else None
         if found is None:
@@ -59,31 +58,47 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         found = None
     if found is not None:
         return found
-    if ahead is None or not ahead.is_busy():
-        return wrapped(*args, **kwargs)
-    return _send(ahead, url, lambda: wrapped(*args, **kwargs))
+    server = early.server_at(url)
+    if server is None or not server.takes_early:
+        response = wrapped(*args, **kwargs)
+    else:
+        known = {**kwargs, "auth": early.Known(instance.auth)}
+        response = _send(
+            server, instance, url, lambda: wrapped(*args, **known), lambda: wrapped(*args, **kwargs), stream=stream
+        )
+    if ahead is not None and not stream:
+        ahead.has_come(url, response)
+    return response
 
 
-def _send(ahead: Ahead, url: str, send: Callable[[], Any]) -> Any:
+def _send(
+    server: Server, session: Any, url: str, send: Callable[[], Any], send_alone: Callable[[], Any], *, stream: bool
+) -> Any:
     """Send pip's own request beside others; once more and alone, if that may be why it was refused.
 
-    What is said of the first attempt is held back, which has the effect that nobody is asked for a password.
+    What is said of the first attempt is held back.
     """
-    kept: list[logging.LogRecord] = []
-    try:
-        with records.held_back(kept):
-            response = send()
-    except Exception:
-        ahead.stop(DRAIN_S)
-        if not ahead.has_heard_from(url):
-            # Nothing has come from there, however it was asked.
-            records.replay(kept)
-            raise
+    refused = server.doubted.get(url)
+    if refused is None:
+        kept: list[logging.LogRecord] = []
         response = None
-    if response is None or response.status_code in _TOO_MANY or ahead.may_prompt(response):
-        ahead.stop(DRAIN_S)
-        return send()
-    records.replay(kept)
+        with early.noting_company() as had_company:
+            try:
+                with records.held_back(kept):
+                    response = send()
+            except Exception:
+                if not had_company():
+                    records.replay(kept)
+                    raise
+        if response is not None:
+            refused = response.status_code
+            if refused < 400 or refused in server.believed or not had_company():
+                records.replay(kept)
+                return early.as_pips_first(session, response, stream=stream) if refused == 401 else response
+            response.close()
+    server.clear()
+    response = send_alone()
+    server.judge(url, refused or 0, response.status_code)
     return response
 
 

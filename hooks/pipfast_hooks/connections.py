@@ -21,9 +21,9 @@ from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.urls import Origin, find_origin, note_url
-from pipfast_hooks import records
+from pipfast_hooks import early, records
 from pipfast_hooks.lines import StandIn, tell
-from pipfast_hooks.transport import SessionTransport, make_room
+from pipfast_hooks.transport import SessionTransport
 
 if TYPE_CHECKING:
     import logging
@@ -81,7 +81,7 @@ class Connections:
         self.keeps = has_cache or (run.installing and run.store_allowed)
         # A core remains pip's.
         self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
-        make_room(session, run.settings.connections)
+        early.attach(session)
         self._pool = DownloadPool(
             SessionTransport(session, self._is_kept),
             connections=run.settings.connections,
@@ -185,6 +185,7 @@ class Connections:
             if getattr(getattr(error, "response", None), "status_code", None) == 401:
                 # pip fetches it then, and has its own to say: it asks for a password first.
                 job.records.clear()
+                self.run.refusals[job.link.url_without_fragment] = error.response  # type: ignore[attr-defined]
             records.replay(job.records)
             raise
         records.replay(job.records)

@@ -97,6 +97,8 @@ class Run:
     builds_ahead: BuildsAhead | None = None
     """What that has begun."""
     ranged: dict[int, RangedMetadata] = field(default_factory=dict)
+    refusals: dict[str, Any] = field(default_factory=dict)
+    """Responses, by address, that ask who asks: pip's first ones, once it asks."""
     """By ``id()`` of pip's session."""
     fresh: dict[str, tuple[Entry, Looks, float]] = field(default_factory=dict)
     """Pages that came out of pip's cache, by address, and until when they do."""
@@ -270,8 +272,8 @@ class Run:
         self._stop_workers()
         self._stop_threads()
         for name in (
-            "buffers", "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds", "builds_reuse",
-            "builds_context", "builds_guard",
+            "buffers", "early", "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds",
+            "builds_reuse", "builds_context", "builds_guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 module.forget()
@@ -292,6 +294,9 @@ class Run:
 
     def _stop_threads(self) -> None:
         """End requests that nobody wants any more; after a moment, for all together, they end with the process."""
+        early = sys.modules.get(f"{__package__}.early")
+        if early is not None:
+            early.close()
         endings: list[Callable[[float], None]] = [each.close for each in list(self.ranged.values())]
         endings += [each.close for each in list(self.connections.values())]
         if self.ahead is not None:

@@ -20,12 +20,13 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast import threads
 from pipfast.address import shown
+from pipfast.fetch.servers import Turn
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
 from pipfast.report import logger
 from pipfast.store.archives import find_archive
 from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import early, lifetime, records
 from pipfast_hooks.asked import sent_by_us
 from pipfast_hooks.cached import fresh_answer
 from pipfast_hooks.lines import StandIn, tell
@@ -118,8 +119,11 @@ class RangedMetadata:
             return None
 
         def fetch(first: int, stop: int) -> bytes:
-            content, start, total, _ = self._get(url, f"bytes={first}-{stop - 1}", validator)
-            if (start, total) != (first, size):
+            if validator is None:
+                # The next part could be another file's.
+                raise _NoRanges("no validator")
+            content, start, total, same = self._get(url, f"bytes={first}-{stop - 1}", validator)
+            if (start, total) != (first, size) or same not in (validator, None):
                 raise _NoRanges("another range")
             return content
 
@@ -132,7 +136,9 @@ class RangedMetadata:
         :raises _NoRanges: the server answers otherwise, or the file has changed.
         """
         headers = {**HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
-        with self._session.get(url, headers=headers, stream=True) as response:
+        # Whoever waits for it asks for nothing else meanwhile.
+        turn = Turn(early=True, ranged=True, first=True, wait=False)
+        with early.get(self._session, url, headers, turn, stream=True) as response, early.reading(response):
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if response.status_code != 206 or found is None or "Content-Encoding" in response.headers:
                 raise _NoRanges(str(response.status_code))

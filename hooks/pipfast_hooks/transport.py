@@ -11,15 +11,12 @@ from pip._internal.network.utils import HEADERS, raise_for_status, response_chun
 from pip._vendor import requests, urllib3
 
 from pipfast.fetch.errors import TruncatedBody
+from pipfast.fetch.servers import LeftToPip, Turn
 from pipfast.fetch.transport import Failure, FailureKind
-from pipfast_hooks import buffers
+from pipfast_hooks import early
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-_BUSY_STATUS = frozenset({429, 503})
-"""Too Many Requests, Service Unavailable: what servers say that want fewer requests."""
-
 
 _CHUNK = 256 * 1024
 """Bytes read at once, pip's own number since 24.1; older ones read 10 KiB at twice the CPU time."""
@@ -59,7 +56,11 @@ class SessionResponse:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it came over the wire."""
-        yield from response_chunks(self.response, _CHUNK)
+        try:
+            yield from response_chunks(self.response, _CHUNK)
+        except Exception:
+            early.over(self.response, broken=True)
+            raise
 
     def close(self) -> None:
         """End the response; a read that waits in another thread ends with it."""
@@ -72,6 +73,7 @@ class SessionResponse:
             raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self.response.close()
+        early.over(self.response)
 
 
 class SessionTransport:
@@ -83,11 +85,20 @@ class SessionTransport:
         self._kept = kept
 
     def get(self, url: str, headers: Mapping[str, str]) -> SessionResponse:
-        """Send the request pip would send.
+        """Send the request pip would send, once, and when its server has room for it.
 
-        :raises NetworkConnectionError: the server answered 4xx or 5xx, after pip's own retries.
+        :raises NetworkConnectionError: the server answered 4xx, as it would have answered pip.
+        :raises LeftToPip: pip has to ask itself.
         """
-        response = self._session.get(url, headers={**HEADERS, **headers}, stream=True)
+        turn = Turn(early=True, ranged="Range" in headers, first=True, wait=False)
+        response = early.get(self._session, url, {**HEADERS, **headers}, turn, stream=True)
+        if not early.is_answer(response):
+            response.close()
+            early.over(response)
+            raise LeftToPip(url)
+        if response.status_code == 401:
+            # Nothing is left of it on its connection when pip comes to it.
+            _ = response.content
         raise_for_status(response)
         answer = SessionResponse(response)
         keep = _take_out_of_cache(response)
@@ -96,10 +107,9 @@ class SessionTransport:
         return answer
 
     def classify(self, error: BaseException) -> Failure:
-        """Tell a server that has had enough from one that refuses."""
-        if isinstance(error, NetworkConnectionError) and error.response is not None:
-            if error.response.status_code in _BUSY_STATUS:
-                return Failure(FailureKind.BUSY, _seconds(error.response.headers.get("Retry-After")))
+        """Tell an answer that broke off, and may be continued, from one that is no answer."""
+        answered = isinstance(error, NetworkConnectionError) and error.response is not None
+        if answered or isinstance(error, LeftToPip):
             return Failure(FailureKind.FATAL)
         # From 25.2 on pip puts its own diagnostic errors in front of what requests and urllib3 raise.
         causes = list(_chain(error))
@@ -137,24 +147,3 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             seen.add(id(each))
             yield each
             waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args[:1]]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return Retry-After in seconds; its other form, a date, is left to the engine's own back-off."""
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
-
-
-def make_room(session: Any, connections: int) -> None:
-    """Let a session keep so many connections to one host more: pip's keep ten, and warn of the eleventh."""
-    with contextlib.suppress(Exception):
-        buffers.begin()
-    for adapter in session.adapters.values():
-        with contextlib.suppress(Exception):
-            manager = adapter.poolmanager
-            kept = manager.connection_pool_kw
-            kept["maxsize"] = kept.get("maxsize", 10) + connections
-            with manager.pools.lock:
-                pools = list(manager.pools._container.values())
-            for pool in pools:
-                # A queue's size is looked at when something is put into it.
-                pool.pool.maxsize += connections

@@ -190,7 +190,10 @@ def test_second_index_is_asked_too(box: Box, server: Server) -> None:
     ended = box.pipfast("install", *first.args, "--extra-index-url", second.url, "top")
     assert (ended.status, ended.err) == (0, "")
     assert {"alpha-3.0.dist-info", "beta-2.0.dist-info"} <= set(box.installed())
-    assert not {path for path, times in asked(server).items() if times > 1}
+    # That a refusal in company is an honest one is seen once, alone.
+    twice = {path for path, times in asked(server).items() if times > 1}
+    assert len(twice) <= 1
+    assert all(path.startswith("/b/simple/") for path in twice)
 
 
 @pytest.mark.parametrize("names", [["top"], ["top", "deep", "deeper"]], ids=["one", "three"])

@@ -27,16 +27,18 @@ def watch(module):
 """
 
 ROOM = """
-import types
 from pip._internal.network.session import PipSession
-from pipfast_hooks.transport import make_room
+from pipfast_hooks import early
 session = PipSession(cache={cache!r})
 def room(url):
     return session.get_adapter(url).poolmanager.connection_from_url(url).pool.maxsize
 there, before = room("http://one.test/"), room("https://one.test/")
-make_room(session, 8)
+early.attach(session)
+early.attach(session)
 print(there, before, room("http://one.test/"), room("https://one.test/"), room("https://two.test/"))
-make_room(types.SimpleNamespace(adapters={{"https://": object()}}), 8)
+class Session:
+    adapters = {{"https://": object()}}
+early.attach(Session())
 """
 
 
@@ -58,7 +60,7 @@ def test_stored_archives_are_read_again_beside_the_main_thread(box: Box, index_u
 def test_session_keeps_a_connection_for_every_worker(box: Box) -> None:
     """Otherwise urllib3 warns, in pip's output, that its pool of ten connections is full."""
     ended = box.run("-c", ROOM.format(cache=str(box.root / "cache")))
-    assert (ended.out.split(), ended.err) == (["10", "10", "18", "18", "18"], "")
+    assert (ended.out.split(), ended.err) == (["10", "10", "26", "26", "26"], "")
 
 
 @pytest.mark.parametrize("refusal", [

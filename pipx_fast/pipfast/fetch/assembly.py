@@ -52,13 +52,21 @@ class Assembly:
         self.received = 0
         self.ranged = 0
         """Bytes that came, or are coming, as answers to ranged requests."""
+        self.by_front = 0
+        """Bytes that the first, plain answer has brought."""
+        self.writing = 0
+        """Pieces of ranged answers that are being written."""
+        self.collapsed = False
+        """The first answer brings all from where it stands; what came by ranges is not believed."""
         self.size = identity.size
         self.users = 0
         self.finishing = False
         self.dead = False
 
-    def write(self, offset: int, data: memoryview) -> None:
-        """Put ``data`` into the file, and into the digests when its turn has come."""
+    def write(self, offset: int, data: memoryview, *, believed: bool = True) -> None:
+        """Put ``data`` into the file, and into the digests when its turn has come; unless it comes again."""
+        if not believed:
+            return
         file = self._descriptor()
         written = 0
         while written < len(data):

@@ -60,6 +60,11 @@ class HashFront:
             self._busy = True
         self._advance(CATCH_UP, data if offset == self._hashed else None)
 
+    def forget_beyond_front(self) -> None:
+        """Forget the parts that have arrived behind a gap: they come again."""
+        with self._state:
+            self._islands.clear()
+
     def finish(self) -> dict[str, str]:
         """Hash the rest up to the front; return hex digests by algorithm."""
         with self._state:

@@ -60,9 +60,12 @@ class FileIdentity:
         )
 
     def resumable(self, *, digest_known: bool) -> bool:
-        """Whether a part of this file can be asked for, and be checked to belong to it."""
-        checkable = self.validator is not None or digest_known
-        return self.accepts_ranges and bool(self.size) and checkable
+        """Whether a part of this file can be asked for, and be checked to belong to it.
+
+        A date is enough only where a digest tells in the end.
+        """
+        named = self.validator is not None and (digest_known or self.validator == self.etag)
+        return self.accepts_ranges and bool(self.size) and named
 
     def request_headers(self, start: int, end: int) -> dict[str, str]:
         """Headers that ask for ``[start, end)``."""
@@ -82,7 +85,9 @@ class FileIdentity:
             whole = response.status == 200 and content_length(response.headers) == self.size
             return (Verdict.REFUSED if whole else Verdict.CHANGED), start
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        if match is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # RFC 9110, 15.3.7: an answer to If-Range need not repeat the date, but the tag.
+        untold = self.validator is not None and self.validator == self.etag != response.headers.get("ETag")
+        if untold or match is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
             return Verdict.REFUSED, start
         first, last, total = map(int, match.groups())
         if total != self.size or first != start:
@@ -95,9 +100,8 @@ class FileIdentity:
         return Verdict.PART, last + 1
 
     def _differs(self, headers: Mapping[str, str]) -> bool:
-        # RFC 9110, 15.3.7: an answer to If-Range need not repeat the representation's headers.
         etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
-        if self.etag is not None and etag is not None:
+        if self.etag and etag:
             return etag.removeprefix("W/") != self.etag.removeprefix("W/")
         return None not in (self.last_modified, last_modified) and last_modified != self.last_modified
 

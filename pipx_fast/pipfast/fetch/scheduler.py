@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pipfast.fetch.segments import Claim
     from pipfast.fetch.transport import Response
 
-STALLED_AFTER_S = 5.0
-"""Seconds without a byte after which an idle worker takes a stretch over: well over any round trip,
-well under pip's read timeout of 15 s."""
+STALLED_AFTER_S = 2.0
+"""Seconds without a byte after which a stretch is taken from its stream: well over any round trip, and as much as
+a stall of ours may cost."""
 
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 0.5
 """Seconds between two looks of an idle worker for stalled streams."""
 
 
@@ -54,8 +54,11 @@ class Scheduler:
         self.closing = False
         self.idle = 0
         self._work = threading.Condition(self.lock)
+        self._written = threading.Condition(self.lock)
         self._unfinished: dict[tuple[str, Path], Download] = {}
         self._tasks: list[Task] = []
+        self._without_ranges: set[str] = set()
+        """Hosts and ports whose ranges are asked for no more."""
 
     # --- the caller's side -------------------------------------------------------------------
 
@@ -82,13 +85,21 @@ class Scheduler:
 
     def next_task(self) -> Task | None:
         """Wait for something to do; None when the pool is closing."""
-        with self.lock:
-            task = self._wait_for_task()
-            stale, self._stale = self._stale, []
-        for response in stale:
-            with suppress(Exception):
-                response.close()
-        return task
+        while True:
+            with self.lock:
+                task = self._wait_for_task()
+                stale = self.stale_locked()
+                over = self.closing
+            for response in stale:
+                with suppress(Exception):
+                    response.close()
+            if task is not None or over:
+                return task
+
+    def stale_locked(self) -> list[Response]:
+        """Return answers that nobody wants any more, to be closed without the lock."""
+        stale, self._stale = self._stale, []
+        return stale
 
     def _wait_for_task(self) -> Task | None:
         while not self.closing:
@@ -97,6 +108,8 @@ class Scheduler:
             if task is not None:
                 self._start(task)
                 return task
+            if self._stale:
+                return None
             self.idle += 1
             try:
                 self._work.wait(self._patience(now))
@@ -168,12 +181,44 @@ class Scheduler:
                 if task.claim is claim and not task.abandoned:
                     self._disown(task)
                     self.limiter.busy(download.state.host, started=task.started, now=now)
+            if claim is not assembly.front and self._leave_to_front(download, assembly):
+                continue
             stream = assembly.streams.pop(claim, None)
             assembly.plan.release(claim)
+            self.no_more_ranges_locked(download)
             if stream is not None:
                 self._stale.append(stream)
             return self._task_for(download, now)
         return None
+
+    def allows_ranges(self, download: Download) -> bool:
+        """Whether parts of a file may be asked for beside one another."""
+        return download.state.ranges_allowed and download.state.host not in self._without_ranges
+
+    def no_more_ranges_locked(self, download: Download) -> None:
+        """Ask a server for nothing beside one stream of each file any more: one of its ranges did not come."""
+        self._without_ranges.add(download.state.host)
+        for each in self._unfinished.values():
+            assembly = each.state.assembly
+            if each.state.host == download.state.host and assembly is not None:
+                assembly.plan.streams = 1
+
+    def _leave_to_front(self, download: Download, assembly: Assembly) -> bool:
+        """Leave all that is missing to the first stream, while that is alive; also what came by ranges so far."""
+        front = assembly.front
+        if front is None or assembly.dead or assembly.finishing or front not in assembly.streams:
+            return False
+        self.no_more_ranges_locked(download)
+        for task in self._tasks:
+            if task.assembly is assembly and task.claim is not front:
+                self._disown(task)
+        self._stale += [stream for claim, stream in assembly.streams.items() if claim is not front]
+        assembly.streams = {front: assembly.streams[front]}
+        assembly.plan.collapse(front)
+        assembly.received, assembly.ranged, assembly.collapsed = assembly.by_front, 0, True
+        download.state.ranges_allowed = False
+        self._work.notify_all()
+        return True
 
     def _patience(self, now: float) -> float | None:
         """Seconds after which an idle worker has to look again by itself."""
@@ -214,22 +259,41 @@ class Scheduler:
         self, task: Task, assembly: Assembly, claim: Claim, wanted: int, limit: int
     ) -> tuple[int, int] | None:
         """Reserve bytes for a stream to write, None if it shall stop reading."""
+        while assembly.collapsed and assembly.writing:
+            # What others are still writing would lie over what comes now.
+            self._written.wait()
         if assembly.dead or task.abandoned or assembly.finishing:
             return None
+        if assembly.collapsed:
+            assembly.hashes.forget_beyond_front()
+            assembly.collapsed = False
         if not claim.remaining and not self._extend(assembly, claim, limit):
+            # The rest cannot be left to this one any more.
+            assembly.streams.pop(claim, None)
             return None
         offset, count = assembly.plan.take(claim, wanted, limit, time.monotonic())
         if not count:
             return None
         if claim is not assembly.front:
             assembly.ranged += count
+            assembly.writing += 1
         return offset, count
+
+    def written_locked(self, assembly: Assembly, claim: Claim) -> None:
+        """Note that a piece of a ranged answer, well or not, is written no more."""
+        if claim is not assembly.front:
+            assembly.writing -= 1
+            if not assembly.writing:
+                self._written.notify_all()
 
     def is_cut_short_locked(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
         """Whether a stream has done its part, and more is coming in it that others bring."""
         if assembly.dead:
             return True
-        return not claim.remaining and claim.position < limit and not self._extend(assembly, claim, limit)
+        cut = not claim.remaining and claim.position < limit and not self._extend(assembly, claim, limit)
+        if cut:
+            assembly.streams.pop(claim, None)
+        return cut
 
     def _extend(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
         return claim is assembly.front and assembly.plan.extend(claim, limit)
@@ -261,15 +325,13 @@ class Scheduler:
         return assembly is None or (not assembly.dead and claim is not None and claim.remaining > 0)
 
     def collapse_locked(self, task: Task, assembly: Assembly) -> bool:
-        """Leave the rest to the first stream, if that is alive and nothing came by ranges; else False."""
+        """Leave the rest to the first stream, if that is alive; else False."""
         download, front = task.download, assembly.front
-        if assembly.dead or download.state.assembly is not assembly:
+        if assembly.dead or task.abandoned or download.state.assembly is not assembly:
             return True  # somebody has seen to it
-        if front is None or assembly.ranged or front not in assembly.streams:
-            return not download.state.ranges_allowed and front is not None
-        download.state.ranges_allowed = False
-        assembly.plan.collapse(front)
-        return True
+        return self._leave_to_front(download, assembly) or (
+            not download.state.ranges_allowed and front is not None
+        )
 
     def discard_locked(self, assembly: Assembly) -> None:
         """Throw away an assembly that never became its download's."""
@@ -279,7 +341,11 @@ class Scheduler:
         """Count bytes that are on disk."""
         assembly, download = task.assembly, task.download
         assert assembly is not None
+        if task.abandoned and not assembly.dead:
+            return  # it comes again
         assembly.received += count
+        if task.claim is assembly.front:
+            assembly.by_front += count
         if assembly.received > download.arrived and not assembly.dead:
             download.arrived = assembly.received
             download.state.budget.progressed()
@@ -291,6 +357,8 @@ class Scheduler:
         self._work.notify_all()
         if assembly is None:
             return []
+        if task.ranged:
+            self.no_more_ranges_locked(download)
         resumable = assembly.identity.resumable(digest_known=bool(download.expected))
         if task.claim is not None and resumable and download.state.ranges_allowed:
             assembly.streams.pop(task.claim, None)

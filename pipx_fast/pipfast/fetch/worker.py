@@ -12,6 +12,7 @@ from pipfast.fetch.errors import TruncatedBody, UnsafeName
 from pipfast.fetch.job import Fetched
 from pipfast.fetch.ranges import FileIdentity, Verdict
 from pipfast.fetch.segments import OPEN_END
+from pipfast.fetch.soundness import is_sound
 from pipfast.fetch.transport import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -114,10 +115,11 @@ class Worker:
         return download.state.resolved_name
 
     def _streams(self, download: Download, response: Response, identity: FileIdentity) -> int:
-        if response.from_cache or not download.state.ranges_allowed:
+        if response.from_cache or not identity.resumable(digest_known=bool(download.expected)):
             return 1
-        if not identity.resumable(digest_known=bool(download.expected)):
-            return 1
+        with self._lock:
+            if not self._scheduler.allows_ranges(download):
+                return 1
         return self._scheduler.limiter.connections if (identity.size or 0) >= self._segment_threshold else 1
 
     def _end_of_open_file(self, assembly: Assembly) -> None:
@@ -143,6 +145,10 @@ class Worker:
             with _closing(response):
                 with self._lock:
                     wanted = self._scheduler.attach_locked(task, response)
+                    if wanted and limit < end and self._scheduler.collapse_locked(task, assembly):
+                        wanted = False  # less than was asked for, and the first answer brings it all
+                    stale = self._scheduler.stale_locked()
+                _close(stale)
                 if wanted:
                     self._pump(task, response, limit)
         elif verdict is Verdict.REFUSED:
@@ -154,6 +160,8 @@ class Worker:
         """Go back to one stream: the first one if it is still there, else from the beginning."""
         with self._lock:
             kept = self._scheduler.collapse_locked(task, assembly)
+            stale = self._scheduler.stale_locked()
+        _close(stale)
         if not kept:
             self._start_again(task, assembly, response)
         elif response is not None:
@@ -197,7 +205,11 @@ class Worker:
                 if taken is None:
                     return
                 offset, count = taken
-                assembly.write(offset, view[:count])
+                try:
+                    assembly.write(offset, view[:count], believed=not task.abandoned)
+                finally:
+                    with self._lock:
+                        scheduler.written_locked(assembly, claim)
                 with self._lock:
                     scheduler.progressed_locked(task, count)
                 view = view[count:]
@@ -233,7 +245,9 @@ class Worker:
         with self._lock:
             if not self._scheduler.matters_locked(task):
                 return
-            if failure.kind is FailureKind.FATAL:
+            if task.ranged and assembly is not None and self._scheduler.collapse_locked(task, assembly):
+                streams = self._scheduler.stale_locked()
+            elif failure.kind is FailureKind.FATAL:
                 streams = self._scheduler.fail_locked(download, error)
             else:
                 limiter, budget = self._scheduler.limiter, download.state.budget
@@ -261,14 +275,13 @@ class Worker:
                 return False
             assembly.finishing = True
         digests = assembly.hashes.finish()
+        if assembly.ranged and not download.expected and not is_sound(assembly.partial, assembly.target.name):
+            self._once_more(task)
+            return False
         known = {name: digest for name, digest in download.expected.items() if name in digests}
         matches = all(digests[name] == digest for name, digest in known.items()) if known else None
-        if matches is False and assembly.ranged and download.state.ranges_allowed:
-            # Some server gave parts that are not of one file: the plain request is what pip would have got.
-            with self._lock:
-                download.state.ranges_allowed = False
-                streams = self._scheduler.abandon_locked(download, task)
-            _close(streams)
+        if matches is False and assembly.ranged:
+            self._once_more(task)
             return False
         with self._lock:
             if download.finished:
@@ -285,6 +298,16 @@ class Worker:
             streams = self._scheduler.succeed_locked(download, fetched)
         _close(streams)
         return True
+
+
+    def _once_more(self, task: Task) -> None:
+        """Fetch in one stream what came in parts that are not of one file: that is what pip would have got."""
+        download = task.download
+        with self._lock:
+            download.state.ranges_allowed = False
+            self._scheduler.no_more_ranges_locked(download)
+            streams = self._scheduler.abandon_locked(download, task)
+        _close(streams)
 
 
 def _close(responses: Iterable[Response]) -> None:

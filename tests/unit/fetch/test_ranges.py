@@ -14,6 +14,7 @@ FIRST = FileIdentity.of(whole(BODY, Accept_Ranges="bytes", ETag='"v1"'))
 
 
 def part(content_range: str, length: int | None = None, status: int = 206, **headers: str) -> FakeResponse:
+    headers = {"ETag": '"v1"', **headers}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if length is not None:
         named["Content-Length"] = str(length)
@@ -44,7 +45,7 @@ def test_validator(headers: dict[str, str], validator: str | None) -> None:
 
 
 def test_resumable_needs_all_conditions() -> None:
-    """Accept-Ranges, a size, no encoding, and a validator or a digest."""
+    """Accept-Ranges, a size, no encoding, and a validator, which has to be a tag where no digest is known."""
     good = {"Content-Length": "10", "Accept-Ranges": "bytes", "ETag": '"v1"'}
     assert FileIdentity.of(FakeResponse([], good)).resumable(digest_known=False)
     for name, value in [
@@ -59,7 +60,10 @@ def test_resumable_needs_all_conditions() -> None:
         assert not identity.resumable(digest_known=True), (name, value)
     without = FileIdentity.of(FakeResponse([], {**good, "ETag": ""}))
     assert not without.resumable(digest_known=False)
-    assert without.resumable(digest_known=True)
+    assert not without.resumable(digest_known=True)
+    dated = {**good, "ETag": "", "Last-Modified": EARLIER, "Date": DATE}
+    assert not FileIdentity.of(FakeResponse([], dated)).resumable(digest_known=False)
+    assert FileIdentity.of(FakeResponse([], dated)).resumable(digest_known=True)
 
 
 def test_request_headers() -> None:
@@ -73,7 +77,7 @@ def test_request_headers() -> None:
         (part("bytes 100-199/1000", 100), Verdict.PART, 200),
         (part("BYTES 100-199/1000"), Verdict.PART, 200),
         (part("bytes 100-100/1000"), Verdict.PART, 101),
-        (part("bytes 100-199/1000", ETag='"v1"'), Verdict.PART, 200),
+        (part("bytes 100-199/1000", ETag=""), Verdict.REFUSED, 100),
         (part("bytes 100-200/1000"), Verdict.REFUSED, 100),
         (part("bytes 100-199/*"), Verdict.REFUSED, 100),
         (part("bytes */1000"), Verdict.REFUSED, 100),
@@ -99,8 +103,9 @@ def test_judge(response: FakeResponse, verdict: Verdict, limit: int) -> None:
 def test_dates_are_compared_where_there_are_no_tags() -> None:
     """Another Last-Modified is another file."""
     first = FileIdentity.of(whole(BODY, Accept_Ranges="bytes", Last_Modified=EARLIER, Date=DATE))
-    assert first.judge(part("bytes 0-9/1000", Last_Modified=EARLIER), 0, 10)[0] is Verdict.PART
-    assert first.judge(part("bytes 0-9/1000", Last_Modified=DATE), 0, 10)[0] is Verdict.CHANGED
+    same, other = (part("bytes 0-9/1000", ETag="", Last_Modified=date) for date in (EARLIER, DATE))
+    assert first.judge(same, 0, 10)[0] is Verdict.PART
+    assert first.judge(other, 0, 10)[0] is Verdict.CHANGED
 
 
 @pytest.mark.parametrize(("text", "size"), [("12", 12), (" 12 ", 12), ("", None), ("-1", None), ("1e3", None)])

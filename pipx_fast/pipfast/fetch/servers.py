@@ -1,0 +1,339 @@
+"""What one server has been seen to bear, and who may ask it for something now.
+
+Requests are pip's own, or early ones: those that pip has not come to yet, and may not make at all. An early one
+never costs pip an answer: as long as a server has not answered two at once, two are the most that it gets; what is
+refused to an early one in company is no answer; a server that refuses, breaks off or stalls is left to pip alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipfast.fetch.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+STALL_S = 2.0
+"""Seconds without a byte that an early request may cost pip."""
+
+SLOW_STALL = 2.0
+"""A server that takes long for all its answers may take so many times as long for one."""
+
+GRACE_S = 0.1
+"""Seconds for which a connection stays open while another one waits for its answer: whether a server takes two
+shows within that, and one that takes one only is not held up for long."""
+
+TOO_MANY = frozenset({401, 407, 408, 425, 429})
+"""Statuses below 500 that have to do with who asks, or how often: no answer to an early request."""
+
+_REMEMBERED = 4
+"""Answers whose connections are watched."""
+
+
+class LeftToPip(FetchError):
+    """A server is asked by pip alone."""
+
+    def __str__(self) -> str:
+        return f"{self.url} is left to pip"
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One request: from when it may be sent until its answer has been read."""
+
+    early: bool
+    url: str = ""
+    ranged: bool = False
+    first: bool = False
+    """Whether it may be a server's first."""
+    wait: bool = True
+    """Whether it waits while it is not known what a refusal was."""
+    began: Callable[[], None] | None = None
+    """Called when it may be sent; what it raises ends the request."""
+    kill: Callable[[], None] = lambda: None
+    """Breaks its connection."""
+    silence: Callable[[], float] = lambda: 0.0
+    """Returns the seconds since the last byte came over its connection."""
+    is_over: Callable[[], bool] = lambda: False
+    """Tells whether its connection was closed, unread perhaps."""
+    is_open: Callable[[], bool] = lambda: False
+    """Tells whether its connection could be used again."""
+    server: Server | None = None
+    sent: float = 0.0
+    answered: float | None = None
+    status: int = 0
+    company: bool = False
+    """Whether an early request was under way at the same time, or this is one and any other was."""
+    dead: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the server has given what was asked for."""
+        return self.answered is not None and self.status < 400
+
+
+@dataclass(slots=True, eq=False)
+class Server:
+    """The requests to one server."""
+
+    close_idle: Callable[[], None] = lambda: None
+    """Closes the connections to it that nobody uses."""
+    heard: bool = False
+    """It has answered something well."""
+    two: bool = False
+    """It has answered two at once."""
+    narrow: bool = False
+    """One of its answers broke off: one early request at a time."""
+    left: bool = False
+    """pip is the only one to ask it."""
+    ranges: bool = True
+    believed: set[int] = field(default_factory=set)
+    """Statuses that mean the same in company as alone."""
+    doubted: dict[str, int] = field(default_factory=dict)
+    """Statuses of early requests in company, by address: nothing early is sent until pip has asked alone."""
+    _under_way: list[Turn] = field(default_factory=list)
+    _open: list[Turn] = field(default_factory=list)
+    """Turns that are over, and whose connections may be open."""
+    _slowest: float = 0.0
+    _breaks: int = 0
+    _change: threading.Condition = field(default_factory=threading.Condition)
+
+    # --- requests ----------------------------------------------------------------------------
+
+    def enter(self, turn: Turn) -> None:
+        """Wait until a request may be sent; pip's own may at once.
+
+        :raises LeftToPip: an early one is not to be sent.
+        """
+        turn.server = self
+        with self._change:
+            while turn.early and not self._has_room(turn):
+                self._refuse_left(turn)
+                self._change.wait(0.25)
+            if turn.early:
+                self._refuse_left(turn)
+                if turn.began is not None:
+                    turn.began()
+            for other in self._under_way:
+                if other.early or turn.early:
+                    other.company = turn.company = True
+            turn.sent = time.monotonic()
+            self._under_way.append(turn)
+            killed = self._kill(keep_streams=False) if self.left and not turn.early else []
+        _break(killed)
+
+    def answered(self, turn: Turn, status: int, *, asks_for_rest: bool = False) -> None:
+        """Note an answer's headers.
+
+        :param asks_for_rest: it says when it wants to be asked again.
+        """
+        killed: list[Turn] = []
+        with self._change:
+            turn.answered, turn.status = time.monotonic(), status
+            if status < 400:
+                self.heard = True
+                self._slowest = max(self._slowest, turn.answered - turn.sent)
+                known = (*self._under_way, *self._open)
+                self.two = self.two or any(self._at_once(turn, other) for other in known)
+            elif not turn.early:
+                if turn.company and (status in TOO_MANY or status >= 500):
+                    killed = self._leave(keep_streams=False)
+            elif turn.ranged:
+                self.ranges = False
+                if status in TOO_MANY or status >= 500 or asks_for_rest:
+                    killed = self._leave(keep_streams=True)
+            elif status >= 500 or asks_for_rest or (status in TOO_MANY and turn.company):
+                killed = self._leave(keep_streams=True)
+            elif turn.company and status not in TOO_MANY | self.believed:
+                self.doubted[turn.url] = status
+            self._change.notify_all()
+        _break(killed)
+
+    def failed(self, turn: Turn) -> None:
+        """Note that no answer came."""
+        killed: list[Turn] = []
+        with self._change:
+            self._end(turn)
+            if turn.ranged:
+                self.ranges = False
+            elif turn.early or turn.company:
+                killed = self._leave(keep_streams=turn.early)
+            self._change.notify_all()
+        _break(killed)
+
+    def broke(self, turn: Turn) -> None:
+        """Note that an answer broke off in its middle; the second time the server is left to pip."""
+        killed: list[Turn] = []
+        with self._change:
+            self._end(turn)
+            if turn.ranged:
+                self.ranges = False
+            elif turn.early and not turn.dead:
+                self._breaks += 1
+                self.narrow = True
+                if self._breaks > 1:
+                    killed = self._leave(keep_streams=False)
+            self._change.notify_all()
+        _break(killed)
+
+    def ended(self, turn: Turn) -> None:
+        """Note that an answer has been read, or given up."""
+        with self._change:
+            if turn in self._under_way:
+                self._end(turn)
+                if turn.is_good and not self.two:
+                    self._open = [*self._open, turn][-_REMEMBERED:]
+                self._change.notify_all()
+
+    def is_answer(self, turn: Turn) -> bool:
+        """Tell whether pip would have got this answer from the same request of its own."""
+        if turn.status < 400 or turn.status in self.believed:
+            return True
+        if turn.status in TOO_MANY:
+            return turn.status == 401 and not turn.company
+        return turn.status < 500 and not turn.company
+
+    # --- pip's own ---------------------------------------------------------------------------
+
+    @property
+    def takes_early(self) -> bool:
+        """Whether early requests may be under way, now or soon."""
+        return self.heard and not self.left
+
+    def clear(self) -> None:
+        """Have nothing early under way, so that pip can ask alone."""
+        with self._change:
+            self.doubted.setdefault("", 0)
+            deadline = time.monotonic() + GRACE_S
+            while self._early() and (left := deadline - time.monotonic()) > 0:
+                self._change.wait(left)
+            killed = self._kill(keep_streams=False)
+        _break(killed)
+        with suppress(Exception):
+            self.close_idle()
+
+    def judge(self, url: str, in_company: int, alone: int) -> None:
+        """Note what pip got alone for what had been refused in company."""
+        killed: list[Turn] = []
+        with self._change:
+            self.doubted.pop("", None)
+            if in_company == alone and in_company not in TOO_MANY and 400 <= in_company < 500:
+                self.believed.add(alone)
+                self.doubted = {each: status for each, status in self.doubted.items() if status != alone}
+            else:
+                killed = self._leave(keep_streams=False)
+            self._change.notify_all()
+        _break(killed)
+
+    # --- while nobody looks ------------------------------------------------------------------
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._under_way)
+
+    def look(self, now: float) -> None:
+        """End what stalls."""
+        killed: list[Turn] = []
+        idle = False
+        with self._change:
+            early = self._early()
+            patience = max(STALL_S, SLOW_STALL * self._slowest)
+            for turn in list(self._under_way):
+                if turn.answered is not None and turn.is_over():
+                    self._end(turn)
+                    self._change.notify_all()
+                    continue
+                silent = min(now - turn.sent, turn.silence())
+                waits = turn.answered is None
+                idle = idle or (waits and not self.two and now - turn.sent > GRACE_S)
+                if silent < (patience if waits else STALL_S) or turn.dead:
+                    continue
+                if not turn.early:
+                    if waits and (early or self._open):
+                        killed += self._leave(keep_streams=False)
+                elif turn.ranged:
+                    self.ranges, turn.dead = False, True
+                    killed.append(turn)
+                elif waits or len(early) > 1:
+                    killed += self._leave(keep_streams=not waits)
+                else:
+                    self._breaks += 1
+                    self.narrow = turn.dead = True
+                    killed.append(turn)
+            if idle:
+                self._open.clear()
+        _break(killed)
+        if idle:
+            with suppress(Exception):
+                self.close_idle()
+
+    def close(self) -> None:
+        """End everything early."""
+        with self._change:
+            killed = self._leave(keep_streams=False)
+        _break(killed)
+
+    # --- with the lock held ------------------------------------------------------------------
+
+    def _has_room(self, turn: Turn) -> bool:
+        if self.doubted:
+            return False
+        under_way = len(self._under_way)
+        if not self.heard:
+            return turn.first and not under_way
+        if self.narrow:
+            return not self._early()
+        return self.two or under_way < 2
+
+    def _at_once(self, turn: Turn, other: Turn) -> bool:
+        """Tell whether an answer that has just begun shows, with another one, that a server takes two at once."""
+        if other is turn or not other.is_good:
+            return False
+        if other in self._under_way:
+            return True
+        return other.answered is not None and other.answered > turn.sent and other.is_open()
+
+    def _refuse_left(self, turn: Turn) -> None:
+        unwanted = turn.dead or self.left or (turn.ranged and not self.ranges)
+        if unwanted or (self.doubted and not turn.wait):
+            raise LeftToPip(turn.url)
+
+    def _early(self) -> list[Turn]:
+        return [turn for turn in self._under_way if turn.early]
+
+    def _leave(self, *, keep_streams: bool) -> list[Turn]:
+        self.left = True
+        self._open.clear()
+        self._change.notify_all()
+        return self._kill(keep_streams=keep_streams)
+
+    def _kill(self, *, keep_streams: bool) -> list[Turn]:
+        killed = [
+            turn for turn in self._early()
+            if not turn.dead and not (keep_streams and turn.is_good and not turn.ranged)
+        ]
+        for turn in killed:
+            turn.dead = True
+        return killed
+
+    def _end(self, turn: Turn) -> None:
+        if turn in self._under_way:
+            self._under_way.remove(turn)
+
+
+def _break(turns: Iterable[Turn]) -> None:
+    servers: list[Server] = []
+    for turn in turns:
+        with suppress(Exception):
+            turn.kill()
+        if turn.server is not None and turn.server not in servers:
+            servers.append(turn.server)
+    for server in servers:
+        with suppress(Exception):
+            server.close_idle()
