@@ -111,6 +111,8 @@ class Server:
         :raises LeftToPip: an early one is not to be sent.
         """
         turn.server = self
+        if self.left and not turn.early:
+            self._drain()
         with self._change:
             while turn.early and not self._has_room(turn):
                 self._refuse_left(turn)
@@ -124,15 +126,12 @@ class Server:
                     other.company = turn.company = True
             turn.sent = time.monotonic()
             self._under_way.append(turn)
-            killed = self._kill(keep_streams=False) if self.left and not turn.early else []
-        _break(killed)
 
     def answered(self, turn: Turn, status: int, *, asks_for_rest: bool = False) -> None:
         """Note an answer's headers.
 
         :param asks_for_rest: it says when it wants to be asked again.
         """
-        killed: list[Turn] = []
         with self._change:
             turn.answered, turn.status = time.monotonic(), status
             if status < 400:
@@ -141,18 +140,16 @@ class Server:
                 known = (*self._under_way, *self._open)
                 self.two = self.two or any(self._at_once(turn, other) for other in known)
             elif not turn.early:
-                if turn.company and (status in TOO_MANY or status >= 500):
-                    killed = self._leave(keep_streams=False)
+                # What is under way ends by itself: the server would not learn at once that nobody waits for it.
+                self.left = self.left or (turn.company and (status in TOO_MANY or status >= 500))
             elif turn.ranged:
                 self.ranges = False
-                if status in TOO_MANY or status >= 500 or asks_for_rest:
-                    killed = self._leave(keep_streams=True)
+                self.left = self.left or status in TOO_MANY or status >= 500 or asks_for_rest
             elif status >= 500 or asks_for_rest or (status in TOO_MANY and turn.company):
-                killed = self._leave(keep_streams=True)
+                self.left = True
             elif turn.company and status not in TOO_MANY | self.believed:
                 self.doubted[turn.url] = status
             self._change.notify_all()
-        _break(killed)
 
     def failed(self, turn: Turn) -> None:
         """Note that no answer came."""
@@ -209,13 +206,7 @@ class Server:
         """Have nothing early under way, so that pip can ask alone."""
         with self._change:
             self.doubted.setdefault("", 0)
-            deadline = time.monotonic() + GRACE_S
-            while self._early() and (left := deadline - time.monotonic()) > 0:
-                self._change.wait(left)
-            killed = self._kill(keep_streams=False)
-        _break(killed)
-        with suppress(Exception):
-            self.close_idle()
+        self._drain()
 
     def judge(self, url: str, in_company: int, alone: int) -> None:
         """Note what pip got alone for what had been refused in company."""
@@ -278,6 +269,18 @@ class Server:
         with self._change:
             killed = self._leave(keep_streams=False)
         _break(killed)
+
+    def _drain(self) -> None:
+        """Wait until nothing early is under way; after a while it is broken off."""
+        with self._change:
+            deadline = time.monotonic() + STALL_S
+            while (early := self._early()) and (left := deadline - time.monotonic()) > 0:
+                self._change.wait(left)
+            killed = self._kill(keep_streams=False)
+        _break(killed)
+        if early:
+            # So that the server, too, is done with it.
+            time.sleep(GRACE_S)
 
     # --- with the lock held ------------------------------------------------------------------
 
