@@ -26,6 +26,7 @@ from pipfast.install.record import digest_and_size, installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.expected import ExpectedWheel
+from pipfast.store.layout import TMP
 from pipfast.store.manifest import is_tree
 from pipfast.store.members import SCHEME_KEYS, NotStorable
 from pipfast_hooks import lifetime
@@ -155,6 +156,10 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
             return replace(ready, arranged=arranged)
     if check_sources(ready.plan.batches) is None:
         return ready
+    if not _can_write(run):
+        # A store in an image, where files are not as the user's own are: nothing there can be put right.
+        logger.debug("pipfast: %s is not as it was stored, in a store that is read-only", request.name)
+        return None
     changed = preparer.mend(digest)
     if changed is not None:
         path, how = changed
@@ -164,6 +169,11 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
             return None
         ready = _planned(request, prepared)
     return ready if check_sources(ready.plan.batches) is None else None
+
+
+def _can_write(run: Run) -> bool:
+    layout = run.layout()
+    return layout is not None and os.access(layout.root / TMP, os.W_OK | os.X_OK)
 
 
 def _scripts(ready: Ready) -> list[Batch]:

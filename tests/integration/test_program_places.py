@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -301,3 +302,43 @@ def test_root_shares_nothing_with_an_environment_of_another_user(box: Box, index
     for _ in range(2):
         assert box.pipfast("install", *index.args, "--force-reinstall", "app").status == 0
     assert {path.stat().st_nlink for path in (box.site_packages / "app").rglob("*.py")} == {1}
+
+
+AS_ANYBODY = """
+import ctypes, os, sys
+# Modes are nothing to root: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH they are.
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "pipfast", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.once
+@pytest.mark.skipif(sys.platform != "linux", reason="root's rights are taken away by prctl")
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+def test_from_a_read_only_store(box: Box, mode: str) -> None:
+    """Baked into an image: what is installed is the user's own, with the modes that pip gives it."""
+    tool = Wheel("tool", files={"tool.py": ""}, data={"scripts/run-tool": "#!python\nprint(1)\n"},
+                 modes={"tool-1.0.data/scripts/run-tool": 0o755}, console={"tool": "tool:main"}).build()
+    wheel = box.work / tool.filename
+    wheel.write_bytes(tool.data)
+    prefixes = [box.root / name for name in ("stock", "first", "second")]
+    assert box.pip("install", "--no-index", "--prefix", str(prefixes[0]), str(wheel)).status == 0
+    assert box.pipfast("install", "--no-index", "--prefix", str(prefixes[1]), str(wheel)).status == 0
+    paths = [box.store, *box.store.rglob("*")]
+    modes = {path: path.stat().st_mode for path in paths}
+    try:
+        for path in paths:
+            path.chmod(modes[path] & ~0o222)
+        ended = box.run("-c", AS_ANYBODY, "install", "--no-index", "--prefix", str(prefixes[2]), str(wheel),
+                        PIPFAST_LINK_MODE=mode)
+    finally:
+        for path in paths:
+            path.chmod(modes[path])
+    assert ended.status == 0, ended.err
+    assert [line for line in ended.err.splitlines() if "pipfast: " in line] == [
+        f"pipfast: the store {box.store} is read-only: what is not in it yet is not kept"
+    ]
+    found = [{str(path.relative_to(prefix)): path.stat().st_mode for path in prefix.rglob("*")}
+             for prefix in (prefixes[0], prefixes[2])]
+    assert found[0] == found[1]
