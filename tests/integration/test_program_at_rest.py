@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.index import serving
+from support.program import add_shim
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -143,3 +144,66 @@ def contents(box: Box) -> dict[str, tuple[int, bytes]]:
         path = box.python.parent / name
         found[name] = (stat.S_IMODE(path.lstat().st_mode), path.read_bytes())
     return found
+
+
+@pytest.mark.parametrize("damage", [_truncate, _fifo, _link], ids=lambda damage: damage.__name__)
+def test_a_damaged_script_is_not_installed_where_files_were_linked_aside(
+    damage: Callable[[Path], None], box: Box, index: Index
+) -> None:
+    arguments = ("install", "--index-url", index.url, "app")
+    assert box.pipfast(*arguments).status == 0
+    before = contents(box)
+    assert box.pipfast("uninstall", "-y", "app", "library").status == 0
+    (script,) = box.store.glob("trees-v*/*/*/tree/app-1.0.data/scripts/run")
+    damage(script)
+    ended = box.pipfast(*arguments)
+    assert ended.status == 0 and "run" in ended.err
+    assert contents(box) == before
+
+
+def test_a_store_that_lost_its_times_is_used_without_a_word(box: Box, index: Index) -> None:
+    arguments = ("install", "--index-url", index.url, "app")
+    assert box.pipfast(*arguments).status == 0
+    before, made = contents(box), entries_of(box.store)
+    assert box.pipfast("uninstall", "-y", "app", "library").status == 0
+    for path in files_of(box.store):
+        os.utime(path)
+    ended = box.pipfast(*arguments)
+    assert (ended.status, ended.err) == (0, "")
+    assert contents(box) == before
+    assert entries_of(box.store) == made
+    assert box.pipfast("store", "verify").status == 0
+
+
+WHILE_IT_WAITS = """
+import pathlib
+import wrapt
+@wrapt.when_imported("pipfast.store.arrangement")
+def wait(module):
+    module.COMPARED_S = -1.0
+    original = module.Arrangement.take
+    def take(arrangement, tree_id):
+        found = original(arrangement, tree_id)
+        for path in pathlib.Path({store!r}).glob("trees-v*/*/*/tree/app/data.txt"):
+            path.chmod(0o600)
+        return found
+    module.Arrangement.take = take
+"""
+
+
+def test_what_was_linked_aside_long_ago_is_compared_again(box: Box, index: Index) -> None:
+    """Files are linked aside when a command begins; builds or downloads may take minutes then."""
+    arguments = ("install", "--index-url", index.url, "app")
+    assert box.pipfast(*arguments).status == 0
+    before = contents(box)
+    assert box.pipfast("uninstall", "-y", "app", "library").status == 0
+    add_shim(box, WHILE_IT_WAITS.format(store=str(box.store)))
+    ended = box.pipfast(*arguments)
+    assert (ended.status, ended.err) == (0, "")
+    assert contents(box) == before
+
+
+def entries_of(store: Path) -> dict[str, int]:
+    """Return the entries' names and inodes."""
+    found = [path for bucket in ("trees", "bytecode") for path in store.glob(f"{bucket}-v*/*/*")]
+    return {path.name: path.stat().st_ino for path in found}

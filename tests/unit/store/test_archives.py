@@ -150,3 +150,27 @@ def test_handed_out_where_nothing_can_be_linked(
     assert (tmp_path / "out.whl").read_bytes() == archive.data
     assert not (tmp_path / "out.whl").is_symlink()
     assert list((layout.root / "tmp").iterdir()) == []
+
+
+def test_an_archive_that_another_process_pruned_is_not_called_damaged(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(layout, wheel("demo"), tmp_path)
+    found = find_archive(layout, wheel("demo").sha256)
+    assert found is not None
+    layout.discard(found.path.parent)
+    assert not is_sound(layout, found)
+    assert capsys.readouterr() == ("", "")
+    keep(layout, wheel("demo"), tmp_path)
+    found.path.unlink()
+    found.path.mkdir()
+    assert not is_sound(layout, found)
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_another_time_is_no_damage(layout: Layout, tmp_path: Path) -> None:
+    """A store that was restored from an archive; the bytes are hashed before they are used."""
+    path = keep(layout, wheel("demo"), tmp_path)
+    os.utime(path, (1, 1))
+    found = find_archive(layout, wheel("demo").sha256)
+    assert found is not None and is_sound(layout, found)

@@ -12,6 +12,7 @@ from pipfast.store import maintenance
 from pipfast.store.archives import find_archive
 from pipfast.store.inventory import Usage, entries, leftovers
 from pipfast.store.layout import TMP
+from pipfast.store.urls import Origin, note_url
 from pipfast.store.verify import verify
 from support.stores import dead_session, keep, prepare
 from support.wheels import wheel
@@ -191,3 +192,12 @@ def test_tree_is_compared_without_its_archive(layout: Layout, tmp_path: Path) ->
     source.write_bytes(source.read_bytes().replace(b"version", b"VERSION"))
     os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert verify(layout, keep=True).damages[0].reason.endswith("/demo/__init__.py was changed")
+
+
+def test_verify_knows_all_that_is_noted_about_an_address(layout: Layout) -> None:
+    """A server that told no length, and an answer that pip would not have kept."""
+    for kept in (True, False):
+        for sized in (True, False):
+            note_url(layout, f"http://localhost/{kept}{sized}", wheel("demo").sha256, Origin(kept, sized))
+    verdict = verify(layout)
+    assert (verdict.checked, verdict.damages) == (4, [])
