@@ -23,9 +23,9 @@ import pip._internal.resolution.legacy.resolver
 25.1 ``network.download`` cannot be the first."""
 
 PRELUDE = """
-import inspect, json, sys, pip, wrapt
+import inspect, json, sys, pip
 from pipfast.settings import Settings
-from pipfast_hooks.apply import Hooks
+from pipfast_hooks.apply import Hooks, wrapt
 
 def hooks(**settings):
     return Hooks(Settings(**settings), pip.__version__)
