@@ -261,7 +261,10 @@ class Run:
         """End what runs beside pip and has processes, threads or descriptors that pip needs; pip goes on alone."""
         self.settings = replace(self.settings, builds=1, workers=1)
         self._stop_workers()
-        for name, function in (("builds_ahead", "forget"), ("builds_runner", "end_server"), ("agent", "forget")):
+        for name, function in (
+            ("builds_ahead", "forget"), ("builds_runner", "end_server"), ("builds_guard", "forget"),
+            ("agent", "forget"),
+        ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 getattr(module, function)()
 
