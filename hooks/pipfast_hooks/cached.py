@@ -92,6 +92,9 @@ def _send(
                     raise
         if response is not None:
             refused = response.status_code
+            if had_company():
+                # That it was sent again is what the others were the reason of.
+                kept = [record for record in kept if not record.name.endswith("urllib3.connectionpool")]
             if refused < 400 or refused in server.believed or not had_company():
                 records.replay(kept)
                 return early.as_pips_first(session, response, stream=stream) if refused == 401 else response

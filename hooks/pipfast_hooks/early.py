@@ -119,6 +119,9 @@ class _HTTPSPool(_Tracked, HTTPSConnectionPool):  # type: ignore[misc]
     pass
 
 
+# pip's messages name them.
+_HTTPPool.__name__, _HTTPSPool.__name__ = HTTPConnectionPool.__name__, HTTPSConnectionPool.__name__
+
 _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 

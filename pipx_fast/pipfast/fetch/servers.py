@@ -248,6 +248,10 @@ class Server:
                 if not turn.early:
                     if waits and (early or self._open):
                         killed += self._leave(keep_streams=False)
+                    if waits and turn.company:
+                        # It would wait on, for what it had beside it; pip sends it again.
+                        turn.dead = True
+                        killed.append(turn)
                 elif turn.ranged:
                     self.ranges, turn.dead = False, True
                     killed.append(turn)
