@@ -11,8 +11,8 @@ def own() -> Turn:
     return Turn(early=False, is_open=lambda: True)
 
 
-def early(url: str = "a", **options: bool) -> Turn:
-    return Turn(early=True, url=url, is_open=lambda: True, **options)
+def early(url: str = "a", *, ranged: bool = False) -> Turn:
+    return Turn(early=True, url=url, is_open=lambda: True, ranged=ranged)
 
 
 def heard() -> Server:
@@ -87,7 +87,8 @@ def test_refused_range_costs_ranges_only() -> None:
 
 def test_stall_is_broken_off() -> None:
     """Two seconds after it was sent."""
-    server, killed = heard(), []
+    server = heard()
+    killed: list[Turn] = []
     turn = early()
     server.enter(turn)
     turn.kill, turn.silence = lambda: killed.append(turn), lambda: 2.5
