@@ -14,12 +14,13 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from pipfast import dependencies
 from pipfast.report import logger, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+platformdirs = dependencies.load("platformdirs")
 
 DAY_S = 86_400.0
 
@@ -57,7 +58,7 @@ def _is_noted(path: str) -> bool:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         found = os.lstat(path)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != _user():
             raise
         if 0 <= time.time() - found.st_mtime <= DAY_S:
             return True
@@ -70,9 +71,22 @@ def _folders() -> Iterator[str]:
     try:
         cache = platformdirs.user_cache_dir("pipfast", appauthor=False)
         parent = os.path.dirname(cache)
-        os.makedirs(parent, mode=0o700, exist_ok=True)
-        if os.stat(parent).st_uid == os.geteuid():
+        # Root may have another user's HOME (`sudo -E`): a folder of root's there would shut that user out.
+        if _is_own(parent):
+            os.makedirs(parent, mode=0o700, exist_ok=True)
             yield cache
     except (OSError, RuntimeError) as error:
         logger.debug("pipfast: no cache folder: %r", error)
-    yield os.path.join(tempfile.gettempdir(), f"pipfast-{os.geteuid()}")
+    yield os.path.join(tempfile.gettempdir(), f"pipfast-{_user()}")
+
+
+def _is_own(folder: str) -> bool:
+    """Tell whether a folder is this user's, or would be made in one that is."""
+    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.stat(folder).st_uid == _user()
+
+
+def _user() -> int:
+    """Return this user's id: where there are none, what all files have."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0

@@ -49,6 +49,22 @@ def test_the_temporary_folder_serves_where_there_is_no_cache(
     assert said(capsys, monkeypatch) and not said(capsys, monkeypatch)
 
 
+def test_nothing_is_made_in_another_users_home(
+    places: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's HOME may be another user's (`sudo -E`): a cache folder of root's would shut that user out."""
+    monkeypatch.setattr(os, "geteuid", lambda: places.stat().st_uid + 1)
+    assert said(capsys, monkeypatch)
+    assert not (places / "cache").exists() and list((places / "tmp").iterdir())
+
+
+def test_where_there_are_no_user_ids(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "geteuid")
+    assert said(capsys, monkeypatch)
+
+
 def test_each_time_where_nothing_can_be_noted(
     places: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import pipfast
 import pipfast_hooks
+from pipfast import dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,23 @@ def test_only_the_table_names_pips_internals(path: Path) -> None:
     found = [node.value for node in ast.walk(tree)
              if isinstance(node, ast.Constant) and isinstance(node.value, str) and PIP_INTERNALS in node.value]
     assert not found
+
+
+@pytest.mark.parametrize(
+    "path", [*modules(ENGINE), *modules(HOOKS)], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_what_is_needed_is_not_taken_from_the_users_path(path: Path) -> None:
+    """Our libraries are imported as those of `pipfast.dependencies`; by their own names for types only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(node) for block in ast.walk(tree)
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for statement in block.body for node in ast.walk(statement)
+    }
+    needed = dependencies.NEEDED.keys() | dependencies.OPTIONAL.keys()
+    assert not [
+        name for node, name in imports(tree) if id(node) not in for_types and name.partition(".")[0] in needed
+    ]
 
 
 def loaded_by(arguments: list[str]) -> list[str]:

@@ -44,6 +44,11 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Linux's random name of this boot; the same in all containers of a kernel."""
 
 
+# What a system has not is left out.
+_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+)
+
 _MAX_SESSIONS = 16
 """Locks held at once, a descriptor each. A command has one store; tests have a store each."""
 
@@ -98,7 +103,7 @@ class _Session:
 
 
 def _create(path: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
@@ -175,7 +180,7 @@ def _names(folder: str) -> list[str]:
 def _is_dead(lock: str) -> bool | None:
     """Tell whether a session's process has ended; None where its lock does not tell."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(lock, _FLAGS)
     except FileNotFoundError:
         # It is there before anything else of the session, and goes when the process has ended.
         return True

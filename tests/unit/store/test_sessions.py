@@ -42,6 +42,16 @@ def test_a_killed_process_leaves_leftovers(layout: Layout) -> None:
     assert found(layout) == ([], []) and not (layout.root / LOCKS / left[:-9]).exists()
 
 
+def test_where_nothing_can_be_locked_and_descriptors_are_inherited(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW"):
+        monkeypatch.delattr(os, name)
+    monkeypatch.setattr(sessions, "fcntl", None)
+    made = layout.new_staging()
+    assert found(layout) == ([], [made.name])
+
+
 def test_a_living_process_is_left_alone_however_long_it_takes(layout: Layout) -> None:
     script = ("import sys; from pathlib import Path; from pipfast.store.layout import Layout;"
               "print(Layout(Path(sys.argv[1])).new_staging().name, flush=True); sys.stdin.read()")
