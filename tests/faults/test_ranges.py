@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
+from pipfast.fetch import soundness, worker
 from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import PlainTransport
+from support.wheels import Member, zip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,6 +309,44 @@ def test_silently_different_parts_are_caught_by_the_digest(
     assert fetched.matches is True
     assert fetched.path.read_bytes() == BIG
     assert server.ranges("/big.whl").count(None) == 2
+
+
+@pytest.mark.parametrize("expected", [{}, {"unheard_of": "0" * 64}], ids=["none", "unknown"])
+def test_unsound_archive_is_fetched_in_one_stream(
+    server: FaultServer,
+    fetch: Callable[..., Download],
+    monkeypatch: pytest.MonkeyPatch,
+    expected: dict[str, str],
+) -> None:
+    """Without a digest that can be computed, the check sums in a zip show that parts are of another file."""
+    monkeypatch.setattr(worker, "is_sound", soundness.is_sound)
+    archives = [
+        zip_bytes([Member("data", content(LARGE, seed), compression=zipfile.ZIP_STORED)]) for seed in (1, 2)
+    ]
+
+    def replace_parts(exchange: Exchange) -> None:
+        if exchange.range is not None:
+            exchange.body = archives[1]
+
+    server.behaviours["/big.whl"] = with_ranges(replace_parts)
+    fetched = fetch("/big.whl", archives[0], **expected).result()
+    assert fetched.matches is None
+    assert fetched.path.read_bytes() == archives[0]
+    assert server.ranges("/big.whl").count(None) == 2
+
+
+def test_digest_that_cannot_be_computed_is_no_grounds(
+    server: FaultServer, fetch: Callable[..., Download]
+) -> None:
+    """A date, then, is not enough: nothing would tell in the end."""
+
+    def dated(exchange: Exchange) -> None:
+        exchange.etag, exchange.headers = None, {"Last-Modified": "Sun, 02 Feb 2020 02:02:02 GMT"}
+        exchange.serve()
+
+    server.behaviours["/big.whl"] = dated
+    assert fetch("/big.whl", BIG, unheard_of="0" * 64).result().path.read_bytes() == BIG
+    assert server.ranges("/big.whl") == [None]
 
 
 def test_mismatch_keeps_the_file(server: FaultServer, fetch: Callable[..., Download]) -> None:
