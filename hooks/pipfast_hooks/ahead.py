@@ -22,10 +22,9 @@ from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast import threads
-from pipfast.fetch.servers import LeftToPip, Turn
 from pipfast.index.header import read_metadata
 from pipfast.report import logger
-from pipfast_hooks import early, lifetime, records
+from pipfast_hooks import lifetime, records
 from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
@@ -176,6 +175,9 @@ class Ahead:
 
     def activate(self) -> None:
         """Begin to fetch all that is known to be wanted: the cache has no answer to something."""
+        # Here, in `take` and in `_do`: `install` of what is there already loads nothing that fetches.
+        from pipfast_hooks import early
+
         with self._lock:
             if self._active or self._stopped:
                 return
@@ -196,6 +198,8 @@ class Ahead:
                 if not stream:
                     self._left_to_pip[url] = job
                 return None
+        from pipfast_hooks import early
+
         job.done.wait()
         response = job.response
         if response is None or not early.is_answer(response):
@@ -297,6 +301,9 @@ class Ahead:
                     job.rest()
 
     def _do(self, job: _Job) -> None:
+        from pipfast.fetch.servers import LeftToPip, Turn
+        from pipfast_hooks import early
+
         def begin() -> None:
             with self._lock:
                 if self._jobs.get(job.url) is not job:

@@ -93,6 +93,8 @@ def test_nothing_is_left_running(box: Box, index: Index, build: str, ending: str
     compilers.mkdir()
     # The interpreter's path is what all of them have in common.
     arguments = ["-m", "pipfast", "install", *index.args, *names]
+    # Under nohup it is ignored, by all that the tests start as well.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         with box.started(*arguments, COMPILERS=str(compilers), PIPFAST_BUILDS="2") as process:
             wait_until(lambda: len(alive(compilers)) >= count, "the builds")
@@ -101,6 +103,7 @@ def test_nothing_is_left_running(box: Box, index: Index, build: str, ending: str
             wait_until(lambda: not alive(compilers), "the end of the builds")
             wait_until(lambda: not started_from(box), "the end of all others")
     finally:
+        signal.signal(signal.SIGHUP, before)
         for pid in alive(compilers):
             os.kill(pid, signal.SIGKILL)
 

@@ -51,6 +51,7 @@ def poor(shared: Box) -> Box:
             if (Path(place) / name).is_dir():
                 library.symlink_to(Path(place) / name)
                 break
+    shutil.rmtree(shared.store, ignore_errors=True)
     return shared
 
 

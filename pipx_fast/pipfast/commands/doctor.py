@@ -177,7 +177,7 @@ def _link(layout: Layout | None, settings: Settings, target: Path) -> dict[str, 
     if layout is None:
         facts["reason"] = "there is no store"
         return facts
-    from pipfast.install.owner import effective_mode, is_root
+    from pipfast.owner import effective_mode, is_root
 
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.install import owner
-from pipfast.install.owner import effective_mode
+from pipfast import owner
+from pipfast.owner import effective_mode
 
 if TYPE_CHECKING:
     from pathlib import Path
