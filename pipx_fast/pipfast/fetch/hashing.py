@@ -60,10 +60,16 @@ class HashFront:
             self._busy = True
         self._advance(CATCH_UP, data if offset == self._hashed else None)
 
-    def forget_beyond_front(self) -> None:
-        """Forget the parts that have arrived behind a gap: they come again."""
+    def forget_beyond(self, position: int) -> None:
+        """Forget the parts that have arrived from ``position`` on: they come again; nobody reports any meanwhile."""
         with self._state:
+            self._state.wait_for(lambda: not self._busy)
             self._islands.clear()
+            self._front = min(self._front, position)
+            if self._hashed > position:
+                # A digest cannot be taken back; what lies before is read again.
+                self._hashes = {name: hashlib.new(name) for name in self._hashes}
+                self._hashed = 0
 
     def finish(self) -> dict[str, str]:
         """Hash the rest up to the front; return hex digests by algorithm."""

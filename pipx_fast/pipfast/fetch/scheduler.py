@@ -265,7 +265,7 @@ class Scheduler:
         if assembly.dead or task.abandoned or assembly.finishing:
             return None
         if assembly.collapsed:
-            assembly.hashes.forget_beyond_front()
+            assembly.hashes.forget_beyond(claim.position)
             assembly.collapsed = False
         if not claim.remaining and not self._extend(assembly, claim, limit):
             # The rest cannot be left to this one any more.

@@ -47,6 +47,29 @@ def test_any_order_gives_the_digest(body: bytes, cuts: list[int], seed: random.R
     assert front.hashed == len(body)
 
 
+@pytest.mark.parametrize("position", [0, 50, 100, 150, 200])
+@pytest.mark.parametrize("caught_up", [1, 1000], ids=["barely", "fully"])
+def test_forgotten_parts_come_again(monkeypatch: pytest.MonkeyPatch, position: int, caught_up: int) -> None:
+    """Parts that one stream brings again count as if they had never come, hashed or not, adjacent or not."""
+    monkeypatch.setattr(hashing, "STEP", 10)
+    monkeypatch.setattr(hashing, "CATCH_UP", caught_up)
+    memory = Memory(400)
+    front = HashFront(["sha256", "md5"], memory.read)
+
+    def bring(start: int, end: int, byte: bytes) -> None:
+        memory.data[start:end] = byte * (end - start)
+        front.arrived(start, byte * (end - start))
+
+    bring(position, 250, b"x")
+    bring(300, 350, b"x")
+    if position:
+        bring(0, position, b"o")
+    front.forget_beyond(position)
+    for start in range(position, 400, 70):
+        bring(start, min(400, start + 70), b"o")
+    assert front.finish() == {name: hashlib.new(name, b"o" * 400).hexdigest() for name in ("sha256", "md5")}
+
+
 def test_parts_in_order_are_not_read_back() -> None:
     """A single stream is hashed from memory alone."""
     memory = Memory(3000)
