@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipfast.address import shown
+from pipfast.fetch.hashing import known_algorithms
 from pipfast.fetch.limiter import RetryBudget
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Download:
         self.ended: float | None = None
         self.directory = directory
         self.expected = {algorithm.lower(): digest.lower() for algorithm, digest in expected.items()}
+        self.has_digest = any(name in known_algorithms([name]) for name in self.expected)
+        """Whether one of the expected digests can be computed here, and so tells in the end."""
         self.state = JobState(name, urlsplit(url).netloc)
         self._lock = lock
         self._changed = threading.Condition(lock)

@@ -359,7 +359,7 @@ class Scheduler:
             return []
         if task.ranged:
             self.no_more_ranges_locked(download)
-        resumable = assembly.identity.resumable(digest_known=bool(download.expected))
+        resumable = assembly.identity.resumable(digest_known=download.has_digest)
         if task.claim is not None and resumable and download.state.ranges_allowed:
             assembly.streams.pop(task.claim, None)
             assembly.plan.release(task.claim)

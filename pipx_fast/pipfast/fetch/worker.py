@@ -115,7 +115,7 @@ class Worker:
         return download.state.resolved_name
 
     def _streams(self, download: Download, response: Response, identity: FileIdentity) -> int:
-        if response.from_cache or not identity.resumable(digest_known=bool(download.expected)):
+        if response.from_cache or not identity.resumable(digest_known=download.has_digest):
             return 1
         with self._lock:
             if not self._scheduler.allows_ranges(download):
@@ -275,12 +275,10 @@ class Worker:
                 return False
             assembly.finishing = True
         digests = assembly.hashes.finish()
-        if assembly.ranged and not download.expected and not is_sound(assembly.partial, assembly.target.name):
-            self._once_more(task)
-            return False
         known = {name: digest for name, digest in download.expected.items() if name in digests}
         matches = all(digests[name] == digest for name, digest in known.items()) if known else None
-        if matches is False and assembly.ranged:
+        sound = is_sound(assembly.partial, assembly.target.name) if assembly.ranged and not known else matches
+        if assembly.ranged and not sound:
             self._once_more(task)
             return False
         with self._lock:
@@ -298,7 +296,6 @@ class Worker:
             streams = self._scheduler.succeed_locked(download, fetched)
         _close(streams)
         return True
-
 
     def _once_more(self, task: Task) -> None:
         """Fetch in one stream what came in parts that are not of one file: that is what pip would have got."""

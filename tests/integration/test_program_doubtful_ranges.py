@@ -1,0 +1,116 @@
+"""What is installed is what pip's one stream gives, whatever a server's ranges give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.doubtful import DATED, STRONG, WEAK, large_wheel, serving
+from support.twin import pip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.doubtful import Doubtful
+    from support.program import Box
+    from support.twin import Twins
+
+pytestmark = pytest.mark.once
+
+DEMO, OTHER = large_wheel(1), large_wheel(2)
+FALSE = "0" * 64
+
+
+def true(start: int, end: int) -> bytes:
+    return DEMO.data[start:end]
+
+
+def other_bytes(start: int, end: int) -> bytes:
+    return bytes(end - start)
+
+
+def shifted(start: int, end: int) -> bytes:
+    return DEMO.data[start - 1 : end - 1]
+
+
+def other_file(start: int, end: int) -> bytes:
+    return OTHER.data[start:end]
+
+
+def one_changed(start: int, end: int) -> bytes:
+    """Another file from the middle of a segment on."""
+    return DEMO.data[start : end - 1000] + OTHER.data[end - 1000 : end]
+
+
+def agree(twins: Twins, server: Doubtful, *, fails: bool = False) -> list[str | None]:
+    """Install with both; return what ours has asked for."""
+    runs: list[str] = []
+
+    def prepare(_: object) -> None:
+        runs.append("ours" if runs else "stock")
+        server.rewind(patient=runs[-1] == "ours")
+
+    twins.agree(
+        pip("install", "--no-deps", "--index-url", server.url, "demo", fails=fails), warm=False, prepare=prepare
+    )
+    assert runs == ["stock", "ours"]
+    return server.asked
+
+
+@pytest.mark.parametrize("part", [other_bytes, shifted, other_file, one_changed])
+def test_strong_validator_that_lies(twins: Twins, part: Callable[[int, int], bytes]) -> None:
+    """Without a digest the check sums within the file show it; then one stream brings all."""
+    with serving(DEMO, part=part) as server:
+        asked = agree(twins, server)
+        assert asked.count(None) == 2
+        assert asked[-1] is None
+        assert len(asked) > 2
+
+
+@pytest.mark.parametrize("validators", [{}, WEAK, DATED], ids=["none", "weak", "dated"])
+def test_no_parts_without_a_strong_validator(twins: Twins, validators: dict[str, str]) -> None:
+    """Without a digest a date is none."""
+    with serving(DEMO, validators=validators, part=other_file) as server:
+        assert agree(twins, server) == [None]
+
+
+@pytest.mark.parametrize("validators", [STRONG, DATED], ids=["strong", "dated"])
+def test_digest_shows_parts_of_another_file(twins: Twins, validators: dict[str, str]) -> None:
+    """The mismatch is nobody's to see: what one stream brings has the digest of the index."""
+    with serving(DEMO, digest=DEMO.sha256, validators=validators, part=other_file) as server:
+        asked = agree(twins, server)
+        assert asked.count(None) == 2
+        assert len(asked) > 2
+
+
+@pytest.mark.parametrize("part", [true, other_file])
+def test_digest_of_another_file(twins: Twins, part: Callable[[int, int], bytes]) -> None:
+    """What is wrong in one stream as well is pip's error, in pip's words."""
+    with serving(DEMO, digest=FALSE, part=part) as server:
+        asked = agree(twins, server, fails=True)
+        assert asked.count(None) == 2
+        assert len(asked) > 2
+
+
+def test_sound_parts_are_used(twins: Twins) -> None:
+    """What these tests say of parts, they say of parts that would be used."""
+    with serving(DEMO) as server:
+        asked = agree(twins, server)
+        assert asked.count(None) == 1
+        assert len(asked) > 1
+
+
+@pytest.mark.parametrize("digest", ["", OTHER.sha256], ids=["without", "with"])
+def test_file_that_is_replaced_under_way(box: Box, digest: str) -> None:
+    """What came of the file before is not mixed with what comes of the one after."""
+    with serving(
+        DEMO, digest=digest, part=other_file, whole=lambda number: (OTHER if number else DEMO).data
+    ) as server:
+        ended = box.pipfast("install", "--no-deps", "--index-url", server.url, "demo")
+        assert (ended.status, ended.err) == (0, "")
+        assert server.asked.count(None) == 2
+    package = box.site_packages / "demo"
+    installed = [path.read_bytes() for path in (*package.glob("*.bin"), package / "__init__.py")]
+    assert len(installed) == 5
+    assert all(content in OTHER.data for content in installed)
