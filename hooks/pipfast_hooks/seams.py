@@ -195,6 +195,8 @@ SEAMS: tuple[Seam, ...] = (
     # pip's own cache does not know what a wheel was built against, and keeps none that pip could not have built.
     Seam("pip._internal.cache", "WheelCache.get_cache_entry", "builds", ("link", "package_name", "supported_tags"),
          "builds_context:_around_get_cache_entry"),
+    Seam("pip._internal.resolution.resolvelib.candidates", "LinkCandidate.__init__", "builds",
+         ("link", "template", "factory", "name", "version"), "builds_context:_around_link_candidate"),
     Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
          "builds:_around_get_cache_dir"),
 

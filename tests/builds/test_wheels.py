@@ -167,6 +167,22 @@ def test_cached_wheel_is_passed_over_beside_another_torch(box: Box, index: Index
     assert "needy 1.0 was built against torch 2.0, and 1.0 is here" in box.pipfast("doctor").out
 
 
+@pytest.mark.parametrize("package", ["needy", "late"])
+def test_cached_wheel_is_taken_where_it_cannot_be_built_again(box: Box, index: Index, package: str) -> None:
+    """pip succeeds with it; needy fails when its metadata is asked for, late in the end."""
+    arguments = (*OPEN[:-1], package)
+    install(box, index, "torch==1.0")
+    install(box, index, *arguments)
+    install(box, index, "torch==2.0")
+    (box.work / "broken").mkdir()
+    (box.work / "broken" / "torch.py").write_text("raise SystemExit('no')\n", encoding="utf-8")
+    ended = install(box, index, *arguments, PYTHONPATH=str(box.work / "broken"))
+    assert (box.site_packages / package / "seen.txt").read_text(encoding="utf-8") == "1.0"
+    line = f"pipfast: {package}-1.0-py3-none-any.whl of pip's cache is taken, which pip alone would have taken: "
+    assert ended.err.count(line) == 1
+    assert install(box, index, *arguments).err.count("building it again") == 1
+
+
 @pytest.mark.once
 def test_cached_wheel_is_pips_to_hand_out(box: Box, index: Index) -> None:
     """Where torch is not there at all, where no build could do better, and where it is another file."""
