@@ -123,7 +123,7 @@ def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: An
 
 
 def cached_instead(link: Any) -> str | None:
-    """Return the path of a wheel in pip's cache that was passed over, and is taken now, for no other can be had."""
+    """Return the path of a wheel in pip's cache that was passed over, and is now taken: no other can be had."""
     path = _context.passed_over.pop(link.url, None) if _context is not None and link is not None else None
     if _context is None or path is None or not os.path.isfile(path):
         return None
