@@ -61,7 +61,7 @@ class HashFront:
         self._advance(CATCH_UP, data if offset == self._hashed else None)
 
     def forget_beyond(self, position: int) -> None:
-        """Forget the parts that have arrived from ``position`` on: they come again; nobody reports any meanwhile."""
+        """Forget the parts that arrived from ``position`` on: they come again; nobody reports any meanwhile."""
         with self._state:
             self._state.wait_for(lambda: not self._busy)
             self._islands.clear()
