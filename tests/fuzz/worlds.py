@@ -149,7 +149,7 @@ def wounding(seed: int) -> Callable[[Places], None]:
 
     def wound(places: Places) -> None:
         chance = random.Random(seed)
-        files = sorted(path for path in places.store.rglob("*") if path.is_file() and path.name != "CACHEDIR.TAG")
+        files = sorted(path for path in places.store.rglob("*") if path.is_file() and path.parent != places.store)
         for path in chance.sample(files, min(len(files), 3)):
             kind = chance.choice(["flip", "cut", "empty", "gone", "folder", "chmod", "touch", "drop"])
             content = path.read_bytes() if path.is_file() else b""
