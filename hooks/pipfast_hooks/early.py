@@ -38,8 +38,8 @@ _BLIND_S = 15.0
 """Seconds without a byte that are taken for a stall where the system does not tell: pip's own time-out."""
 
 _thread = threading.local()
-"""``turn``: the early request that this thread is about to send. ``company``: whether a request of pip's own in
-this thread had any since it was last set."""
+"""``turn``: the early request that this thread is about to send. ``retries``: how pip would send it again.
+``company``: whether a request of pip's own in this thread had any since it was last set."""
 
 _servers: dict[tuple[Any, ...], Server] = {}
 """By scheme, host and port; by those of the proxy where there is one."""
@@ -63,7 +63,7 @@ class _Tracked:
         """Send an early request once its turn has come, and once only."""
         turn = getattr(_thread, "turn", None)
         if turn is not None:
-            kwargs["retries"] = Retry(0, read=False)
+            _thread.retries, kwargs["retries"] = kwargs.get("retries"), Retry(0, read=False)
             if turn.server is not None:
                 # Another hop of the same one.
                 turn = _thread.turn = Turn(early=True, url=turn.url, ranged=turn.ranged, first=turn.first)
@@ -77,15 +77,16 @@ class _Tracked:
                 raise
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
 
-    def _make_request(self: Any, conn: Any, *args: Any, **kwargs: Any) -> Any:
+    def _make_request(self: Any, conn: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
         turn: Turn | None = getattr(_thread, "turn", None)
         server = _server_of(self)
         if turn is None:
-            turn = Turn(early=False)
+            turn = Turn(early=False, target=str(url))
             server.enter(turn)
+        turn.target = str(url)
         _of_connection(turn, conn)
         try:
-            response = super()._make_request(conn, *args, **kwargs)  # type: ignore[misc]
+            response = super()._make_request(conn, method, url, *args, **kwargs)  # type: ignore[misc]
         except BaseException:
             server.failed(turn)
             _thread.company = getattr(_thread, "company", False) or turn.company
@@ -96,8 +97,9 @@ class _Tracked:
             turn.is_open = lambda: False
         else:
             turn.is_over = lambda: conn.sock is None
-        headers = getattr(response, "headers", None) or {}
-        server.answered(turn, response.status, asks_for_rest=_value(headers, "Retry-After") is not None)
+        asks = _value(getattr(response, "headers", None) or {}, "Retry-After") is not None
+        rest_s = _rest_s(method, response) if asks and turn.early else 0.0
+        server.answered(turn, response.status, asks_for_rest=asks, rest_s=rest_s)
         _thread.company = getattr(_thread, "company", False) or turn.company
         conn._pipfast_turn = turn
         return response
@@ -349,6 +351,15 @@ def _value(headers: Any, name: str) -> Any:
         return headers.get(name)
     except Exception:
         return None
+
+
+def _rest_s(method: str, response: Any) -> float:
+    """Return how long pip would have waited after such an answer before it asked again; 0 if it would not."""
+    with contextlib.suppress(Exception):
+        retries = _thread.retries
+        if retries.is_retry(method, response.status, True):
+            return float(retries.get_retry_after(response) or 0.0)
+    return 0.0
 
 
 class _Watch:

@@ -101,6 +101,19 @@ def test_sound_parts_are_used(twins: Twins) -> None:
         assert len(asked) > 1
 
 
+def test_parts_that_wait_for_the_whole(twins: Twins) -> None:
+    """A server that sends a file to one at a time has sent all of it by then."""
+
+    def late(start: int, end: int) -> bytes:
+        server.over.wait(30)
+        return true(start, end)
+
+    with serving(DEMO, part=late) as server:
+        asked = agree(twins, server)
+        assert asked.count(None) == 1
+        assert len(asked) > 1
+
+
 @pytest.mark.parametrize("digest", ["", OTHER.sha256], ids=["without", "with"])
 def test_file_that_is_replaced_under_way(box: Box, digest: str) -> None:
     """What came of the file before is not mixed with what comes of the one after."""

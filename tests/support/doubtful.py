@@ -61,11 +61,15 @@ class Doubtful:
     """The ranges that were asked for; None for all of the wheel."""
     url: str = ""
     ranged: threading.Event = field(default_factory=threading.Event)
+    """A part has been sent."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """A plain answer has been sent."""
 
     def rewind(self, *, patient: bool) -> None:
         """Begin again."""
         self.asked.clear()
         self.ranged.clear()
+        self.over.clear()
         self.patient = patient
 
 
@@ -125,7 +129,10 @@ def serving(
             if state.patient:
                 # Else the first stream may be over before another connection has asked for anything.
                 state.ranged.wait(PATIENCE_S)
-            self.wfile.write(body[FRONT:])
+            try:
+                self.wfile.write(body[FRONT:])
+            finally:
+                state.over.set()
 
         def head(self, status: int, length: int, headers: dict[str, str]) -> None:
             self.send_response(status)
@@ -146,4 +153,5 @@ def serving(
             yield state
         finally:
             state.ranged.set()
+            state.over.set()
             httpd.shutdown()

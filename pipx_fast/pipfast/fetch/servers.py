@@ -48,6 +48,8 @@ class Turn:
 
     early: bool
     url: str = ""
+    target: str = ""
+    """What its first line names on the server."""
     ranged: bool = False
     first: bool = False
     """Whether it may be a server's first."""
@@ -96,6 +98,8 @@ class Server:
     """Statuses that mean the same in company as alone."""
     doubted: dict[str, int] = field(default_factory=dict)
     """Statuses of early requests in company, by address: nothing early is sent until pip has asked alone."""
+    _rests: dict[str, float] = field(default_factory=dict)
+    """Until when something is not to be asked for again, by target: what an early request was told, pip was."""
     _under_way: list[Turn] = field(default_factory=list)
     _open: list[Turn] = field(default_factory=list)
     """Turns that are over, and whose connections may be open."""
@@ -111,8 +115,10 @@ class Server:
         :raises LeftToPip: an early one is not to be sent.
         """
         turn.server = self
-        if self.left and not turn.early:
-            self._drain()
+        if not turn.early:
+            if self.left:
+                self._drain()
+            self._rest(turn.target)
         with self._change:
             while turn.early and not self._has_room(turn):
                 self._refuse_left(turn)
@@ -127,13 +133,17 @@ class Server:
             turn.sent = time.monotonic()
             self._under_way.append(turn)
 
-    def answered(self, turn: Turn, status: int, *, asks_for_rest: bool = False) -> None:
+    def answered(self, turn: Turn, status: int, *, asks_for_rest: bool = False, rest_s: float = 0.0) -> None:
         """Note an answer's headers.
 
         :param asks_for_rest: it says when it wants to be asked again.
+        :param rest_s: the seconds that pip would have waited then.
         """
         with self._change:
             turn.answered, turn.status = time.monotonic(), status
+            if turn.early and not turn.ranged and rest_s > 0 and (rest_s <= STALL_S or not turn.company):
+                # Alone pip would have been told the same; in company perhaps not, and then waits a little only.
+                self._rests[turn.target] = turn.answered + rest_s
             if status < 400:
                 self.heard = True
                 self._slowest = max(self._slowest, turn.answered - turn.sent)
@@ -273,6 +283,13 @@ class Server:
         with self._change:
             killed = self._leave(keep_streams=False)
         _break(killed)
+
+    def _rest(self, target: str) -> None:
+        """Wait as long as an early request for the same was told to."""
+        with self._change:
+            seconds = self._rests.pop(target, 0.0) - time.monotonic()
+        if seconds > 0:
+            time.sleep(seconds)
 
     def _drain(self) -> None:
         """Wait until nothing early is under way; after a while it is broken off."""
