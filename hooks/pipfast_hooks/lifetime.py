@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     """Begins to build a source that has arrived: its canonical name, pip's link, its archive."""
 
 
-FULL_BYTES = 1 << 20
-"""Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
-
 END_S = 0.2
 """Seconds to wait at the end for requests and checks under way: they leave nothing half done, and whoever pressed
 Ctrl-C waits for a prompt."""
@@ -159,22 +156,23 @@ class Run:
 
     def _note_condition(self, layout: Layout) -> None:
         """Note to say that nothing new can be kept."""
-        place, condition = f"the store {layout.root}", ""
+        from pipfast.store.condition import find_condition
+
         try:
-            if not os.access(layout.root / "tmp", os.W_OK | os.X_OK):
-                condition = "is read-only"
-            elif hasattr(os, "statvfs"):
-                found = os.statvfs(layout.root)
-                # Some filesystems count no inodes.
-                if found.f_bavail * found.f_frsize < FULL_BYTES or (found.f_files and not found.f_favail):
-                    condition = "is on a filesystem that is full"
+            condition = find_condition(layout.root)
         except OSError as error:
             logger.debug("pipfast: the state of the store: %r", error)
-        if condition:
-            self.say_daily(
-                f"{place} {condition}: what is not in it yet is not kept",
-                "make room, or set PIPFAST_STORE to another folder of your own",
-            )
+        else:
+            if condition is not None:
+                self.say_daily(str(condition), condition.hint)
+
+    def _note_refusal(self) -> None:
+        """Note to say that something was not kept: the store may have filled during the run."""
+        module = sys.modules.get("pipfast.store.condition")
+        if module is not None and self._layout is not None:
+            condition = module.take_refusal(self._layout.root)
+            if condition is not None:
+                self.say_daily(str(condition), condition.hint)
 
     def preparer(self) -> Preparer | None:
         """Return what prepares wheels for this installation, or None if nothing is kept."""
@@ -283,6 +281,7 @@ class Run:
         for message, hint in self.last_words:
             say(message, hint)
         self.last_words.clear()
+        self._note_refusal()
         for tell in self._daily_words:
             tell()
         self._daily_words.clear()
@@ -454,6 +453,8 @@ def _import_what_installs(run: Run) -> None:
         importlib.import_module(f"{__package__}.install")
         importlib.import_module(f"{__package__}.downloads")
         importlib.import_module("pipfast.store.sessions")
+        # For the run's end.
+        importlib.import_module("pipfast.daily")
         for name in IMPORTED_TO_READ:
             importlib.import_module(name)
         if run.installing:

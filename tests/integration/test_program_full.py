@@ -30,10 +30,10 @@ _VARYING = re.compile(
 
 
 @contextmanager
-def small(folder: Path) -> Iterator[None]:
-    """Have a folder on a filesystem of 1 MiB within the block."""
+def small(folder: Path, size: str = "1m") -> Iterator[None]:
+    """Have a folder on a small filesystem within the block."""
     folder.mkdir(exist_ok=True)
-    options = ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    options = ["-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
         pytest.skip("may not mount a filesystem")
     try:
@@ -81,6 +81,18 @@ def test_full_store(box: Box, index: Index, command: list[str]) -> None:
     assert pipfast == pip
     assert pip[0] == 0
     assert pipfast[1].count("3.1 MB ") == pip[1].count("3.1 MB ")
+
+
+@pytest.mark.parametrize("size", ["600k", "2m"], ids=["full before", "filled by the run"])
+def test_full_store_has_one_line_a_day(box: Box, index: Index, size: str) -> None:
+    """With a hint, at the end, and not for whoever wants to hear nothing."""
+    command = ["install", *index.args, "--force-reinstall", "large"]
+    with small(box.store, size):
+        quiet, loud, again = (box.pipfast(*command, *each) for each in (["-q"], [], []))
+    assert [each.status for each in (quiet, loud, again)] == [0, 0, 0]
+    assert [each.err.count("pipfast: ") for each in (quiet, loud, again)] == [0, 1, 0], loud.err
+    assert f"pipfast: the store {box.store} is on a filesystem that is full: what is not in it yet is not kept\n" \
+        "hint: make room, or " in loud.err
 
 
 def test_full_temporary_folder(box: Box, index: Index) -> None:

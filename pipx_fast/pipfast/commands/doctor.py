@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import sysconfig
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,12 @@ from pipfast.commands.doctor_text import everything, page
 from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
 from pipfast.settings import FAMILIES, Settings
-from pipfast.store.layout import BUCKETS, StoreUnusable, default_root, open_layout
+from pipfast.store.layout import BUCKETS, TAG, StoreUnusable, default_root, open_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from pipfast.store.condition import Condition
     from pipfast.store.layout import Layout
 
 
@@ -89,6 +91,8 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
     problems += [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
     if not store["usable"]:
         problems.append(str(store["reason"]))
+    elif store["condition"]:
+        problems.append(str(store["condition"]))
     stale = _stale(layout)
     problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
     return {
@@ -110,7 +114,7 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
         "settings": _settings(settings),
         "seams": seams,
         "store": store,
-        "link": _link(layout, settings, Path(sysconfig.get_path("purelib"))),
+        "link": _link(layout, settings, pip, Path(sysconfig.get_path("purelib"))),
         "built_against_something_else": list(stale),
         "problems": problems,
     }
@@ -157,41 +161,69 @@ def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
         root = settings.store or default_root()
         layout = open_layout(root)
     except StoreUnusable as error:
-        facts = {"path": str(error.root), "usable": False, "reason": str(error), "hint": error.hint, "buckets": {},
-                 "leftovers": 0, "in_use": 0}
+        facts = {"path": str(error.root), "usable": False, "reason": str(error), "hint": error.hint,
+                 "condition": None, "free": None, "buckets": {}, "leftovers": 0, "in_use": 0}
         return facts, None
     buckets: dict[str, int] = {}
     for bucket in BUCKETS:
         usage = Usage()
         usage.add(root / bucket)
         buckets[bucket] = usage.bytes
+    condition, free = _condition(root)
     return {
-        "path": str(root), "usable": True, "reason": None, "hint": None, "buckets": buckets,
+        "path": str(root), "usable": True, "reason": None, "hint": condition.hint if condition else None,
+        "condition": str(condition) if condition else None, "free": free, "buckets": buckets,
         "leftovers": len(leftovers(layout)), "in_use": len(in_use(layout)),
     }, layout
 
 
-def _link(layout: Layout | None, settings: Settings, target: Path) -> dict[str, Any]:
+def _condition(root: Path) -> tuple[Condition | None, int | None]:
+    """Return why nothing can be kept in a store, or not much, and how many bytes are free there."""
+    from pipfast.store.condition import find_condition, free_bytes, scarce
+
+    try:
+        free = free_bytes(root)
+        return find_condition(root) or scarce(root, free), free
+    except OSError:
+        return None, None
+
+
+def _link(layout: Layout | None, settings: Settings, pip: PipFacts, target: Path) -> dict[str, Any]:
     """Find the link mode for ``target`` with a file that is removed afterwards."""
     facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None, "shared_by_root": False}
+    if not settings.enabled:
+        return {**facts, "mode": "pip", "reason": "PIPFAST=off"}
+    if "install" in settings.disabled:
+        return {**facts, "mode": "pip", "reason": "PIPFAST_DISABLE"}
+    if not any(seam.family == "install" and not seam.why for seam in pip.seams):
+        return {**facts, "mode": "pip", "reason": "pipfast is not attached to it"}
     if layout is None:
-        facts["reason"] = "there is no store"
-        return facts
+        return {**facts, "mode": "pip", "reason": "there is no store"}
     from pipfast.owner import effective_mode, is_root
 
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        with layout.staging() as staging:
-            here = staging / "file"
-            here.write_bytes(b"pipfast")
+        with _file_of_the_store(layout) as here:
             asked = effective_mode(settings.link_mode, str(target))
             facts["mode"], facts["reason"] = _try_links(here, there, asked)
             facts["shared_by_root"] = is_root() and facts["mode"] in ("hardlink", "own-sources")
     except OSError as error:
-        facts["mode"], facts["reason"] = "none", f"{target}: {error.strerror or error}"
+        facts["mode"], facts["reason"] = "none", error.strerror or str(error)
     finally:
         there.unlink(missing_ok=True)
     return facts
+
+
+@contextmanager
+def _file_of_the_store(layout: Layout) -> Iterator[Path]:
+    """Yield a file that can be linked: a new one, or where none can be made the store's own tag."""
+    with ExitStack() as stack:
+        try:
+            here = stack.enter_context(layout.staging()) / "file"
+            here.write_bytes(b"pipfast")
+        except OSError:
+            here = layout.root / TAG
+        yield here
 
 
 def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:

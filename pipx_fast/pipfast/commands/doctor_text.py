@@ -14,16 +14,24 @@ _DOES = {
     "index": "index pages come ahead, and are read once",
     "metadata": "metadata comes ahead, and is read once",
     "resolution": "answers are kept for the resolver",
-    "install": "wheels are unpacked once, and linked",
+    "install": "wheels are unpacked once, and {link}",
     "installed": "installed packages are read once",
     "builds": "build environments come from the store; builds run in parallel and are rescued",
     "program": "commands load only what they use",
 }
 """What each family of hooks does, in a few words."""
 
+_DOES_WITHOUT_STORE = {
+    "downloads": "archives come in parallel",
+    "install": "left to pip: there is no store",
+    "builds": "builds run in parallel",
+    "index": "index pages come ahead",
+}
+"""The same where nothing is kept, as far as it differs."""
+
 _LINKS = {
     "clone": "clones", "hardlink": "hard links", "own-sources": "copies of sources and links",
-    "copy": "copies", "none": "nothing",
+    "copy": "copies", "none": "nothing", "pip": "as pip alone does",
 }
 
 
@@ -51,7 +59,8 @@ def page(document: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
         f"store          {store['path']}",
     ]
     if store["usable"]:
-        lines.append(f"  size         {display_size(sum(store['buckets'].values()))}{_leftovers(store)}")
+        size = display_size(sum(store["buckets"].values()))
+        lines.append(f"  size         {size}{_free(store)}{_leftovers(store)}")
     else:
         lines.append("  not usable   pip keeps and installs files alone")
     reason = f" ({link['reason']})" if link["reason"] else ""
@@ -79,7 +88,9 @@ def _families(document: Mapping[str, Any]) -> list[str]:
         return ["  nothing      pip runs alone (PIPFAST=off)"]
     disabled = document["settings"]["PIPFAST_DISABLE"]
     lines = []
-    for family, does in _DOES.items():
+    link = {"copy": "copied", "clone": "cloned"}.get(document["link"]["mode"], "linked")
+    without = {} if document["store"]["usable"] else _DOES_WITHOUT_STORE
+    for family, does in {**_DOES, **without}.items():
         seams = [seam for seam in document["seams"] if seam["family"] == family]
         left = sum(not seam["as_wanted"] for seam in seams)
         if family in disabled:
@@ -87,7 +98,8 @@ def _families(document: Mapping[str, Any]) -> list[str]:
         elif not seams:
             state = "left to pip"
         else:
-            state = does + (f"; {left} of {len(seams)} functions are left to pip" if left else "")
+            state = does.format(link=link)
+            state += f"; {left} of {len(seams)} functions are left to pip" if left else ""
         lines.append(f"  {family:<11}  {state}")
     return lines
 
@@ -117,6 +129,10 @@ def _libraries(document: Mapping[str, Any]) -> dict[str, str]:
 def _name(interpreter: Mapping[str, Any]) -> str:
     name = str(interpreter["implementation"])
     return {"cpython": "CPython", "pypy": "PyPy"}.get(name, name)
+
+
+def _free(store: Mapping[str, Any]) -> str:
+    return "" if store["free"] is None else f", and {display_size(store['free'])} free"
 
 
 def _leftovers(store: Mapping[str, Any]) -> str:

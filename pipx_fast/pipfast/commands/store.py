@@ -182,7 +182,8 @@ def _list_built(options: argparse.Namespace, root: Path) -> int:
 
 
 def _rows(layout: Layout) -> list[dict[str, Any]]:
-    from pipfast.store.inventory import Usage, archive_name, entries
+    from pipfast.store.archives import archive_name
+    from pipfast.store.inventory import Usage, entries
     from pipfast.store.layout import ARCHIVES, BYTECODE, TREES
 
     rows: dict[str, dict[str, Any]] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
+from pipfast.store.condition import note_refusal
 from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.reading import opened, read_file, sha256_of_open
 
@@ -71,6 +72,15 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
     return Archive(digest, folder / _BYTES, size, name)
 
 
+def archive_name(entry: Path) -> str | None:
+    """Return the file name under which a stored archive was first read, if its note can be read."""
+    try:
+        noted = json.loads(read_file(entry / _NOTE, MOST_NOTE_BYTES))
+        return str(noted["name"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def has_its_bytes(layout: Layout, digest: str) -> bool:
     """Tell whether an archive is stored whose bytes have this SHA-256; what has not is left to ``is_sound``."""
     try:
@@ -126,6 +136,7 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
             layout.settle(staging, layout.archive(digest))
     except OSError as error:
         logger.debug("pipfast: cannot keep archive %s: %r", name, error)
+        note_refusal(error.errno)
         return None
     return find_archive(layout, digest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -10,10 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.store.archives import MOST_NOTE_BYTES
 from pipfast.store.layout import BUCKETS, BYTECODE, TMP, TREES, URLS
 from pipfast.store.manifest import Damaged, read_tree_manifest
-from pipfast.store.reading import read_file
 from pipfast.store.sessions import survey
 from pipfast.store.urls import read_address
 
@@ -104,15 +101,6 @@ def unknown(layout: Layout) -> Iterator[Path]:
             for path in _children(fan):
                 if _match(bucket, path.name) is None or not path.name.startswith(fan.name):
                     yield path
-
-
-def archive_name(entry: Path) -> str | None:
-    """Return the file name under which a stored archive was first read, if its note can be read."""
-    try:
-        noted = json.loads(read_file(entry / "note.json", MOST_NOTE_BYTES))
-        return str(noted["name"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
 
 
 def orphans(layout: Layout) -> list[Entry]:

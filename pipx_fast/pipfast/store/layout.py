@@ -86,7 +86,7 @@ class StoreUnusable(PipfastError):
         super().__init__(root, reason)
         self.root = root
         self.reason = reason
-        self.hint = 'export PIPFAST_STORE="$HOME/.pipfast"'
+        self.hint = _elsewhere(root)
         if shared is not None and has_tag(root):
             # Only of a store: others may need /tmp as it is.
             self.hint = f"chmod 700 {shlex.quote(str(shared))}"
@@ -255,10 +255,24 @@ def default_root() -> Path:
         platformdirs = dependencies.load("platformdirs")
         return Path(platformdirs.user_cache_dir("pipfast", appauthor=False)).absolute()
     except (RuntimeError, dependencies.Unusable) as error:
-        unusable = StoreUnusable(Path("~/.cache/pipfast"), str(error))
-        # There may be no HOME.
-        unusable.hint = 'export PIPFAST_STORE="/var/tmp/pipfast-$(id -u)"'
-        raise unusable from error
+        raise StoreUnusable(Path("~/.cache/pipfast"), str(error)) from error
+
+
+def _elsewhere(root: Path) -> str:
+    """Return a command that sets another folder: in the user's home, where one could be made there."""
+    from pipfast.store.condition import ELSEWHERE
+
+    home = os.environ.get("HOME", "")
+    proposed = Path(home, ".pipfast")
+    try:
+        is_own = os.path.isabs(home) and (not hasattr(os, "geteuid") or os.stat(home).st_uid == os.geteuid())
+        if is_own and os.access(home, os.W_OK | os.X_OK) and proposed != root and (
+            is_usable(proposed) or not os.path.lexists(proposed)
+        ):
+            return 'export PIPFAST_STORE="$HOME/.pipfast"'
+    except OSError:
+        pass
+    return ELSEWHERE
 
 
 def open_layout(root: Path) -> Layout:

@@ -43,6 +43,10 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
         os.replace(aside, path)
     except OSError as error:
         logger.debug("pipfast: cannot keep %s in %s: %r", name, bucket, error)
+        # Not at the top: what only reads notes needs none of it.
+        from pipfast.store.condition import note_refusal
+
+        note_refusal(error.errno)
         if aside:
             with suppress(OSError):
                 os.unlink(aside)

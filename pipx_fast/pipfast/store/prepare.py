@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
+from pipfast.store.archives import archive_name
 from pipfast.store.arrangement import Arrangement, Lane, Reading, remove_emptied
 from pipfast.store.boots import Times, is_unproved, unproved
+from pipfast.store.condition import note_refusal
 from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.manifest import (
     TREE,
@@ -156,7 +158,9 @@ class Preparer:
             preparation.hasten()
             preparation.done.wait()
         if preparation.reason:
-            logger.debug("pipfast: %s is not kept unpacked: %s", archive.name, preparation.reason)
+            # A stored archive's own name says nothing.
+            name = archive_name(archive.parent) or archive.name
+            logger.debug("pipfast: %s is not kept unpacked: %s", name, preparation.reason)
             return None
         prepared = preparation.prepared
         if prepared is not None:
@@ -210,6 +214,7 @@ class Preparer:
             return replace(prepared, arrangement=arrangement)
         except (OSError, RuntimeError) as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
+            note_refusal(getattr(error, "errno", None))
             return prepared
 
     def _lane(self, digests: Sequence[str]) -> Lane:
@@ -288,6 +293,7 @@ class _Preparation:
                 if not self._proves(self._tree):
                     self._begin_bytecode(manifest)
         except Exception as error:
+            note_refusal(getattr(error, "errno", None))
             self._fail(repr(error))
 
     def _proves(self, entry: Path) -> bool:
@@ -404,6 +410,7 @@ class _Preparation:
         """Go on after a job, in whichever thread had it done; after the last one, to what follows."""
         try:
             if not answer["ok"]:
+                note_refusal(answer.get("errno"))
                 self._fail(answer["reason"], vanished=answer.get("again", False))
             elif done is not None and not self.reason:
                 done(answer)
@@ -418,6 +425,7 @@ class _Preparation:
             elif last and then is not None:
                 then()
         except Exception as error:
+            note_refusal(getattr(error, "errno", None))
             self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
 
     def _fail(self, reason: str, *, vanished: bool = False) -> None:

@@ -52,7 +52,11 @@ def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
         aside.write_text(" ".join(words), encoding="ascii")
         os.replace(aside, path)
     except OSError as error:
+        # Not at the top: what only reads addresses needs none of it.
+        from pipfast.store.condition import note_refusal
+
         logger.debug("pipfast: cannot note an address: %r", error)
+        note_refusal(error.errno)
         if aside is not None:
             with suppress(OSError):
                 aside.unlink()

@@ -89,7 +89,7 @@ def answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"ok": False, "reason": repr(error), "storable": True, "again": True}
     except Exception as error:
         # Whatever it is, the archive is installed by pip's own code instead.
-        yield {"ok": False, "reason": repr(error), "storable": True}
+        yield {"ok": False, "reason": repr(error), "storable": True, "errno": getattr(error, "errno", None)}
 
 
 def _plan(job: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from pipfast.commands import doctor
 from pipfast.commands.doctor import PipFacts, SeamFacts
 from pipfast.settings import Settings
+from pipfast.store.layout import Layout, open_layout
 
 GOOD = SeamFacts("somewhere.good", "install", "attached", "", True)
 OFF = SeamFacts("somewhere.off", "downloads", "stock", "PIPFAST_DISABLE names downloads", True)
@@ -53,7 +56,73 @@ def test_unusable_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     root.chmod(0o777)
     status, document = diagnose(capsys, Settings(store=root), GOOD)
     assert status == 1 and "others can write" in document["problems"][0]
-    assert document["link"] == {**document["link"], "mode": "none", "reason": "there is no store"}
+    assert document["link"] == {**document["link"], "mode": "pip", "reason": "there is no store"}
+
+
+def test_page_about_an_unusable_store_promises_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o777)
+    assert doctor.main([], Settings(store=root), lambda _: facts(GOOD, OFF)) == 1
+    out = capsys.readouterr().out
+    assert "from the store" not in out and "linked" not in out
+    assert "  install      left to pip: there is no store\n" in out
+    assert "  installs     as pip alone does into " in out and "(there is no store)" in out
+
+
+@pytest.mark.parametrize("settings, seams, why", [
+    (Settings(enabled=False), [GOOD], "PIPFAST=off"),
+    (Settings(disabled=frozenset({"install"})), [GOOD], "PIPFAST_DISABLE"),
+    (Settings(), [], "pipfast is not attached to it"),
+], ids=["off", "disabled", "a library is missing"])
+def test_links_are_not_promised_where_pip_installs(
+    settings: Settings, seams: list[SeamFacts], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctor.main([], replace(settings, store=tmp_path / "store"), lambda _: facts(*seams))
+    expected = f"  installs     as pip alone does into {sysconfig.get_path('purelib')} ({why})\n"
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_store_that_cannot_be_written_in_earnest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read_only(tmp_path, capsys)
+
+
+def test_store_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is named, not the environment, which can be written; the answers are made: root writes anywhere."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(Layout, "new_staging", lambda _: Path("/proc/nothing").mkdir())
+    read_only(tmp_path, capsys)
+
+
+def read_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "store"
+    open_layout(root)
+    (root / "tmp").chmod(0o500)
+    assert doctor.main([], Settings(store=root, link_mode="copy"), lambda _: facts(GOOD)) == 1
+    (root / "tmp").chmod(0o700)
+    out = capsys.readouterr().out
+    assert f"  installs     copies into {sysconfig.get_path('purelib')}\n" in out
+    problem = f"problems\n  the store {root} is read-only: what is not in it yet is not kept\n"
+    assert f"{problem}hint: make it writable" in out
+
+
+@pytest.mark.parametrize("blocks, found", [(10, "full"), (8000, "nearly full"), (10**6, "")])
+def test_store_without_room(
+    blocks: int, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a problem, with a hint; how much is free is said always."""
+    answer = SimpleNamespace(f_bavail=blocks, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: answer, raising=False)
+    status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD)
+    assert (status, document["store"]["free"]) == (bool(found), blocks * 4096)
+    if found:
+        assert f"is on a filesystem that is {found}: " in document["problems"][0]
+        assert document["store"]["hint"].startswith("make room, or export PIPFAST_STORE=/")
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str],

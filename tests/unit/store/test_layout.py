@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import dependencies
+from pipfast.store.condition import ELSEWHERE
 from pipfast.store.layout import (
     TMP,
     Layout,
@@ -78,12 +79,33 @@ def test_linked_bucket_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("root", ["store", "store/below", os.devnull])
-def test_file_in_the_stores_place_is_refused(root: str, tmp_path: Path) -> None:
+def test_file_in_the_stores_place_is_refused(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No owner and no mode makes a folder of it: the hint says what does help."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "store").write_text("")
     with pytest.raises(StoreUnusable) as caught:
         open_layout(tmp_path / root)
     assert caught.value.hint == 'export PIPFAST_STORE="$HOME/.pipfast"'
+
+
+@pytest.mark.parametrize("home", ["", "/proc/nothing", "/dev/null", "relative", "{}/taken", "{}/itself"])
+def test_home_that_can_have_no_store_is_not_proposed(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, no folder, relative, in use, or the folder that was refused."""
+    home = home.format(tmp_path)
+    for name in ("taken", "itself"):
+        (tmp_path / name / ".pipfast").mkdir(parents=True)
+    (tmp_path / "taken" / ".pipfast" / "mine").touch()
+    (tmp_path / "itself" / ".pipfast").chmod(0o777)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", home)
+    refused = tmp_path / "itself" / ".pipfast"
+    with pytest.raises(StoreUnusable) as caught:
+        open_layout(refused if "itself" in home else tmp_path / "file")
+    assert caught.value.hint == ELSEWHERE
 
 
 def entry(layout: Layout, content: str) -> Path:

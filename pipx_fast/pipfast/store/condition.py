@@ -1,0 +1,97 @@
+"""Why nothing new can be kept in the store: it is full or read-only, seen by looking, or met in writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FULL_BYTES = 1 << 20
+"""Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
+
+SCARCE_BYTES = 64 << 20
+"""Bytes free (64 MiB) below which many a wheel has no room unpacked: worth a word where somebody asks."""
+
+ELSEWHERE = "export PIPFAST_STORE=/path/to/a/folder/of/yours"
+"""The hint of last resort. No shared folder is proposed: names in it can be foreseen."""
+
+_FULL = "is on a filesystem that is full"
+_READ_ONLY = "is read-only"
+_HINTS = {
+    _FULL: f"make room, or {ELSEWHERE}",
+    _READ_ONLY: f"make it writable, or {ELSEWHERE}",
+}
+_ANSWERS = {errno.ENOSPC: _FULL, errno.EROFS: _READ_ONLY}
+if hasattr(errno, "EDQUOT"):
+    _ANSWERS[errno.EDQUOT] = _FULL
+
+_met = 0
+"""The last error number of these that something of this process was not kept for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is wrong with a store that can be read."""
+
+    root: Path
+    how: str
+    """The end of a sentence about it."""
+    hint: str
+
+    def __str__(self) -> str:
+        return f"the store {self.root} {self.how}: what is not in it yet is not kept"
+
+
+def find_condition(root: Path) -> Condition | None:
+    """Look whether anything new can be kept.
+
+    :raises OSError: that cannot be told.
+    """
+    if not os.access(root / "tmp", os.W_OK | os.X_OK):
+        return _condition(root, _READ_ONLY)
+    free = free_bytes(root)
+    return _condition(root, _FULL) if free is not None and free < FULL_BYTES else None
+
+
+def free_bytes(root: Path) -> int | None:
+    """Return how many bytes this user may still write, 0 where no file can be made; None where nobody knows.
+
+    :raises OSError: that cannot be told.
+    """
+    if not hasattr(os, "statvfs"):
+        return None
+    found = os.statvfs(root)
+    # Some filesystems count no inodes.
+    return 0 if found.f_files and not found.f_favail else found.f_bavail * found.f_frsize
+
+
+def scarce(root: Path, free: int | None) -> Condition | None:
+    """Return what is wrong where there is little room, if there is."""
+    if free is None or free >= SCARCE_BYTES:
+        return None
+    return Condition(root, "is on a filesystem that is nearly full", _HINTS[_FULL])
+
+
+def note_refusal(number: object) -> None:
+    """Note the error number for which something was not kept, if it is one that the store's filesystem explains.
+
+    A store may fill during the run.
+    """
+    global _met
+    if number in _ANSWERS:
+        _met = int(str(number))
+
+
+def take_refusal(root: Path) -> Condition | None:
+    """Return what was noted last, once."""
+    global _met
+    number, _met = _met, 0
+    return _condition(root, _ANSWERS[number]) if number else None
+
+
+def _condition(root: Path, how: str) -> Condition:
+    return Condition(root, how, _HINTS[how])
