@@ -58,17 +58,38 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         found = None
     if found is not None:
         return found
-    server = early.server_at(url)
-    if server is None or not server.takes_early:
-        response = wrapped(*args, **kwargs)
-    else:
-        known = {**kwargs, "auth": early.Known(instance.auth)}
-        response = _send(
-            server, instance, url, lambda: wrapped(*args, **known), lambda: wrapped(*args, **kwargs), stream=stream
-        )
+    response = _send_beside(instance, url, wrapped, args, kwargs, stream=stream)
     if ahead is not None and not stream:
         ahead.has_come(url, response)
     return response
+
+
+def guard(session: Any) -> None:
+    """Have pip's own requests sent as ``_around_request`` sends them, where that is not attached."""
+    if hasattr(type(session).request, "__wrapped__"):
+        return
+    request = session.request
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        method, url, further = _method_url_further(*args, **kwargs)
+        if method != "GET" or not further.keys() <= _PLAIN_OPTIONS:
+            return request(*args, **kwargs)
+        return _send_beside(session, url, request, args, kwargs, stream=bool(further.get("stream")))
+
+    session.request = guarded
+
+
+def _send_beside(
+    session: Any, url: str, send: Callable[..., Any], args: Any, kwargs: Any, *, stream: bool
+) -> Any:
+    """Send pip's own request, which early ones may be under way beside."""
+    server = early.server_at(url)
+    if server is None or not server.takes_early:
+        return send(*args, **kwargs)
+    known = {**kwargs, "auth": early.Known(session.auth)}
+    return _send(
+        server, session, url, lambda: send(*args, **known), lambda: send(*args, **kwargs), stream=stream
+    )
 
 
 def _send(

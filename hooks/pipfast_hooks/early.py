@@ -133,6 +133,10 @@ def attach(session: Any) -> None:
         if session in _attached:
             return
         _attached.add(session)
+    # It needs this module.
+    from pipfast_hooks.cached import guard
+
+    guard(session)
     with contextlib.suppress(Exception):
         buffers.begin()
     for adapter in session.adapters.values():
