@@ -127,11 +127,14 @@ class PoorServer:
     def answer(self, path: str) -> tuple[int, bytes]:
         name = path.rpartition("/")[2] if not path.startswith("/simple/") else path.split("/")[2]
         if path.startswith("/simple/"):
-            lines = [
-                f'<a href="/f/{archive.filename}#sha256={archive.sha256}" data-core-metadata='
-                f'"sha256={hashlib.sha256(archive.metadata or b"").hexdigest()}">{archive.filename}</a>'
-                for archive in self.files.values() if archive.project == name
-            ]
+            lines = []
+            for each in self.files.values():
+                digest = f'"sha256={hashlib.sha256(each.metadata or b"").hexdigest()}"'
+                if each.project == name:
+                    lines.append(
+                        f'<a href="/f/{each.filename}#sha256={each.sha256}" data-core-metadata={digest} '
+                        f'data-dist-info-metadata={digest}>{each.filename}</a>'
+                    )
             return (200, "\n".join(lines).encode()) if lines else (404, b"")
         archive = self.files.get(name.removesuffix(".metadata"))
         if archive is None:

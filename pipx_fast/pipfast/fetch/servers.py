@@ -105,6 +105,8 @@ class Server:
     """Turns that are over, and whose connections may be open."""
     _slowest: float = 0.0
     _breaks: int = 0
+    _broken_off: float = 0.0
+    """When an early request was last ended before its answer was."""
     _change: threading.Condition = field(default_factory=threading.Condition)
 
     # --- requests ----------------------------------------------------------------------------
@@ -298,10 +300,11 @@ class Server:
             while (early := self._early()) and (left := deadline - time.monotonic()) > 0:
                 self._change.wait(left)
             killed = self._kill(keep_streams=False)
+            over = time.monotonic() if early else self._broken_off
         _break(killed)
-        if early:
+        if (left := over + GRACE_S - time.monotonic()) > 0:
             # So that the server, too, is done with it.
-            time.sleep(GRACE_S)
+            time.sleep(left)
 
     # --- with the lock held ------------------------------------------------------------------
 
@@ -344,6 +347,7 @@ class Server:
         ]
         for turn in killed:
             turn.dead = True
+            self._broken_off = time.monotonic()
         return killed
 
     def _end(self, turn: Turn) -> None:

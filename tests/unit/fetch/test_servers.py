@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from pipfast.fetch import servers
 from pipfast.fetch.servers import LeftToPip, Server, Turn
 
 
@@ -97,3 +100,60 @@ def test_stall_is_broken_off() -> None:
     server.look(turn.sent + 2.1)
     assert killed == [turn]
     assert server.left
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the seconds that pip's own requests were held up for, which takes none."""
+    seconds: list[float] = []
+    monkeypatch.setattr(servers, "time", SimpleNamespace(monotonic=lambda: 1000.0, sleep=seconds.append))
+    return seconds
+
+
+def told_to_rest(rest_s: float, *, company: bool) -> Server:
+    server = heard()
+    if company:
+        server.enter(own())
+    turn = early()
+    turn.target = "/a"
+    server.enter(turn)
+    server.answered(turn, 429, asks_for_rest=True, rest_s=rest_s)
+    server.ended(turn)
+    return server
+
+
+@pytest.mark.parametrize(
+    ("rest_s", "company", "target", "waits"),
+    [
+        (1, False, "/a", [1]),
+        (90, False, "/a", [90]),
+        (1, True, "/a", [1]),
+        (90, True, "/a", []),
+        (1, False, "/b", []),
+    ],
+)
+def test_rest_is_for_pip_too(
+    slept: list[float], rest_s: float, company: bool, target: str, waits: list[float]
+) -> None:
+    """What is asked for again has its rest; in company pip might not have been told so, and waits shortly only."""
+    server = told_to_rest(rest_s, company=company)
+    again = own()
+    again.target = target
+    server.enter(again)
+    assert slept == waits
+    server.enter(again)
+    assert slept == waits
+
+
+def test_pip_gives_a_server_time_to_see_what_was_broken_off(slept: list[float]) -> None:
+    """It would count what it has not seen the end of as company."""
+    server = heard()
+    first, second = early("a"), early("b")
+    server.two = True
+    server.enter(first)
+    server.enter(second)
+    server.failed(first)
+    assert second.dead
+    server.failed(second)
+    server.enter(own())
+    assert slept == [pytest.approx(servers.GRACE_S)]
