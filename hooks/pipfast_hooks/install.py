@@ -20,6 +20,7 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.arranged import LIB, Unmovable, move, move_info, scripts
+from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
 from pipfast.install.record import digest_and_size, installed_rows, record_text
@@ -83,6 +84,8 @@ class Ready:
     lib_dir: str
     arranged: Path | None = None
     """Where its files are linked aside already, checked when that was done."""
+    copied: bool = False
+    """The store is read-only and so are its files: the environment gets copies with modes of its own."""
     scripts: Scripts | None = None
     """Those that are there, when everything is but the .dist-info folder's own files."""
     moved: bool = False
@@ -157,7 +160,9 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
     if check_sources(ready.plan.batches) is None:
         return ready
     if not _can_write(run):
-        # A store in an image, where files are not as the user's own are: nothing there can be put right.
+        # A store in an image: nothing there can be put right, but what was only made read-only serves as it is.
+        if check_sources(ready.plan.batches, read_only=True) is None:
+            return replace(ready, copied=True)
         logger.debug("pipfast: %s is not as it was stored, in a store that is read-only", request.name)
         return None
     changed = preparer.mend(digest)
@@ -277,7 +282,7 @@ def _place(request: Request, ready: Ready, run: Run) -> Ready | None:
             logger.debug("pipfast: %s is left to pip: %r", request.name, error.__cause__)
             return None
         except OSError as error:
-            if check_sources(ready.plan.batches) is None:
+            if check_sources(ready.plan.batches, read_only=ready.copied) is None:
                 logger.debug("pipfast: %s is left to pip: %r", request.name, error)
                 return None
         else:
@@ -304,11 +309,12 @@ def _put(request: Request, ready: Ready, run: Run) -> Ready:
     batches = ready.plan.batches
     check_targets(batches)
     moved = _move(request, ready, run)
+    linker = Linker("copy", run.umask) if ready.copied else run.linker
     if not moved:
-        place([each for each in batches if not _is_info(each, ready)], run.linker)
+        place([each for each in batches if not _is_info(each, ready)], linker)
     made = replace(ready, scripts=_make_scripts(request, ready), moved=moved)
     if not moved:
-        place(_info_batches(ready), run.linker)
+        place(_info_batches(ready), linker)
     return made
 
 

@@ -331,11 +331,15 @@ def test_from_a_read_only_store(box: Box, mode: str) -> None:
         for path in paths:
             path.chmod(modes[path] & ~0o222)
         ended = box.run("-c", AS_ANYBODY, "install", "--no-index", "--prefix", str(prefixes[2]), str(wheel),
-                        PIPFAST_LINK_MODE=mode)
+                        PIPFAST_LINK_MODE=mode, PIPFAST_TIMINGS=str(box.root / "timings"))
+        linked = [path for path in paths if path.is_file() and path.stat().st_nlink > 2]
     finally:
         for path in paths:
             path.chmod(modes[path])
     assert ended.status == 0, ended.err
+    # From the store, by pipfast, and as copies: one name is the store's, another may be the first prefix's.
+    assert '"phase": "place"' in (box.root / "timings").read_text(encoding="utf-8")
+    assert linked == []
     assert [line for line in ended.err.splitlines() if "pipfast: " in line] == [
         f"pipfast: the store {box.store} is read-only: what is not in it yet is not kept"
     ]

@@ -163,12 +163,14 @@ class _RecordPaths:
         return name if relative == "." else f"{relative}/{name}"
 
 
-def check_sources(batches: list[Batch]) -> str | None:
+def check_sources(batches: list[Batch], *, read_only: bool = False) -> str | None:
     """Compare each stored file's looks with the manifest; return the path of the first that differs.
 
     What is done through a link in some environment is done to the stored file, too: it is found here.
+
+    :param read_only: the right to write may be missing.
     """
-    found = (first_unlike(batch.source, batch.files) for batch in batches)
+    found = (first_unlike(batch.source, batch.files, read_only=read_only) for batch in batches)
     return next((path for path in found if path is not None), None)
 
 

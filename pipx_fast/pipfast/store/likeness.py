@@ -25,6 +25,8 @@ _SOMEBODY_SET = frozenset({_ACCESS_LIST, "security.capability"})
 """Beside ``user.*``, the extended attributes that people and programs set. All others are the system's own: those
 of SELinux and IMA, of NFS and cluster filesystems, which a new file has from its beginning."""
 
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
 _list_attributes = getattr(os, "listxattr", None)
 
 
@@ -48,6 +50,15 @@ class Expected:
             and found.st_mtime_ns == file.mtime_ns
             and found.st_mode == stat.S_IFREG | file.mode
             and (found.st_uid, found.st_gid) == self._owner
+        )
+
+    def is_like_or_read_only(self, file: StoredFile, found: os.stat_result) -> bool:
+        """Tell whether a file looks as it did but for the right to write."""
+        return (
+            found.st_size == file.size
+            and found.st_mtime_ns == file.mtime_ns
+            and found.st_mode | file.mode & _WRITE == stat.S_IFREG | file.mode
+            and self.has_its_owner(found)
         )
 
     def has_its_owner(self, found: os.stat_result) -> bool:
@@ -95,17 +106,21 @@ def open_folder(folder: str) -> int:
     return os.open(folder, _FOLDER_FLAGS)
 
 
-def first_unlike(folder: str, files: Iterable[StoredFile]) -> str | None:
-    """Return the path of the first file of a stored folder that looks otherwise than it did, or None."""
+def first_unlike(folder: str, files: Iterable[StoredFile], *, read_only: bool = False) -> str | None:
+    """Return the path of the first file of a stored folder that looks otherwise than it did, or None.
+
+    :param read_only: the right to write may be missing: such a file may be copied, and is never linked.
+    """
     name = ""
     try:
         descriptor = open_folder(folder)
         try:
             expected = Expected(folder, os.fstat(descriptor))
+            is_like = expected.is_like_or_read_only if read_only else expected.is_like
             for file in files:
                 name = f"/{file.name}"
                 found = os.stat(file.name, dir_fd=descriptor, follow_symlinks=False)
-                if not (expected.is_like(file, found) and expected.has_its_attributes(file.name)):
+                if not (is_like(file, found) and expected.has_its_attributes(file.name)):
                     return folder + name
         finally:
             os.close(descriptor)

@@ -93,7 +93,7 @@ def test_store_that_cannot_be_written_in_earnest(tmp_path: Path, capsys: pytest.
 def test_store_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store is named, not the environment, which can be written; the answers are made: root writes anywhere."""
+    """The store is named, not the environment, which can be written. Answers are made up: root writes anywhere."""
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(Layout, "new_staging", lambda _: Path("/proc/nothing").mkdir())
     read_only(tmp_path, capsys)
