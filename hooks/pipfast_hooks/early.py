@@ -34,9 +34,6 @@ LOOK_S = 0.05
 _LAST_DATA = struct.Struct("=52xI")
 """``tcpi_last_data_recv``, milliseconds, in Linux's ``struct tcp_info``."""
 
-_BLIND_S = 15.0
-"""Seconds without a byte that are taken for a stall where the system does not tell: pip's own time-out."""
-
 _thread = threading.local()
 """``turn``: the early request that this thread is about to send. ``retries``: how pip would send it again.
 ``company``: whether a request of pip's own in this thread had any since it was last set."""

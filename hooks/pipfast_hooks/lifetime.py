@@ -277,7 +277,11 @@ class Run:
             "builds_reuse", "builds_context", "builds_guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
-                module.forget()
+                try:
+                    module.forget()
+                except Exception:
+                    # The others still have threads, processes and files to end.
+                    logger.debug("pipfast: at the end of %s", name, exc_info=True)
         for message, hint in self.last_words:
             say(message, hint)
         self.last_words.clear()

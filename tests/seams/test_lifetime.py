@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,24 @@ def test_an_interrupt_while_all_is_closed(
     monkeypatch.setattr(lifetime.Run, "close", close)
     lifetime.end()
     assert len(calls) == min(times + 1, 2)
+
+
+def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
+    run: lifetime.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes after it ends, and what is to be said is said."""
+    ended = []
+
+    def fail() -> None:
+        raise ValueError("cannot end")
+
+    monkeypatch.setitem(sys.modules, "pipfast_hooks.agent", SimpleNamespace(forget=fail))
+    after = SimpleNamespace(forget=lambda: ended.append("builds"))
+    monkeypatch.setitem(sys.modules, "pipfast_hooks.builds", after)
+    run.say_at_end("the last word")
+    run.close()
+    assert ended == ["builds"]
+    assert "the last word" in capsys.readouterr().err
 
 
 def test_all_are_told_to_end_before_any_is_waited_for(run: lifetime.Run) -> None:

@@ -77,7 +77,8 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
         except (Damaged, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             damages.append(_damage(layout, entry.path, str(error), keep))
         checked += 1
-    damages += [_damage(layout, path, "it is none of ours", keep) for path in unknown(layout)]
+    # Only what has a name of ours is ever removed.
+    damages += [Damage(path, "it is none of ours; it stays there", removed=False) for path in unknown(layout)]
     return Verdict(checked, damages)
 
 

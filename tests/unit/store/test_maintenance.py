@@ -141,7 +141,7 @@ def test_whole_store_is_whole(layout: Layout, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     ["archive", "archive-extra", "source", "source-same-time", "gone", "extra", "mode", "pyc", "pyc-header",
-     "manifest", "unknown"],
+     "manifest"],
 )
 def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -> None:
     archive = wheel("demo")
@@ -169,7 +169,6 @@ def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -
         "pyc": lambda: pyc.write_bytes(b""),
         "pyc-header": lambda: flip(pyc, 9),
         "manifest": lambda: flip(prepared.tree / "manifest", 100),
-        "unknown": lambda: (layout.root / "trees-v1" / "what").write_text("x"),
     }
     damages[damage]()
     reported = verify(layout, keep=True)
@@ -180,6 +179,15 @@ def test_verify_finds_and_removes(damage: str, layout: Layout, tmp_path: Path) -
     assert [each.path for each in removed.damages] == [path] and removed.damages[0].removed
     assert not path.exists()
     assert not verify(layout).damages
+
+
+def test_verify_names_what_is_none_of_ours_and_leaves_it(layout: Layout) -> None:
+    """Only what has a name of ours is ever removed."""
+    theirs = layout.root / "trees-v1" / "what"
+    theirs.write_text("x")
+    (damage,) = verify(layout).damages
+    assert (damage.path, damage.removed) == (theirs, False)
+    assert theirs.read_text() == "x"
 
 
 def test_tree_is_compared_without_its_archive(layout: Layout, tmp_path: Path) -> None:
