@@ -119,7 +119,7 @@ def test_password_that_is_known(twins: Twins, kind: str, by: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("page", 429), ("metadata", 429), ("archive", 429), ("page", 503), ("archive", 503)]
+    ("kind", "status"), [("page", 429), ("metadata", 429), ("archive", 429), ("page", 503)]
 )
 def test_rest_that_a_server_wants(twins: Twins, kind: str, status: int) -> None:
     """pip waits as long as it was told, and asks once more: so does pipfast, whoever was told."""
