@@ -78,5 +78,15 @@ def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
             from pipfast.address import redacted
 
             line = redacted(json.dumps({"phase": phase, "seconds": time.perf_counter() - began, **fields}))
-            with _timings.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            _write_timing(_timings, line)
+
+
+def _write_timing(path: Path, line: str) -> None:
+    """Append a line; where that cannot be done, say so once, and the phase is none the worse for it."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        keep_timings(None)
+        why = error.strerror or error
+        say(f"no timings are kept: {path}: {why}", "set PIPFAST_TIMINGS to a file that can be written")

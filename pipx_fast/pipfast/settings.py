@@ -149,7 +149,7 @@ class _Reader:
         path = os.path.expanduser(text)
         if not text or os.path.isabs(path):
             return Path(path) if text else None
-        self.problems.append(f"{self._label(key)} is {text!r}, a folder in each current folder; using the default")
+        self.problems.append(f"{self._label(key)} is {text!r}: it must be an absolute path; using the default")
         return None
 
     def choice(self, key: str, choices: tuple[str, ...], default: str, complaint: str = "") -> str:

@@ -68,3 +68,17 @@ def test_timings(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["phase"] for line in lines] == ["place", "failing"]
     assert lines[0]["files"] == 3 and lines[0]["seconds"] >= 0
+
+
+def test_timings_that_cannot_be_written_are_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what is timed goes on."""
+    path = tmp_path / "missing" / "timings"
+    report.keep_timings(path)
+    done = 0
+    for _ in range(2):
+        with report.timed("a phase"):
+            done += 1
+    lines = capsys.readouterr().err.splitlines()
+    assert done == 2 and len(lines) == 2
+    assert lines[0] == f"pipfast: no timings are kept: {path}: No such file or directory"
+    assert lines[1] == "hint: set PIPFAST_TIMINGS to a file that can be written"

@@ -41,7 +41,7 @@ def read_extras(text: str) -> dict[str, tuple[str, ...]]:
         if not _NAME.fullmatch(package) and not _is_address(package):
             raise ExtrasUnreadable(f"has {package!r} in the place of a package's name")
         for requirement in requirements:
-            if not _NAME.match(requirement):
+            if not _is_requirement(requirement):
                 raise ExtrasUnreadable(f"has {requirement!r} for {package}, which is no requirement")
         key = package if _is_address(package) else normalise(package)
         extras[key] = tuple(dict.fromkeys((*extras.get(key, ()), *requirements)))
@@ -71,6 +71,22 @@ def to_be_set(package: str, requirement: str, present: Mapping[str, tuple[str, .
     if os.name == "nt":
         return "$env:PIPFAST_EXTRA_BUILD_DEPENDENCIES = '" + value.replace("'", "''") + "'"
     return f"export PIPFAST_EXTRA_BUILD_DEPENDENCIES={shlex.quote(value)}"
+
+
+def _is_requirement(text: str) -> bool:
+    """Tell whether a text is a requirement, by PEP 508; where nobody can, whether it begins like one."""
+    # Not at the top: hardly any command has such a setting.
+    from pipfast import dependencies
+
+    try:
+        requirements = dependencies.load("packaging", "requirements").requirements
+    except dependencies.Unusable:
+        return _NAME.match(text) is not None
+    try:
+        requirements.Requirement(text)
+    except requirements.InvalidRequirement:
+        return False
+    return True
 
 
 def _is_address(package: str) -> bool:

@@ -32,7 +32,8 @@ def test_both_forms_are_read(text: str, extras: dict[str, tuple[str, ...]]) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["torch", "a b: torch", ": torch", "a: >=2", "a: -e x", "{", '{"a": "torch"}', '{"a": [2]}', '{"a": [">=2"]}'],
+    ["torch", "a b: torch", ": torch", "a: >=2", "a: -e x", "a: bar @@ https://x", "a: torch=2",
+     '{"a": ["x; os_name"]}', "{", '{"a": "torch"}', '{"a": [2]}', '{"a": [">=2"]}'],
 )
 def test_what_is_neither_form_is_refused(text: str) -> None:
     """Nothing is made up from a value that was meant otherwise."""
