@@ -56,13 +56,17 @@ def load(name: str, *submodules: str) -> Any:
             module = import_module(f"{__name__}.{name}")
             for each in submodules:
                 import_module(f"{__name__}.{name}.{each}")
-        version = str(module.__version__)
+        version = str(getattr(module, "__version__", ""))
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{name}":
-            raise Unusable(name, f"is broken: {error}", _folder(name)) from error
+            why = str(error).replace(f"{__name__}.", "")
+            raise Unusable(name, f"is broken: {why}", _folder(name)) from error
         raise Unusable(name, "is missing") from error
     except Exception as error:
-        raise Unusable(name, f"is broken: {type(error).__name__}: {error}", _folder(name)) from error
+        why = str(error).replace(f"{__name__}.", "")
+        raise Unusable(name, f"is broken: {type(error).__name__}: {why}", _folder(name)) from error
+    if not version:
+        raise Unusable(name, "is broken: it has no version, or it is not that library", _folder(name))
     oldest = NEEDED.get(name) or OPTIONAL[name]
     if _numbers(version) < _numbers(oldest):
         raise Unusable(name, f"{version} is too old, {oldest} is needed", _folder(name))

@@ -157,10 +157,15 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     rows = [row for row in _rows(open_layout(root)) if fnmatch(row["name"].lower(), options.pattern.lower())]
     if options.json:
         return _print_json(rows)
+    names = max((len(row["name"]) for row in rows), default=0)
+    sizes = max((len(display_size(row["bytes"])) for row in rows), default=0)
     for row in rows:
         used = time.strftime("%Y-%m-%d", time.localtime(row["last_use"]))
-        kept = ", ".join(["unpacked"] * row["unpacked"] + row["bytecode"]) or "-"
-        print(f"{row['name']}  {display_size(row['bytes'])}  {used}  {kept}")
+        # e.g. `cpython-311-a70d0d0a-opt0-timestamp`: which interpreter it is for is what a reader knows.
+        compiled = sorted({tag.rpartition("-opt")[0].rpartition("-")[0] or tag for tag in row["bytecode"]})
+        kept = ["unpacked"] * row["unpacked"] + [f"compiled for {', '.join(compiled)}"] * bool(compiled)
+        size = display_size(row["bytes"])
+        print(f"{row['name']:<{names}}  {size:>{sizes}}  {used}  {', '.join(kept) or 'archive only'}")
     return 0
 
 
@@ -213,12 +218,17 @@ def _verify(options: argparse.Namespace, root: Path) -> int:
 
     verdict = verify(open_layout(root), keep=options.dry_run)
     if options.json:
-        damaged = [{"path": str(damage.path), "reason": damage.reason, "removed": damage.removed}
+        damaged = [{"path": str(damage.path), "name": damage.name or None, "reason": damage.reason,
+                    "removed": damage.removed}
                    for damage in verdict.damages]
         _print_json({"path": str(root), "checked": verdict.checked, "damaged": damaged})
     else:
         for damage in verdict.damages:
-            print(f"{'Removed' if damage.removed else 'Damaged'}: {damage.path}: {damage.reason}")
+            done = "Removed" if damage.removed else "Damaged"
+            line = f"{damage.name}: {damage.reason} ({damage.path})" if damage.name else (
+                f"{damage.path}: {damage.reason}"
+            )
+            print(f"{done}: {line}")
         print(f"Checked {verdict.checked} entries: {len(verdict.damages) or 'none'} damaged")
     return 1 if verdict.damages else 0
 
@@ -241,7 +251,9 @@ def _purge(options: argparse.Namespace, root: Path) -> int:
 
 def _print_freed(freed: Freed) -> int:
     print(f"Removed {freed.entries} entries, {freed.orphans} orphans and {freed.leftovers} leftovers: "
-          f"{display_size(freed.bytes)} freed")
+          f"{display_size(freed.bytes)} freed" + (
+              f"; {display_size(freed.shared)} more are on the disk until environments give them up"
+              if freed.shared else ""))
     if freed.in_use:
         print(f"Left alone: {freed.in_use} folders of running processes")
     return 0

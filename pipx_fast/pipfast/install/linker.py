@@ -132,6 +132,7 @@ class Linker:
         if error.errno == errno.EMLINK:
             # One file has as many names as its filesystem allows; the others can still be linked.
             return
+        verb = "clone" if self._asked == "clone" else "link"
         self.mode = "copy"
         folder = os.path.dirname(target)
         if error.errno != errno.EXDEV:
@@ -143,7 +144,7 @@ class Linker:
         else:
             reason = "the store is on another filesystem"
         say(
-            f"cannot link into {folder} ({reason}); copying instead",
+            f"cannot {verb} into {folder} ({reason}); copying instead",
             "export PIPFAST_LINK_MODE=copy",
         )
 

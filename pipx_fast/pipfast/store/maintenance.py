@@ -60,6 +60,8 @@ class Freed:
     leftovers: int = 0
     bytes: int = 0
     """Disk space that was set free; files that environments share stay on the disk."""
+    shared: int = 0
+    """Bytes of these files."""
     in_use: int = 0
     """Folders of running processes, which were left alone."""
 
@@ -68,6 +70,7 @@ class Freed:
         usage = Usage()
         usage.add(path)
         self.bytes += usage.bytes - usage.shared
+        self.shared += usage.shared
 
 
 def prune(layout: Layout, *, max_size: int | None = None, older_than: float | None = None) -> Freed:
@@ -159,10 +162,10 @@ def _take_leftovers(layout: Layout, freed: Freed) -> None:
 
 
 def _take_away(layout: Layout, entry: Entry, freed: Freed) -> bool:
-    before = freed.bytes
+    before = freed.bytes, freed.shared
     freed.take(entry.path)
     if not layout.discard(entry.path):
-        freed.bytes = before
+        freed.bytes, freed.shared = before
         return False
     if entry.bucket == BYTECODE:
         with suppress(OSError):

@@ -29,6 +29,7 @@ from pipfast.store.manifest import (
     read_tree_manifest,
 )
 from pipfast.store.mend import GRAIN_NS
+from pipfast.store.naming import explained, package_of
 from pipfast.store.notes import MAX_NOTE_BYTES, is_whole
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.store.urls import read_address
@@ -49,7 +50,10 @@ class Damage:
 
     path: Path
     reason: str
+    """A sentence, in which paths are relative."""
     removed: bool
+    name: str = ""
+    """What it is about: ``six 1.17.0``; empty for what is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Verdict:
 def verify(layout: Layout, *, keep: bool = False) -> Verdict:
     """Check every entry completely; a damaged one is taken away unless ``keep``."""
     damages: list[Damage] = []
+    names: dict[tuple[str, bool], str] = {}
     checked = 0
     found = list(entries(layout))
     # Bytecode after its sources, whose times it names.
@@ -70,12 +75,15 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
     for entry in found:
         try:
             _check(layout, entry, keep=keep)
-        except FileNotFoundError as error:
-            if not os.path.lexists(entry.path):
-                continue  # Taken away by another process while we looked.
-            damages.append(_damage(layout, entry.path, f"{error.filename} is missing", keep))
         except (Damaged, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            damages.append(_damage(layout, entry.path, str(error), keep))
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(entry.path):
+                continue  # Taken away by another process while we looked.
+            # Before its archive goes, which may be needed for a name once more.
+            name = names[entry.digest, entry.bucket in NOTES] = (
+                names.get((entry.digest, entry.bucket in NOTES)) or package_of(layout, entry)
+            )
+            removed = not keep and layout.discard(entry.path)
+            damages.append(Damage(entry.path, explained(entry, error), removed, name))
         checked += 1
     # Only what has a name of ours is ever removed.
     damages += [Damage(path, "it is none of ours; it stays there", removed=False) for path in unknown(layout)]
@@ -102,10 +110,6 @@ def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
             layout.discard(entry.path)
         else:
             note_proved(entry.path)
-
-
-def _damage(layout: Layout, path: Path, reason: str, keep: bool) -> Damage:
-    return Damage(path, reason, removed=not keep and layout.discard(path))
 
 
 def _check(layout: Layout, entry: Entry, *, keep: bool) -> None:
@@ -137,7 +141,7 @@ def _check_archive(entry: Entry) -> None:
     held = entry.path / "bytes"
     found = held.lstat()
     if not stat.S_ISREG(found.st_mode):
-        raise Damaged(f"{held} is not a regular file")
+        raise Damaged(f"{held} is no regular file")
     _check_owner(held)
     if found.st_size != noted["size"]:
         raise Damaged("its size is not what was noted")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,8 +89,43 @@ def test_verify(run: Callable[..., Any], root: Path) -> None:
     document = json.loads(out)
     assert status == 1 and [each["removed"] for each in document["damaged"]] == [False]
     status, out, _ = run("verify")
-    assert status == 1 and out.startswith(f"Removed: {held.parent}: ")
+    assert status == 1 and out.startswith("Removed: ") and f" ({held.parent})\n" in out
     assert run("verify")[0] == 0
+
+
+def test_damage_is_told_of_a_package_and_of_a_file_in_it(run: Callable[..., Any], root: Path) -> None:
+    """With the entry's folder once, whatever else has gone by then; and no number of an error."""
+    source = next((root / "trees-v1").glob("*/*/tree/demo/__init__.py"))
+    code = next((root / "bytecode-v1").glob("*/*/*/tree/demo/__pycache__/*.pyc"))
+    source.write_text("changed")
+    code.unlink()
+    os.mkfifo(code)
+    page = root / "pages-v0" / "ab" / f"ab{'0' * 62}"
+    page.parent.mkdir()
+    os.mkfifo(page)
+    expected = [
+        f"demo 1.0: demo/__init__.py was changed ({source.parents[2]})",
+        f"demo 1.0: demo/__pycache__/{code.name} is no regular file ({code.parents[3]})",
+        f"an index page or metadata: it is no regular file ({page})",
+    ]
+    for arguments, done in (["--dry-run"], "Damaged"), ([], "Removed"):
+        lines = run("verify", *arguments)[1].splitlines()
+        assert lines[:-1] == [f"{done}: {each}" for each in expected]
+
+
+def test_list_has_columns_without_internal_names(run: Callable[..., Any]) -> None:
+    lines = run("list")[1].splitlines()
+    assert len({re.search(r"\d{4}-\d\d-\d\d", line).start() for line in lines}) == 1  # type: ignore[union-attr]
+    assert lines[0].endswith(f"  unpacked, compiled for {sys.implementation.cache_tag}")
+    assert lines[1].endswith("  unpacked") and lines[2].endswith("  archive only")
+
+
+def test_prune_says_what_lives_on_in_environments(run: Callable[..., Any], root: Path, tmp_path: Path) -> None:
+    held = next((root / "archives-v0").glob("*/*/bytes"))
+    (tmp_path / "linked").hardlink_to(held)
+    shared = display_size(held.stat().st_blocks * 512)
+    out = run("prune", "--max-size", "0")[1]
+    assert f" freed; {shared} more are on the disk until environments give them up\n" in out
 
 
 def test_prune_and_purge(run: Callable[..., Any], root: Path) -> None:

@@ -285,6 +285,17 @@ def test_another_filesystem_is_no_news_unless_links_were_asked_for(
     assert ("another filesystem" in capsys.readouterr().err) is said
 
 
+@pytest.mark.parametrize("mode, verb", [("clone", "clone"), ("hardlink", "link"), ("own-sources", "link")])
+def test_what_was_asked_for_is_what_cannot_be_done(
+    mode: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = stored(tmp_path / "stored", b"x", "a.so")
+    monkeypatch.setattr("pipfast.install.linker._ioctl", None)
+    refusing(monkeypatch, errno.EPERM)
+    place([batch], Linker(mode))
+    assert f"pipfast: cannot {verb} into {batch.target} (" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("executable", [0, 1])
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002, 0o117])
 def test_copies_have_the_mode_that_pip_gives(umask: int, executable: int, tmp_path: Path) -> None:

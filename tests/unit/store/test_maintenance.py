@@ -199,7 +199,7 @@ def test_tree_is_compared_without_its_archive(layout: Layout, tmp_path: Path) ->
     found = source.stat()
     source.write_bytes(source.read_bytes().replace(b"version", b"VERSION"))
     os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert verify(layout, keep=True).damages[0].reason.endswith("/demo/__init__.py was changed")
+    assert verify(layout, keep=True).damages[0].reason == "demo/__init__.py was changed"
 
 
 def test_verify_knows_all_that_is_noted_about_an_address(layout: Layout) -> None:

@@ -1,0 +1,67 @@
+"""Entries of the store, and what is wrong with them, in a reader's words."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from pipfast.store.archives import archive_name
+from pipfast.store.layout import ARCHIVES, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
+from pipfast.store.manifest import TREE, Damaged, read_tree_manifest
+from pipfast.store.reading import NotAFile
+
+if TYPE_CHECKING:
+    from pipfast.store.inventory import Entry
+    from pipfast.store.layout import Layout
+
+_NOTES = {
+    URLS: "the address of an archive",
+    PAGES: "an index page or metadata",
+    LEARNT: "what a build misses",
+    BUILT: "what a rescued wheel was built against",
+    EXPECTED: "what a command installed",
+    PATTERNS: "regular expressions",
+}
+
+
+def package_of(layout: Layout, entry: Entry) -> str:
+    """Return name and version of what an entry is about, a file's name, or what kind of a note it is."""
+    if entry.bucket in _NOTES:
+        return _NOTES[entry.bucket]
+    name = archive_name(layout.archive(entry.digest))
+    if name is not None:
+        return display_name(name)
+    umask = entry.path.parent.name.split("-")[1] if entry.bucket == BYTECODE else entry.detail
+    try:
+        info_dir = read_tree_manifest(layout.tree(entry.digest, int(umask, 8))).info_dir
+    except (OSError, ValueError, Damaged):
+        kinds = {ARCHIVES: "an archive", TREES: "an unpacked wheel", BYTECODE: "compiled sources"}
+        return kinds[entry.bucket]
+    return info_dir.removesuffix(".dist-info").replace("-", " ", 1)
+
+
+def display_name(filename: str) -> str:
+    """Return ``six 1.17.0`` for a wheel; other archives have no names that part by themselves."""
+    return " ".join(filename.split("-")[:2]) if filename.endswith(".whl") else filename
+
+
+def explained(entry: Entry, error: Exception) -> str:
+    """Say what is wrong with an entry: paths in it are relative, and numbers of errors are left out."""
+    if isinstance(error, OSError):
+        path = _inside(entry, str(error.filename or entry.path))
+        if isinstance(error, NotAFile):
+            return f"{path} is larger than any file of ours" if error.errno == errno.EFBIG else (
+                f"{path} is no regular file"
+            )
+        if isinstance(error, FileNotFoundError):
+            return f"{path} is missing"
+        return f"{path} cannot be read ({error.strerror or error})"
+    if isinstance(error, Damaged):
+        return _inside(entry, str(error))
+    return "what is noted about it cannot be read"
+
+
+def _inside(entry: Entry, text: str) -> str:
+    return (
+        text.replace(f"{entry.path}/{TREE}/", "").replace(f"{entry.path}/", "").replace(str(entry.path), "it")
+    )
