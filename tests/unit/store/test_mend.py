@@ -9,7 +9,9 @@ import stat
 import struct
 import subprocess
 import tarfile
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +30,6 @@ from support.wheels import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipfast.install.plan import Plan
     from pipfast.store.layout import Layout
@@ -267,3 +268,26 @@ def test_verify_puts_times_right_unless_it_only_looks(layout: Layout, tmp_path: 
     assert check_sources(plan.batches) is not None
     assert not verify(there).damages
     assert check_sources(plan.batches) is None
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root becomes somebody else")
+def test_store_that_was_restored_for_another_user_id() -> None:
+    """Somebody's id may be another one in the next container: what is all theirs is used as it is."""
+    # Not below pytest's own folder, into which nobody else can look.
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        prepare(open_layout(base / "store"), DEMO, base)
+        for path in (base / "store", *(base / "store").rglob("*")):
+            os.chown(path, 12345, 12345)
+        os.setegid(12345)
+        os.seteuid(12345)
+        try:
+            layout = open_layout(base / "store")
+            prepared = again(layout)
+            assert check_sources(planned(prepared, base / "env").batches) is None
+            assert prepared.read_info("METADATA")
+            assert not verify(layout).damages
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
