@@ -85,16 +85,22 @@ def index(server: Server) -> Index:
     return index
 
 
-@pytest.mark.parametrize("link_mode", ["hardlink", "copy"])
-def test_what_claims_a_package_comes_when_it_is_there(link_mode: str, box: Box, index: Index) -> None:
+@pytest.mark.parametrize(
+    ("link_mode", "aside"), [("hardlink", True), ("hardlink", False), ("copy", False)],
+    ids=["moved", "linked", "copied"],
+)
+def test_what_claims_a_package_comes_when_it_is_there(
+    link_mode: str, aside: bool, box: Box, index: Index
+) -> None:
     """Moved aside folders, links and copies: a .dist-info never stands without every file of the package."""
-    variables = {"PIPFAST_LINK_MODE": link_mode}
+    # A single worker links nothing aside.
+    variables = {"PIPFAST_LINK_MODE": link_mode, "PIPFAST_WORKERS": "2" if aside else "1"}
     # The store has it then, so that the next one can have it linked aside.
     assert box.pipfast("install", *index.args, "--prefix", str(box.root / "p"), "demo", **variables).status == 0
     ended = box.run("-c", KILLED_AT_EACH_STEP, "0", "install", *index.args, "demo", **variables)
     assert ended.status == 0, ended.err
     moved, status, states = json.loads((box.work / "states.json").read_text())
-    assert (moved, status) == (link_mode == "hardlink", 0)
+    assert (moved, status) == (aside, 0)
     whole = {path for path in states[-1] if ".dist-info" not in path}
     assert len(states) > 8 and any(path.endswith("bin/demo") for path in whole)
     claims = [path for path in states[-1] if path.endswith(".dist-info")]
