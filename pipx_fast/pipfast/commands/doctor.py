@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import stat
 import sys
 import sysconfig
 from contextlib import ExitStack, contextmanager
@@ -204,8 +205,10 @@ def _link(layout: Layout | None, settings: Settings, pip: PipFacts, target: Path
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with _file_of_the_store(layout) as here:
-            asked = effective_mode(settings.link_mode, str(target))
-            facts["mode"], facts["reason"] = _try_links(here, there, asked)
+            read_only = not here.stat().st_mode & stat.S_IWUSR
+            asked = "copy" if read_only else effective_mode(settings.link_mode, str(target))
+            facts["mode"], reason = _try_links(here, there, asked)
+            facts["reason"] = "the store's files are read-only" if read_only else reason
             facts["shared_by_root"] = is_root() and facts["mode"] in ("hardlink", "own-sources")
     except OSError as error:
         facts["mode"], facts["reason"] = "none", error.strerror or str(error)

@@ -41,9 +41,11 @@ class Condition:
     how: str
     """The end of a sentence about it."""
     hint: str
+    what: str = "what is not in it yet"
+    """That is not kept, therefore."""
 
     def __str__(self) -> str:
-        return f"the store {self.root} {self.how}: what is not in it yet is not kept"
+        return f"the store {self.root} {self.how}: {self.what} is not kept"
 
 
 def find_condition(root: Path) -> Condition | None:
@@ -73,7 +75,7 @@ def scarce(root: Path, free: int | None) -> Condition | None:
     """Return what is wrong where there is little room, if there is."""
     if free is None or free >= SCARCE_BYTES:
         return None
-    return Condition(root, "is on a filesystem that is nearly full", _HINTS[_FULL])
+    return Condition(root, "is on a filesystem that is nearly full", _HINTS[_FULL], "what is large")
 
 
 def note_refusal(number: object) -> None:

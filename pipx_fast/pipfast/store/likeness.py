@@ -25,7 +25,8 @@ _SOMEBODY_SET = frozenset({_ACCESS_LIST, "security.capability"})
 """Beside ``user.*``, the extended attributes that people and programs set. All others are the system's own: those
 of SELinux and IMA, of NFS and cluster filesystems, which a new file has from its beginning."""
 
-_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+"""The rights that a store loses when it is made read-only."""
 
 _list_attributes = getattr(os, "listxattr", None)
 
@@ -57,7 +58,7 @@ class Expected:
         return (
             found.st_size == file.size
             and found.st_mtime_ns == file.mtime_ns
-            and found.st_mode | file.mode & _WRITE == stat.S_IFREG | file.mode
+            and found.st_mode | file.mode & WRITE == stat.S_IFREG | file.mode
             and self.has_its_owner(found)
         )
 

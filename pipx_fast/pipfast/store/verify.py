@@ -16,7 +16,7 @@ from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
 from pipfast.store.boots import note_proved
 from pipfast.store.inventory import Entry, entries, unknown
 from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
-from pipfast.store.likeness import Expected, open_folder
+from pipfast.store.likeness import WRITE, Expected, open_folder
 from pipfast.store.manifest import (
     DIGESTS,
     MANIFEST,
@@ -219,6 +219,8 @@ def _check_files(
     :param below: the folder in each of ``folders`` that has the files.
     :param keep: times are left as they are; otherwise they are put right.
     """
+    # As where it is used: what was made read-only with the whole store is no damage.
+    read_only = not os.access(entry, os.W_OK)
     others = _paths_below(os.fspath(entry)) - {MANIFEST, DIGESTS}
     for folder in folders:
         inside = "/".join(part for part in (TREE, folder.path, below) if part)
@@ -229,21 +231,23 @@ def _check_files(
             for file in folder.files:
                 others.discard(f"{inside}/{file.name}")
                 digest = digests[f"{folder.path}/{file.name}" if folder.path else file.name]
-                _check_file(path, file, digest, expected, keep=keep)
+                _check_file(path, file, digest, expected, keep=keep, read_only=read_only)
         finally:
             os.close(descriptor)
     if others:
         raise Damaged(f"{min(others)} is in no manifest")
 
 
-def _check_file(folder: str, file: StoredFile, digest: str, expected: Expected, *, keep: bool) -> None:
+def _check_file(
+    folder: str, file: StoredFile, digest: str, expected: Expected, *, keep: bool, read_only: bool
+) -> None:
     path = f"{folder}/{file.name}"
     with opened(path) as descriptor:
         found = os.fstat(descriptor)
         if found.st_size != file.size or sha256_of_open(descriptor) != digest:
             raise Damaged(f"{path} was changed")
         mode = stat.S_IMODE(found.st_mode)
-        if mode != file.mode:
+        if mode | (file.mode & WRITE if read_only else 0) != file.mode:
             raise Damaged(f"{path} has the mode {mode:o}, not {file.mode:o}")
         if not expected.has_its_owner(found):
             raise Damaged(f"{path} belongs to another user or group")

@@ -103,10 +103,12 @@ def read_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "store"
     open_layout(root)
     (root / "tmp").chmod(0o500)
-    assert doctor.main([], Settings(store=root, link_mode="copy"), lambda _: facts(GOOD)) == 1
+    (root / "CACHEDIR.TAG").chmod(0o400)
+    assert doctor.main([], Settings(store=root), lambda _: facts(GOOD)) == 1
     (root / "tmp").chmod(0o700)
     out = capsys.readouterr().out
-    assert f"  installs     copies into {sysconfig.get_path('purelib')}\n" in out
+    target = sysconfig.get_path("purelib")
+    assert f"  installs     copies into {target} (the store's files are read-only)\n" in out
     problem = f"problems\n  the store {root} is read-only: what is not in it yet is not kept\n"
     assert f"{problem}hint: make it writable" in out
 
@@ -121,7 +123,8 @@ def test_store_without_room(
     status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD)
     assert (status, document["store"]["free"]) == (bool(found), blocks * 4096)
     if found:
-        assert f"is on a filesystem that is {found}: " in document["problems"][0]
+        what = {"full": "what is not in it yet", "nearly full": "what is large"}[found]
+        assert document["problems"][0].endswith(f"is on a filesystem that is {found}: {what} is not kept")
         assert document["store"]["hint"].startswith("make room, or export PIPFAST_STORE=/")
 
 

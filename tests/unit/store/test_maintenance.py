@@ -202,6 +202,23 @@ def test_tree_is_compared_without_its_archive(layout: Layout, tmp_path: Path) ->
     assert verify(layout, keep=True).damages[0].reason == "demo/__init__.py was changed"
 
 
+def test_store_that_was_made_read_only_is_not_damaged(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other rights are compared all the same. Root may write everywhere: the answer is made up."""
+    prepared = prepare(layout, wheel("demo"), tmp_path)
+    for path in prepared.tree.rglob("*.py"):
+        path.chmod(path.stat().st_mode & ~0o222)
+    source = prepared.tree / "tree" / "demo" / "__init__.py"
+    assert [each.reason for each in verify(layout, keep=True).damages] == [
+        "demo/__init__.py has the mode 444, not 644"
+    ]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert verify(layout, keep=True).damages == []
+    source.chmod(0o440)
+    assert [each.name for each in verify(layout, keep=True).damages] == ["demo 1.0"]
+
+
 def test_verify_knows_all_that_is_noted_about_an_address(layout: Layout) -> None:
     """A server that told no length, and an answer that pip would not have kept."""
     for kept in (True, False):
