@@ -25,6 +25,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "MIN_BLOCK", 128 * 1024)
     monkeypatch.setattr(segments, "MAX_BLOCK", 512 * 1024)
     monkeypatch.setattr(segments, "MIN_SPLIT", 64 * 1024)
+    monkeypatch.setattr(segments, "STEP", 16 * 1024)
 
 
 @pytest.fixture(autouse=True)

@@ -236,6 +236,45 @@ def test_stalled_read_is_tried_again(server: FaultServer, tmp_path: Path) -> Non
     assert server.ranges("/a.whl") == [None, (70_000, 200_000)]
 
 
+@pytest.mark.parametrize("sent", ["nothing", "headers", "half"])
+@pytest.mark.parametrize("files", [1, 2])
+def test_plain_answers_bring_what_ranges_do_not(
+    server: FaultServer, fetch: Callable[..., Download], monkeypatch: pytest.MonkeyPatch, sent: str, files: int
+) -> None:
+    """One plain request for each file, whose answer goes on when no range comes to its end; then no range more."""
+    monkeypatch.setattr(scheduler, "STALLED_AFTER_S", 0.5)
+    monkeypatch.setattr(scheduler, "LOOK_AGAIN_S", 0.05)
+    hangs, given_up = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        start, end = exchange.span()
+        if exchange.range is None:
+            exchange.head_for(start, end, partial=False)
+            at = 0
+            while at < 1_000_000 and not (given_up if sent == "half" else hangs).wait(0.01):
+                exchange.send(exchange.body[at : at + 1000])
+                at += 1000
+            exchange.send(exchange.body[at:])
+            return
+        if sent != "nothing":
+            exchange.head_for(start, end, partial=True)
+        if sent == "half":
+            exchange.send(exchange.body[start : (start + end) // 2])
+        hangs.set()
+        exchange.stall()
+        given_up.set()
+
+    bodies = {f"/big-{number}.whl": content(LARGE, number) for number in range(files)}
+    server.behaviours.update(dict.fromkeys([*bodies, "/later.whl"], answer))
+    check({path: fetch(path, body, sha256=sha256(body)) for path, body in bodies.items()}, bodies)
+    assert all(server.ranges(path).count(None) == 1 for path in bodies)
+    assert len(server.log) > files
+    if sent == "half":
+        # They were given up before the first streams ended.
+        check({"/later.whl": fetch("/later.whl", BIG)}, {"/later.whl": BIG})
+        assert server.ranges("/later.whl") == [None]
+
+
 @pytest.mark.parametrize("after_headers", [True, False])
 def test_stalled_segment_is_taken_over(
     server: FaultServer,

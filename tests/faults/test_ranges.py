@@ -32,9 +32,9 @@ def hold_front(exchange: Exchange, until: threading.Event) -> None:
 
 
 def with_ranges(spoil: Callable[[Exchange], None] = lambda _: None) -> Callable[[Exchange], None]:
-    """Answer plain requests, but for their beginning, not before a ranged one was answered.
+    """Answer plain requests, but for their beginning, not before the answer to a ranged one was read.
 
-    Without that the first stream may be done before another connection has asked for anything.
+    Without that the first stream may bring all before another connection has brought anything.
 
     :param spoil: is given every exchange before it is answered.
     """
@@ -47,6 +47,7 @@ def with_ranges(spoil: Callable[[Exchange], None] = lambda _: None) -> Callable[
             return
         try:
             exchange.serve()
+            exchange.stall()
         finally:
             answered.set()
 

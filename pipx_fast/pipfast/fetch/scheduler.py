@@ -59,6 +59,8 @@ class Scheduler:
         self._tasks: list[Task] = []
         self._without_ranges: set[str] = set()
         """Hosts and ports whose ranges are asked for no more."""
+        self._with_ranges: set[str] = set()
+        """Hosts and ports that have sent a range to its end."""
 
     # --- the caller's side -------------------------------------------------------------------
 
@@ -131,6 +133,7 @@ class Scheduler:
             task.abandoned = True
             task.download.state.running -= 1
             self.limiter.release()
+            self._written.notify_all()
 
     def _start(self, task: Task) -> None:
         self._tasks.append(task)
@@ -218,6 +221,7 @@ class Scheduler:
         assembly.received, assembly.ranged, assembly.collapsed = assembly.by_front, 0, True
         download.state.ranges_allowed = False
         self._work.notify_all()
+        self._written.notify_all()
         return True
 
     def _patience(self, now: float) -> float | None:
@@ -259,18 +263,23 @@ class Scheduler:
         self, task: Task, assembly: Assembly, claim: Claim, wanted: int, limit: int
     ) -> tuple[int, int] | None:
         """Reserve bytes for a stream to write, None if it shall stop reading."""
+        if claim is assembly.front and assembly.plan.streams > 1:
+            # All connections may be busy with what stalls, so that nobody else looks.
+            before = time.monotonic() - STALLED_AFTER_S
+            if any(each is not claim and each.remaining and each.touched < before for each in assembly.plan.live):
+                self._leave_to_front(task.download, assembly)
+        if not claim.remaining and not self._extend(task, assembly, claim, limit):
+            # The rest cannot be left to this one any more.
+            assembly.streams.pop(claim, None)
+            return None
         while assembly.collapsed and assembly.writing:
             # What others are still writing would lie over what comes now.
             self._written.wait()
-        if assembly.dead or task.abandoned or assembly.finishing:
+        if _is_over(task, assembly):
             return None
         if assembly.collapsed:
             assembly.hashes.forget_beyond(claim.position)
             assembly.collapsed = False
-        if not claim.remaining and not self._extend(assembly, claim, limit):
-            # The rest cannot be left to this one any more.
-            assembly.streams.pop(claim, None)
-            return None
         offset, count = assembly.plan.take(claim, wanted, limit, time.monotonic())
         if not count:
             return None
@@ -286,21 +295,36 @@ class Scheduler:
             if not assembly.writing:
                 self._written.notify_all()
 
-    def is_cut_short_locked(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
+    def is_cut_short_locked(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
         """Whether a stream has done its part, and more is coming in it that others bring."""
         if assembly.dead:
             return True
-        cut = not claim.remaining and claim.position < limit and not self._extend(assembly, claim, limit)
+        cut = not claim.remaining and claim.position < limit and not self._extend(task, assembly, claim, limit)
         if cut:
             assembly.streams.pop(claim, None)
         return cut
 
-    def _extend(self, assembly: Assembly, claim: Claim, limit: int) -> bool:
-        return claim is assembly.front and assembly.plan.extend(claim, limit)
+    def _extend(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
+        """Give the first stream more; it stays until it is known that the server's ranges come to their ends."""
+        if claim is not assembly.front:
+            return False
+        while not claim.remaining and not assembly.plan.extend(claim, limit):
+            others = [each for each in assembly.plan.live if each is not claim and each.remaining]
+            if _is_over(task, assembly) or task.download.state.host in self._with_ranges or not others:
+                return False
+            left = min(each.touched for each in others) + STALLED_AFTER_S - time.monotonic()
+            if left > 0:
+                self._written.wait(left)
+            elif not self._leave_to_front(task.download, assembly):
+                return False
+        return not _is_over(task, assembly)
 
-    def stream_ended_locked(self, task: Task, assembly: Assembly, claim: Claim) -> None:
-        """Note an answer that was read to its end."""
+    def stream_ended_locked(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> None:
+        """Note an answer that was read to its end, which is at ``limit``."""
         assembly.streams.pop(claim, None)
+        if task.ranged and claim.begun and claim.position == limit:
+            self._with_ranges.add(task.download.state.host)
+        self._written.notify_all()
         if not assembly.dead and not claim.remaining:
             self.limiter.good()
 
@@ -310,6 +334,7 @@ class Scheduler:
         if assembly is None or claim is None or assembly.dead:
             return
         assembly.streams.pop(claim, None)
+        self._written.notify_all()
         if claim is assembly.front:
             assembly.front = None
         if not task.abandoned:
@@ -401,8 +426,14 @@ class Scheduler:
 
     def _kill(self, assembly: Assembly) -> list[Response]:
         assembly.dead = True
+        self._written.notify_all()
         assembly.remove()
         assembly.close_if_unused()
         streams = list(assembly.streams.values())
         assembly.streams.clear()
         return streams
+
+
+def _is_over(task: Task, assembly: Assembly) -> bool:
+    """Whether nothing more is to be read for a task."""
+    return assembly.dead or task.abandoned or assembly.finishing

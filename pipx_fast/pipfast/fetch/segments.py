@@ -14,6 +14,9 @@ MAX_BLOCK = 16 * 1024 * 1024
 MIN_SPLIT = 2 * 1024 * 1024
 """Bytes that each half must have for a stretch under way to be split."""
 
+STEP = 256 * 1024
+"""Bytes that a stream which is ahead takes at once from one behind it that has brought nothing yet."""
+
 OPEN_END = 1 << 62
 """The end of a file whose size nobody has said."""
 
@@ -26,6 +29,8 @@ class Claim:
     end: int
     touched: float
     """When its stream last brought something."""
+    begun: bool = False
+    """Its stream has brought something."""
 
     @property
     def remaining(self) -> int:
@@ -74,14 +79,18 @@ class SegmentPlan:
         offset = claim.position
         claim.position += count
         claim.touched = now
+        claim.begun = claim.begun or count > 0
         return offset, count
 
     def extend(self, claim: Claim, limit: int) -> bool:
-        """Let a stream that could read on to ``limit`` have the free bytes right behind its claim."""
+        """Let a stream that could read on to ``limit`` have more right behind its claim.
+
+        These are free bytes, or some of a claim whose stream has yet to bring its first.
+        """
         if not self._free or self._free[0][0] != claim.end:
             index = bisect.bisect_left(self._free, (claim.end, 0))
             if index == len(self._free) or self._free[index][0] != claim.end:
-                return False
+                return self._take_from_next(claim, limit)
         else:
             index = 0
         start, end = self._free[index]
@@ -91,6 +100,15 @@ class SegmentPlan:
         claim.end = stop
         self._cut_free(index, stop)
         return True
+
+    def _take_from_next(self, claim: Claim, limit: int) -> bool:
+        for other in self._live:
+            if other.position == claim.end and other.remaining and not other.begun and other is not claim:
+                stop = min(other.end, limit, claim.end + STEP)
+                if stop > claim.end:
+                    claim.end = other.position = stop
+                    return True
+        return False
 
     def release(self, claim: Claim) -> None:
         """Take a claim back; what it has not brought is free again."""

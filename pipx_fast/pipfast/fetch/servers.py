@@ -255,7 +255,7 @@ class Server:
                 silent = min(now - turn.sent, turn.silence())
                 waits = turn.answered is None
                 idle = idle or (waits and not self.two and now - turn.sent > GRACE_S)
-                if silent < (patience if waits else STALL_S) or turn.dead:
+                if silent < (patience if waits and not turn.ranged else STALL_S) or turn.dead:
                     continue
                 if not turn.early:
                     if waits and (early or self._open):
@@ -265,8 +265,7 @@ class Server:
                         turn.dead = True
                         killed.append(turn)
                 elif turn.ranged:
-                    self.ranges, turn.dead = False, True
-                    killed.append(turn)
+                    killed += self._leave_ranges(now)
                 elif waits or len(early) > 1:
                     killed += self._leave(keep_streams=not waits)
                 else:
@@ -339,6 +338,19 @@ class Server:
         self._open.clear()
         self._change.notify_all()
         return self._kill(keep_streams=keep_streams)
+
+    def _leave_ranges(self, now: float) -> list[Turn]:
+        """Give up all ranges that bring nothing at the moment, those too that were sent a little later."""
+        self.ranges = False
+        self._change.notify_all()
+        killed = [
+            turn for turn in self._early()
+            if turn.ranged and not turn.dead
+            and (turn.answered is None or min(now - turn.sent, turn.silence()) >= STALL_S / 4)
+        ]
+        for turn in killed:
+            turn.dead = True
+        return killed
 
     def _kill(self, *, keep_streams: bool) -> list[Turn]:
         killed = [

@@ -101,7 +101,7 @@ class Worker:
                     self._scheduler.discard_locked(assembly)
                     assembly.leave()
             if begun:
-                self._pump(task, response, OPEN_END if assembly.size is None else assembly.size)
+                self._pump(task, response, 0, OPEN_END if assembly.size is None else assembly.size)
                 if assembly.size is None:
                     self._end_of_open_file(assembly)
 
@@ -132,6 +132,8 @@ class Worker:
     def _read_part(self, task: Task, assembly: Assembly, claim: Claim) -> None:
         with self._lock:
             start, end = claim.position, claim.end
+        if start == end:
+            return  # the first stream was faster
         try:
             response = self._get(task.download, assembly.identity.request_headers(start, end))
         except _Broken as broken:
@@ -150,7 +152,7 @@ class Worker:
                     stale = self._scheduler.stale_locked()
                 _close(stale)
                 if wanted:
-                    self._pump(task, response, limit)
+                    self._pump(task, response, start, limit)
         elif verdict is Verdict.REFUSED:
             self._without_ranges(task, assembly, response)
         else:
@@ -191,8 +193,8 @@ class Worker:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def _pump(self, task: Task, response: Response, limit: int) -> None:
-        """Read the answer into the claim until one of them ends; ``limit`` is where the answer does."""
+    def _pump(self, task: Task, response: Response, at: int, limit: int) -> None:
+        """Read the answer, which begins ``at`` and ends at ``limit``, into the claim until one of them ends."""
         assembly, claim = task.assembly, task.claim
         if assembly is None or claim is None:
             return  # an empty file
@@ -201,10 +203,19 @@ class Worker:
             view = memoryview(chunk)
             while view:
                 with self._lock:
-                    taken = scheduler.take_locked(task, assembly, claim, len(view), limit)
-                if taken is None:
+                    # The first stream may have brought some of it meanwhile.
+                    known = min(claim.position - at, len(view))
+                    wanted = len(view) - known
+                    taken = scheduler.take_locked(task, assembly, claim, wanted, limit) if wanted else (at, 0)
+                    stale = scheduler.stale_locked()
+                _close(stale)
+                if taken is None or not (wanted or claim.remaining):
                     return
                 offset, count = taken
+                at += known + count
+                view = view[known:]
+                if not count:
+                    continue
                 try:
                     assembly.write(offset, view[:count], believed=not task.abandoned)
                 finally:
@@ -214,10 +225,10 @@ class Worker:
                     scheduler.progressed_locked(task, count)
                 view = view[count:]
             with self._lock:
-                if scheduler.is_cut_short_locked(assembly, claim, limit):
+                if scheduler.is_cut_short_locked(task, assembly, claim, limit):
                     return
         with self._lock:
-            scheduler.stream_ended_locked(task, assembly, claim)
+            scheduler.stream_ended_locked(task, assembly, claim, limit)
             if assembly.dead or not claim.remaining or claim.end == OPEN_END or claim.position == limit:
                 return
         raise _Broken(TruncatedBody(task.download.url, claim.position, limit))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipfast.fetch.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, Claim, SegmentPlan
+from pipfast.fetch.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, STEP, Claim, SegmentPlan
 
 MB = 1024 * 1024
 
@@ -63,7 +63,7 @@ def test_claims_grow_from_the_front() -> None:
 
 
 def test_first_stream_goes_on_while_nobody_is_behind_it() -> None:
-    """A stream that could read on takes the next block, until that is another's."""
+    """A stream that could read on takes the next block, until another has begun with that."""
     plan = SegmentPlan(100 * MB, 8)
     front = plan.claim(0.0)
     assert front is not None
@@ -73,7 +73,22 @@ def test_first_stream_goes_on_while_nobody_is_behind_it() -> None:
     other = plan.claim(0.0)
     assert other is not None
     assert other.position == front.end
+    plan.take(other, 1, 100 * MB, 0.0)
     assert not plan.extend(front, 100 * MB)
+
+
+def test_first_stream_takes_what_others_have_not_begun_with() -> None:
+    """Step by step, so that the rest is still the other's; in the end all of it."""
+    plan = SegmentPlan(2 * MIN_BLOCK, 8)
+    front, other = plan.claim(0.0), plan.claim(0.0)
+    assert front is not None
+    assert other is not None
+    assert plan.extend(front, 2 * MIN_BLOCK)
+    assert front.end == other.position == MIN_BLOCK + STEP
+    assert other.end == 2 * MIN_BLOCK
+    while plan.extend(front, 2 * MIN_BLOCK):
+        pass
+    assert (front.end, other.remaining) == (2 * MIN_BLOCK, 0)
 
 
 def test_broken_stretch_is_handed_out_before_new_ones() -> None:
