@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.hanging import hanging
 from support.outputs import normalized
 from support.poor import NAMES, serving
 from support.program import make_box
@@ -54,3 +55,16 @@ def test_refusal_of_whoever_has_two_under_way(box: Box, told_by_pip: str, kind: 
         install(box, server, told_by_pip)
         assert server.refused <= 4
         assert len(server.asked) <= 3 * len(server.files) + 8
+
+
+@pytest.mark.parametrize("sent", ["nothing", "headers", "half"])
+def test_ranges_that_hang(box: Box, sent: str) -> None:
+    """The first, plain answer of each file brings all of it; once ranges hung, no more are asked for."""
+    with hanging(sent) as server:
+        ended = box.pipfast("install", "--index-url", server.url, "alpha", "beta")
+        assert (ended.status, ended.err) == (0, "")
+        assert {"alpha", "beta", "gamma"} <= set(box.installed())
+        assert sorted(server.plain) == ["alpha", "beta", "gamma"]
+        assert server.ranged
+        # What "alpha" requires is known when that is there.
+        assert "gamma" not in server.ranged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,23 @@ def test_pip_gives_a_server_time_to_see_what_was_broken_off(slept: list[float]) 
     server.failed(second)
     server.enter(own())
     assert slept == [pytest.approx(servers.GRACE_S)]
+
+
+def test_ranges_that_hang_are_given_up_together() -> None:
+    """Two seconds after the first, however slow the server is; what flows goes on."""
+    server, slow = heard(), own()
+    server.enter(slow)
+    server.answered(slow, 200)
+    server._slowest, server.two = 60.0, True
+    killed: list[Turn] = []
+    waits, hangs, flows, plain = (early(ranged=ranged) for ranged in (True, True, True, False))
+    for turn, silence in ((waits, 2.5), (hangs, 1.0), (flows, 0.0), (plain, 0.0)):
+        server.enter(turn)
+        turn.kill, turn.silence = functools.partial(killed.append, turn), functools.partial(float, silence)
+        if turn is not waits:
+            server.answered(turn, 206 if turn.ranged else 200)
+    server.look(waits.sent + 2.1)
+    assert killed == [waits, hangs]
+    assert (server.ranges, server.left) == (False, False)
+    with pytest.raises(LeftToPip):
+        server.enter(early("b", ranged=True))
