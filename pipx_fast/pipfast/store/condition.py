@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,16 +32,22 @@ _met = 0
 """The last error number of these that something of this process was not kept for."""
 
 
-@dataclass(frozen=True, slots=True)
 class Condition:
-    """What is wrong with a store that can be read."""
+    """What is wrong with a store that can be read.
 
-    root: Path
-    how: str
-    """The end of a sentence about it."""
-    hint: str
-    what: str = "what is not in it yet"
-    """That is not kept, therefore."""
+    Written out: each command that opens a store loads this, and to make a dataclass takes half a millisecond.
+
+    :param how: the end of a sentence about the store.
+    :param what: is not kept, therefore.
+    """
+
+    __slots__ = ("hint", "how", "root", "what")
+
+    def __init__(self, root: Path, how: str, hint: str, what: str = "what is not in it yet") -> None:
+        self.root = root
+        self.how = how
+        self.hint = hint
+        self.what = what
 
     def __str__(self) -> str:
         return f"the store {self.root} {self.how}: {self.what} is not kept"
