@@ -133,7 +133,8 @@ def attach(session: Any) -> None:
     # It needs this module.
     from pipfast_hooks.cached import guard
 
-    guard(session)
+    with contextlib.suppress(AttributeError):
+        guard(session)
     with contextlib.suppress(Exception):
         buffers.begin()
     for adapter in session.adapters.values():

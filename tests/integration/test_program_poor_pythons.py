@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -180,12 +181,18 @@ def test_sloppy_wheel_takes_ours_along(poor: Box) -> None:
 @pytest.mark.parametrize("arguments", [["doctor"], ["store", "path"]], ids=" ".join)
 def test_own_commands_with_pips_global_options(box: Box, arguments: list[str]) -> None:
     """And with ``PIPFAST=off``, and where a package has the name of one."""
+
+    def said(*args: str) -> tuple[int, str, str]:
+        ended = box.pipfast(*args)
+        # How much of the disk is free changes.
+        return ended.status, re.sub(r"[\d.]+ [kMGT]?B\b", "<size>", ended.out), ended.err
+
     expected = box.pipfast(*arguments)
     assert expected.status == 0
     for before in (["--no-color"], ["--isolated", "--timeout", "7"]):
-        assert box.pipfast(*before, *arguments) == expected
+        assert said(*before, *arguments) == said(*arguments)
     if arguments == ["doctor"]:
-        assert box.pipfast("-v", "doctor") == box.pipfast("doctor", "-v") != expected
+        assert said("-v", "doctor") == said("doctor", "-v") != said("doctor")
     off = box.pipfast(*arguments, PIPFAST="off")
     assert off.status == 0 and (off.out == expected.out or "PIPFAST=off" in off.out)
     assert "No matching distribution found" in box.pipfast("install", "--no-index", arguments[0]).err

@@ -68,6 +68,9 @@ our folder from another program's. A format that is read otherwise would say so 
 _TAG_ASIDE = re.compile(r"\.pipfast-[0-9a-f]{16}", re.ASCII)
 """A tag that is being written. It comes before everything else, so that no store is ever without one."""
 
+_UNTAGGED_S = 0.5
+"""Seconds to wait for the tag of a folder in which nothing has another name than ours."""
+
 _NOTHING = frozenset({"lost+found"})
 """What a filesystem that was just made has in it."""
 
@@ -351,6 +354,13 @@ def _refuse_in_use(root: Path) -> None:
     # Another process may have written the tag meanwhile, and made buckets.
     if not names or has_tag(root):
         return
+    if set(names) <= {*BUCKETS, TMP, LOCKS}:
+        # A store that is purged is without a tag for a moment if somebody makes something in it just then.
+        deadline = time.monotonic() + _UNTAGGED_S
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+            if has_tag(root):
+                return
     if TAG in names:
         raise StoreUnusable(root, f"its {TAG} is not that of a store which this pipfast can read")
     raise StoreUnusable(root, f"it is in use for something else ({names[0]} is in it)")

@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from pipfast.store.layout import (
     is_usable,
     note_use,
     open_layout,
+    write_tag,
 )
 
 if TYPE_CHECKING:
@@ -257,3 +259,16 @@ def test_stored_files_inherit_nothing(tmp_path: Path, made_before: bool) -> None
         assert (staging / "plain").stat().st_mode == (tmp_path / "plain").stat().st_mode
         assert not staging.stat().st_mode & stat.S_ISGID
         assert "system.posix_acl_access" not in os.listxattr(staging / "plain")
+
+
+def test_store_that_is_being_purged_gets_its_tag_again(tmp_path: Path) -> None:
+    """Who opens it in that moment waits; a folder that stays without a tag is refused."""
+    root = tmp_path / "store"
+    (root / "locks").mkdir(mode=0o700, parents=True)
+    root.chmod(0o700)
+    with pytest.raises(StoreUnusable, match="locks is in it"):
+        open_layout(root)
+    writer = threading.Timer(0.05, write_tag, (root,))
+    writer.start()
+    assert open_layout(root).root == root
+    writer.join()
