@@ -117,7 +117,7 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
 
 def _fill_environment(instance: Any) -> None:
     """Fill the environment that a hook is about to run in, where that was put off."""
-    reuse = sys.modules.get(f"{__package__}.builds_reuse")
+    reuse = sys.modules.get("pipfast_hooks.builds_reuse")
     if reuse is not None:
         reuse.fill(getattr(instance, "config_holder", None))
 
@@ -155,7 +155,7 @@ def _around_prepare_distribution_metadata(
     try:
         return wrapped(*args, **kwargs)
     except Exception as error:
-        rescues = sys.modules.get(f"{__package__}.builds_rescue")
+        rescues = sys.modules.get("pipfast_hooks.builds_rescue")
         if rescues is None or not isinstance(error, rescues.Unrescued):
             raise
         _rescues[id(instance.req)].leave_to_pip()

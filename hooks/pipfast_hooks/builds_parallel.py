@@ -219,7 +219,7 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
         if ended is not None:
             ended.close()
         if lifetime.current().builds_ahead is not None:
-            sys.modules[f"{__package__}.builds_ahead"].forget()
+            sys.modules["pipfast_hooks.builds_ahead"].forget()
 
 
 def _go_on_with(built: Any) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.index.header import read_header
 from pipfast.report import logger
+from pipfast.wheel.metadata import read_header
 from pipfast_hooks import lifetime
 from pipfast_hooks.fields import Fields
 from pipfast_hooks.installed import KEPT

@@ -6,7 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from pipfast.index.header import Header
+from pipfast.wheel.metadata import Header
 
 if TYPE_CHECKING:
     import email.message

@@ -245,7 +245,7 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             run.ahead = None
         run.build_ahead = None
         if run.builds_ahead is not None:
-            builds_ahead = sys.modules[f"{__package__}.builds_ahead"]
+            builds_ahead = sys.modules["pipfast_hooks.builds_ahead"]
             builds_ahead.resolved() if resolved else builds_ahead.forget()
 
 

@@ -23,13 +23,13 @@ from pipfast.install.arranged import LIB, Unmovable, move, move_info, scripts
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
-from pipfast.install.record import digest_and_size, installed_rows, record_text
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.expected import ExpectedWheel
 from pipfast.store.layout import TMP
 from pipfast.store.manifest import is_tree
-from pipfast.store.members import SCHEME_KEYS, NotStorable
+from pipfast.wheel.members import SCHEME_KEYS, NotStorable
+from pipfast.wheel.record import digest_and_size, installed_rows, record_text
 from pipfast_hooks import lifetime
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from pipfast.index.header import read_header
 from pipfast.report import logger
+from pipfast.wheel.metadata import read_header
 from pipfast_hooks import lifetime
 from pipfast_hooks.fields import OF_AN_EXTRA, Fields
 

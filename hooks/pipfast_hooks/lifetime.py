@@ -220,7 +220,7 @@ class Run:
         """Keep for the next time what has been installed."""
         if self.expectation is not None and self.link_ahead and self.bytecode is not None:
             try:
-                sys.modules[f"{__package__}.expectation"].keep(self, self.expectation)
+                sys.modules["pipfast_hooks.expectation"].keep(self, self.expectation)
             except Exception:
                 logger.debug("pipfast: what was installed is not kept", exc_info=True)
 
@@ -300,7 +300,7 @@ class Run:
 
     def _stop_threads(self) -> None:
         """End requests that nobody wants any more; after a moment, for all together, they end with the process."""
-        early = sys.modules.get(f"{__package__}.early")
+        early = sys.modules.get("pipfast_hooks.early")
         if early is not None:
             early.close()
         endings: list[Callable[[float], None]] = [each.close for each in list(self.ranged.values())]
@@ -328,7 +328,7 @@ class Run:
 
 def _has_imported_all() -> bool:
     """Tell whether this process can do a worker's jobs itself: it writes the names of files as a worker does."""
-    runner = sys.modules.get(f"{__package__}.builds_runner")
+    runner = sys.modules.get("pipfast_hooks.builds_runner")
     return runner is not None and runner.is_inherited() and sys.getfilesystemencoding() == "utf-8"
 
 
@@ -433,7 +433,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
 def _name_what_is_stale(run: Run) -> None:
     if run.stale_before is not None:
         try:
-            sys.modules[f"{__package__}.builds_context"].say_what_is_stale(run.stale_before)
+            sys.modules["pipfast_hooks.builds_context"].say_what_is_stale(run.stale_before)
         except Exception:
             logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
@@ -454,8 +454,8 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
 def _import_what_installs(run: Run) -> None:
     try:
         deferred.load_all()
-        importlib.import_module(f"{__package__}.install")
-        importlib.import_module(f"{__package__}.downloads")
+        importlib.import_module("pipfast_hooks.install")
+        importlib.import_module("pipfast_hooks.downloads")
         importlib.import_module("pipfast.store.sessions")
         # For the run's end.
         importlib.import_module("pipfast.daily")
@@ -463,7 +463,7 @@ def _import_what_installs(run: Run) -> None:
             importlib.import_module(name)
         if run.installing:
             _ = run.preparer(), run.linker
-            builds = sys.modules.get(f"{__package__}.builds_context")
+            builds = sys.modules.get("pipfast_hooks.builds_context")
             run.stale_before = builds.stale_before() if builds is not None else None
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)

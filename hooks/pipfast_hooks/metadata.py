@@ -14,8 +14,8 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._internal.operations.prepare import File
 
 from pipfast.address import shown
-from pipfast.index.header import MAX_BYTES
 from pipfast.report import logger
+from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks import lifetime
 from pipfast_hooks.lines import StandIn, tell
 

@@ -42,7 +42,7 @@ def add_commands(summaries: Mapping[str, str]) -> None:
     from pip._internal.commands import CommandInfo, commands_dict
 
     for name, summary in summaries.items():
-        commands_dict[name] = CommandInfo(f"{__package__}.own_command", "OwnCommand", summary)
+        commands_dict[name] = CommandInfo("pipfast_hooks.own_command", "OwnCommand", summary)
 
 
 def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:

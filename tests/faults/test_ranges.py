@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
-from pipfast.fetch import soundness, worker
+from pipfast.fetch import worker
 from pipfast.fetch.pool import DownloadPool
+from pipfast.wheel import soundness
 from support.plain_transport import PlainTransport
 from support.wheels import Member, zip_bytes
 

@@ -12,8 +12,8 @@ from pipfast.fetch.errors import TruncatedBody, UnsafeName
 from pipfast.fetch.job import Fetched
 from pipfast.fetch.ranges import FileIdentity, Verdict
 from pipfast.fetch.segments import OPEN_END
-from pipfast.fetch.soundness import is_sound
 from pipfast.fetch.transport import Failure, FailureKind
+from pipfast.wheel.soundness import is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

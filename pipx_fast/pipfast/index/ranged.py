@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pipfast.index.header import read_metadata
+from pipfast.wheel.metadata import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from pipfast.errors import PipfastError
 from pipfast.install.linker import Linker
 from pipfast.install.place import inherits_nothing, place
 from pipfast.install.plan import Batch, check_sources, plan_wheel
-from pipfast.store.members import SCHEME_KEYS
+from pipfast.wheel.members import SCHEME_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

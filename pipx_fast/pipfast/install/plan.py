@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.store.likeness import first_unlike
 from pipfast.store.manifest import TREE, Folder, StoredFile
-from pipfast.store.members import split_data_path
+from pipfast.wheel.members import split_data_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -38,11 +38,11 @@ from pipfast.store.manifest import (
     write_digests,
     write_tree_manifest,
 )
-from pipfast.store.members import NotStorable, WheelMembers, read_members
 from pipfast.store.mend import mend
 from pipfast.store.prepare import Prepared
 from pipfast.store.seconds import claim_second
 from pipfast.store.unpack import unpack_members
+from pipfast.wheel.members import NotStorable, WheelMembers, read_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipfast.index.header import NAMES, read_header
+from pipfast.wheel.metadata import NAMES, read_header
 
 if TYPE_CHECKING:
-    from pipfast.index.header import Header
+    from pipfast.wheel.metadata import Header
 
 PLAIN = """\
 Metadata-Version: 2.4

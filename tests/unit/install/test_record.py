@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipfast.install.record import installed_rows, record_text
+from pipfast.wheel.record import installed_rows, record_text
 
 if TYPE_CHECKING:
     import pytest

@@ -21,10 +21,10 @@ from pipfast.install.place import place
 from pipfast.install.plan import check_sources, plan_wheel
 from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import open_layout
-from pipfast.store.members import SCHEME_KEYS
 from pipfast.store.mend import mend
 from pipfast.store.verify import verify
 from pipfast.store.worker import _stored
+from pipfast.wheel.members import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.members import read_members
 from pipfast.store.unpack import unpack_members
+from pipfast.wheel.members import read_members
 from support.wheels import Wheel
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The wheel format: members, METADATA, RECORD."""
