@@ -21,8 +21,8 @@ from pip._internal.network.utils import HEADERS
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast import threads
 from pipfast.report import logger
+from pipfast.system import threads
 from pipfast.wheel.metadata import read_metadata
 from pipfast_hooks import lifetime, records
 from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours

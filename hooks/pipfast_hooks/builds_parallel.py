@@ -26,9 +26,9 @@ from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.subprocess import call_subprocess
 
-from pipfast import threads
 from pipfast.build.native import is_hungry
 from pipfast.report import logger
+from pipfast.system import threads
 from pipfast_hooks import builds_context, builds_guard, lifetime, records
 from pipfast_hooks.builds_progress import Progress, lively
 

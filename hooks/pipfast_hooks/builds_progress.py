@@ -16,7 +16,7 @@ from pip._internal.cli.spinners import InteractiveSpinner
 from pip._internal.utils.logging import get_indentation
 from pip._internal.utils.subprocess import subprocess_logger
 
-from pipfast import threads
+from pipfast.system import threads
 from pipfast_hooks.plain_text import columns, plain
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from pip._internal.utils.logging import VERBOSE
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.copying import copy_bytes
 from pipfast.report import logger
+from pipfast.system.copying import copy_bytes
 from pipfast_hooks import builds_context, lifetime
 from pipfast_hooks.builds_begun import begun
 from pipfast_hooks.builds_jobs import of_thread

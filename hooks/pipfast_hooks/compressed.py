@@ -9,7 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from pipfast.index.pages import content_digest, find_content_digest, keep_content_digest
-from pipfast.inflate import inflater
+from pipfast.system.inflate import inflater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

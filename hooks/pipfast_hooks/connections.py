@@ -16,11 +16,11 @@ from pip._internal.network import download as pip_download
 from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast import threads
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.urls import Origin, find_origin, note_url
+from pipfast.system import threads
 from pipfast_hooks import early, records
 from pipfast_hooks.lines import StandIn, tell
 from pipfast_hooks.transport import SessionTransport

@@ -19,9 +19,9 @@ from pip._vendor.urllib3.connectionpool import HTTPConnectionPool, HTTPSConnecti
 from pip._vendor.urllib3.util.connection import is_connection_dropped
 from pip._vendor.urllib3.util.retry import Retry
 
-from pipfast import threads
 from pipfast.fetch.servers import LeftToPip, Server, Turn
 from pipfast.report import logger
+from pipfast.system import threads
 from pipfast_hooks import buffers
 
 if TYPE_CHECKING:

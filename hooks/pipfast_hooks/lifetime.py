@@ -133,7 +133,7 @@ class Run:
     @property
     def link_mode(self) -> str:
         """Return how files are put in place, one of ``settings.LINK_MODES``."""
-        from pipfast.owner import effective_mode
+        from pipfast.system.owner import effective_mode
 
         return effective_mode(self.settings.link_mode, self.target or _site_packages())
 

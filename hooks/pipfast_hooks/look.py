@@ -18,8 +18,9 @@ from pip._vendor.rich.control import Control
 from pip._vendor.rich.progress_bar import ProgressBar
 from pip._vendor.rich.segment import ControlType, Segment
 
-from pipfast import report, threads
+from pipfast import report
 from pipfast.address import file_name
+from pipfast.system import threads
 from pipfast_hooks.plain_text import columns
 from pipfast_hooks.rows import Row, lay_out, short_name
 

@@ -18,7 +18,6 @@ from pip._internal.metadata import get_metadata_distribution
 from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast import threads
 from pipfast.address import shown
 from pipfast.fetch.servers import Turn
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
@@ -26,6 +25,7 @@ from pipfast.report import logger
 from pipfast.store.archives import find_archive
 from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
+from pipfast.system import threads
 from pipfast_hooks import early, lifetime, records
 from pipfast_hooks.asked import sent_by_us
 from pipfast_hooks.cached import fresh_answer

@@ -94,7 +94,7 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         return pip_main.run_pip(arguments)
     try:
         try:
-            from pipfast.limits import narrowed
+            from pipfast.system.limits import narrowed
 
             pip_main.hook(narrowed(settings), arguments, patterns)
         except Exception as error:

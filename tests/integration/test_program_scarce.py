@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.once, since("25.2", "it builds nothing ahead")]
 
 UNLIMITED = """
 import wrapt
-@wrapt.when_imported("pipfast.limits")
+@wrapt.when_imported("pipfast.system.limits")
 def overlook(module):
     module.narrowed = lambda settings: settings
 """

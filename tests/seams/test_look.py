@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pip._internal.utils import logging as pip_logging
 
-from pipfast import report, threads
+from pipfast import report
+from pipfast.system import threads
 from pipfast_hooks import look
 from support.terminal import Screen
 

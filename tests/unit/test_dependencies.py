@@ -67,7 +67,7 @@ def test_what_stands_on_the_users_path_is_not_ours(root: Path, tmp_path: Path, n
     other = plant(tmp_path / "other", name, f"print('theirs')\n{text}")
     found = python(root, f"""
 from pipfast import dependencies
-from pipfast.inflate import version
+from pipfast.system.inflate import version
 print(dependencies.problems(), {name!r} in sys.modules)
 print(dependencies.load({name!r}).__file__, version is not None)
 try:
@@ -129,7 +129,7 @@ def test_without_isal_zlib_inflates(root: Path, damage: str | None) -> None:
     (root / "isal").unlink()
     if damage:
         plant(root, "isal", damage)
-    assert python(root, "from pipfast.inflate import inflater; print(inflater.__name__)") == "zlib"
+    assert python(root, "from pipfast.system.inflate import inflater; print(inflater.__name__)") == "zlib"
 
 
 def test_hint_can_be_pasted() -> None:

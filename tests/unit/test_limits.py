@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast import limits
 from pipfast.settings import FAMILIES, Settings
+from pipfast.system import limits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast import owner
-from pipfast.owner import effective_mode
+from pipfast.system import owner
+from pipfast.system.owner import effective_mode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast import threads
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -150,7 +150,7 @@ def _stale(layout: Layout | None) -> dict[str, str]:
 
 
 def _inflater() -> str:
-    from pipfast.inflate import version
+    from pipfast.system.inflate import version
 
     return f"isal {version}" if version else "zlib"
 
@@ -200,7 +200,7 @@ def _link(layout: Layout | None, settings: Settings, pip: PipFacts, target: Path
         return {**facts, "mode": "pip", "reason": "pipfast is not attached to it"}
     if layout is None:
         return {**facts, "mode": "pip", "reason": "there is no store"}
-    from pipfast.owner import effective_mode, is_root
+    from pipfast.system.owner import effective_mode, is_root
 
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:

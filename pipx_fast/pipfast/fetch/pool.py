@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipfast import threads
 from pipfast.fetch.job import Download
 from pipfast.fetch.scheduler import Scheduler
 from pipfast.fetch.transport import Abortable
 from pipfast.fetch.worker import Worker
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     import threading

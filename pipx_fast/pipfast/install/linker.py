@@ -8,8 +8,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
+from pipfast.system.copying import copy_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

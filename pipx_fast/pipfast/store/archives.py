@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast.copying import copy_bytes
 from pipfast.report import logger, say
 from pipfast.store.condition import note_refusal
 from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.reading import opened, read_file, sha256_of_open
+from pipfast.system.copying import copy_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

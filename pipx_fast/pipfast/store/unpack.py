@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from pipfast.inflate import inflater
+from pipfast.system.inflate import inflater
 from pipfast.wheel.members import NotStorable
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast import dependencies, threads
+from pipfast import dependencies
 from pipfast.report import logger
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

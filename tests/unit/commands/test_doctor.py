@@ -141,7 +141,7 @@ def test_root_is_told_what_links_share(mode: str, tmp_path: Path, capsys: pytest
     """And nobody else is: only root gives files away."""
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
     for user in (0, 1000):
-        monkeypatch.setattr("pipfast.owner.is_root", lambda user=user: user == 0)
+        monkeypatch.setattr("pipfast.system.owner.is_root", lambda user=user: user == 0)
         doctor.main([], Settings(store=tmp_path / "store", link_mode=mode), lambda _: facts(GOOD))
         assert ("for what you will chown" in capsys.readouterr().out) is (user == 0 and mode != "copy")
 
