@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipfast.prepare.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
 from pipfast.report import logger
-from pipfast.store.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
 from pipfast.store.layout import EXPECTED, Layout, default_root, is_usable
 from pipfast.store.notes import is_noted
 

@@ -36,7 +36,7 @@ ARGUMENT = "--fork-server"
 
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.build.stale",
-    "pipfast.install.linker", "pipfast.store.prepare", "pipfast.store.worker", "pipfast.store.workers",
+    "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
     "pipfast_hooks.apply", "pipfast_hooks.configuration",
 )
 """What such a pip imports in the end, besides its own modules and those of our seams."""

@@ -19,13 +19,13 @@ from pip._internal.metadata import FilesystemWheel, get_wheel_distribution, sele
 from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.install.arranged import LIB, Unmovable, move, move_info, scripts
+from pipfast.install.aside import LIB, Unmovable, move, move_info, scripts
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
+from pipfast.prepare.expected import ExpectedWheel
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
-from pipfast.store.expected import ExpectedWheel
 from pipfast.store.layout import TMP
 from pipfast.store.manifest import is_tree
 from pipfast.wheel.members import SCHEME_KEYS, NotStorable
@@ -35,7 +35,7 @@ from pipfast_hooks import lifetime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipfast.store.prepare import Prepared
+    from pipfast.prepare.preparer import Prepared
     from pipfast_hooks.lifetime import Run
 
 

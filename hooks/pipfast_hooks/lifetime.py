@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from pipfast.index.fresh import Looks
     from pipfast.install.linker import Linker
+    from pipfast.patterns import Patterns
+    from pipfast.prepare.expected import ExpectedWheel
+    from pipfast.prepare.preparer import Preparer
+    from pipfast.prepare.workers import Workers
     from pipfast.store.bytecode import BytecodeKind
-    from pipfast.store.expected import ExpectedWheel
     from pipfast.store.layout import Layout
-    from pipfast.store.patterns import Patterns
-    from pipfast.store.prepare import Preparer
-    from pipfast.store.workers import Workers
     from pipfast_hooks.ahead import Ahead
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
@@ -186,8 +186,8 @@ class Run:
 
     def make_preparer(self, layout: Layout) -> Preparer:
         """Make what prepares wheels, and the workers that it needs."""
-        from pipfast.store.prepare import Preparer
-        from pipfast.store.workers import Inside, Workers
+        from pipfast.prepare.preparer import Preparer
+        from pipfast.prepare.workers import Inside, Workers
 
         self._workers = Inside() if _has_imported_all() else Workers(self.settings.workers)
         link_mode = self.link_mode if self.link_ahead and _is_beside(layout) else None

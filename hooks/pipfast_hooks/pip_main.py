@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipfast.dependencies import Unusable
+    from pipfast.patterns import Patterns
     from pipfast.settings import Settings
-    from pipfast.store.patterns import Patterns
     from pipfast_hooks.apply import Hooks
     from pipfast_hooks.lifetime import Run
 

@@ -13,7 +13,7 @@ from pipfast.report import logger, say
 from pipfast.settings import Settings
 
 if TYPE_CHECKING:
-    from pipfast.store.patterns import Patterns
+    from pipfast.patterns import Patterns
 
 OWN_COMMANDS = {
     "doctor": "Show what pipfast does here, and what is wrong.",
@@ -56,8 +56,8 @@ def _patterns(settings: Settings) -> Patterns | None:
     if not settings.enabled or "program" in settings.disabled:
         return None
     try:
+        from pipfast.patterns import Patterns
         from pipfast.store.layout import default_root
-        from pipfast.store.patterns import Patterns
 
         patterns = Patterns(settings.store or default_root())
         patterns.attach()

@@ -178,7 +178,7 @@ def test_a_store_that_lost_its_times_is_used_without_a_word(box: Box, index: Ind
 WHILE_IT_WAITS = """
 import pathlib
 import wrapt
-@wrapt.when_imported("pipfast.store.arrangement")
+@wrapt.when_imported("pipfast.prepare.aside")
 def wait(module):
     module.COMPARED_S = -1.0
     original = module.Arrangement.take

@@ -23,7 +23,7 @@ DEMO = Wheel(
 KILLED_AT_EACH_STEP = """
 import json, os, shutil, sys, sysconfig
 from pathlib import Path
-from pipfast.store.arrangement import Arrangement
+from pipfast.prepare.aside import Arrangement
 from pipfast_hooks import install
 # Wait for the worker that links aside.
 Arrangement._is_ours = lambda self: False

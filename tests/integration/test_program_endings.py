@@ -55,7 +55,7 @@ def workers_of(parent: int) -> list[int]:
             command = path.with_name("cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == parent and b"pipfast.store.worker" in command:
+        if int(fields[1]) == parent and b"pipfast.prepare.worker" in command:
             found.append(int(path.parent.name))
     return found
 

@@ -30,7 +30,7 @@ SECOND = Wheel(
 
 WAIT_FOR_WORKERS = """
 import wrapt
-@wrapt.when_imported("pipfast.store.arrangement")
+@wrapt.when_imported("pipfast.prepare.aside")
 def patch(module):
     module.Arrangement._is_ours = lambda self: False
 """
@@ -38,7 +38,7 @@ def patch(module):
 
 REFUSING = """
 import wrapt
-@wrapt.when_imported("pipfast.install.arranged")
+@wrapt.when_imported("pipfast.install.aside")
 def patch(module):
     stock = module.os.rename
     class OS:
@@ -118,7 +118,7 @@ def test_nothing_is_left_where_the_resolver_finds_no_solution(box: Box, spaces: 
 
 NOTING = """
 import wrapt
-@wrapt.when_imported("pipfast.store.prepare")
+@wrapt.when_imported("pipfast.prepare.preparer")
 def patch(module):
     stock = module.Preparer.expect
     def expect(self, digests):

@@ -70,7 +70,7 @@ except SystemExit:
 finally:
     print("", *sorted(name for name, module in sys.modules.items() if type(module).__name__ != "_LazyModule"))
 """
-HEAVY: tuple[str, ...] = ("pipfast.fetch", "pipfast.install", "pipfast.store.workers")
+HEAVY: tuple[str, ...] = ("pipfast.fetch", "pipfast.install", "pipfast.prepare.workers")
 # Older pips import these for other things.
 if Version("26.0") <= PIP:
     HEAVY += ("asyncio",)
@@ -91,7 +91,7 @@ def test_everything_is_loaded_where_something_is_installed(box: Box, index_url: 
     ended = box.run("-c", LOADED, "install", "--index-url", index_url, "seamless")
     assert ended.status == 0, ended.err
     loaded = ended.out.splitlines()[-1].split()
-    assert {"pipfast.install.linker", "pipfast.store.workers", "pip._vendor.rich.traceback"} <= set(loaded)
+    assert {"pipfast.install.linker", "pipfast.prepare.workers", "pip._vendor.rich.traceback"} <= set(loaded)
 
 
 def test_a_traceback_of_pips_is_as_ever(box: Box) -> None:

@@ -148,11 +148,11 @@ def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> Non
     ("pipfast_hooks.lifetime", "Run.preparer"),
     ("pipfast_hooks.lifetime", "Run.known"),
     ("pipfast_hooks.lifetime", "Run.close"),
-    ("pipfast.store.prepare", "Preparer.start"),
-    ("pipfast.store.prepare", "Preparer.wait"),
+    ("pipfast.prepare.preparer", "Preparer.start"),
+    ("pipfast.prepare.preparer", "Preparer.wait"),
     ("pipfast.store.archives", "find_archive"),
     ("pipfast.store.archives", "add_archive"),
-    ("pipfast.store.workers", "Workers.put"),
+    ("pipfast.prepare.workers", "Workers.put"),
     ("pipfast.fetch.pool", "DownloadPool.submit"),
 ])
 def test_error_of_ours_before_any_side_effect_is_pips_success(

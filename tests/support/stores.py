@@ -8,11 +8,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pipfast.prepare.preparer import Prepared, Preparer
+from pipfast.prepare.workers import Workers
 from pipfast.store.archives import add_archive
 from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import Layout, open_layout
-from pipfast.store.prepare import Prepared, Preparer
-from pipfast.store.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.install.arranged import Unmovable, arrange, move, move_info
+from pipfast.install.aside import Unmovable, arrange, move, move_info
 from pipfast.wheel.members import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipfast.prepare.preparer import Prepared
     from pipfast.store.layout import Layout
-    from pipfast.store.prepare import Prepared
 
 DEMO = Wheel(
     "demo",

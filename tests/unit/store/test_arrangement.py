@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.prepare import Preparer
-from pipfast.store.workers import Workers
+from pipfast.prepare.preparer import Preparer
+from pipfast.prepare.workers import Workers
 from support.stores import UMASK, keep, new_store, prepare
 from support.wheels import Wheel
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipfast.prepare.preparer import Prepared
+    from pipfast.prepare.workers import Answer
     from pipfast.store.layout import Layout
-    from pipfast.store.prepare import Prepared
-    from pipfast.store.workers import Answer
 
 DEMO = Wheel("demo", files={"demo.py": "x = 1\n"}).build()
 

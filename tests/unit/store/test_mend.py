@@ -19,11 +19,11 @@ import pytest
 from pipfast.install.linker import Linker
 from pipfast.install.place import place
 from pipfast.install.plan import check_sources, plan_wheel
+from pipfast.prepare.worker import _stored
 from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import open_layout
 from pipfast.store.mend import mend
 from pipfast.store.verify import verify
-from pipfast.store.worker import _stored
 from pipfast.wheel.members import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipfast.install.plan import Plan
+    from pipfast.prepare.preparer import Prepared
     from pipfast.store.layout import Layout
-    from pipfast.store.prepare import Prepared
 
 DEMO = Wheel(
     "demo",

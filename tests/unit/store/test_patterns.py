@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast.store import patterns as module
+from pipfast import patterns as module
+from pipfast.patterns import Patterns
 from pipfast.store.layout import PATTERNS, Layout
 from pipfast.store.notes import write_note
-from pipfast.store.patterns import Patterns
 from support.stores import new_store
 
 if TYPE_CHECKING:

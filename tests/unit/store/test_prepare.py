@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipfast.prepare.preparer import Prepared, Preparer
+from pipfast.prepare.workers import Workers
 from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import BYTECODE, TMP, TREES
-from pipfast.store.prepare import Prepared, Preparer
 from pipfast.store.verify import verify
-from pipfast.store.workers import Workers
 from support.stores import UMASK, keep, prepare, preparing
 from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipfast.prepare.workers import Answer
     from pipfast.store.layout import Layout
-    from pipfast.store.workers import Answer
 
 MANY = {f"demo/m{number}.py": f"x = {number}\n" for number in range(30)}
 

@@ -7,9 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from pipfast.prepare.seconds import KEPT_S, claim_second, forget_old_claims
 from pipfast.store.layout import SECONDS, open_layout
 from pipfast.store.maintenance import purge
-from pipfast.store.seconds import KEPT_S, claim_second, forget_old_claims
 from support.stores import prepare
 from support.wheels import Wheel
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 _CLAIMING = (
-    "import sys; from pathlib import Path; from pipfast.store.seconds import claim_second\n"
+    "import sys; from pathlib import Path; from pipfast.prepare.seconds import claim_second\n"
     "from pipfast.store.layout import Layout\n"
     "print(*[claim_second(Layout(Path(sys.argv[1]))) for _ in range(100)])"
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pipfast.store.workers import Answer, Workers
+    from pipfast.prepare.workers import Answer, Workers
 
 _FIRST, _LAST = 0, 9
 """Priorities: what is read is waited for soonest; pip's own thread can make links, too, but nothing else that

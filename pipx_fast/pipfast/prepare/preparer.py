@@ -9,9 +9,9 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipfast.prepare.aside import Arrangement, Lane, Reading, remove_emptied
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
-from pipfast.store.arrangement import Arrangement, Lane, Reading, remove_emptied
 from pipfast.store.boots import Times, is_unproved, unproved
 from pipfast.store.condition import note_refusal
 from pipfast.store.layout import Layout, note_use, remove
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipfast.prepare.workers import Answer, Workers
     from pipfast.store.bytecode import BytecodeKind
-    from pipfast.store.workers import Answer, Workers
 
 _AWAITED, _UNPACK, _COMPILE = 0, 1, 2
 """Priorities: what pip waits for; then trees, since compiling needs them and two workers can share one tree's

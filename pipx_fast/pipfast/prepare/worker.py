@@ -19,7 +19,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.install.arranged import arrange
+from pipfast.install.aside import arrange
+from pipfast.prepare.preparer import Prepared
+from pipfast.prepare.seconds import claim_second
 from pipfast.store.archives import find_archive, has_its_bytes, stored_sha256
 from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
@@ -39,8 +41,6 @@ from pipfast.store.manifest import (
     write_tree_manifest,
 )
 from pipfast.store.mend import mend
-from pipfast.store.prepare import Prepared
-from pipfast.store.seconds import claim_second
 from pipfast.store.unpack import unpack_members
 from pipfast.wheel.members import NotStorable, WheelMembers, read_members
 

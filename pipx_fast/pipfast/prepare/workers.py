@@ -24,7 +24,7 @@ Answer = dict[str, Any]
 
 _START = (
     "import sys; sys.path.append({root!r}); from pipfast import dependencies; dependencies.look_in({places!r}); "
-    "from pipfast.store.worker import main; main()"
+    "from pipfast.prepare.worker import main; main()"
 )
 
 
@@ -182,7 +182,7 @@ class Inside(Workers):
         super().__init__(1)
 
     def _feed(self) -> None:
-        from pipfast.store.worker import answers
+        from pipfast.prepare.worker import answers
 
         while (next_one := self._next()) is not None:
             job, done, step = next_one

@@ -1,0 +1,1 @@
+"""Wheels prepared by worker processes: unpacked, byte-compiled, linked aside."""
