@@ -295,7 +295,7 @@ class Run:
             if self.patterns is not None:
                 self.patterns.keep(self._layout)
             self._layout.sweep()
-            if (boots := sys.modules.get("pipfast.store.boots")) is not None:
+            if (boots := sys.modules.get("pipfast.upkeep.boots")) is not None:
                 boots.note_alive(self._layout)
 
     def _stop_threads(self) -> None:

@@ -156,7 +156,7 @@ def _inflater() -> str:
 
 
 def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
-    from pipfast.store.inventory import Usage, in_use, leftovers
+    from pipfast.upkeep.inventory import Usage, in_use, leftovers
 
     try:
         root = settings.store or default_root()

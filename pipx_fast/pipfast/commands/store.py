@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.settings import Settings
-    from pipfast.store.maintenance import Freed
+    from pipfast.upkeep.maintenance import Freed
 
 _SIZE_UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9,
                "t": 10**12, "tb": 10**12}
@@ -120,7 +120,7 @@ def _path(options: argparse.Namespace, root: Path) -> int:
 
 
 def _info(options: argparse.Namespace, root: Path) -> int:
-    from pipfast.store.inventory import Usage, entries, in_use, leftovers
+    from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers
 
     layout = open_layout(root)
     counts = dict.fromkeys(BUCKETS, 0)
@@ -188,8 +188,8 @@ def _list_built(options: argparse.Namespace, root: Path) -> int:
 
 def _rows(layout: Layout) -> list[dict[str, Any]]:
     from pipfast.store.archives import archive_name
-    from pipfast.store.inventory import Usage, entries
     from pipfast.store.layout import ARCHIVES, BYTECODE, TREES
+    from pipfast.upkeep.inventory import Usage, entries
 
     rows: dict[str, dict[str, Any]] = {}
     for entry in entries(layout):
@@ -214,7 +214,7 @@ def _rows(layout: Layout) -> list[dict[str, Any]]:
 
 
 def _verify(options: argparse.Namespace, root: Path) -> int:
-    from pipfast.store.verify import verify
+    from pipfast.upkeep.verify import verify
 
     verdict = verify(open_layout(root), keep=options.dry_run)
     if options.json:
@@ -234,14 +234,14 @@ def _verify(options: argparse.Namespace, root: Path) -> int:
 
 
 def _prune(options: argparse.Namespace, root: Path) -> int:
-    from pipfast.store.maintenance import prune
+    from pipfast.upkeep.maintenance import prune
 
     freed = prune(open_layout(root), max_size=options.max_size, older_than=options.older_than)
     return _print_freed(freed)
 
 
 def _purge(options: argparse.Namespace, root: Path) -> int:
-    from pipfast.store.maintenance import purge
+    from pipfast.upkeep.maintenance import purge
 
     if not root.exists():
         print(f"There is no store at {root}")

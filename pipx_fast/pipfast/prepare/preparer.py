@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pipfast.prepare.aside import Arrangement, Lane, Reading, remove_emptied
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
-from pipfast.store.boots import Times, is_unproved, unproved
 from pipfast.store.condition import note_refusal
 from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.manifest import (
@@ -25,6 +24,7 @@ from pipfast.store.manifest import (
     read_tree_manifest,
 )
 from pipfast.store.reading import read_file
+from pipfast.upkeep.boots import Times, is_unproved, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

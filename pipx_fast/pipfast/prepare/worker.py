@@ -40,8 +40,8 @@ from pipfast.store.manifest import (
     write_digests,
     write_tree_manifest,
 )
-from pipfast.store.mend import mend
 from pipfast.store.unpack import unpack_members
+from pipfast.upkeep.mend import mend
 from pipfast.wheel.members import NotStorable, WheelMembers, read_members
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def _read_facts(folder: Path) -> list[Any]:
 def _prove(job: dict[str, Any]) -> dict[str, Any]:
     """Compare what is stored of an archive with its digests; what is damaged goes."""
     # Not at the top: most workers live in no machine that went down a moment before.
-    from pipfast.store.verify import prove
+    from pipfast.upkeep.verify import prove
 
     kind = BytecodeKind(**job["kind"]) if "kind" in job else None
     prove(Layout(Path(job["root"])), job["digest"], job["umask"], kind.tag if kind else None)

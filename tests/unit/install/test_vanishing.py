@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipfast.store.layout import Layout, open_layout
-from pipfast.store.maintenance import prune, purge
+from pipfast.upkeep.maintenance import prune, purge
 from support.wheels import Wheel
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.boots import NAME, is_unproved, note_alive, unproved
-from pipfast.store.verify import verify
+from pipfast.upkeep.boots import NAME, is_unproved, note_alive, unproved
+from pipfast.upkeep.verify import verify
 from support.stores import prepare
 from support.wheels import wheel
 

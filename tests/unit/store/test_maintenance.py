@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store import maintenance
 from pipfast.store.archives import find_archive
-from pipfast.store.inventory import Usage, entries, leftovers
 from pipfast.store.layout import TMP
 from pipfast.store.urls import Origin, note_url
-from pipfast.store.verify import verify
+from pipfast.upkeep import maintenance
+from pipfast.upkeep.inventory import Usage, entries, leftovers
+from pipfast.upkeep.verify import verify
 from support.stores import dead_session, keep, prepare
 from support.wheels import wheel
 

@@ -22,8 +22,8 @@ from pipfast.install.plan import check_sources, plan_wheel
 from pipfast.prepare.worker import _stored
 from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import open_layout
-from pipfast.store.mend import mend
-from pipfast.store.verify import verify
+from pipfast.upkeep.mend import mend
+from pipfast.upkeep.verify import verify
 from pipfast.wheel.members import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel

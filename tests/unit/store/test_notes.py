@@ -10,7 +10,7 @@ import pytest
 
 from pipfast.store.layout import PAGES, Layout, open_layout
 from pipfast.store.notes import is_whole, read_note, write_note
-from pipfast.store.verify import verify
+from pipfast.upkeep.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

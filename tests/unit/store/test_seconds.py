@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.prepare.seconds import KEPT_S, claim_second, forget_old_claims
 from pipfast.store.layout import SECONDS, open_layout
-from pipfast.store.maintenance import purge
+from pipfast.upkeep.maintenance import purge
 from support.stores import prepare
 from support.wheels import Wheel
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.inventory import orphans
 from pipfast.store.layout import URLS
 from pipfast.store.urls import Origin, find_origin, note_url
+from pipfast.upkeep.inventory import orphans
 
 if TYPE_CHECKING:
     from pipfast.store.layout import Layout

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
-from pipfast.store.boots import NAME as BOOTS
-from pipfast.store.inventory import Usage, entries, in_use, leftovers, orphans
 from pipfast.store.layout import (
     BUCKETS,
     BYTECODE,
@@ -29,11 +27,13 @@ from pipfast.store.layout import (
     write_tag,
 )
 from pipfast.store.sessions import release
+from pipfast.upkeep.boots import NAME as BOOTS
+from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers, orphans
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipfast.store.inventory import Entry
+    from pipfast.upkeep.inventory import Entry
 
 _FOLDERS = (*BUCKETS, *OUTDATED, SECONDS, TMP, LOCKS)
 """All that is ours in a store's folder, its tag aside."""

@@ -11,8 +11,8 @@ from pipfast.store.manifest import TREE, Damaged, read_tree_manifest
 from pipfast.store.reading import NotAFile
 
 if TYPE_CHECKING:
-    from pipfast.store.inventory import Entry
     from pipfast.store.layout import Layout
+    from pipfast.upkeep.inventory import Entry
 
 _NOTES = {
     URLS: "the address of an archive",

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
-from pipfast.store.boots import note_proved
-from pipfast.store.inventory import Entry, entries, unknown
 from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.likeness import WRITE, Expected, open_folder
 from pipfast.store.manifest import (
@@ -28,11 +26,13 @@ from pipfast.store.manifest import (
     read_digests,
     read_tree_manifest,
 )
-from pipfast.store.mend import GRAIN_NS
-from pipfast.store.naming import explained, package_of
 from pipfast.store.notes import MAX_NOTE_BYTES, is_whole
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.store.urls import read_address
+from pipfast.upkeep.boots import note_proved
+from pipfast.upkeep.inventory import Entry, entries, unknown
+from pipfast.upkeep.mend import GRAIN_NS
+from pipfast.upkeep.naming import explained, package_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
