@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.utils.logging import subprocess_logger
 
-from pipfast.build.watch import Watch, stage_of
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
+from pipfast.rescue.diagnosis.watch import Watch, stage_of
 from pipfast_hooks import builds_context, lifetime, records
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.unpacking import unpack_file
 from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
-from pipfast.build.native import has_native_code
+from pipfast.builds.native import has_native_code
 from pipfast.report import logger, timed
 from pipfast_hooks import builds_context, builds_reuse, lifetime, records
 from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread

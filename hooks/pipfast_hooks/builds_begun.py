@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build.native import has_native_code
+from pipfast.builds.native import has_native_code
 from pipfast_hooks import builds_context, lifetime
 
 if TYPE_CHECKING:

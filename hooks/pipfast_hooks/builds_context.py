@@ -153,7 +153,7 @@ def stale_before() -> Iterable[str] | None:
         return None
     if not has_notes(layout, BUILT):
         return None
-    from pipfast.build.stale import stale_here
+    from pipfast.rescue.stale import stale_here
 
     return stale_here(layout)
 
@@ -163,7 +163,7 @@ def say_what_is_stale(before: Iterable[str] | None) -> None:
     layout = lifetime.current().layout()
     if before is None or layout is None:
         return
-    from pipfast.build.stale import stale_here
+    from pipfast.rescue.stale import stale_here
 
     known = set(before)
     for line, arguments in stale_here(layout).items():

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build.known import FailingPackage
-from pipfast.build.setup_script import read_setup_script
+from pipfast.rescue.trust.known import FailingPackage
+from pipfast.rescue.trust.setup_script import read_setup_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,14 +10,14 @@ from pip._internal.build_env import NoOpBuildEnvironment
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build.environment import kept
+from pipfast.rescue.environment import kept
 from pipfast_hooks.builds_overlay import target_sites
 from pipfast_hooks.builds_source import installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast.build.environment import Overlay
+    from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds_rescue import Rescue
 
 _PLACES = {

@@ -1,4 +1,4 @@
-"""What ends the processes of builds beside pip when the command is killed; see ``pipfast.build.session_guard``."""
+"""What ends the processes of builds beside pip when the command is killed; see ``pipfast.builds.session_guard``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipfast.build import session_guard
+from pipfast.builds import session_guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

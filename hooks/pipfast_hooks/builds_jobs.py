@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build import hook_host
+from pipfast.builds import hook_host
 from pipfast.system import threads
 from pipfast_hooks import builds_guard, fork_server
 

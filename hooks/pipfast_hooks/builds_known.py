@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build.import_names import modules_of
-from pipfast.build.known import InstalledDistribution, Known
+from pipfast.rescue.diagnosis.import_names import modules_of
+from pipfast.rescue.trust.known import InstalledDistribution, Known
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds_declared import failing_package
 from pipfast_hooks.builds_overlay import target_sites
@@ -19,7 +19,7 @@ from pipfast_hooks.builds_source import address_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipfast.build.known import FailingPackage
+    from pipfast.rescue.trust.known import FailingPackage
     from pipfast_hooks.builds_context import Context
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build import wheels
-from pipfast.build.import_names import modules_of, provides
-from pipfast.build.messages import BUILD_TOOLS
-from pipfast.build.trusted import applies, read_requirement
-from pipfast.build.wheels import Visible, record_digest
 from pipfast.report import logger
+from pipfast.rescue import wheels
+from pipfast.rescue.diagnosis.import_names import modules_of, provides
+from pipfast.rescue.messages import BUILD_TOOLS
+from pipfast.rescue.trust.trusted import applies, read_requirement
+from pipfast.rescue.wheels import Visible, record_digest
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds_overlay import target_sites
 from pipfast_hooks.builds_source import installed_at, source_of

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build.environment import Overlay
 from pipfast.errors import PipfastError
 from pipfast.report import logger, timed
+from pipfast.rescue.environment import Overlay
 from pipfast_hooks import child, lifetime
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.subprocess import call_subprocess
 
-from pipfast.build.native import is_hungry
+from pipfast.builds.native import is_hungry
 from pipfast.report import logger
 from pipfast.system import threads
 from pipfast_hooks import builds_context, builds_guard, lifetime, records

@@ -14,11 +14,11 @@ from pip._internal.exceptions import InstallationError, InstallationSubprocessEr
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
-from pipfast.build import learnt, messages, wheels
-from pipfast.build.causes import NoCause
-from pipfast.build.diagnosis import examine
-from pipfast.build.policy import Grant, Refusal, decide, extra_grants
 from pipfast.report import logger, say
+from pipfast.rescue import learnt, messages, wheels
+from pipfast.rescue.diagnosis.causes import NoCause
+from pipfast.rescue.diagnosis.diagnosis import examine
+from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 from pipfast_hooks import lifetime
 from pipfast_hooks.builds import _Held, watched
 from pipfast_hooks.builds_declared import failing_package
@@ -30,11 +30,11 @@ from pipfast_hooks.builds_source import installed_at, source_of, visible_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipfast.build.causes import Cause
-    from pipfast.build.environment import Overlay
-    from pipfast.build.evidence import Evidence
-    from pipfast.build.watch import Watch
-    from pipfast.build.wheels import BuiltWheel, Visible
+    from pipfast.rescue.diagnosis.causes import Cause
+    from pipfast.rescue.diagnosis.evidence import Evidence
+    from pipfast.rescue.diagnosis.watch import Watch
+    from pipfast.rescue.environment import Overlay
+    from pipfast.rescue.wheels import BuiltWheel, Visible
     from pipfast.store.archives import Archive
     from pipfast_hooks.builds_context import Context
     from pipfast_hooks.builds_overlay import Found

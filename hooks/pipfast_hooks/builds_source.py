@@ -10,8 +10,8 @@ from pip._internal.utils.misc import redact_auth_from_url
 from pip._internal.vcs import vcs
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.build.trusted import read_requirement
-from pipfast.build.wheels import Visible, record_digest, record_of_archive
+from pipfast.rescue.trust.trusted import read_requirement
+from pipfast.rescue.wheels import Visible, record_digest, record_of_archive
 from pipfast.store.archives import sha256_of
 
 if TYPE_CHECKING:

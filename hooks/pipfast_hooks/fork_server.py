@@ -24,7 +24,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build import session_guard
+from pipfast.builds import session_guard
 from pipfast_hooks import builds_guard
 from pipfast_hooks.fork_client import SOCKET, STARTED, interpreter
 
@@ -35,7 +35,7 @@ ARGUMENT = "--fork-server"
 """The runner's only argument where it becomes the server."""
 
 _IMPORTED = (
-    "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.build.stale",
+    "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
     "pipfast_hooks.apply", "pipfast_hooks.configuration",
 )

@@ -171,7 +171,7 @@ class _Reader:
         text = self.text("extra-build-dependencies")
         if not text:
             return {}
-        from pipfast.build.extras import ExtrasUnreadable, read_extras
+        from pipfast.extra_builds import ExtrasUnreadable, read_extras
 
         try:
             return read_extras(text)

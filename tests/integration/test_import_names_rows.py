@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build.import_names import contradiction, modules_of, table
+from pipfast.rescue.diagnosis.import_names import contradiction, modules_of, table
 
 if TYPE_CHECKING:
     from pathlib import Path

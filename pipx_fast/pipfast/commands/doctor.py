@@ -142,7 +142,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
 
 def _stale(layout: Layout | None) -> dict[str, str]:
     try:
-        from pipfast.build.stale import stale_here
+        from pipfast.rescue.stale import stale_here
     except Unusable:
         # It is among the problems already.
         return {}

@@ -172,7 +172,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 def _list_built(options: argparse.Namespace, root: Path) -> int:
     from dataclasses import asdict
 
-    from pipfast.build.wheels import all_built
+    from pipfast.rescue.wheels import all_built
 
     found = [built for built in all_built(open_layout(root))
              if fnmatch(built.filename.lower(), options.pattern.lower())]

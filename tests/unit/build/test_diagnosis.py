@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
-from pipfast.build.diagnosis import diagnose, examine
-from pipfast.build.evidence import Evidence, RaisedError, SoughtModule
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
+from pipfast.rescue.diagnosis.diagnosis import diagnose, examine
+from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
 
 
 def missing(name: str, message: str | None = None) -> RaisedError:

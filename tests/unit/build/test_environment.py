@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build.environment import VARIABLES, Overlay
+from pipfast.rescue.environment import VARIABLES, Overlay
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipfast.build.evidence import Evidence, EvidenceDamaged, RaisedError, SoughtModule
+from pipfast.rescue.diagnosis.evidence import Evidence, EvidenceDamaged, RaisedError, SoughtModule
 
 WHOLE = Evidence(
     stage="wheel",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.build.extras import ExtrasUnreadable, read_extras, split_requirements, to_be_set, write_extras
+from pipfast.extra_builds import ExtrasUnreadable, read_extras, split_requirements, to_be_set, write_extras
 
 
 @pytest.mark.parametrize(

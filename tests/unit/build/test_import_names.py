@@ -5,9 +5,9 @@ from importlib.metadata import distributions
 
 import pytest
 
-from pipfast.build import import_names
-from pipfast.build.extras import normalise
-from pipfast.build.import_names import contradiction, modules_of, provides, reviewed, table
+from pipfast.extra_builds import normalise
+from pipfast.rescue.diagnosis import import_names
+from pipfast.rescue.diagnosis.import_names import contradiction, modules_of, provides, reviewed, table
 
 
 def _rows() -> list[list[str]]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
-from pipfast.build.learnt import FROM_EARLIER, forget, recall, remember, source_key
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.rescue.learnt import FROM_EARLIER, forget, recall, remember, source_key
 from pipfast.store.layout import LEARNT, Layout, open_layout
 from pipfast.store.notes import write_note
 

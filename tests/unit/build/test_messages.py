@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.build import messages
-from pipfast.build.causes import MissingDistribution, MissingModule
-from pipfast.build.policy import Grant, Refusal
+from pipfast.rescue import messages
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
+from pipfast.rescue.trust.policy import Grant, Refusal
 
 TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", 1, "a constraint of this command names it")
 MISSED = MissingModule("torch", "x")

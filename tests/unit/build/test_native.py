@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build.native import has_native_code, is_hungry
+from pipfast.builds.native import has_native_code, is_hungry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
-from pipfast.build.extras import read_extras
-from pipfast.build.known import FailingPackage, InstalledDistribution, Known
-from pipfast.build.policy import Grant, Refusal, decide, extra_grants
+from pipfast.extra_builds import read_extras
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.rescue.trust.known import FailingPackage, InstalledDistribution, Known
+from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 
 PACKAGE = FailingPackage("flash-attn", "2.8.3", requires=("einops",),
                          build_requires=("setuptools>=40.8.0", "wheel"))

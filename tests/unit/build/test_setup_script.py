@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.build.setup_script import SetupScript, read_setup_script
+from pipfast.rescue.trust.setup_script import SetupScript, read_setup_script
 
 FULL = SetupScript("rotary_emb", "0.1", ("torch", "einops"), ("numpy>=1",))
 

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build.diagnosis import diagnose
-from pipfast.build.watch import Watch
+from pipfast.rescue.diagnosis.diagnosis import diagnose
+from pipfast.rescue.diagnosis.watch import Watch
 from pipfast.settings import RECORD_VARIABLE
 
 if TYPE_CHECKING:
-    from pipfast.build.evidence import Evidence
+    from pipfast.rescue.diagnosis.evidence import Evidence
 
 MISSING = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'yaml'", "name": "yaml"}]
 HOOK = ["/pip/_vendor/pyproject_hooks/_in_process/_in_process.py", "build_wheel", "/tmp/control"]

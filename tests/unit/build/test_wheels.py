@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.build import wheels
-from pipfast.build.wheels import BuiltWheel, Visible
+from pipfast.rescue import wheels
+from pipfast.rescue.wheels import BuiltWheel, Visible
 from pipfast.store.layout import Layout, open_layout
 from support.wheels import Wheel
 

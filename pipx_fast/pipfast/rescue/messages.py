@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipfast.build.causes import MissingDistribution, MissingModule
-from pipfast.build.extras import normalise
-from pipfast.build.trusted import read_requirement
+from pipfast.extra_builds import normalise
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
+from pipfast.rescue.trust.trusted import read_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipfast.build.causes import Cause
-    from pipfast.build.policy import Grant, Refusal
+    from pipfast.rescue.diagnosis.causes import Cause
+    from pipfast.rescue.trust.policy import Grant, Refusal
 
 Said = tuple[str, str | None]
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build.evidence import Evidence, EvidenceDamaged
+from pipfast.rescue.diagnosis.evidence import Evidence, EvidenceDamaged
 from pipfast.settings import RECORD_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast.build.evidence import Stage
+    from pipfast.rescue.diagnosis.evidence import Stage
 
 PROBE = Path(__file__).with_name("probe")
 """The folder that goes first on ``PYTHONPATH``; it holds nothing but ``sitecustomize.py``."""

@@ -7,15 +7,15 @@ import shlex
 import site
 from typing import TYPE_CHECKING
 
-from pipfast.build.extras import normalise
-from pipfast.build.wheels import record_digest, stale
+from pipfast.extra_builds import normalise
+from pipfast.rescue.wheels import record_digest, stale
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import has_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.build.wheels import BuiltWheel
+    from pipfast.rescue.wheels import BuiltWheel
     from pipfast.store.layout import Layout
 
 

@@ -7,7 +7,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipfast.build.extras import normalise
+from pipfast.extra_builds import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

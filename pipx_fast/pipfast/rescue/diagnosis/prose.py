@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pipfast.build.extras import normalise
-from pipfast.build.import_names import reviewed
+from pipfast.extra_builds import normalise
+from pipfast.rescue.diagnosis.import_names import reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Set

@@ -18,9 +18,9 @@ import zipfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build.extras import normalise
-from pipfast.build.messages import BUILD_TOOLS
+from pipfast.extra_builds import normalise
 from pipfast.report import logger
+from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import drop_note, read_note, write_note

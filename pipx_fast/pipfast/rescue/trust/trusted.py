@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipfast import dependencies
-from pipfast.build.extras import normalise
+from pipfast.extra_builds import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    from pipfast.build.known import InstalledDistribution, Known
+    from pipfast.rescue.trust.known import InstalledDistribution, Known
 else:
     _packaging = dependencies.load("packaging", "requirements", "specifiers")
     InvalidRequirement = _packaging.requirements.InvalidRequirement

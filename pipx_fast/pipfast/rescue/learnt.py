@@ -10,15 +10,15 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipfast.build.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
 from pipfast.report import logger
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
 from pipfast.store.layout import LEARNT
 from pipfast.store.notes import drop_note, read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.build.causes import Cause
+    from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.store.layout import Layout
 
 FROM_EARLIER = "an earlier build of the same source"

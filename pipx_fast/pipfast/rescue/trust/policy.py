@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipfast import dependencies
-from pipfast.build.causes import MissingDistribution, MissingModule
-from pipfast.build.extras import normalise, to_be_set
-from pipfast.build.import_names import namespaces, provides, reviewed, reviewed_distribution
-from pipfast.build.trusted import Trusted, allows, joined, read_requirement
+from pipfast.extra_builds import normalise, to_be_set
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
+from pipfast.rescue.diagnosis.import_names import namespaces, provides, reviewed, reviewed_distribution
+from pipfast.rescue.trust.trusted import Trusted, allows, joined, read_requirement
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-    from pipfast.build.causes import Cause, NeedsOlderSetuptools
-    from pipfast.build.known import Known
+    from pipfast.rescue.diagnosis.causes import Cause, NeedsOlderSetuptools
+    from pipfast.rescue.trust.known import Known
 else:
     SpecifierSet = dependencies.load("packaging", "specifiers").specifiers.SpecifierSet
 

@@ -11,12 +11,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pipfast.build import prose, unmendable
-from pipfast.build.causes import Cause, MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
-from pipfast.build.import_names import namespaces
+from pipfast.rescue.diagnosis import prose, unmendable
+from pipfast.rescue.diagnosis.causes import (
+    Cause,
+    MissingDistribution,
+    MissingModule,
+    NeedsOlderSetuptools,
+    NoCause,
+)
+from pipfast.rescue.diagnosis.import_names import namespaces
 
 if TYPE_CHECKING:
-    from pipfast.build.evidence import Evidence, RaisedError
+    from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError
 
 PKG_RESOURCES_DROPPED = "82"
 """The first release of setuptools without ``pkg_resources`` (its changelog, v82.0.0)."""

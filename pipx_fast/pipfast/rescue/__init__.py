@@ -1,0 +1,1 @@
+"""Rescued builds: their environment, messages, and the wheels that come of them."""

@@ -1,0 +1,1 @@
+"""What a failed build was missing, from its evidence."""
