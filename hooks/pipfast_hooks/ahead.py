@@ -24,11 +24,12 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast.system import threads
 from pipfast.wheel.metadata import read_metadata
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import lifetime
 from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
 from pipfast_hooks.metadata import kept
+from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     import logging

@@ -14,7 +14,8 @@ from pip._internal.utils.logging import subprocess_logger
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast.rescue.diagnosis.watch import Watch, stage_of
-from pipfast_hooks import builds_context, lifetime, records
+from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -30,10 +30,11 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.native import has_native_code
 from pipfast.report import logger, timed
-from pipfast_hooks import builds_context, builds_reuse, lifetime, records
+from pipfast_hooks import builds_context, builds_reuse, lifetime
 from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread
 from pipfast_hooks.builds_made import prepare
-from pipfast_hooks.builds_progress import Progress, lively
+from pipfast_hooks.output import records
+from pipfast_hooks.output.progress import Progress, lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping

@@ -19,7 +19,7 @@ from pipfast.report import logger
 from pipfast_hooks import builds_reuse
 from pipfast_hooks.builds_ahead import MAKES, METADATA, REQUIRES, WHEEL
 from pipfast_hooks.builds_begun import begun
-from pipfast_hooks.builds_progress import lively
+from pipfast_hooks.output.progress import lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

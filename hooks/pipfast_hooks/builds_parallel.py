@@ -29,8 +29,9 @@ from pip._internal.utils.subprocess import call_subprocess
 from pipfast.builds.native import is_hungry
 from pipfast.report import logger
 from pipfast.system import threads
-from pipfast_hooks import builds_context, builds_guard, lifetime, records
-from pipfast_hooks.builds_progress import Progress, lively
+from pipfast_hooks import builds_context, builds_guard, lifetime
+from pipfast_hooks.output import records
+from pipfast_hooks.output.progress import Progress, lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

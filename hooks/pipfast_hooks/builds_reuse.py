@@ -25,7 +25,7 @@ from pipfast.system.copying import copy_bytes
 from pipfast_hooks import builds_context, lifetime
 from pipfast_hooks.builds_begun import begun
 from pipfast_hooks.builds_jobs import of_thread
-from pipfast_hooks.builds_progress import lively
+from pipfast_hooks.output.progress import lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator

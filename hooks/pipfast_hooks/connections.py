@@ -21,8 +21,9 @@ from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.urls import Origin, find_origin, note_url
 from pipfast.system import threads
-from pipfast_hooks import early, records
-from pipfast_hooks.lines import StandIn, tell
+from pipfast_hooks import early
+from pipfast_hooks.output import records
+from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.transport import SessionTransport
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
     from pipfast_hooks.lifetime import Run
-    from pipfast_hooks.look import Display
+    from pipfast_hooks.output.display import Display
 
 
 @dataclass(slots=True)

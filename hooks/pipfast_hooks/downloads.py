@@ -19,10 +19,11 @@ from pip._vendor.urllib3.exceptions import HTTPError
 from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import lifetime
 from pipfast_hooks.connections import Connections, Job
-from pipfast_hooks.lines import told_already
-from pipfast_hooks.look import Display, terminal_console
+from pipfast_hooks.output import records
+from pipfast_hooks.output.display import Display, terminal_console
+from pipfast_hooks.output.lines import told_already
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,8 +16,9 @@ import pip
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
-from pipfast_hooks import lifetime, records
+from pipfast_hooks import lifetime
 from pipfast_hooks.asked import request_for
+from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from pipfast.address import shown
 from pipfast.report import logger
 from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks import lifetime
-from pipfast_hooks.lines import StandIn, tell
+from pipfast_hooks.output.lines import StandIn, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -93,7 +93,7 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.configuration", "Configuration.items", "program", (), ""),
     # A line for each requirement that is satisfied already, each laid out as if for a terminal.
     Seam("pip._internal.utils.logging", "RichPipStreamHandler.emit", "program", ("record",),
-         "messages:_around_emit"),
+         "output.messages:_around_emit"),
     # The last thing that every pip does before it installs.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
          ("req_set",), "lifetime:_around_get_installation_order"),
@@ -183,7 +183,7 @@ SEAMS: tuple[Seam, ...] = (
          "builds:_around_prepare_distribution_metadata", since=(25, 2), optional=("allow_editables",)),
     # On a terminal, a long build shows that it lives.
     Seam("pip._internal.utils.subprocess", "open_spinner", "builds", ("message",),
-         "builds_progress:_around_open_spinner"),
+         "output.progress:_around_open_spinner"),
     # Where pip builds one wheel after another, several are built at once.
     Seam("pip._internal.operations.build.wheel", "runner_with_spinner_message", "builds", ("message",),
          "builds_parallel:_around_runner_with_spinner_message"),

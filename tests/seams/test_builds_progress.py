@@ -10,8 +10,8 @@ import pytest
 from pip._internal.cli.spinners import InteractiveSpinner as Spinner
 from pip._internal.utils.logging import indent_log
 
-from pipfast_hooks import builds_progress
-from pipfast_hooks.plain_text import plain
+from pipfast_hooks.output import progress as builds_progress
+from pipfast_hooks.output.plain_text import plain
 
 
 @pytest.mark.parametrize(("line", "seen"), [

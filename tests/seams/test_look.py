@@ -13,7 +13,7 @@ from pip._internal.utils import logging as pip_logging
 
 from pipfast import report
 from pipfast.system import threads
-from pipfast_hooks import look
+from pipfast_hooks.output import display as look
 from support.terminal import Screen
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast_hooks import lines
-from pipfast_hooks.look import Meter
-from pipfast_hooks.rows import BAR_MIN, Row, lay_out, short_name
+from pipfast_hooks.output import lines
+from pipfast_hooks.output.display import Meter
+from pipfast_hooks.output.rows import BAR_MIN, Row, lay_out, short_name
 
 if TYPE_CHECKING:
-    from pipfast_hooks.rows import Parts
+    from pipfast_hooks.output.rows import Parts
 
 MB = 1_000_000
 ROWS = [

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast_hooks.tracebacks import leave_ours_out
+from pipfast_hooks.output.tracebacks import leave_ours_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from pip._internal.cli import progress_bars
 from pip._internal.network import download as pip_download
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
-from pipfast_hooks.plain_text import columns
+from pipfast_hooks.output.plain_text import columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

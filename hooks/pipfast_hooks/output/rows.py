@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast_hooks.plain_text import plain
+from pipfast_hooks.output.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,8 +21,8 @@ from pip._vendor.rich.segment import ControlType, Segment
 from pipfast import report
 from pipfast.address import file_name
 from pipfast.system import threads
-from pipfast_hooks.plain_text import columns
-from pipfast_hooks.rows import Row, lay_out, short_name
+from pipfast_hooks.output.plain_text import columns
+from pipfast_hooks.output.rows import Row, lay_out, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-_HOOKS = str(Path(__file__).parent)
+_HOOKS = str(Path(__file__).parents[1])
 
 
 def _ours() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from pip._internal.utils.logging import get_indentation
 from pip._internal.utils.subprocess import subprocess_logger
 
 from pipfast.system import threads
-from pipfast_hooks.plain_text import columns, plain
+from pipfast_hooks.output.plain_text import columns, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
