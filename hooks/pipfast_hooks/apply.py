@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast import dependencies
 from pipfast.report import logger
-from pipfast_hooks import deferred
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
+from pipfast_hooks.startup import deferred
 
 with deferred.without(("asyncio",)):
     # For decorators of coroutines, which pip has none of.

@@ -37,7 +37,7 @@ ARGUMENT = "--fork-server"
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
-    "pipfast_hooks.apply", "pipfast_hooks.configuration",
+    "pipfast_hooks.apply", "pipfast_hooks.startup.configuration",
 )
 """What such a pip imports in the end, besides its own modules and those of our seams."""
 
@@ -138,8 +138,8 @@ def _prepare() -> None:
     import pip
     from pip._vendor import distro
 
-    from pipfast_hooks import agent
     from pipfast_hooks.seams import IMPORTED_TO_INSTALL, SEAMS, parse_version
+    from pipfast_hooks.startup import agent
 
     agent.ask()
     version = parse_version(pip.__version__)

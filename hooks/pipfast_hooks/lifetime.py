@@ -16,8 +16,8 @@ import pip
 
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
-from pipfast_hooks import deferred
 from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse_version
+from pipfast_hooks.startup import deferred
 
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.

@@ -58,7 +58,7 @@ def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list
 
 def configured(settings: Settings, arguments: list[str]) -> Settings:
     """Return the settings with those of pip's configuration files below them."""
-    from pipfast_hooks import configuration
+    from pipfast_hooks.startup import configuration
 
     return configuration.configured(settings, arguments)
 
@@ -69,8 +69,9 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     :param arguments: the command line that is going to be run, if that is known.
     :param patterns: what notes regular expressions, if anything does.
     """
-    from pipfast_hooks import agent, lifetime
+    from pipfast_hooks import lifetime
     from pipfast_hooks.apply import Hooks
+    from pipfast_hooks.startup import agent
 
     hooks = Hooks(settings, pip.__version__)
     run = lifetime.begin(settings)
@@ -80,7 +81,7 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     note_newer_pip(run)
     if "program" not in settings.disabled:
         defer_modules()
-        if any(state.seam.wrapper.startswith("agent:") for state in hooks.states):
+        if any(state.seam.wrapper.startswith("startup.agent:") for state in hooks.states):
             agent.ask()
     return hooks
 
@@ -100,7 +101,7 @@ def note_newer_pip(run: Run) -> None:
 def unusable_libraries() -> list[Unusable]:
     """Load the libraries that hooks need, and return what is wrong with them."""
     from pipfast import dependencies
-    from pipfast_hooks import deferred
+    from pipfast_hooks.startup import deferred
 
     # wrapt imports it, 10 ms long, for decorators of coroutines, which pip has none of.
     with deferred.without(("asyncio",)):
@@ -109,8 +110,8 @@ def unusable_libraries() -> list[Unusable]:
 
 def defer_modules() -> None:
     """Let the modules wait that pip imports for what hardly ever happens."""
-    from pipfast_hooks import deferred
     from pipfast_hooks.seams import DEFERRED, NEWEST_TESTED, OLDEST, parse_version
+    from pipfast_hooks.startup import deferred
 
     if OLDEST <= parse_version(pip.__version__)[: len(NEWEST_TESTED)] <= NEWEST_TESTED:
         deferred.defer(DEFERRED)

@@ -79,9 +79,9 @@ SEAMS: tuple[Seam, ...] = (
     # Every command passes here; what runs beside pip ends with it.
     Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "lifetime:_around_main"),
     # Waits for `rustc --version` and `lsb_release -a`, every time.
-    Seam("pip._internal.network.session", "user_agent", "program", (), "agent:_around_user_agent"),
+    Seam("pip._internal.network.session", "user_agent", "program", (), "startup.agent:_around_user_agent"),
     Seam("pip._internal.cli.index_command", "_create_truststore_ssl_context", "program", (),
-         "certificates:_around_create_context", since=(24, 2)),
+         "startup.certificates:_around_create_context", since=(24, 2)),
     # What is about to happen: a real installation or a dry run, with bytecode or without. It writes
     # nothing itself; where `install_wheel` stays stock, nothing is to be prepared for it.
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),

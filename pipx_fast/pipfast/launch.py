@@ -68,7 +68,8 @@ def _patterns(settings: Settings) -> Patterns | None:
 
 
 def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None) -> int:
-    from pipfast_hooks import pip_main, program
+    from pipfast_hooks import pip_main
+    from pipfast_hooks.startup import program
 
     if settings.enabled:
         program.name_program()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pip._vendor import certifi
 
-from pipfast_hooks.certificates import _around_create_context
+from pipfast_hooks.startup.certificates import _around_create_context
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.settings import Settings
-from pipfast_hooks.configuration import configured, read_values
+from pipfast_hooks.startup.configuration import configured, read_values
 
 if TYPE_CHECKING:
     from pathlib import Path

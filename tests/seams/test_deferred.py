@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PRELUDE = """
 import json, sys
 from importlib.util import _LazyModule
-from pipfast_hooks import deferred
+from pipfast_hooks.startup import deferred
 
 def waiting(name):
     return type(sys.modules.get(name)) is _LazyModule

@@ -50,7 +50,7 @@ def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
     def fail() -> None:
         raise ValueError("cannot end")
 
-    monkeypatch.setitem(sys.modules, "pipfast_hooks.agent", SimpleNamespace(forget=fail))
+    monkeypatch.setitem(sys.modules, "pipfast_hooks.startup.agent", SimpleNamespace(forget=fail))
     after = SimpleNamespace(forget=lambda: ended.append("builds"))
     monkeypatch.setitem(sys.modules, "pipfast_hooks.builds", after)
     run.say_at_end("the last word")

@@ -1,0 +1,1 @@
+"""pip's start, shortened: deferred modules, user agent, certificates, configuration."""
