@@ -25,10 +25,10 @@ from pipfast.report import logger
 from pipfast.system import threads
 from pipfast.wheel.metadata import read_metadata
 from pipfast_hooks import lifetime
-from pipfast_hooks.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.candidates import PageCandidates, choose
 from pipfast_hooks.installed import parse_requires
 from pipfast_hooks.metadata import kept
+from pipfast_hooks.network.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Ahead:
     def activate(self) -> None:
         """Begin to fetch all that is known to be wanted: the cache has no answer to something."""
         # Here, in `take` and in `_do`: `install` of what is there already loads nothing that fetches.
-        from pipfast_hooks import early
+        from pipfast_hooks.network import early
 
         with self._lock:
             if self._active or self._stopped:
@@ -199,7 +199,7 @@ class Ahead:
                 if not stream:
                     self._left_to_pip[url] = job
                 return None
-        from pipfast_hooks import early
+        from pipfast_hooks.network import early
 
         job.done.wait()
         response = job.response
@@ -303,7 +303,7 @@ class Ahead:
 
     def _do(self, job: _Job) -> None:
         from pipfast.fetch.servers import LeftToPip, Turn
-        from pipfast_hooks import early
+        from pipfast_hooks.network import early
 
         def begin() -> None:
             with self._lock:

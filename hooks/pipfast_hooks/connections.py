@@ -21,10 +21,10 @@ from pipfast.report import logger, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.urls import Origin, find_origin, note_url
 from pipfast.system import threads
-from pipfast_hooks import early
+from pipfast_hooks.network import early
+from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
-from pipfast_hooks.transport import SessionTransport
 
 if TYPE_CHECKING:
     import logging

@@ -25,11 +25,12 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
-from pipfast_hooks import compressed, fresh, lifetime
+from pipfast_hooks import lifetime
 from pipfast_hooks.ahead import Ahead
-from pipfast_hooks.asked import takes_name
 from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
+from pipfast_hooks.network import compressed, fresh
+from pipfast_hooks.network.asked import takes_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
     from pipfast_hooks.expectation import Expectation
-    from pipfast_hooks.fresh import Entry
+    from pipfast_hooks.network.fresh import Entry
     from pipfast_hooks.ranged import RangedMetadata
 
     BuildSource = Callable[[str, Any, Path], None]
@@ -300,7 +300,7 @@ class Run:
 
     def _stop_threads(self) -> None:
         """End requests that nobody wants any more; after a moment, for all together, they end with the process."""
-        early = sys.modules.get("pipfast_hooks.early")
+        early = sys.modules.get("pipfast_hooks.network.early")
         if early is not None:
             early.close()
         endings: list[Callable[[float], None]] = [each.close for each in list(self.ranged.values())]

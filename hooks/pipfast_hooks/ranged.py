@@ -26,9 +26,10 @@ from pipfast.store.archives import find_archive
 from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
-from pipfast_hooks import early, lifetime
-from pipfast_hooks.asked import sent_by_us
-from pipfast_hooks.cached import fresh_answer
+from pipfast_hooks import lifetime
+from pipfast_hooks.network import early
+from pipfast_hooks.network.asked import sent_by_us
+from pipfast_hooks.network.cached import fresh_answer
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
 

@@ -202,7 +202,7 @@ SEAMS: tuple[Seam, ...] = (
 
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index",
-         ("method", "url", "args", "kwargs"), "cached:_around_request"),
+         ("method", "url", "args", "kwargs"), "network.cached:_around_request"),
     # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
          ("root_reqs", "check_supported_wheels"), "index:_around_resolve"),

@@ -18,7 +18,8 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
 from pip._internal.models.search_scope import SearchScope
 from pip._internal.network.session import PipSession
-from pipfast_hooks import asked, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.network import asked
 
 def refuse(*args, **kwargs):
     raise AssertionError("it was sent")

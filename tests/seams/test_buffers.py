@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipfast_hooks import buffers
+from pipfast_hooks.network import buffers
 from pipfast_hooks.seams import COLLECTS_ANSWERS
 
 if TYPE_CHECKING:

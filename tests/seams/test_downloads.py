@@ -28,7 +28,7 @@ def watch(module):
 
 ROOM = """
 from pip._internal.network.session import PipSession
-from pipfast_hooks import early
+from pipfast_hooks.network import early
 session = PipSession(cache={cache!r})
 def room(url):
     return session.get_adapter(url).poolmanager.connection_from_url(url).pool.maxsize

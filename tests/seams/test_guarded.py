@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.fetch.servers import Server
-from pipfast_hooks import buffers, early
+from pipfast_hooks.network import buffers, early
 
 if TYPE_CHECKING:
     import pytest

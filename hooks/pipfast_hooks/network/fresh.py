@@ -17,7 +17,7 @@ from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
 from pipfast_hooks import lifetime
-from pipfast_hooks.asked import request_for
+from pipfast_hooks.network.asked import request_for
 from pipfast_hooks.output import records
 
 if TYPE_CHECKING:

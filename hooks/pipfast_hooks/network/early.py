@@ -22,7 +22,7 @@ from pip._vendor.urllib3.util.retry import Retry
 from pipfast.fetch.servers import LeftToPip, Server, Turn
 from pipfast.report import logger
 from pipfast.system import threads
-from pipfast_hooks import buffers
+from pipfast_hooks.network import buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -131,7 +131,7 @@ def attach(session: Any) -> None:
             return
         _attached.add(session)
     # It needs this module.
-    from pipfast_hooks.cached import guard
+    from pipfast_hooks.network.cached import guard
 
     with contextlib.suppress(AttributeError):
         guard(session)

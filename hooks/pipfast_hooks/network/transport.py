@@ -13,7 +13,7 @@ from pip._vendor import requests, urllib3
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.servers import LeftToPip, Turn
 from pipfast.fetch.transport import Failure, FailureKind
-from pipfast_hooks import early
+from pipfast_hooks.network import early
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -15,9 +15,10 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
-from pipfast_hooks import early, fresh, lifetime
-from pipfast_hooks.asked import of_this_thread
-from pipfast_hooks.compressed import content_of
+from pipfast_hooks import lifetime
+from pipfast_hooks.network import early, fresh
+from pipfast_hooks.network.asked import of_this_thread
+from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Requests of pip's session, and early ones beside them."""
