@@ -184,7 +184,7 @@ def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args
     metadata = wrapped(*args, **kwargs)
     if metadata is None and lifetime.current().metadata_only:
         try:
-            from pipfast_hooks import ranged
+            from pipfast_hooks.metadata import ranged
 
             return ranged.distribution(instance, args[0] if args else kwargs["req"])
         except Exception:

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from pipfast.prepare.workers import Workers
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
-    from pipfast_hooks.ahead import Ahead
     from pipfast_hooks.builds_ahead import BuildsAhead
     from pipfast_hooks.connections import Connections
     from pipfast_hooks.expectation import Expectation
+    from pipfast_hooks.metadata.ranged import RangedMetadata
     from pipfast_hooks.network.fresh import Entry
-    from pipfast_hooks.ranged import RangedMetadata
+    from pipfast_hooks.resolver.lookahead import Ahead
 
     BuildSource = Callable[[str, Any, Path], None]
     """Begins to build a source that has arrived: its canonical name, pip's link, its archive."""

@@ -205,12 +205,12 @@ SEAMS: tuple[Seam, ...] = (
          ("method", "url", "args", "kwargs"), "network.cached:_around_request"),
     # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
-         ("root_reqs", "check_supported_wheels"), "index:_around_resolve"),
+         ("root_reqs", "check_supported_wheels"), "index.finder:_around_resolve"),
     Seam("pip._internal.resolution.resolvelib.candidates", "_InstallRequirementBackedCandidate.iter_dependencies",
          "index",
-         ("with_requires",), "index:_around_candidate_dependencies"),
+         ("with_requires",), "index.finder:_around_candidate_dependencies"),
     Seam("pip._internal.resolution.resolvelib.candidates", "ExtrasCandidate.iter_dependencies", "index",
-         ("with_requires",), "index:_around_extras_dependencies"),
+         ("with_requires",), "index.finder:_around_extras_dependencies"),
     Seam("pip._internal.index.collector", "LinkCollector.collect_sources", "index",
          ("project_name", "candidates_from_page"), ""),
     Seam("pip._internal.index.collector", "LinkCollector.fetch_response", "index", ("location",), "",
@@ -228,30 +228,30 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.index.package_finder", "PackageFinder._log_skipped_link", "index",
          ("link", "result", "detail"), ""),
     Seam("pip._internal.index.package_finder", "PackageFinder.process_project_url", "index",
-         ("project_url", "link_evaluator"), "index:_around_process_project_url"),
+         ("project_url", "link_evaluator"), "index.finder:_around_process_project_url"),
     Seam("pip._internal.index.package_finder", "PackageFinder.find_best_candidate", "index",
-         ("project_name", "specifier", "hashes"), "index:_around_find_best_candidate"),
+         ("project_name", "specifier", "hashes"), "index.finder:_around_find_best_candidate"),
 
     # The metadata files of candidates, and archives: the others are told by their names.
     Seam("pip._internal.operations.prepare", "File", "metadata", ("path", "content_type"), ""),
     Seam("pip._internal.network.cache", "SafeFileCache._get_cache_path", "metadata", ("name",), ""),
     Seam("pip._internal.operations.prepare", "get_http_url", "metadata",
-         ("link", "download", "download_dir", "hashes"), "metadata:_around_get_http_url"),
+         ("link", "download", "download_dir", "hashes"), "metadata.side_files:_around_get_http_url"),
     # A METADATA that came alone: made into a distribution without a folder, its header read once.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.from_metadata_file_contents", "metadata",
          ("cls", "metadata_contents", "filename", "project_name"),
-         "distribution:_around_from_metadata_file_contents"),
+         "metadata.distribution:_around_from_metadata_file_contents"),
     # The same for the METADATA in a wheel.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.from_wheel", "metadata",
-         ("cls", "wheel", "name"), "distribution:_around_from_wheel"),
+         ("cls", "wheel", "name"), "metadata.distribution:_around_from_wheel"),
     # Parses all requirements to see whether they can be parsed.
     Seam("pip._internal.resolution.resolvelib.candidates",
          "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),
-         "distribution:_around_check_metadata_consistency"),
+         "metadata.distribution:_around_check_metadata_consistency"),
 
     # Parses all requirements of a metadata file and of its wheel to compare them.
     Seam("pip._internal.operations.prepare", "_check_sidecar_matches_wheel", "metadata",
-         ("req", "sidecar_dist", "wheel_dist"), "distribution:_around_check_sidecar_matches_wheel", since=(26, 2)),
+         ("req", "sidecar_dist", "wheel_dist"), "metadata.distribution:_around_check_sidecar_matches_wheel", since=(26, 2)),
 
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
          "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
@@ -270,10 +270,10 @@ SEAMS: tuple[Seam, ...] = (
 
     # For each distribution in each of the resolver's rounds, and again in the check for conflicts.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.iter_dependencies", "installed", ("extras",),
-         "installed:_around_iter_dependencies"),
+         "metadata.installed:_around_iter_dependencies"),
     # When a wheel is prepared, and once more in the check for conflicts.
     Seam("pip._internal.distributions.wheel", "WheelDistribution.get_metadata_distribution", "installed", (),
-         "installed:_around_get_metadata_distribution"),
+         "metadata.installed:_around_get_metadata_distribution"),
     # Taken from the name of a folder, some two hundred times for each distribution.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), "", kept=True),
     Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",
@@ -281,12 +281,12 @@ SEAMS: tuple[Seam, ...] = (
 
     # Twice for each candidate: all the tags are made into a set before anything is looked for.
     Seam("pip._internal.cache", "SimpleWheelCache.get", "resolution", ("link", "package_name", "supported_tags"),
-         "resolution:_around_wheel_cache_get"),
+         "resolver.memo:_around_wheel_cache_get"),
     # Asked twice a round for every project: ten thousand times for a hundred.
     Seam("pip._vendor.resolvelib.resolvers", "Resolution._is_current_pin_satisfying", "resolution",
-         ("name", "criterion"), "resolution:_instead_of_is_current_pin_satisfying", before=(25, 1), plain=True),
+         ("name", "criterion"), "resolver.memo:_instead_of_is_current_pin_satisfying", before=(25, 1), plain=True),
     Seam("pip._vendor.resolvelib.resolvers.resolution", "Resolution._is_current_pin_satisfying", "resolution",
-         ("name", "criterion"), "resolution:_instead_of_is_current_pin_satisfying", since=(25, 1), plain=True),
+         ("name", "criterion"), "resolver.memo:_instead_of_is_current_pin_satisfying", since=(25, 1), plain=True),
 )
 
 

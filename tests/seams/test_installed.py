@@ -43,7 +43,7 @@ CERTAIN = ("plain", "no-body", "no-requirements", "spaces", "folded-elsewhere", 
 @pytest.mark.parametrize("name", TEXTS)
 def test_requirements_are_those_of_the_email_package(name: str) -> None:
     """What is read from the header is what pip would get; what is not plain is left to pip."""
-    from pipfast_hooks.installed import parse_requires
+    from pipfast_hooks.metadata.installed import parse_requires
 
     found = parse_requires(TEXTS[name])
     if name in CERTAIN:
@@ -73,7 +73,7 @@ def test_requirements_are_those_of_the_email_package(name: str) -> None:
 ])
 def test_only_what_no_extra_can_mean_is_skipped(text: str, skipped: bool) -> None:
     """A requirement that is not shown to pip is one that pip parses, and does not want without an extra."""
-    from pipfast_hooks.fields import OF_AN_EXTRA
+    from pipfast_hooks.metadata.fields import OF_AN_EXTRA
 
     assert bool(OF_AN_EXTRA.fullmatch(text)) is skipped
     if skipped:
@@ -154,7 +154,8 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
 
 def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
     """The second to ask is given what the first was; the third, or one after a change, has it read."""
-    from pipfast_hooks import installed, lifetime
+    from pipfast_hooks import lifetime
+    from pipfast_hooks.metadata import installed
 
     wheel = tmp_path / "a-1.0-py3-none-any.whl"
     wheel.write_bytes(b"one")

@@ -79,7 +79,7 @@ def asked(question: Any, distribution: Any) -> tuple[str, Any]:
 @pytest.mark.skipif(not IMPORTLIB, reason="this Python's pip uses the other backend")
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_distribution_in_memory_says_what_one_in_a_folder_says(text: str) -> None:
-    from pipfast_hooks.distribution import _around_from_metadata_file_contents
+    from pipfast_hooks.metadata.distribution import _around_from_metadata_file_contents
 
     backend = select_backend().Distribution
     for name, question in QUESTIONS.items():
@@ -100,7 +100,7 @@ def test_a_distribution_in_memory_says_what_one_in_a_folder_says(text: str) -> N
 def test_a_wheel_whose_header_was_read_says_what_pips_says(
     text: str, more: dict[str, str], tmp_path: Path
 ) -> None:
-    from pipfast_hooks.distribution import _around_from_wheel
+    from pipfast_hooks.metadata.distribution import _around_from_wheel
 
     path = tmp_path / "demo_x-1.0-py3-none-any.whl"
     path.write_bytes(Wheel("demo_x", dist_info={"METADATA": text, **more}).build().data)
@@ -121,7 +121,7 @@ def test_a_wheel_whose_header_was_read_says_what_pips_says(
 @pytest.mark.parametrize("requirement", ["a>1; extra == 'x'", "a>>1; extra == 'x'", "a>>1", "a; nonsense == 'x'"])
 def test_the_check_of_requirements_finds_what_pip_finds(requirement: str) -> None:
     """And what is asked afterwards gets all requirements again, those of extras among them."""
-    from pipfast_hooks.distribution import _around_check_metadata_consistency, _made
+    from pipfast_hooks.metadata.distribution import _around_check_metadata_consistency, _made
 
     content = f"{TEXTS['nothing']}Requires-Dist: {requirement}\nProvides-Extra: x\n".encode()
 
@@ -161,7 +161,7 @@ class Asking:
         self.asked_pip: list[Any] = []
 
     def __call__(self, link: Any) -> bytes | None:
-        from pipfast_hooks.metadata import _around_get_http_url
+        from pipfast_hooks.metadata.side_files import _around_get_http_url
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             self.asked_pip.append(args[0])
@@ -220,7 +220,7 @@ def kept_files(session: PipSession, link: Any) -> list[Path]:
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "headers gone", "body gone"])
 def test_a_damaged_cache_is_left_to_pip(server: Server, session: PipSession, damage: str) -> None:
-    from pipfast_hooks.metadata import kept
+    from pipfast_hooks.metadata.side_files import kept
 
     link = link_of(server.index().add(DEMO), DEMO)
     assert session.get(link.metadata_link().url_without_fragment).content == DEMO.metadata
@@ -240,7 +240,7 @@ def test_a_damaged_cache_is_left_to_pip(server: Server, session: PipSession, dam
 
 def test_what_no_digest_vouches_for_is_pips_to_fetch(server: Server, session: PipSession) -> None:
     """Only pip's cache rules say whether such a file is still right."""
-    from pipfast_hooks.metadata import kept
+    from pipfast_hooks.metadata.side_files import kept
 
     link = link_of(server.index(manners=Manners()).add(DEMO), DEMO, hashed=False)
     session.get(link.metadata_link().url_without_fragment)
@@ -255,7 +255,7 @@ def test_what_pip_would_fetch_again_is_left_to_it(
     server: Server, session: PipSession, fields: list[bytes], request: pytest.FixtureRequest
 ) -> None:
     """An entry that cannot be revalidated; and one without a length, of which pip names no size."""
-    from pipfast_hooks.metadata import kept
+    from pipfast_hooks.metadata.side_files import kept
 
     link = link_of(server.index().add(DEMO), DEMO)
     session.get(link.metadata_link().url_without_fragment)

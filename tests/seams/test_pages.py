@@ -20,9 +20,9 @@ from pip._internal.utils.hashes import Hashes
 from pip._vendor.packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pip._vendor.packaging.version import InvalidVersion
 
-from pipfast_hooks.candidates import PageCandidates, choose
-from pipfast_hooks.evaluation import OddPage, PageEvaluation
-from pipfast_hooks.index import _known
+from pipfast_hooks.index.candidates import PageCandidates, choose
+from pipfast_hooks.index.evaluation import OddPage, PageEvaluation
+from pipfast_hooks.index.finder import _known
 
 if TYPE_CHECKING:
     from pipfast.index.pages import PageTable

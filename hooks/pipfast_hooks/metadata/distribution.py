@@ -17,8 +17,8 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
 from pipfast_hooks import lifetime
-from pipfast_hooks.fields import Fields
-from pipfast_hooks.installed import KEPT
+from pipfast_hooks.metadata.fields import Fields
+from pipfast_hooks.metadata.installed import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

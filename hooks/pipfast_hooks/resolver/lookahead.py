@@ -25,9 +25,9 @@ from pipfast.report import logger
 from pipfast.system import threads
 from pipfast.wheel.metadata import read_metadata
 from pipfast_hooks import lifetime
-from pipfast_hooks.candidates import PageCandidates, choose
-from pipfast_hooks.installed import parse_requires
-from pipfast_hooks.metadata import kept
+from pipfast_hooks.index.candidates import PageCandidates, choose
+from pipfast_hooks.metadata.installed import parse_requires
+from pipfast_hooks.metadata.side_files import kept
 from pipfast_hooks.network.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.output import records
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
 from pipfast_hooks import lifetime
-from pipfast_hooks.fields import OF_AN_EXTRA, Fields
+from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable

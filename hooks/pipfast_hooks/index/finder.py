@@ -26,11 +26,11 @@ from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks import lifetime
-from pipfast_hooks.ahead import Ahead
-from pipfast_hooks.candidates import BestCandidate, PageCandidates, choose
-from pipfast_hooks.evaluation import Judge, OddPage, PageEvaluation, Warned
+from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
+from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.network import compressed, fresh
 from pipfast_hooks.network.asked import takes_name
+from pipfast_hooks.resolver.lookahead import Ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -333,7 +333,7 @@ def _archives(factory: Any) -> Callable[..., None] | None:
 
         if not (needed and lifetime.current().metadata_only and link.is_wheel):
             return whole()
-        from pipfast_hooks import ranged
+        from pipfast_hooks.metadata import ranged
 
         if not ranged.is_wanted(link):
             return whole()
@@ -350,7 +350,7 @@ def _ranges(factory: Any) -> Callable[[Any, Callable[[bytes], None]], None]:
 
     def begin(link: Any, described: Callable[[bytes], None]) -> None:
         # Not at the top: hardly any index has no metadata files.
-        from pipfast_hooks import ranged
+        from pipfast_hooks.metadata import ranged
 
         if ranged.is_sooner(link):
             ranged.of_session(session).begin(

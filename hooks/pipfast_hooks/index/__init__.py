@@ -1,0 +1,1 @@
+"""pip's finder: index pages, their evaluation, candidates."""

@@ -1,0 +1,1 @@
+"""Metadata of candidates and of installed distributions."""

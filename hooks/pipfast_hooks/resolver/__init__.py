@@ -1,0 +1,1 @@
+"""pip's resolver: its look-ahead and its memo."""
