@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds_ahead import BuildsAhead
-    from pipfast_hooks.connections import Connections
-    from pipfast_hooks.expectation import Expectation
+    from pipfast_hooks.downloads.connections import Connections
+    from pipfast_hooks.install.expectation import Expectation
     from pipfast_hooks.metadata.ranged import RangedMetadata
     from pipfast_hooks.network.fresh import Entry
     from pipfast_hooks.resolver.lookahead import Ahead
@@ -201,7 +201,7 @@ class Run:
             return
         if settings.disabled.isdisjoint(("install", "program")):
             try:
-                from pipfast_hooks import expectation
+                from pipfast_hooks.install import expectation
 
                 self.expectation = expectation.begin(self, arguments)
             except Exception:
@@ -220,7 +220,7 @@ class Run:
         """Keep for the next time what has been installed."""
         if self.expectation is not None and self.link_ahead and self.bytecode is not None:
             try:
-                sys.modules["pipfast_hooks.expectation"].keep(self, self.expectation)
+                sys.modules["pipfast_hooks.install.expectation"].keep(self, self.expectation)
             except Exception:
                 logger.debug("pipfast: what was installed is not kept", exc_info=True)
 
@@ -454,8 +454,8 @@ def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, a
 def _import_what_installs(run: Run) -> None:
     try:
         deferred.load_all()
-        importlib.import_module("pipfast_hooks.install")
-        importlib.import_module("pipfast_hooks.downloads")
+        importlib.import_module("pipfast_hooks.install.wheel")
+        importlib.import_module("pipfast_hooks.downloads.downloader")
         importlib.import_module("pipfast.store.sessions")
         # For the run's end.
         importlib.import_module("pipfast.daily")

@@ -107,19 +107,19 @@ SEAMS: tuple[Seam, ...] = (
 
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
-         "downloads:_around_prompt"),
+         "downloads.downloader:_around_prompt"),
     # Several connections may need what the user's keyring has, which is asked once.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._get_keyring_auth", "downloads", ("url", "username"),
-         "downloads:_around_keyring", since=(23, 1)),
+         "downloads.downloader:_around_keyring", since=(23, 1)),
     Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
-         "downloads:_around_call", needs=_QUIET_WORKERS),
+         "downloads.downloader:_around_call", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),
-         "downloads:_around_batch", before=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
+         "downloads.downloader:_around_batch", before=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "Downloader.batch", "downloads", ("links", "location"),
-         "downloads:_around_batch", since=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
+         "downloads.downloader:_around_batch", since=(25, 2), idle_without="links", needs=_QUIET_WORKERS),
     # A candidate whose metadata is known is almost always the one that is installed.
     Seam("pip._internal.operations.prepare", "RequirementPreparer._fetch_metadata_only", "downloads", ("req",),
-         "downloads:_around_fetch_metadata_only", needs=_QUIET_WORKERS),
+         "downloads.downloader:_around_fetch_metadata_only", needs=_QUIET_WORKERS),
     # Called, so that the lines about a download are pip's own.
     Seam("pip._internal.network.download", "_prepare_download", "downloads",
          ("resp", "link", "progress_bar"), "", optional=("total_length", "range_start"), before=(25, 2)),
@@ -128,7 +128,7 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.network.download", "_get_http_response_filename", "downloads", ("resp", "link"), ""),
     # The bytes were hashed when they arrived: they are not read again for that.
     Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
-         "downloads:_around_check_against_path"),
+         "downloads.downloader:_around_check_against_path"),
 
     # What is asked for, and what the resolver made of it: builds are rescued from this alone.
     Seam("pip._internal.cli.req_command", "RequirementCommand.get_requirements", "builds",
@@ -254,10 +254,10 @@ SEAMS: tuple[Seam, ...] = (
          ("req", "sidecar_dist", "wheel_dist"), "metadata.distribution:_around_check_sidecar_matches_wheel", since=(26, 2)),
 
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
-         "install:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
+         "install.wheel:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.
     Seam("pip._internal.req.req_install", "install_wheel", "install", _INSTALL_WHEEL,
-         "install:_around_install_wheel", before=(26, 2), writes=True,
+         "install.wheel:_around_install_wheel", before=(26, 2), writes=True,
          needs=("pip._internal.operations.install.wheel.install_wheel",)),
     # Called, so that scripts and messages are pip's own.
     Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install",

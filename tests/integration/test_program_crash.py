@@ -24,7 +24,7 @@ KILLED_AT_EACH_STEP = """
 import json, os, shutil, sys, sysconfig
 from pathlib import Path
 from pipfast.prepare.aside import Arrangement
-from pipfast_hooks import install
+from pipfast_hooks.install import wheel as install
 # Wait for the worker that links aside.
 Arrangement._is_ours = lambda self: False
 base = Path(sys.prefix)

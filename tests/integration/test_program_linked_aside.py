@@ -216,7 +216,7 @@ def test_options_from_a_file_win_over_what_was_expected(
 
 REFUSED = """
 import wrapt
-@wrapt.when_imported("pipfast_hooks.install")
+@wrapt.when_imported("pipfast_hooks.install.wheel")
 def patch(module):
     module.{function} = lambda *arguments, **options: None
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipfast_hooks.connections import Connections
+    from pipfast_hooks.downloads.connections import Connections
     from support.index import Index, Server
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -52,7 +52,7 @@ def connections(tmp_path: Path) -> Iterator[Connections]:
     """Return the connections of a session with a cache and a store."""
     # pip 25.3's progress bars cannot be imported before its requirements.
     importlib.import_module("pip._internal.req")
-    from pipfast_hooks.connections import Connections
+    from pipfast_hooks.downloads.connections import Connections
 
     run = lifetime.begin(Settings(store=tmp_path / "store"))
     with PipSession(cache=str(tmp_path / "cache")) as session:

@@ -137,13 +137,13 @@ def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> Non
 
 
 @pytest.mark.parametrize("module, name", [
-    ("pipfast_hooks.install", "_ready"),
-    ("pipfast_hooks.install", "_request"),
-    ("pipfast_hooks.connections", "Connections.__init__"),
-    ("pipfast_hooks.connections", "Connections.begin"),
-    ("pipfast_hooks.connections", "Connections.finish"),
-    ("pipfast_hooks.connections", "Connections._arrived"),
-    ("pipfast_hooks.connections", "tell"),
+    ("pipfast_hooks.install.wheel", "_ready"),
+    ("pipfast_hooks.install.wheel", "_request"),
+    ("pipfast_hooks.downloads.connections", "Connections.__init__"),
+    ("pipfast_hooks.downloads.connections", "Connections.begin"),
+    ("pipfast_hooks.downloads.connections", "Connections.finish"),
+    ("pipfast_hooks.downloads.connections", "Connections._arrived"),
+    ("pipfast_hooks.downloads.connections", "tell"),
     ("pipfast_hooks.lifetime", "Run.layout"),
     ("pipfast_hooks.lifetime", "Run.preparer"),
     ("pipfast_hooks.lifetime", "Run.known"),

@@ -326,7 +326,7 @@ def _archives(factory: Any) -> Callable[..., None] | None:
                 # What fills its environment takes a while to start.
                 builds_runner.runner()
         # Not at the top: where everything is satisfied nothing is downloaded.
-        from pipfast_hooks.downloads import connections_of
+        from pipfast_hooks.downloads.downloader import connections_of
 
         def whole() -> None:
             connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)

@@ -20,7 +20,7 @@ from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
 from pipfast_hooks import lifetime
-from pipfast_hooks.connections import Connections, Job
+from pipfast_hooks.downloads.connections import Connections, Job
 from pipfast_hooks.output import records
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already

@@ -1,0 +1,1 @@
+"""pip's downloads over parallel connections."""

@@ -1,0 +1,1 @@
+"""pip's installation of a wheel, from the store."""
