@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipfast.prepare.workers import Workers
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
-    from pipfast_hooks.builds_ahead import BuildsAhead
+    from pipfast_hooks.builds.beside.sources import BuildsAhead
     from pipfast_hooks.downloads.connections import Connections
     from pipfast_hooks.install.expectation import Expectation
     from pipfast_hooks.metadata.ranged import RangedMetadata
@@ -328,7 +328,7 @@ class Run:
 
 def _has_imported_all() -> bool:
     """Tell whether this process can do a worker's jobs itself: it writes the names of files as a worker does."""
-    runner = sys.modules.get("pipfast_hooks.builds_runner")
+    runner = sys.modules.get("pipfast_hooks.builds.environments.runner")
     return runner is not None and runner.is_inherited() and sys.getfilesystemencoding() == "utf-8"
 
 
@@ -433,7 +433,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
 def _name_what_is_stale(run: Run) -> None:
     if run.stale_before is not None:
         try:
-            sys.modules["pipfast_hooks.builds_context"].say_what_is_stale(run.stale_before)
+            sys.modules["pipfast_hooks.builds.context"].say_what_is_stale(run.stale_before)
         except Exception:
             logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
@@ -463,7 +463,7 @@ def _import_what_installs(run: Run) -> None:
             importlib.import_module(name)
         if run.installing:
             _ = run.preparer(), run.linker
-            builds = sys.modules.get("pipfast_hooks.builds_context")
+            builds = sys.modules.get("pipfast_hooks.builds.context")
             run.stale_before = builds.stale_before() if builds is not None else None
     except Exception:
         logger.debug("pipfast: installing without the store", exc_info=True)

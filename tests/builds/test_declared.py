@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast_hooks.builds_declared import failing_package
+from pipfast_hooks.builds.rescue.declared import failing_package
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast_hooks import fork_server
-from pipfast_hooks.fork_client import SOCKET
+from pipfast_hooks.builds.environments import fork_server
+from pipfast_hooks.builds.environments.fork_client import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.skipif(not fork_server.is_possible(), reason="needs Lin
 RUNNER = f"""
 import os, sys
 if sys.argv[1:2] == [{fork_server.ARGUMENT!r}]:
-    from pipfast_hooks import fork_server
+    from pipfast_hooks.builds.environments import fork_server
     fork_server.serve(*map(int, sys.argv[2:]))
 else:
-    from pipfast_hooks import fork_client
+    from pipfast_hooks.builds.environments import fork_client
     status = fork_client.ask(os.path.dirname(os.path.abspath(__file__)))
     if status is not None:
         os._exit(status)

@@ -246,7 +246,7 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
             run.ahead = None
         run.build_ahead = None
         if run.builds_ahead is not None:
-            builds_ahead = sys.modules["pipfast_hooks.builds_ahead"]
+            builds_ahead = sys.modules["pipfast_hooks.builds.beside.sources"]
             builds_ahead.resolved() if resolved else builds_ahead.forget()
 
 
@@ -294,7 +294,7 @@ def _sources(resolver: Any, roots: list[Any]) -> BuildSource | None:
         if name not in names:
             return
         # Not at the top: hardly any run builds anything.
-        from pipfast_hooks import builds_ahead
+        from pipfast_hooks.builds.beside import sources as builds_ahead
 
         with first:
             if run.builds_ahead is None and run.build_ahead is not None:
@@ -321,10 +321,10 @@ def _archives(factory: Any) -> Callable[..., None] | None:
                 # Built before: pip takes the wheel.
                 return
             if lifetime.current().build_ahead is not None:
-                from pipfast_hooks import builds_runner
+                from pipfast_hooks.builds.environments import runner
 
                 # What fills its environment takes a while to start.
-                builds_runner.runner()
+                runner.runner()
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads.downloader import connections_of
 

@@ -14,14 +14,15 @@ from pip._internal.utils.logging import subprocess_logger
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast.rescue.diagnosis.watch import Watch, stage_of
-from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import context as builds_context
 from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipfast_hooks.builds_open import OpenBuild
-    from pipfast_hooks.builds_rescue import Rescue
+    from pipfast_hooks.builds.rescue.rescue import Rescue
+    from pipfast_hooks.builds.rescue.unisolated import OpenBuild
 
 _rescues: dict[int, Rescue] = {}
 """By ``id()`` of pip's requirement, which the rescue keeps alive."""
@@ -71,7 +72,7 @@ def _rescue_of(requirement: Any) -> Rescue | None:
     rescue = _rescues.get(id(requirement))
     if rescue is None:
         try:
-            from pipfast_hooks.builds_rescue import Rescue
+            from pipfast_hooks.builds.rescue.rescue import Rescue
         except Unusable as error:
             say(f"builds are not rescued: {error}", error.hint)
             return None
@@ -96,14 +97,14 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
         if (run.builds_ahead or run.build_ahead) is None or (rescue is not None and rescue.is_rescued):
             _fill_environment(instance)
             return wrapped(*args, **kwargs)
-        from pipfast_hooks.builds_answers import instead_of
+        from pipfast_hooks.builds.beside.answers import instead_of
 
         with instead_of(instance, names["hook_name"], names["kwargs"]):
             return wrapped(*args, **kwargs)
 
     if rescue is None:
         return call()
-    from pipfast_hooks.builds_rescue import Hook
+    from pipfast_hooks.builds.rescue.rescue import Hook
 
     hook = Hook(names["hook_name"], names["kwargs"], instance, call)
     opened = _open_build(rescue)
@@ -118,7 +119,7 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
 
 def _fill_environment(instance: Any) -> None:
     """Fill the environment that a hook is about to run in, where that was put off."""
-    reuse = sys.modules.get("pipfast_hooks.builds_reuse")
+    reuse = sys.modules.get("pipfast_hooks.builds.environments.shared")
     if reuse is not None:
         reuse.fill(getattr(instance, "config_holder", None))
 
@@ -130,7 +131,7 @@ def _open_build(rescue: Rescue) -> OpenBuild | None:
         _opened[key] = None
         try:
             if not getattr(rescue.context.options, "build_isolation", True):
-                from pipfast_hooks.builds_open import open_build
+                from pipfast_hooks.builds.rescue.unisolated import open_build
 
                 _opened[key] = open_build(rescue)
         except Exception:
@@ -156,7 +157,7 @@ def _around_prepare_distribution_metadata(
     try:
         return wrapped(*args, **kwargs)
     except Exception as error:
-        rescues = sys.modules.get("pipfast_hooks.builds_rescue")
+        rescues = sys.modules.get("pipfast_hooks.builds.rescue.rescue")
         if rescues is None or not isinstance(error, rescues.Unrescued):
             raise
         _rescues[id(instance.req)].leave_to_pip()

@@ -20,12 +20,12 @@ from pipfast.rescue.diagnosis.causes import NoCause
 from pipfast.rescue.diagnosis.diagnosis import examine
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 from pipfast_hooks import lifetime
-from pipfast_hooks.builds import _Held, watched
-from pipfast_hooks.builds_declared import failing_package
-from pipfast_hooks.builds_environment import RescueEnvironment
-from pipfast_hooks.builds_known import known_for
-from pipfast_hooks.builds_overlay import OverlayFailed, Wanted, make, resolve, target_sites
-from pipfast_hooks.builds_source import installed_at, source_of, visible_from
+from pipfast_hooks.builds.hooks import _Held, watched
+from pipfast_hooks.builds.rescue.declared import failing_package
+from pipfast_hooks.builds.rescue.environment import RescueEnvironment
+from pipfast_hooks.builds.rescue.known import known_for
+from pipfast_hooks.builds.rescue.overlay import OverlayFailed, Wanted, make, resolve, target_sites
+from pipfast_hooks.builds.rescue.source import installed_at, source_of, visible_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pipfast.rescue.environment import Overlay
     from pipfast.rescue.wheels import BuiltWheel, Visible
     from pipfast.store.archives import Archive
-    from pipfast_hooks.builds_context import Context
-    from pipfast_hooks.builds_overlay import Found
+    from pipfast_hooks.builds.context import Context
+    from pipfast_hooks.builds.rescue.overlay import Found
 
 MAX_ROUNDS = 12
 """Rounds of one package: each brings one module; scripts with more than a handful have yet to be seen."""

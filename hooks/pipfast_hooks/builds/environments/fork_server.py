@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipfast.builds import session_guard
-from pipfast_hooks import builds_guard
-from pipfast_hooks.fork_client import SOCKET, STARTED, interpreter
+from pipfast_hooks.builds import guard as builds_guard
+from pipfast_hooks.builds.environments.fork_client import SOCKET, STARTED, interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -329,7 +329,7 @@ def _become(request: _Request) -> None:
     sys.argv[:] = request.argv
     # Read from the variables once, and kept.
     tempfile.tempdir = None
-    from pipfast_hooks import builds_runner
+    from pipfast_hooks.builds.environments import runner as builds_runner
 
     builds_runner.inherit(sys.argv[0])
 

@@ -16,15 +16,15 @@ from pip._internal.cli.spinners import open_spinner
 from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
 from pipfast.report import logger
-from pipfast_hooks import builds_reuse
-from pipfast_hooks.builds_ahead import MAKES, METADATA, REQUIRES, WHEEL
-from pipfast_hooks.builds_begun import begun
+from pipfast_hooks.builds.beside.begun import begun
+from pipfast_hooks.builds.beside.sources import MAKES, METADATA, REQUIRES, WHEEL
+from pipfast_hooks.builds.environments import shared
 from pipfast_hooks.output.progress import lively
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast_hooks.builds_ahead import Build, Result
+    from pipfast_hooks.builds.beside.sources import Build, Result
 
 _thread = threading.local()
 """``taken``: what takes the place of the next process that pip would start in this thread."""
@@ -40,7 +40,7 @@ def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterat
         if build is not None and not (build.gives(hook) or (hook == WHEEL and build.given)):
             build = None
     if build is None:
-        builds_reuse.fill(instance.config_holder)
+        shared.fill(instance.config_holder)
         yield
         return
     _thread.taken = _Taken(build, hook, arguments, instance)
@@ -71,7 +71,7 @@ class _Taken:
                     subprocess_logger.verbose(line.rstrip())
                 spinner.finish("done")
                 return
-            builds_reuse.fill(self.caller.config_holder)
+            shared.fill(self.caller.config_holder)
             if self.hook == WHEEL:
                 self._catch_up()
             call_subprocess(cmd, command_desc=message, cwd=cwd, extra_environ=extra, spinner=spinner)

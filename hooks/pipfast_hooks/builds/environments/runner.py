@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import builds_context, builds_guard, child, fork_server, giving_way, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import child, context, giving_way
+from pipfast_hooks.builds import guard as builds_guard
+from pipfast_hooks.builds.environments import fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +27,11 @@ _FIRST = '''import os
 os.environ.update({settings!r})
 os.environ.pop("PIPFAST_TIMINGS", None)
 if sys.argv[1:2] == [{argument!r}]:
-    from pipfast_hooks import fork_server
+    from pipfast_hooks.builds.environments import fork_server
 
     fork_server.serve(*map(int, sys.argv[2:]))
 else:
-    from pipfast_hooks import fork_client
+    from pipfast_hooks.builds.environments import fork_client
 
     status = fork_client.ask(os.path.dirname(os.path.abspath(__file__)))
     if status is not None:
@@ -64,7 +67,7 @@ def runner() -> str | None:
     try:
         run = lifetime.current()
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
-        if quiet and builds_context.current() is not None and run.layout():
+        if quiet and context.current() is not None and run.layout():
             with _writing:
                 if _path is None:
                     _path = _write(run)

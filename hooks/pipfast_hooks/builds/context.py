@@ -109,7 +109,7 @@ def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: An
         if layout is None or not has_notes(layout, BUILT):
             return entry
         if path not in _context.differences:
-            from pipfast_hooks.builds_open import difference
+            from pipfast_hooks.builds.rescue.unisolated import difference
 
             _context.differences[path] = difference(_context, Path(path))
         if (sentence := _context.differences[path]) is not None:

@@ -24,12 +24,13 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.errors import PipfastError
 from pipfast.report import logger, timed
 from pipfast.rescue.environment import Overlay
-from pipfast_hooks import child, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import child
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipfast_hooks.builds_context import Context
+    from pipfast_hooks.builds.context import Context
 
 _SWITCHES = ("no_index", "prefer_binary", "pre")
 _VALUES = (

@@ -29,7 +29,9 @@ from pip._internal.utils.subprocess import call_subprocess
 from pipfast.builds.native import is_hungry
 from pipfast.report import logger
 from pipfast.system import threads
-from pipfast_hooks import builds_context, builds_guard, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import context
+from pipfast_hooks.builds import guard as builds_guard
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import Progress, lively
 
@@ -220,7 +222,7 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
         if ended is not None:
             ended.close()
         if lifetime.current().builds_ahead is not None:
-            sys.modules["pipfast_hooks.builds_ahead"].forget()
+            sys.modules["pipfast_hooks.builds.beside.sources"].forget()
 
 
 def _go_on_with(built: Any) -> None:
@@ -228,7 +230,7 @@ def _go_on_with(built: Any) -> None:
     try:
         successes, failures = built
         if successes and not failures and lifetime.current().installing:
-            from pipfast_hooks.builds_made import prepare_all
+            from pipfast_hooks.builds.built_wheels import prepare_all
 
             prepare_all(successes)
     except Exception:
@@ -242,7 +244,7 @@ def _begin(requirements: Any) -> _Builds | None:
         or not isinstance(requirements, list)
         # What is begun can be ended with all that it has started.
         or not hasattr(os, "killpg")
-        or builds_context.current() is None
+        or context.current() is None
         # A seam that is not attached leaves pip's function as it is: nobody would take what is built.
         or not hasattr(wheel.runner_with_spinner_message, "__wrapped__")
         # What the hooks print is printed.
@@ -303,7 +305,7 @@ def _around_runner_with_spinner_message(
     runner = original if _builds is None else functools.partial(_run, _builds, original, message)
     if lifetime.current().builds_ahead is None:
         return runner
-    from pipfast_hooks.builds_answers import taking
+    from pipfast_hooks.builds.beside.answers import taking
 
     return taking(runner, message)
 

@@ -30,9 +30,11 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.native import has_native_code
 from pipfast.report import logger, timed
-from pipfast_hooks import builds_context, builds_reuse, lifetime
-from pipfast_hooks.builds_jobs import Ended, Hooks, Jobs, in_thread, of_thread
-from pipfast_hooks.builds_made import prepare
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.builds.built_wheels import prepare
+from pipfast_hooks.builds.environments import shared
+from pipfast_hooks.builds.jobs import Ended, Hooks, Jobs, in_thread, of_thread
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import Progress, lively
 
@@ -258,7 +260,7 @@ class BuildsAhead:
         environment.install_requirements(details.requires, "overlay", kind="build dependencies", for_req=None)
         if any(environment.check_requirements(details.check)):
             raise _Failed("requirements conflict or are missing")
-        build.has_filled(builds_reuse.key_of(environment._prefixes["overlay"].path))
+        build.has_filled(shared.key_of(environment._prefixes["overlay"].path))
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
         with closing(Hooks(self._jobs, build.folder)) as build.hooks:
             backend = _Backend(build, build.hooks, environment, _isolated(environment, environ), caller)
@@ -297,7 +299,7 @@ class _Backend:
             environ = {**self.environ, **(extra_environ or {})}
             status, output = self.hooks.run(command, cwd, environ, urgent=hook != WHEEL)
             # pip's own environment would not have that, and its later hooks run there.
-            if not all(builds_reuse.is_unchanged(each.path) for each in self.environment._prefixes.values()):
+            if not all(shared.is_unchanged(each.path) for each in self.environment._prefixes.values()):
                 raise _Failed("a build has changed what it is built with")
             if status:
                 raise _Failed(f"{hook} ended with {status}")
@@ -399,7 +401,7 @@ def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, 
     """Show nothing of what is done beside pip, and nothing twice."""
     if of_thread() is not None:
         return nullcontext()
-    return builds_reuse.opened_or(lambda *given: lively(wrapped(*given)), args[0] if args else kwargs["message"])
+    return shared.opened_or(lambda *given: lively(wrapped(*given)), args[0] if args else kwargs["message"])
 
 
 def resolved() -> None:

@@ -17,15 +17,15 @@ from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.rescue.trust.trusted import applies, read_requirement
 from pipfast.rescue.wheels import Visible, record_digest
 from pipfast_hooks import lifetime
-from pipfast_hooks.builds_overlay import target_sites
-from pipfast_hooks.builds_source import installed_at, source_of
+from pipfast_hooks.builds.rescue.overlay import target_sites
+from pipfast_hooks.builds.rescue.source import installed_at, source_of
 
 if TYPE_CHECKING:
     import importlib.metadata
     from collections.abc import Iterable, Mapping
 
-    from pipfast_hooks.builds_context import Context
-    from pipfast_hooks.builds_rescue import Hook, Rescue
+    from pipfast_hooks.builds.context import Context
+    from pipfast_hooks.builds.rescue.rescue import Hook, Rescue
 
 
 class OpenBuild:

@@ -22,9 +22,10 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast.system.copying import copy_bytes
-from pipfast_hooks import builds_context, lifetime
-from pipfast_hooks.builds_begun import begun
-from pipfast_hooks.builds_jobs import of_thread
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import context
+from pipfast_hooks.builds.beside.begun import begun
+from pipfast_hooks.builds.jobs import of_thread
 from pipfast_hooks.output.progress import lively
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
     """Return what the content of an environment depends on, or None if it is not to be used twice."""
     requirements, ours = tuple(sorted(names["requirements"])), of_thread()
     if (
-        builds_context.current() is None
+        context.current() is None
         or lifetime.current().layout() is None
         # What pip's child prints is printed.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE

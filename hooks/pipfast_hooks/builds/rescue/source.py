@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipfast.store.layout import Layout
-    from pipfast_hooks.builds_overlay import Found
+    from pipfast_hooks.builds.rescue.overlay import Found
 
 
 def source_of(requirement: Any) -> str | None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.builds.native import has_native_code
-from pipfast_hooks import builds_context, lifetime
+from pipfast_hooks import lifetime
+from pipfast_hooks.builds import context as builds_context
 
 if TYPE_CHECKING:
-    from pipfast_hooks.builds_ahead import Build
+    from pipfast_hooks.builds.beside.sources import Build
 
 
 def begun(requirement: Any, *, anew: bool = True) -> Build | None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.builds import hook_host
 from pipfast.system import threads
-from pipfast_hooks import builds_guard, fork_server
+from pipfast_hooks.builds import guard as builds_guard
+from pipfast_hooks.builds.environments import fork_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -12,15 +12,15 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.rescue.diagnosis.import_names import modules_of
 from pipfast.rescue.trust.known import InstalledDistribution, Known
 from pipfast_hooks import lifetime
-from pipfast_hooks.builds_declared import failing_package
-from pipfast_hooks.builds_overlay import target_sites
-from pipfast_hooks.builds_source import address_of
+from pipfast_hooks.builds.rescue.declared import failing_package
+from pipfast_hooks.builds.rescue.overlay import target_sites
+from pipfast_hooks.builds.rescue.source import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipfast.rescue.trust.known import FailingPackage
-    from pipfast_hooks.builds_context import Context
+    from pipfast_hooks.builds.context import Context
 
 
 def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:

@@ -11,14 +11,14 @@ from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.rescue.environment import kept
-from pipfast_hooks.builds_overlay import target_sites
-from pipfast_hooks.builds_source import installed_at
+from pipfast_hooks.builds.rescue.overlay import target_sites
+from pipfast_hooks.builds.rescue.source import installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipfast.rescue.environment import Overlay
-    from pipfast_hooks.builds_rescue import Rescue
+    from pipfast_hooks.builds.rescue.rescue import Rescue
 
 _PLACES = {
     "target_dir": "PIP_TARGET", "prefix_path": "PIP_PREFIX", "root_path": "PIP_ROOT", "use_user_site": "PIP_USER",

@@ -1,0 +1,1 @@
+"""Builds of source distributions: hooks, environments, builds beside pip, rescue."""

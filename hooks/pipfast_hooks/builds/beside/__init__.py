@@ -1,0 +1,1 @@
+"""Builds beside pip, ahead of it, and their answers."""

@@ -1,0 +1,1 @@
+"""Isolated build environments: shared, filled by a forked pip."""

@@ -1,0 +1,1 @@
+"""A failed build's second try without isolation."""
