@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipfast.dependencies import Unusable
     from pipfast.patterns import Patterns
     from pipfast.settings import Settings
-    from pipfast_hooks.apply import Hooks
+    from pipfast_hooks.attach import Hooks
     from pipfast_hooks.lifetime import Run
 
 HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
@@ -70,7 +70,7 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     :param patterns: what notes regular expressions, if anything does.
     """
     from pipfast_hooks import lifetime
-    from pipfast_hooks.apply import Hooks
+    from pipfast_hooks.attach import Hooks
     from pipfast_hooks.startup import agent
 
     hooks = Hooks(settings, pip.__version__)

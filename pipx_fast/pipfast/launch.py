@@ -153,7 +153,7 @@ def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
 def _run_own(name: str, arguments: list[str], settings: Settings) -> int:
     if name == "doctor":
         from pipfast.commands import doctor
-        from pipfast_hooks.examine import examine
+        from pipfast_hooks.doctor import examine
 
         return doctor.main(arguments, settings, examine)
     from pipfast.commands import store

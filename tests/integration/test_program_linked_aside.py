@@ -240,7 +240,7 @@ def test_pip_can_take_over_when_installing_has_begun(box: Box, spaces: Index, fu
 
 BROKEN = """
 import wrapt
-@wrapt.when_imported("pipfast_hooks.apply")
+@wrapt.when_imported("pipfast_hooks.attach")
 def patch(module):
     def apply(self):
         raise {error}("no")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 ASKED = """
 import json, pip
 from pipfast.settings import Settings
-from pipfast_hooks.apply import Hooks
+from pipfast_hooks.attach import Hooks
 import pip._internal.commands.install
 Hooks(Settings(), pip.__version__).apply()
 from pip._internal.index.collector import LinkCollector

@@ -25,7 +25,7 @@ import pip._internal.resolution.legacy.resolver
 PRELUDE = """
 import inspect, json, sys, pip
 from pipfast.settings import Settings
-from pipfast_hooks.apply import Hooks, wrapt
+from pipfast_hooks.attach import Hooks, wrapt
 
 def hooks(**settings):
     return Hooks(Settings(**settings), pip.__version__)

@@ -96,7 +96,7 @@ ODD = {
 LOOK = """
 import json, os, sys, time, pip
 from pipfast.settings import Settings
-from pipfast_hooks.apply import Hooks
+from pipfast_hooks.attach import Hooks
 import pip._internal.commands.install
 from pip._internal.metadata import get_default_environment
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CODE = """
 import inspect, io, json, logging, pip, sys
 from pipfast.settings import Settings
-from pipfast_hooks.apply import Hooks
+from pipfast_hooks.attach import Hooks
 import pip._internal.commands.install
 from pip._internal.utils import logging as pip_logging
 

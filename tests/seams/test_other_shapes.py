@@ -182,7 +182,7 @@ def test_error_while_attaching_leaves_pip_alone(box: Box, index_url: str) -> Non
     """Hooks that cannot be made are one message; pip runs."""
     add_shim(box, """
 import wrapt
-@wrapt.when_imported("pipfast_hooks.apply")
+@wrapt.when_imported("pipfast_hooks.attach")
 def break_it(module):
     module.Hooks.apply = lambda self: 1 / 0
 """)

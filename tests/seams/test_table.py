@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from pipfast.settings import FAMILIES
-from pipfast_hooks.apply import load_wrapper
+from pipfast_hooks.attach import load_wrapper
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, Version, parse_version
 
 PIPS: tuple[Version, ...] = (

@@ -37,7 +37,7 @@ ARGUMENT = "--fork-server"
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
-    "pipfast_hooks.apply", "pipfast_hooks.startup.configuration",
+    "pipfast_hooks.attach", "pipfast_hooks.startup.configuration",
 )
 """What such a pip imports in the end, besides its own modules and those of our seams."""
 

@@ -35,7 +35,7 @@ def examine(settings: Settings) -> PipFacts:
 
 def _seams(settings: Settings) -> list[SeamFacts]:
     # Without wrapt it cannot be imported.
-    from pipfast_hooks.apply import WAITING, Hooks, without_disabled
+    from pipfast_hooks.attach import WAITING, Hooks, without_disabled
 
     hooks = Hooks(settings, pip.__version__)
     hooks.apply()
