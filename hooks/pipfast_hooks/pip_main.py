@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipfast.patterns import Patterns
     from pipfast.settings import Settings
     from pipfast_hooks.attach import Hooks
-    from pipfast_hooks.lifetime import Run
+    from pipfast_hooks.run import Run
 
 HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
 """The commands that download or install; no other one has anything for us to do."""
@@ -69,12 +69,12 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     :param arguments: the command line that is going to be run, if that is known.
     :param patterns: what notes regular expressions, if anything does.
     """
-    from pipfast_hooks import lifetime
     from pipfast_hooks.attach import Hooks
+    from pipfast_hooks.run import begin_run
     from pipfast_hooks.startup import agent
 
     hooks = Hooks(settings, pip.__version__)
-    run = lifetime.begin(settings)
+    run = begin_run(settings)
     run.patterns = patterns
     run.expect(arguments)
     hooks.apply()
@@ -119,7 +119,7 @@ def defer_modules() -> None:
 
 def release() -> None:
     """End what ran beside pip: a command does that itself, unless its seam is stock, or it never began."""
-    for name, function in (("deferred", "stop"), ("lifetime", "end")):
+    for name, function in (("startup.deferred", "stop"), ("run", "end_run")):
         if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
             getattr(module, function)()
 

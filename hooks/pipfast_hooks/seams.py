@@ -77,7 +77,7 @@ _QUIET_WORKERS = ("pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_p
 
 SEAMS: tuple[Seam, ...] = (
     # Every command passes here; what runs beside pip ends with it.
-    Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "lifetime:_around_main"),
+    Seam("pip._internal.cli.base_command", "Command.main", "program", ("args",), "command:_around_main"),
     # Waits for `rustc --version` and `lsb_release -a`, every time.
     Seam("pip._internal.network.session", "user_agent", "program", (), "startup.agent:_around_user_agent"),
     Seam("pip._internal.cli.index_command", "_create_truststore_ssl_context", "program", (),
@@ -85,7 +85,7 @@ SEAMS: tuple[Seam, ...] = (
     # What is about to happen: a real installation or a dry run, with bytecode or without. It writes
     # nothing itself; where `install_wheel` stays stock, nothing is to be prepared for it.
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
-         "lifetime:_around_install_run", writes=True),
+         "command:_around_install_run", writes=True),
     # Called, so that our settings stand in pip's own files, whichever these are.
     Seam("pip._internal.configuration", "Configuration.__init__", "program", ("isolated",), "",
          optional=("load_only",)),
@@ -96,14 +96,14 @@ SEAMS: tuple[Seam, ...] = (
          "output.messages:_around_emit"),
     # The last thing that every pip does before it installs.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
-         ("req_set",), "lifetime:_around_get_installation_order"),
+         ("req_set",), "command:_around_get_installation_order"),
     Seam("pip._internal.resolution.legacy.resolver", "Resolver.get_installation_order", "program",
-         ("req_set",), "lifetime:_around_get_installation_order"),
+         ("req_set",), "command:_around_get_installation_order"),
     # Where nothing is going to be installed, nothing need be imported before it and nothing blocked after it.
     Seam("pip._internal.commands.install", "_eagerly_import_modules", "program", (),
-         "lifetime:_around_eagerly_import_modules", optional=("module_names",), since=(26, 1)),
+         "command:_around_eagerly_import_modules", optional=("module_names",), since=(26, 1)),
     Seam("pip._internal.commands.install", "_prevent_further_imports", "program", (),
-         "lifetime:_around_prevent_further_imports", optional=("until_process_exit",), since=(26, 1)),
+         "command:_around_prevent_further_imports", optional=("until_process_exit",), since=(26, 1)),
 
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
@@ -153,7 +153,8 @@ SEAMS: tuple[Seam, ...] = (
          ("requirements", "prefix", "kind", "for_req"), "builds.environments.shared:_around_install",
          since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "SubprocessBuildEnvironmentInstaller.install", "builds",
-         ("requirements", "prefix", "kind", "for_req"), "builds.environments.shared:_around_install", since=(26, 2)),
+         ("requirements", "prefix", "kind", "for_req"), "builds.environments.shared:_around_install",
+         since=(26, 2)),
     # Sources are built beside pip, which then finds the results where it would start a process.
     Seam("pip._internal.distributions.sdist", "runner_with_spinner_message", "builds", ("message",),
          "builds.beside.answers:_around_runner_with_spinner_message", since=(25, 2)),
@@ -251,7 +252,8 @@ SEAMS: tuple[Seam, ...] = (
 
     # Parses all requirements of a metadata file and of its wheel to compare them.
     Seam("pip._internal.operations.prepare", "_check_sidecar_matches_wheel", "metadata",
-         ("req", "sidecar_dist", "wheel_dist"), "metadata.distribution:_around_check_sidecar_matches_wheel", since=(26, 2)),
+         ("req", "sidecar_dist", "wheel_dist"), "metadata.distribution:_around_check_sidecar_matches_wheel",
+         since=(26, 2)),
 
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
          "install.wheel:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),

@@ -270,7 +270,7 @@ def test_a_store_that_loses_its_folders_is_no_error(box: Box, spaces: Index) -> 
     configuration.write_text("[install]\nno-cache-dir = true\n", encoding="utf-8")
     add_shim(box, (
         "import shutil, wrapt\n"
-        "@wrapt.when_imported('pipfast_hooks.lifetime')\n"
+        "@wrapt.when_imported('pipfast_hooks.run')\n"
         "def patch(module):\n"
         "    stock = module.Run.settle\n"
         "    def settle(self):\n"

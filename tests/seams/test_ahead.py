@@ -18,7 +18,7 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
 from pip._internal.models.search_scope import SearchScope
 from pip._internal.network.session import PipSession
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 from pipfast_hooks.network import asked
 
 def refuse(*args, **kwargs):
@@ -27,7 +27,7 @@ def refuse(*args, **kwargs):
 session = PipSession()
 session.send = refuse
 collector = LinkCollector(session=session, search_scope=SearchScope([], [], False))
-assert lifetime.current().ahead is None
+assert current_run().ahead is None
 print(json.dumps(asked.request_for(collector, Link("https://index.test/simple/x/"), "x")))
 """
 

@@ -13,7 +13,7 @@ from pip._internal.network.session import PipSession
 
 from pipfast.fetch.pool import DownloadPool
 from pipfast.settings import Settings
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import begin_run, end_run
 from support.index import serving
 from support.wheels import Wheel
 
@@ -54,12 +54,12 @@ def connections(tmp_path: Path) -> Iterator[Connections]:
     importlib.import_module("pip._internal.req")
     from pipfast_hooks.downloads.connections import Connections
 
-    run = lifetime.begin(Settings(store=tmp_path / "store"))
+    run = begin_run(Settings(store=tmp_path / "store"))
     with PipSession(cache=str(tmp_path / "cache")) as session:
         connections = Connections(session, run)
         yield connections
         connections.close(1.0)
-    lifetime.end()
+    end_run()
 
 
 class Follower:

@@ -154,8 +154,8 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
 
 def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
     """The second to ask is given what the first was; the third, or one after a change, has it read."""
-    from pipfast_hooks import lifetime
     from pipfast_hooks.metadata import installed
+    from pipfast_hooks.run import begin_run, current_run, end_run
 
     wheel = tmp_path / "a-1.0-py3-none-any.whl"
     wheel.write_bytes(b"one")
@@ -171,7 +171,7 @@ def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> No
         return installed._around_get_metadata_distribution(wrapped, asked, (), {})
 
     try:
-        lifetime.begin(Settings()).installing = True
+        begin_run(Settings()).installing = True
         assert ask() is ask()
         assert len(read) == 1
         ask()
@@ -182,7 +182,7 @@ def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> No
         ask()
         assert ask() is not ask(), "pip warns each time"
         version = "1.0"
-        lifetime.current().installing = False
+        current_run().installing = False
         assert ask() is not ask()
     finally:
-        lifetime.end()
+        end_run()

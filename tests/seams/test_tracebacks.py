@@ -29,5 +29,5 @@ def test_an_error_of_pips_shows_no_frame_of_ours(box: Box, index_url: str) -> No
     assert ended.status == 2
     assert ended.err.count("Traceback (most recent call last)") == 2
     assert "package_finder" in ended.err or "find_best_candidate" in ended.err
-    # The shim's own frame is in a file of the environment; `apply.py`, `lifetime.py` … are ours.
+    # The shim's own frame is in a file of the environment; `attach.py`, `run.py` … are ours.
     assert "pipfast_hooks" not in ended.err and "wrapt" not in ended.err

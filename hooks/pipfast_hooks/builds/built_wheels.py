@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.store.archives import add_archive, find_archive, sha256_of
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def prepare(path: Path) -> None:
     """Keep a wheel in the store and have it prepared; returns at once. What fails is done when it is installed."""
-    run = lifetime.current()
+    run = current_run()
     try:
         preparer, layout = run.preparer(), run.layout()
         if preparer is None or layout is None:

@@ -12,7 +12,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger, say
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import has_notes
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -105,7 +105,7 @@ def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: An
     if entry is None or not entry.persistent or _context is None:
         return entry
     try:
-        layout, path = lifetime.current().layout(), entry.link.file_path
+        layout, path = current_run().layout(), entry.link.file_path
         if layout is None or not has_notes(layout, BUILT):
             return entry
         if path not in _context.differences:
@@ -148,7 +148,7 @@ def stale_before() -> Iterable[str] | None:
 
     What this needs later is imported here, before installing begins.
     """
-    layout = lifetime.current().layout()
+    layout = current_run().layout()
     if layout is None or _context is None or getattr(_context.options, "target_dir", None):
         return None
     if not has_notes(layout, BUILT):
@@ -160,7 +160,7 @@ def stale_before() -> Iterable[str] | None:
 
 def say_what_is_stale(before: Iterable[str] | None) -> None:
     """Name the packages that this run has left behind."""
-    layout = lifetime.current().layout()
+    layout = current_run().layout()
     if before is None or layout is None:
         return
     from pipfast.rescue.stale import stale_here
@@ -168,4 +168,4 @@ def say_what_is_stale(before: Iterable[str] | None) -> None:
     known = set(before)
     for line, arguments in stale_here(layout).items():
         if line not in known:
-            lifetime.current().say_at_end(line, f"build it again:\n  pipfast {arguments}")
+            current_run().say_at_end(line, f"build it again:\n  pipfast {arguments}")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 from pipfast_hooks.seams import STARTS_PROCESSES
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def in_place_of_ours(start: Callable[[], Any]) -> Any:
         if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
             raise
         logger.debug("pipfast: nothing runs beside pip any more: %r", error)
-    lifetime.current().give_way()
+    current_run().give_way()
     return start()

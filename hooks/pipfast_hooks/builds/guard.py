@@ -1,4 +1,4 @@
-"""What ends the processes of builds beside pip when the command is killed; see ``pipfast.builds.session_guard``."""
+"""Guard process that ends builds beside pip when the command is killed."""
 
 from __future__ import annotations
 

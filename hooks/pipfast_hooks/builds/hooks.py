@@ -14,9 +14,9 @@ from pip._internal.utils.logging import subprocess_logger
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast.rescue.diagnosis.watch import Watch, stage_of
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import context as builds_context
 from pipfast_hooks.output import records
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ class _Held(logging.Filter):
 def _rescue_of(requirement: Any) -> Rescue | None:
     """Return the rescue of a requirement's build, or None where builds are not to be rescued."""
     context = builds_context.current()
-    if requirement is None or context is None or lifetime.current().settings.build_rescue == "off":
+    if requirement is None or context is None or current_run().settings.build_rescue == "off":
         return None
     rescue = _rescues.get(id(requirement))
     if rescue is None:
@@ -93,7 +93,7 @@ def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
     rescue = _rescue_of(getattr(instance, "config_holder", None))
 
     def call() -> Any:
-        run = lifetime.current()
+        run = current_run()
         if (run.builds_ahead or run.build_ahead) is None or (rescue is not None and rescue.is_rescued):
             _fill_environment(instance)
             return wrapped(*args, **kwargs)

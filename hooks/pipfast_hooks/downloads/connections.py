@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
-    from pipfast_hooks.lifetime import Run
     from pipfast_hooks.output.display import Display
+    from pipfast_hooks.run import Run
 
 
 @dataclass(slots=True)

@@ -19,11 +19,11 @@ from pip._vendor.urllib3.exceptions import HTTPError
 from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
-from pipfast_hooks import lifetime
 from pipfast_hooks.downloads.connections import Connections, Job
 from pipfast_hooks.output import records
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +56,7 @@ _making = threading.Lock()
 
 def connections_of(downloader: Any) -> Connections:
     """Return the connections of a downloader's session, made when they are first needed."""
-    run = lifetime.current()
+    run = current_run()
     session = downloader._session
     with _making:
         connections = run.connections.get(id(session))
@@ -73,7 +73,7 @@ def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = connections_of(instance)
             job = connections.begin(link, location)
-            ahead = lifetime.current().ahead
+            ahead = current_run().ahead
             if ahead is not None and link.is_wheel and job.archive is None:
                 ahead.comes(link)
     except Exception:
@@ -182,7 +182,7 @@ def _links_and_location(links: Any, location: str) -> tuple[Any, str]:
 def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
     metadata = wrapped(*args, **kwargs)
-    if metadata is None and lifetime.current().metadata_only:
+    if metadata is None and current_run().metadata_only:
         try:
             from pipfast_hooks.metadata import ranged
 
@@ -228,7 +228,7 @@ def _around_check_against_path(wrapped: Callable[..., Any], instance: Any, args:
     """Accept a file whose bytes were hashed as they came; every other case is pip's to judge."""
     with contextlib.suppress(Exception):
         path = os.fspath(args[0] if args else kwargs["path"])
-        known = lifetime.current().known(path)
+        known = current_run().known(path)
         if known is not None and type(instance).__name__ == "Hashes":
             allowed = instance._allowed
             # pip accepts a file if any one of the algorithms agrees.

@@ -11,7 +11,7 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.version import parse as parse_version
 
 from pipfast.index.pages import WHEEL, YANKED
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +54,7 @@ class PageCandidates:
         if self._table.base is None:
             link = Link.from_json(described, self._page_url)
             if link is not None and isinstance(described.get("size"), int):
-                lifetime.current().sizes[link.url_without_fragment] = described["size"]
+                current_run().sizes[link.url_without_fragment] = described["size"]
             return link
         return Link.from_element(described, page_url=self._page_url, base_url=self._table.base)
 

@@ -25,12 +25,12 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
-from pipfast_hooks import lifetime
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.network import compressed, fresh
 from pipfast_hooks.network.asked import takes_name
 from pipfast_hooks.resolver.lookahead import Ahead
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
-    from pipfast_hooks.lifetime import BuildSource
+    from pipfast_hooks.run import BuildSource
 
 _VERBOSE = 15
 """pip's own level between INFO and DEBUG."""
@@ -153,7 +153,7 @@ def _of_fresh_page(finder: Any, evaluator: Any, project_url: Any) -> tuple[str, 
     except Exception:
         logger.debug("pipfast: page %s is asked for as ever", shown(project_url.url), exc_info=True)
         return None
-    ahead = lifetime.current().ahead
+    ahead = current_run().ahead
     if ahead is not None:
         ahead.passes(page.url)
     return page.url, table
@@ -199,7 +199,7 @@ def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
 def _layout(finder: Any) -> Layout | None:
     adapter = finder._link_collector.session.get_adapter("https://")
     # pip's session has no caching adapter under --no-cache-dir.
-    return lifetime.current().layout() if isinstance(adapter, CacheControlAdapter) else None
+    return current_run().layout() if isinstance(adapter, CacheControlAdapter) else None
 
 
 def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -225,7 +225,7 @@ def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args
 
 def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
     """Fetch ahead of the resolver while it runs."""
-    run = lifetime.current()
+    run = current_run()
     try:
         roots = args[0] if args else kwargs["root_reqs"]
         build = _sources(instance, roots)
@@ -255,7 +255,7 @@ def _begin_ahead(resolver: Any, roots: list[Any], build: BuildSource | None) -> 
     adapter = finder._link_collector.session.get_adapter("https://")
     if _pip_logger.isEnabledFor(logging.DEBUG) or not isinstance(adapter, CacheControlAdapter):
         return None
-    run = lifetime.current()
+    run = current_run()
     ahead = Ahead(
         finder, connections=run.settings.connections, evaluate=evaluate,
         require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
@@ -282,7 +282,7 @@ def _begin_ahead(resolver: Any, roots: list[Any], build: BuildSource | None) -> 
 
 def _sources(resolver: Any, roots: list[Any]) -> BuildSource | None:
     """Return what builds sources that the user has named; what others require may yet be another."""
-    run = lifetime.current()
+    run = current_run()
     if "builds" in run.settings.disabled:
         return None
     names = {canonicalize_name(each.req.name) for each in roots if each.req is not None and not each.constraint}
@@ -320,7 +320,7 @@ def _archives(factory: Any) -> Callable[..., None] | None:
             if factory.get_wheel_cache_entry(link, name) is not None:
                 # Built before: pip takes the wheel.
                 return
-            if lifetime.current().build_ahead is not None:
+            if current_run().build_ahead is not None:
                 from pipfast_hooks.builds.environments import runner
 
                 # What fills its environment takes a while to start.
@@ -331,7 +331,7 @@ def _archives(factory: Any) -> Callable[..., None] | None:
         def whole() -> None:
             connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
 
-        if not (needed and lifetime.current().metadata_only and link.is_wheel):
+        if not (needed and current_run().metadata_only and link.is_wheel):
             return whole()
         from pipfast_hooks.metadata import ranged
 
@@ -375,7 +375,7 @@ def _around_extras_dependencies(wrapped: Callable[..., Any], instance: Any, args
 
 
 def _want_dependencies(base: Any, extras: Iterable[str], with_requires: bool) -> None:
-    ahead = lifetime.current().ahead
+    ahead = current_run().ahead
     if ahead is None or not with_requires:
         return
     try:

@@ -14,7 +14,7 @@ from pipfast.store.notes import is_noted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipfast_hooks.lifetime import Run
+    from pipfast_hooks.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,13 +30,13 @@ from pipfast.store.layout import TMP
 from pipfast.store.manifest import is_tree
 from pipfast.wheel.members import SCHEME_KEYS, NotStorable
 from pipfast.wheel.record import digest_and_size, installed_rows, record_text
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipfast.prepare.preparer import Prepared
-    from pipfast_hooks.lifetime import Run
+    from pipfast_hooks.run import Run
 
 
 _PLACINGS = 3
@@ -102,7 +102,7 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
     ready = None
     try:
         request = _request(wrapped, args, kwargs)
-        ready = _ready(request, lifetime.current())
+        ready = _ready(request, current_run())
     except NotStorable as error:
         logger.debug("pipfast: %s", error)
     except Exception:
@@ -111,10 +111,10 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
     if ready is None:
         return wrapped(*args, **kwargs)
     with pip_wheel.req_error_context(request.req_description):
-        placed = _place(request, ready, lifetime.current())
+        placed = _place(request, ready, current_run())
         if placed is not None:
-            _install(request, placed, lifetime.current())
-            _note(request, placed, lifetime.current())
+            _install(request, placed, current_run())
+            _note(request, placed, current_run())
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
     return wrapped(*args, **kwargs) if placed is None else None
 

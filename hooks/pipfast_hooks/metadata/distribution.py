@@ -16,9 +16,9 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
-from pipfast_hooks import lifetime
 from pipfast_hooks.metadata.fields import Fields
 from pipfast_hooks.metadata.installed import KEPT
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ def _stored(wrapped: Callable[..., Any], distribution: Any, wheel: Any, name: st
 
     A member list of some thousand files is most of what that takes.
     """
-    run = lifetime.current()
+    run = current_run()
     known = run.known(wheel.location)
     preparer = run.preparer() if known is not None else None
     prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
-from pipfast_hooks import lifetime
 from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: 
         found = kept.get(extras)
         if found is None:
             key = _key(instance)
-            shared = lifetime.current().dependencies
+            shared = current_run().dependencies
             found = shared.get((key, extras)) if key is not None else None
             if found is None:
                 found = _dependencies(wrapped, instance, extras, known=key is not None)
@@ -58,7 +58,7 @@ def _around_get_metadata_distribution(wrapped: Callable[..., Any], instance: Any
     """
     key = None
     try:
-        run = lifetime.current()
+        run = current_run()
         path = instance.req.local_file_path
         if run.installing and path:
             found = os.stat(path)

@@ -26,12 +26,12 @@ from pipfast.store.archives import find_archive
 from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
-from pipfast_hooks import lifetime
 from pipfast_hooks.network import early
 from pipfast_hooks.network.asked import sent_by_us
 from pipfast_hooks.network.cached import fresh_answer
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class RangedMetadata:
             try:
                 # An index could claim any digest: what it says counts for its own address only.
                 key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
-                layout = lifetime.current().layout()
+                layout = current_run().layout()
                 if self._is_at_hand(url, digest, layout):
                     return None
                 kept = _read(read_note(layout, PAGES, key)) if layout is not None else None
@@ -165,7 +165,7 @@ def _read(note: bytes | None) -> Found | None:
 
 def of_session(session: Any) -> RangedMetadata:
     """Return what reads through a session in this run."""
-    run = lifetime.current()
+    run = current_run()
     found = run.ranged.get(id(session))
     if found is None:
         found = run.ranged.setdefault(id(session), RangedMetadata(session, run.settings.connections))
@@ -174,7 +174,7 @@ def of_session(session: Any) -> RangedMetadata:
 
 def is_wanted(link: Any) -> bool:
     """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
-    return lifetime.current().metadata_only and _tells_itself(link, LARGE_BYTES)
+    return current_run().metadata_only and _tells_itself(link, LARGE_BYTES)
 
 
 def is_sooner(link: Any) -> bool:
@@ -189,7 +189,7 @@ def _tells_itself(link: Any, size_unknown: int) -> bool:
         # Reports have the digest, which would come of the bytes otherwise.
         and link.hash_name == "sha256"
         and link.metadata_link() is None
-        and lifetime.current().sizes.get(link.url_without_fragment, size_unknown) >= LARGE_BYTES
+        and current_run().sizes.get(link.url_without_fragment, size_unknown) >= LARGE_BYTES
     )
 
 

@@ -16,8 +16,8 @@ from pip._internal.operations.prepare import File
 from pipfast.address import shown
 from pipfast.report import logger
 from pipfast.wheel.metadata import MAX_BYTES
-from pipfast_hooks import lifetime
 from pipfast_hooks.output.lines import StandIn, tell
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, 
     if download_dir is None and link.filename.endswith(SUFFIX):
         try:
             # What comes ahead is in the cache by then perhaps, and yet no answer that pip would have found there.
-            ahead = lifetime.current().ahead
+            ahead = current_run().ahead
             if ahead is None or not ahead.is_coming(link.url.split("#", 1)[0]):
                 found = kept(download._session, link)
         except Exception:

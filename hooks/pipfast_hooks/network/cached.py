@@ -15,11 +15,11 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
-from pipfast_hooks import lifetime
 from pipfast_hooks.network import early, fresh
 from pipfast_hooks.network.asked import of_this_thread
 from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     import logging
@@ -41,7 +41,7 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
     ours, answer = of_this_thread(method, url, headers)
     if ours:
         return answer if answer is not None else wrapped(*args, **kwargs)
-    run = lifetime.current()
+    run = current_run()
     if method != "GET" or further.get("params") or not further.keys() <= _PLAIN_OPTIONS:
         return wrapped(*args, **kwargs)
     ahead = run.ahead if run.ahead is not None and run.ahead.session is instance else None

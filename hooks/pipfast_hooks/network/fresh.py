@@ -16,9 +16,9 @@ import pip
 from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
-from pipfast_hooks import lifetime
 from pipfast_hooks.network.asked import request_for
 from pipfast_hooks.output import records
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,12 +79,12 @@ def note(adapter: Any, entry: Entry, looks: Looks, response: Any) -> None:
     date = parsedate_tz(headers.get("Date", ""))
     if max_age and date is not None and response.url == entry.url:
         # As cachecontrol reckons it: without the zone, which HTTP has only one of.
-        lifetime.current().fresh[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
+        current_run().fresh[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
 
 
 def keep(layout: Layout, page: Any, digest: bytes) -> None:
     """Keep what pip has made of an answer that was noted."""
-    noted = lifetime.current().fresh.pop(page.url, None)
+    noted = current_run().fresh.pop(page.url, None)
     if noted is None:
         return
     entry, looks, until = noted

@@ -24,19 +24,19 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast.system import threads
 from pipfast.wheel.metadata import read_metadata
-from pipfast_hooks import lifetime
 from pipfast_hooks.index.candidates import PageCandidates, choose
 from pipfast_hooks.metadata.installed import parse_requires
 from pipfast_hooks.metadata.side_files import kept
 from pipfast_hooks.network.asked import fetch_with, request_for, streamed, this_thread_is_ours
 from pipfast_hooks.output import records
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
-    from pipfast_hooks.lifetime import BuildSource
+    from pipfast_hooks.run import BuildSource
 
 SMALL_BYTES = 4 << 20
 """Size below which a wheel that pip would pick is fetched before the resolver has come to it: where it decides
@@ -443,7 +443,7 @@ def _is_pinned(specifier: Any) -> bool:
 
 def _is_small(link: Any) -> bool:
     """Tell whether the index says that this is a small wheel."""
-    size = lifetime.current().sizes.get(link.url_without_fragment, SMALL_BYTES)
+    size = current_run().sizes.get(link.url_without_fragment, SMALL_BYTES)
     return link.is_wheel and size < SMALL_BYTES
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.builds.native import has_native_code
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds.beside.sources import Build
@@ -21,7 +21,7 @@ def begun(requirement: Any, *, anew: bool = True) -> Build | None:
 
     :param anew: pip has run nothing of it yet: it may begin now.
     """
-    run, link = lifetime.current(), getattr(requirement, "link", None)
+    run, link = current_run(), getattr(requirement, "link", None)
     if link is None or requirement.editable or link.is_vcs or link.subdirectory_fragment:
         return None
     build = None if run.builds_ahead is None else run.builds_ahead.begun(link.url_without_fragment)

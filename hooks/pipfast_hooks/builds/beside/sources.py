@@ -30,13 +30,13 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.native import has_native_code
 from pipfast.report import logger, timed
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import context as builds_context
 from pipfast_hooks.builds.built_wheels import prepare
 from pipfast_hooks.builds.environments import shared
 from pipfast_hooks.builds.jobs import Ended, Hooks, Jobs, in_thread, of_thread
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import Progress, lively
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -312,7 +312,7 @@ class _Backend:
         if made and (os.path.basename(returned) != returned or not os.path.exists(made)):
             raise _Failed(f"{hook} names {returned!r}")
         assert answer is not None and output is not None
-        if hook == WHEEL and lifetime.current().installing:
+        if hook == WHEEL and current_run().installing:
             prepare(Path(made))
         self.build.give(hook, Result(answer, output, made))
         return returned
@@ -354,7 +354,7 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
 
     :param environ: the run's variables.
     """
-    context, run, preparer = builds_context.current(), lifetime.current(), resolver.factory.preparer
+    context, run, preparer = builds_context.current(), current_run(), resolver.factory.preparer
     installer = getattr(preparer, "build_env_installer", None)
     if (
         context is None
@@ -406,14 +406,14 @@ def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, 
 
 def resolved() -> None:
     """Let nothing more begin; what pip will not ask for any more is ended."""
-    ahead = lifetime.current().builds_ahead
+    ahead = current_run().builds_ahead
     if ahead is not None and not ahead.resolved():
         forget()
 
 
 def forget() -> None:
     """End what is under way; pip removes the environments that it belongs to."""
-    run = lifetime.current()
+    run = current_run()
     ahead, run.builds_ahead = run.builds_ahead, None
     if ahead is not None:
         ahead.close()

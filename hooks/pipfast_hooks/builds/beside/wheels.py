@@ -29,11 +29,11 @@ from pip._internal.utils.subprocess import call_subprocess
 from pipfast.builds.native import is_hungry
 from pipfast.report import logger
 from pipfast.system import threads
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import context
 from pipfast_hooks.builds import guard as builds_guard
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import Progress, lively
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -221,7 +221,7 @@ def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
         ended, _builds = _builds, None
         if ended is not None:
             ended.close()
-        if lifetime.current().builds_ahead is not None:
+        if current_run().builds_ahead is not None:
             sys.modules["pipfast_hooks.builds.beside.sources"].forget()
 
 
@@ -229,7 +229,7 @@ def _go_on_with(built: Any) -> None:
     """Prepare what was built, if all was: otherwise pip installs nothing."""
     try:
         successes, failures = built
-        if successes and not failures and lifetime.current().installing:
+        if successes and not failures and current_run().installing:
             from pipfast_hooks.builds.built_wheels import prepare_all
 
             prepare_all(successes)
@@ -238,7 +238,7 @@ def _go_on_with(built: Any) -> None:
 
 
 def _begin(requirements: Any) -> _Builds | None:
-    at_once = lifetime.current().settings.builds
+    at_once = current_run().settings.builds
     if (
         at_once < 2
         or not isinstance(requirements, list)
@@ -273,7 +273,7 @@ def _is_independent(requirement: Any) -> bool:
 
 def _is_ahead(requirement: Any) -> bool:
     """Tell whether a wheel of it is being built already."""
-    ahead, link = lifetime.current().builds_ahead, requirement.link
+    ahead, link = current_run().builds_ahead, requirement.link
     return ahead is not None and link is not None and ahead.gives_wheel(link.url_without_fragment)
 
 
@@ -303,7 +303,7 @@ def _around_runner_with_spinner_message(
         return original
     message = args[0] if args else kwargs["message"]
     runner = original if _builds is None else functools.partial(_run, _builds, original, message)
-    if lifetime.current().builds_ahead is None:
+    if current_run().builds_ahead is None:
         return runner
     from pipfast_hooks.builds.beside.answers import taking
 

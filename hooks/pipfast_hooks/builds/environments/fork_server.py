@@ -143,7 +143,7 @@ def _prepare() -> None:
 
     agent.ask()
     version = parse_version(pip.__version__)
-    wrappers = {f"{__package__}.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
+    wrappers = {f"pipfast_hooks.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
     for name in (*IMPORTED_TO_INSTALL, *_IMPORTED, *sorted(wrappers)):
         # An error of ours is the fork's to report, where it matters.
         with contextlib.suppress(Exception):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.report import logger
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import child, context, giving_way
 from pipfast_hooks.builds import guard as builds_guard
 from pipfast_hooks.builds.environments import fork_server
+from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def runner() -> str | None:
     """Return our runner, written and its server started by now; None where build environments are left to pip."""
     global _path
     try:
-        run = lifetime.current()
+        run = current_run()
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
         if quiet and context.current() is not None and run.layout():
             with _writing:
@@ -77,7 +77,7 @@ def runner() -> str | None:
     return None
 
 
-def _write(run: lifetime.Run) -> str:
+def _write(run: Run) -> str:
     # What a build needs is not rescued in its turn, and is little: a second worker would start too late for it.
     # A build may edit, in place, what it is built with: that is its own, never a link to what others have.
     settings = {
@@ -99,7 +99,7 @@ def _serve(path: str) -> None:
     if fork_server.is_possible():
         try:
             # Only what is built beside pip asks from sessions of its own.
-            guard = builds_guard.of_run().pipe if lifetime.current().settings.builds > 1 else None
+            guard = builds_guard.of_run().pipe if current_run().settings.builds > 1 else None
             _server = fork_server.Server(path, guard)
         except OSError as error:
             logger.debug("pipfast: each build environment is filled by a pip that starts anew (%s)", error)

@@ -22,11 +22,11 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast.system.copying import copy_bytes
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import context
 from pipfast_hooks.builds.beside.begun import begun
 from pipfast_hooks.builds.jobs import of_thread
 from pipfast_hooks.output.progress import lively
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -211,7 +211,7 @@ def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
     requirements, ours = tuple(sorted(names["requirements"])), of_thread()
     if (
         context.current() is None
-        or lifetime.current().layout() is None
+        or current_run().layout() is None
         # What pip's child prints is printed.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE
         # pip warns of it at each installation.

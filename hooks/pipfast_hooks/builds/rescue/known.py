@@ -11,10 +11,10 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.rescue.diagnosis.import_names import modules_of
 from pipfast.rescue.trust.known import InstalledDistribution, Known
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import address_of
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:
     """Return everything that may vouch for a distribution in the build of ``requirement``."""
     named = [each for each in context.requirements if each.name]
-    settings = lifetime.current().settings
+    settings = current_run().settings
     package = _asked_for(context, requirement, failing_package(requirement, declared))
     hashes = context.hashes()
     return Known(

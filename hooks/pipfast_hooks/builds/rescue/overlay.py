@@ -24,8 +24,8 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.errors import PipfastError
 from pipfast.report import logger, timed
 from pipfast.rescue.environment import Overlay
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds import child
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,7 +143,7 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
 
 def _new_folder() -> Path:
     """Return a new folder, on the store's filesystem where there is a store: links need that."""
-    layout = lifetime.current().layout()
+    layout = current_run().layout()
     if layout is not None:
         with suppress(OSError):
             return layout.new_staging()
@@ -262,7 +262,7 @@ def _environ(context: Context) -> dict[str, str]:
             environ[name] = value
     # A package that needs itself is found by pip's tracker of what is being built.
     environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
-    settings = lifetime.current().settings
+    settings = current_run().settings
     if settings.store is not None:
         environ["PIPFAST_STORE"] = os.fspath(settings.store)
     environ |= {

@@ -19,13 +19,13 @@ from pipfast.rescue import learnt, messages, wheels
 from pipfast.rescue.diagnosis.causes import NoCause
 from pipfast.rescue.diagnosis.diagnosis import examine
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds.hooks import _Held, watched
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.environment import RescueEnvironment
 from pipfast_hooks.builds.rescue.known import known_for
 from pipfast_hooks.builds.rescue.overlay import OverlayFailed, Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import installed_at, source_of, visible_from
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,8 +110,8 @@ class Rescue:
             return True
         if self._over:
             return False
-        layout = lifetime.current().layout()
-        settings = lifetime.current().settings
+        layout = current_run().layout()
+        settings = current_run().settings
         self._source = source_of(self.requirement)
         causes = learnt.recall(layout, self._source) if layout and self._source else ()
         if not causes and not settings.extra_build_dependencies:
@@ -224,7 +224,7 @@ class Rescue:
         """
         logger.debug("pipfast: the rescue of %s ends", self.label, exc_info=True)
         said = messages.not_to_be_had(self.label, str(error) or repr(error))
-        lifetime.current().say_at_end(*said)
+        current_run().say_at_end(*said)
         if self._first is None:
             raise Unrescued(said[0]) from error
         failed, held = self._first
@@ -266,7 +266,7 @@ class Rescue:
             say(*messages.granted(self.label, self._causes[-1], grant, self._version_of(grant)))
             return True
         except OverlayFailed as error:
-            lifetime.current().say_at_end(*messages.not_to_be_had(self.label, str(error)))
+            current_run().say_at_end(*messages.not_to_be_had(self.label, str(error)))
         except _Stop as stop:
             logger.debug("pipfast: %s is not rescued: %s", self.label, stop)
         except Exception:
@@ -286,9 +286,9 @@ class Rescue:
             raise _Stop(f"{cause.subject} is missing again")
         self._causes.append(cause)
         known = known_for(self.context, self.requirement, self.all_declared())
-        decision = decide(cause, known, lifetime.current().settings.build_rescue)
+        decision = decide(cause, known, current_run().settings.build_rescue)
         if isinstance(decision, Refusal):
-            lifetime.current().say_at_end(*messages.refused(self.label, cause, decision))
+            current_run().say_at_end(*messages.refused(self.label, cause, decision))
             raise _Stop(decision.reason)
         formats = self.context.finder.format_control.get_allowed_formats(canonicalize_name(decision.name))
         if decision.wheels_only and "binary" not in formats:
@@ -297,11 +297,11 @@ class Rescue:
 
     def _end(self, evidence: Evidence | None) -> None:
         """Say what was tried, below pip's own error."""
-        layout = lifetime.current().layout()
+        layout = current_run().layout()
         if self._learnt and layout is not None and self._source is not None:
             learnt.forget(layout, self._source)
         if self._grants:
-            lifetime.current().say_at_end(*messages.failed(
+            current_run().say_at_end(*messages.failed(
                 self.label, self._first_error or "", _error_of(evidence), self._grants
             ))
 
@@ -353,7 +353,7 @@ class Rescue:
     def _visible(self) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
         return visible_from(
-            [each.name for each in self._grants], self._found, installed_at(paths), lifetime.current().layout()
+            [each.name for each in self._grants], self._found, installed_at(paths), current_run().layout()
         )
 
     def _key(self) -> str:
@@ -361,7 +361,7 @@ class Rescue:
         return wheels.key_of(self._source, self.requirement.config_settings, os.environ)
 
     def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
-        layout = lifetime.current().layout()
+        layout = current_run().layout()
         if layout is None or not self._learnt or self._source is None:
             return None
         if not wheels.has(layout, self._key()):
@@ -378,7 +378,7 @@ class Rescue:
             return
         logger.debug("pipfast: the resolver decided otherwise: %s is built beside that", self.label)
         known = known_for(self.context, self.requirement, self.all_declared())
-        mode = lifetime.current().settings.build_rescue
+        mode = current_run().settings.build_rescue
         decisions = [*extra_grants(known), *(decide(cause, known, mode) for cause in self._causes)]
         grants = [each for each in decisions if isinstance(each, Grant)]
         if len(grants) != len(decisions):
@@ -415,7 +415,7 @@ class Rescue:
             self._declared = tuple(dict.fromkeys((*self._declared, *map(str, result))))
         if not self.is_rescued:
             return
-        layout = lifetime.current().layout()
+        layout = current_run().layout()
         if self._source is None:
             self._source = source_of(self.requirement)
         if layout is not None and self._source is not None:
@@ -435,7 +435,7 @@ class Rescue:
         there = {*installed_at(target_sites(self.context)), *self.context.resolved()}
         names = messages.undeclared_of(self._grants, requires, there)
         if names:
-            lifetime.current().say_at_end(*messages.undeclared(self.label, names))
+            current_run().say_at_end(*messages.undeclared(self.label, names))
 
     def close(self) -> None:
         """Throw the environments away."""

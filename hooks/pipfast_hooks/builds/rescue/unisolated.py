@@ -16,9 +16,9 @@ from pipfast.rescue.diagnosis.import_names import modules_of, provides
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.rescue.trust.trusted import applies, read_requirement
 from pipfast.rescue.wheels import Visible, record_digest
-from pipfast_hooks import lifetime
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import installed_at, source_of
+from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     import importlib.metadata
@@ -47,7 +47,7 @@ class OpenBuild:
         return result
 
     def _note(self, wheel: Path, folder: str) -> None:
-        layout = lifetime.current().layout()
+        layout = current_run().layout()
         if layout is None:
             return
         there = installed_at(target_sites(self._rescue.context))
@@ -102,10 +102,10 @@ def key_of(cached: Path) -> str:
 
 def difference(context: Context, cached: Path) -> str | None:
     """Return what a wheel in pip's cache was built against that is there in another version, as a sentence."""
-    layout = lifetime.current().layout()
+    layout = current_run().layout()
     if layout is None:
         return None
-    if getattr(context.options, "build_isolation", True) and lifetime.current().settings.build_rescue == "off":
+    if getattr(context.options, "build_isolation", True) and current_run().settings.build_rescue == "off":
         # An isolated build would miss what this one had.
         return None
     built = wheels.find_cached(layout, key_of(cached), cached)
@@ -122,4 +122,4 @@ def difference(context: Context, cached: Path) -> str | None:
 
 def open_build(rescue: Rescue) -> OpenBuild | None:
     """Return how a requirement is built without isolation; None where nothing is noted of it."""
-    return OpenBuild(rescue) if lifetime.current().layout() is not None else None
+    return OpenBuild(rescue) if current_run().layout() is not None else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipfast.settings import Settings
-from pipfast_hooks import lifetime
+from pipfast_hooks.run import END_S, Run, begin_run, end_run
 from support.program import add_shim
 
 if TYPE_CHECKING:
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def run() -> Iterator[lifetime.Run]:
-    yield lifetime.begin(Settings.from_environ({}))
-    lifetime.end()
+def run() -> Iterator[Run]:
+    yield begin_run(Settings.from_environ({}))
+    end_run()
 
 
 @pytest.mark.parametrize("times", [0, 1, 2, 3])
 def test_an_interrupt_while_all_is_closed(
-    run: lifetime.Run, monkeypatch: pytest.MonkeyPatch, times: int
+    run: Run, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """Somebody who holds Ctrl-C down gets no traceback of ours; what was under way is closed all the same."""
     calls = []
 
-    def close(self: lifetime.Run) -> None:
+    def close(self: Run) -> None:
         calls.append(self)
         if len(calls) <= times:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(lifetime.Run, "close", close)
-    lifetime.end()
+    monkeypatch.setattr(Run, "close", close)
+    end_run()
     assert len(calls) == min(times + 1, 2)
 
 
 def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
-    run: lifetime.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What comes after it ends, and what is to be said is said."""
     ended = []
@@ -59,7 +59,7 @@ def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
     assert "the last word" in capsys.readouterr().err
 
 
-def test_all_are_told_to_end_before_any_is_waited_for(run: lifetime.Run) -> None:
+def test_all_are_told_to_end_before_any_is_waited_for(run: Run) -> None:
     """Whoever pressed Ctrl-C waits for all together, and not for one after another."""
     told: list[tuple[str, float]] = []
 
@@ -74,7 +74,7 @@ def test_all_are_told_to_end_before_any_is_waited_for(run: lifetime.Run) -> None
     run.close()
     assert {name for name, _ in told} == {"ahead", "ranged", "first", "second"}
     assert [wait_s for _, wait_s in told[:4]] == [0.0] * 4
-    assert all(wait_s <= lifetime.END_S for _, wait_s in told[4:])
+    assert all(wait_s <= END_S for _, wait_s in told[4:])
     assert len(told) == 8
 
 

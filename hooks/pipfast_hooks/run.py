@@ -1,23 +1,17 @@
-"""What lives beside one pip command: the store, the workers, the connections; and their end."""
+"""One run of pip: its settings, its store, its parts; and their end."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import pip
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
-from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse_version
-from pipfast_hooks.startup import deferred
 
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.
@@ -58,6 +52,28 @@ class Verified:
     mtime_ns: int
     digests: dict[str, str]
     """All known digests by algorithm, SHA-256 among them."""
+
+
+class Part:
+    """Something that one run has once: made when it is first asked for, and ended with the run.
+
+    A part asks the run in its constructor for the parts that it leans on; so these are older, and end later.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def give_way(self) -> None:
+        """End processes, threads and descriptors that pip itself needs now; the run goes on without them."""
+
+    def stop(self) -> None:
+        """Tell what is under way to end, and wait for nothing."""
+
+    def close(self, wait_s: float) -> None:
+        """End everything of this part; wait no longer than ``wait_s`` seconds for threads."""
+
+
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -120,6 +136,21 @@ class Run:
     _linker: Linker | None = None
     _making: threading.RLock = field(default_factory=threading.RLock)
     """Downloads may ask for the store at the same time."""
+    _parts: dict[type[Part], Part] = field(default_factory=dict)
+    """In the order in which they were made."""
+
+    def part(self, kind: type[P]) -> P:
+        """Return the run's one part of a kind, made now if it is not there."""
+        with self._making:
+            found = self.find(kind)
+            if found is None:
+                found = kind(self)
+                self._parts[kind] = found
+            return found
+
+    def find(self, kind: type[P]) -> P | None:
+        """Return the run's part of a kind if it was made."""
+        return self._parts.get(kind)  # type: ignore[return-value]
 
     @property
     def linker(self) -> Linker:
@@ -259,9 +290,11 @@ class Run:
         """End what runs beside pip and has processes, threads or descriptors that pip needs; pip goes on alone."""
         self.settings = replace(self.settings, builds=1, workers=1)
         self._stop_workers()
+        for part in reversed(list(self._parts.values())):
+            part.give_way()
         for name, function in (
-            ("builds_ahead", "forget"), ("builds_runner", "end_server"), ("builds_guard", "forget"),
-            ("agent", "forget"),
+            ("builds.beside.sources", "forget"), ("builds.environments.runner", "end_server"),
+            ("builds.guard", "forget"), ("startup.agent", "forget"),
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 getattr(module, function)()
@@ -272,9 +305,11 @@ class Run:
         self.installing = self.metadata_only = False
         self._stop_workers()
         self._stop_threads()
+        self._close_parts()
         for name in (
-            "buffers", "early", "look", "agent", "giving_way", "builds_runner", "builds_ahead", "builds",
-            "builds_reuse", "builds_context", "builds_guard",
+            "network.buffers", "network.early", "output.display", "startup.agent", "builds.giving_way",
+            "builds.environments.runner", "builds.beside.sources", "builds.hooks", "builds.environments.shared",
+            "builds.context", "builds.guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 try:
@@ -316,6 +351,24 @@ class Run:
         self.ranged.clear()
         self.connections.clear()
 
+    def _close_parts(self) -> None:
+        """End the parts, last made first: all are told to stop before any is waited for."""
+        parts = list(reversed(self._parts.values()))
+        for part in parts:
+            self._end(part, part.stop)
+        deadline = time.monotonic() + END_S
+        for part in parts:
+            self._end(part, partial(part.close, max(0.0, deadline - time.monotonic())))
+            self._parts.pop(type(part), None)
+
+    @staticmethod
+    def _end(part: Part, end: Callable[[], None]) -> None:
+        try:
+            end()
+        except Exception:
+            # The others still have threads, processes and files to end.
+            logger.debug("pipfast: at the end of %s", type(part).__name__, exc_info=True)
+
     def _stop_workers(self) -> None:
         with self._making:
             workers, self._workers = self._workers, None
@@ -355,7 +408,7 @@ def _current_umask() -> int:
 _run: Run | None = None
 
 
-def begin(settings: Settings) -> Run:
+def begin_run(settings: Settings) -> Run:
     """Start a new run with these settings; the one before is closed."""
     global _run
     if _run is not None:
@@ -365,12 +418,12 @@ def begin(settings: Settings) -> Run:
     return _run
 
 
-def current() -> Run:
+def current_run() -> Run:
     """Return the run that is under way; one with the environment's settings if none was begun."""
-    return _run if _run is not None else begin(Settings.from_environ(os.environ))
+    return _run if _run is not None else begin_run(Settings.from_environ(os.environ))
 
 
-def end() -> None:
+def end_run() -> None:
     """Close the run that is under way, if there is one; a failure of that is not the command's.
 
     Nor is a Ctrl-C then: pip is done, and what is closed twice does no harm.
@@ -384,97 +437,3 @@ def end() -> None:
         except Exception:
             logger.debug("pipfast: at the end of a command", exc_info=True)
         return
-
-
-def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Close everything of ours when a command ends, however it ends."""
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        end()
-
-
-def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Note what this installation will need."""
-    run = current()
-    if run.patterns is not None:
-        run.patterns.note_no_more()
-    try:
-        options = args[0] if args else kwargs["options"]
-        # None where pip has no use for its own folder, which it cannot write: ours may be elsewhere.
-        run.store_allowed = options.cache_dir is None or bool(options.cache_dir)
-        run.installing = not getattr(options, "dry_run", False)
-        run.metadata_only = not run.installing and parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING
-        places = (getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
-        run.target = next(filter(None, places), "")
-        run.link_ahead = not run.target and run.link_mode != "copy" and run.settings.workers > 1
-        run.bytecode = None
-        if run.installing and options.compile:
-            from pipfast.store.bytecode import current_kind
-
-            run.bytecode = current_kind(os.environ)
-        if run.installing and options.compile and run.bytecode is None:
-            logger.debug("pipfast: bytecode is left to pip: the interpreter's settings change it")
-            run.installing = False
-    except Exception:
-        logger.debug("pipfast: installing without the store", exc_info=True)
-        run.installing = False
-    run.settle()
-    if run.installing and "program" in run.settings.disabled:
-        # Nothing of ours is asked between the resolver's end and the first installation.
-        _import_what_installs(run)
-    status = wrapped(*args, **kwargs)
-    if not status:
-        run.keep_expectation()
-    _name_what_is_stale(run)
-    return status
-
-
-def _name_what_is_stale(run: Run) -> None:
-    if run.stale_before is not None:
-        try:
-            sys.modules["pipfast_hooks.builds.context"].say_what_is_stale(run.stale_before)
-        except Exception:
-            logger.debug("pipfast: what was built against something else is not known", exc_info=True)
-
-
-def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Import what the installation needs; it begins after this, if anything is to be installed.
-
-    From 26.3 on nothing can be imported any more once it has begun, and before, what is imported may be replaced.
-    """
-    order = wrapped(*args, **kwargs)
-    run = current()
-    run.nothing_to_install = not order
-    if order:
-        _import_what_installs(run)
-    return order
-
-
-def _import_what_installs(run: Run) -> None:
-    try:
-        deferred.load_all()
-        importlib.import_module("pipfast_hooks.install.wheel")
-        importlib.import_module("pipfast_hooks.downloads.downloader")
-        importlib.import_module("pipfast.store.sessions")
-        # For the run's end.
-        importlib.import_module("pipfast.daily")
-        for name in IMPORTED_TO_READ:
-            importlib.import_module(name)
-        if run.installing:
-            _ = run.preparer(), run.linker
-            builds = sys.modules.get("pipfast_hooks.builds.context")
-            run.stale_before = builds.stale_before() if builds is not None else None
-    except Exception:
-        logger.debug("pipfast: installing without the store", exc_info=True)
-        run.installing = False
-
-
-def _around_eagerly_import_modules(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Import nothing ahead where nothing is going to be installed."""
-    return None if current().nothing_to_install else wrapped(*args, **kwargs)
-
-
-def _around_prevent_further_imports(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Block no import where nothing has been installed: what is imported later is what was there before."""
-    return contextlib.nullcontext() if current().nothing_to_install else wrapped(*args, **kwargs)
