@@ -81,7 +81,7 @@ def test_they_are_the_same_code(filled: Layout, monkeypatch: pytest.MonkeyPatch)
 def test_everything_an_installer_compiles_is_the_same(layout: Layout) -> None:
     """All the patterns of the modules that this pip loads for an installation."""
     code = (
-        "import importlib, re, sys; from pathlib import Path; from pipfast.store import patterns\n"
+        "import importlib, re, sys; from pathlib import Path; from pipfast import patterns\n"
         "found = patterns.Patterns(Path(sys.argv[1])); found.attach()\n"
         "importlib.import_module('.'.join(['pip', '_internal', 'commands', 'install']))\n"
         "found.detach()\n"
