@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipfast import dependencies
 from pipfast.report import logger
+from pipfast_hooks.call import Call
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
 
@@ -28,6 +29,8 @@ WAITING = "waiting for its module"
 ATTACHED = "attached"
 CALLED = "as expected"
 
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 _REPLACED = "_pipfast_replaced"
 """An attribute of functions that stand in the place of pip's."""
 
@@ -39,6 +42,8 @@ class SeamState:
     seam: Seam
     state: str = WAITING
     why: str = ""
+    positions: dict[str, int] = field(default_factory=dict)
+    """Name to place of the parameters that may be passed by position, without ``self`` or ``cls``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +65,26 @@ class _Late:
         self.hooks = hooks
         self.seam = state.seam
         self._state = state
+        self._positions = state.positions
         self._function: Callable[..., Any] | None = None
+        self._is_old_style = False
 
     def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        if self._function is None and not self._state.why and not self._is_idle(args, kwargs):
+        call = Call(wrapped, instance, args, kwargs, self._positions)
+        if self._function is None and not self._state.why and not self._is_idle(call):
             try:
                 self._function = load_wrapper(self._state.seam)
+                self._is_old_style = self._function.__code__.co_argcount == 4
             except Exception as error:
                 self._state.state, self._state.why = "stock", f"our own module failed: {error!r}"
                 logger.debug("pipfast: %s stays stock", self._state.seam.label, exc_info=True)
         if self._function is None:
-            return wrapped(*args, **kwargs)
-        return self._function(wrapped, instance, args, kwargs)
+            return call.original()
+        return self._function(wrapped, instance, args, kwargs) if self._is_old_style else self._function(call)
 
-    def _is_idle(self, args: Any, kwargs: Any) -> bool:
-        seam = self._state.seam
-        if not seam.idle_without:
-            return False
-        position = seam.parameters.index(seam.idle_without)
-        return not (args[position] if position < len(args) else kwargs.get(seam.idle_without, True))
+    def _is_idle(self, call: Call) -> bool:
+        name = self._state.seam.idle_without
+        return bool(name) and not call.get(name, True)
 
 
 class Kept:
@@ -160,7 +166,7 @@ class Hooks:
             return
         here = [state for state in self.states if state.seam.module == module.__name__]
         for state in here:
-            state.why = self._reason_against(module, state.seam)
+            state.why = self._reason_against(module, state)
             if state.why:
                 state.state = "stock"
                 self._broken.add(f"{module.__name__}:{state.seam.family}")
@@ -215,8 +221,9 @@ class Hooks:
             self._originals.append(_Original(parent, attribute, original))
         state.state = ATTACHED
 
-    def _reason_against(self, module: ModuleType, seam: Seam) -> str:
-        """Return why a seam is not attached, or an empty string."""
+    def _reason_against(self, module: ModuleType, state: SeamState) -> str:
+        """Return why a seam is not attached, or an empty string; note how its arguments are passed."""
+        seam = state.seam
         if seam.family in self._settings.disabled:
             return f"PIPFAST_DISABLE names {seam.family}"
         if self.pip < OLDEST:
@@ -235,12 +242,14 @@ class Hooks:
         if seam.kept:
             found = found.fget
         try:
-            parameters = [
-                each for each in inspect.signature(inspect.unwrap(found)).parameters if each != "self"
-            ]
+            signature = inspect.signature(inspect.unwrap(found))
         except (TypeError, ValueError) as error:
             return f"it has no signature: {error}"
-        return _difference(parameters, seam)
+        parameters = [each for each in signature.parameters.values() if each.name not in ("self", "cls")]
+        state.positions = {
+            each.name: position for position, each in enumerate(parameters) if each.kind in _BY_POSITION
+        }
+        return _difference([each.name for each in parameters], seam)
 
 
 def _present(function: Any, wrapper: str) -> _Late | None:

@@ -25,7 +25,7 @@ DRY_RUN_FETCHES_NOTHING: Version = (25, 3)
 class Seam:
     """One function of pip's.
 
-    ``parameters`` are the names it must have, in order and without ``self``; ``optional`` those it
+    ``parameters`` are the names it must have, in order and without ``self`` or ``cls``; ``optional`` those it
     may have after them. Anything else is another shape.
     """
 
@@ -240,11 +240,11 @@ SEAMS: tuple[Seam, ...] = (
          ("link", "download", "download_dir", "hashes"), "metadata.side_files:_around_get_http_url"),
     # A METADATA that came alone: made into a distribution without a folder, its header read once.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.from_metadata_file_contents", "metadata",
-         ("cls", "metadata_contents", "filename", "project_name"),
+         ("metadata_contents", "filename", "project_name"),
          "metadata.distribution:_around_from_metadata_file_contents"),
     # The same for the METADATA in a wheel.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.from_wheel", "metadata",
-         ("cls", "wheel", "name"), "metadata.distribution:_around_from_wheel"),
+         ("wheel", "name"), "metadata.distribution:_around_from_wheel"),
     # Parses all requirements to see whether they can be parsed.
     Seam("pip._internal.resolution.resolvelib.candidates",
          "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),

@@ -49,7 +49,7 @@ def test_wrapper_exists(seam: Seam) -> None:
     importlib.import_module("pip._internal.commands.install")
     wrapper = load_wrapper(seam)
     takes = ["original"] if seam.plain else ["wrapped", "instance", "args", "kwargs"]
-    assert list(inspect.signature(wrapper).parameters) == takes
+    assert list(inspect.signature(wrapper).parameters) in (takes, ["call"])
     assert wrapper.__name__.startswith("_instead_of_" if seam.plain else "_around_")
 
 
