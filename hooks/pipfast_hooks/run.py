@@ -308,7 +308,7 @@ class Run:
         self._close_parts()
         for name in (
             "network.buffers", "network.early", "output.display", "startup.agent", "builds.giving_way",
-            "builds.environments.runner", "builds.beside.sources", "builds.hooks", "builds.environments.shared",
+            "builds.environments.runner", "builds.beside.sources", "builds.environments.shared",
             "builds.context", "builds.guard",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:

@@ -195,9 +195,9 @@ SEAMS: tuple[Seam, ...] = (
       for module in ("pip._internal.commands.install", "pip._internal.commands.wheel")),
     # pip's own cache does not know what a wheel was built against, and keeps none that pip could not have built.
     Seam("pip._internal.cache", "WheelCache.get_cache_entry", "builds", ("link", "package_name", "supported_tags"),
-         "builds.context:_around_get_cache_entry"),
+         "builds.rescue.cached:_around_get_cache_entry"),
     Seam("pip._internal.resolution.resolvelib.candidates", "LinkCandidate.__init__", "builds",
-         ("link", "template", "factory", "name", "version"), "builds.context:_around_link_candidate"),
+         ("link", "template", "factory", "name", "version"), "builds.rescue.cached:_around_link_candidate"),
     Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
          "builds.hooks:_around_get_cache_dir"),
 

@@ -52,7 +52,7 @@ def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
 
     monkeypatch.setitem(sys.modules, "pipfast_hooks.startup.agent", SimpleNamespace(forget=fail))
     after = SimpleNamespace(forget=lambda: ended.append("builds"))
-    monkeypatch.setitem(sys.modules, "pipfast_hooks.builds.hooks", after)
+    monkeypatch.setitem(sys.modules, "pipfast_hooks.builds.guard", after)
     run.say_at_end("the last word")
     run.close()
     assert ended == ["builds"]

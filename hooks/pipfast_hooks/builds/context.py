@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger, say
+from pipfast.report import logger
 from pipfast.store.layout import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.run import current_run
@@ -34,10 +33,6 @@ class Context:
     chosen: Any = None
     """pip's requirements as the resolver has decided them, once it is done."""
     _resolved: dict[str, str] | None = None
-    differences: dict[str, str | None] = field(default_factory=dict)
-    """By the path of a wheel in pip's cache: what it was built against that is there no longer, as a sentence."""
-    passed_over: dict[str, str] = field(default_factory=dict)
-    """By the address of a source: the path of the wheel in pip's cache that is not taken for it."""
 
     def resolved(self) -> dict[str, str]:
         """Return name to version of what the resolver has decided; empty before it is done."""
@@ -96,50 +91,6 @@ def _around_prepare_linked_requirements_more(
     # What is resolved while something is being built is for that build (``inprocess-build-deps``).
     if _context is not None and not getattr(instance.build_tracker, "_entries", None):
         _context.chosen, _context._resolved = list(args[0] if args else kwargs["reqs"]), None
-    return wrapped(*args, **kwargs)
-
-
-def _around_get_cache_entry(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Pass over a cached wheel that was built, without isolation, against something else than what is there."""
-    entry = wrapped(*args, **kwargs)
-    if entry is None or not entry.persistent or _context is None:
-        return entry
-    try:
-        layout, path = current_run().layout(), entry.link.file_path
-        if layout is None or not has_notes(layout, BUILT):
-            return entry
-        if path not in _context.differences:
-            from pipfast_hooks.builds.rescue.unisolated import difference
-
-            _context.differences[path] = difference(_context, Path(path))
-        if (sentence := _context.differences[path]) is not None:
-            say(sentence)
-            link = args[0] if args else kwargs["link"]
-            _context.passed_over[link.url] = path
-            return None
-    except Exception:
-        logger.debug("pipfast: pip's cached wheel is taken as it is", exc_info=True)
-    return entry
-
-
-def cached_instead(link: Any) -> str | None:
-    """Return the path of a wheel in pip's cache that was passed over, and is now taken: no other can be had."""
-    path = _context.passed_over.pop(link.url, None) if _context is not None and link is not None else None
-    if _context is None or path is None or not os.path.isfile(path):
-        return None
-    _context.differences[path] = None
-    say(f"{os.path.basename(path)} of pip's cache is taken, which pip alone would have taken: "
-        "it cannot be built again here")
-    return path
-
-
-def _around_link_candidate(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    """Take pip's cached wheel where it was passed over, and its source cannot be made ready to be built."""
-    try:
-        return wrapped(*args, **kwargs)
-    except Exception:
-        if cached_instead(args[0] if args else kwargs["link"]) is None:
-            raise
     return wrapped(*args, **kwargs)
 
 

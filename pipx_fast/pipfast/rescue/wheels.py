@@ -18,6 +18,7 @@ import zipfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipfast import dependencies
 from pipfast.extra_builds import normalise
 from pipfast.report import logger
 from pipfast.rescue.messages import BUILD_TOOLS
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from packaging.utils import parse_wheel_filename
+
     from pipfast.store.archives import Archive
     from pipfast.store.layout import Layout
+else:
+    parse_wheel_filename = dependencies.load("packaging", "utils").utils.parse_wheel_filename
 
 STEERING = frozenset({
     "AR", "ARCHFLAGS", "BLIS_ARCH", "CC", "CFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "CPP", "CPPFLAGS", "CXX",
@@ -164,15 +169,13 @@ def find(layout: Layout, key: str, visible: Sequence[Visible]) -> tuple[BuiltWhe
 
 
 def keep(
-    layout: Layout, key: str, wheel: Path, name: str, version: str, source: str, visible: Iterable[Visible]
+    layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
 ) -> BuiltWheel | None:
     """Keep a wheel that was just built; None if that is not possible."""
     digest = sha256_of(wheel)
     if add_archive(layout, wheel, digest, wheel.name, move=False) is None:
         return None
-    built = BuiltWheel(
-        name, version, wheel.name, digest, source, time.time(), record_digest(_record(wheel)), tuple(visible)
-    )
+    built = _built(wheel, digest, name, source, visible)
     others = [each for each in _variants(layout, key) if each.visible != built.visible]
     write_note(layout, BUILT, key, _to_json([*others[-MAX_VARIANTS + 1 :], built]))
     return built
@@ -190,11 +193,17 @@ def note_cached(
     layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
 ) -> None:
     """Note what a wheel was built against that goes into pip's cache; what was noted of its place is replaced."""
-    built = BuiltWheel(
-        name, wheel.name.split("-")[1], wheel.name, sha256_of(wheel), source, time.time(),
-        record_digest(_record(wheel)), tuple(visible),
-    )
-    write_note(layout, BUILT, key, _to_json([built]))
+    write_note(layout, BUILT, key, _to_json([_built(wheel, sha256_of(wheel), name, source, visible)]))
+
+
+def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
+    """Return what is noted of a wheel that was just built.
+
+    :raises ValueError: its name is no wheel's.
+    """
+    version = str(parse_wheel_filename(wheel.name)[1])
+    record = record_digest(_record(wheel))
+    return BuiltWheel(name, version, wheel.name, digest, source, time.time(), record, tuple(visible))
 
 
 def find_cached(layout: Layout, key: str, wheel: Path) -> BuiltWheel | None:

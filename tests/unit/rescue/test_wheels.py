@@ -29,7 +29,7 @@ def kept(layout: Layout, tmp_path: Path, *visible: Visible) -> BuiltWheel:
     archive = Wheel("needy", "1.0", files={"needy.py": ""}).build()
     path = tmp_path / archive.filename
     path.write_bytes(archive.data)
-    built = wheels.keep(layout, KEY, path, "needy", "1.0", SOURCE, visible)
+    built = wheels.keep(layout, KEY, path, "needy", SOURCE, visible)
     assert built is not None
     return built
 

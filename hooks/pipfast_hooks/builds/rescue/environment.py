@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pip._internal.build_env import NoOpBuildEnvironment
 from pip._vendor.packaging.requirements import Requirement
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipfast.rescue.environment import Overlay
-    from pipfast_hooks.builds.rescue.rescue import Rescue
+    from pipfast_hooks.builds.context import Context
 
 _PLACES = {
     "target_dir": "PIP_TARGET", "prefix_path": "PIP_PREFIX", "root_path": "PIP_ROOT", "use_user_site": "PIP_USER",
@@ -26,10 +26,23 @@ _PLACES = {
 """pip's options that say where it installs, and their variables: a configuration file may set them for all."""
 
 
+class Rescued(Protocol):
+    """One build that is rescued."""
+
+    context: Context
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """Return what is put over the target's packages, if anything is."""
+
+    def add_declared(self, requirements: tuple[str, ...]) -> None:
+        """Put beside the build what its backend asks for."""
+
+
 class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
     """Stands in the place of pip's isolated environment for one requirement."""
 
-    def __init__(self, rescue: Rescue) -> None:
+    def __init__(self, rescue: Rescued) -> None:
         # pip's own only sets `python_executable`, since 26.2.
         self._rescue = rescue
         self._saved: list[dict[str, str | None]] = []
@@ -59,7 +72,7 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
 
     def __enter__(self) -> None:
         self._saved.append(kept(os.environ))
-        overlay: Overlay | None = self._rescue.overlay
+        overlay = self._rescue.overlay
         if overlay is not None:
             options = self._rescue.context.options
             places = [name for option, name in _PLACES.items() if getattr(options, option, None)]

@@ -14,19 +14,18 @@ from pipfast.rescue.trust.known import InstalledDistribution, Known
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import address_of
-from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipfast.rescue.trust.known import FailingPackage
+    from pipfast.settings import Settings
     from pipfast_hooks.builds.context import Context
 
 
-def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:
+def known_for(settings: Settings, context: Context, requirement: Any, declared: Sequence[str]) -> Known:
     """Return everything that may vouch for a distribution in the build of ``requirement``."""
     named = [each for each in context.requirements if each.name]
-    settings = current_run().settings
     package = _asked_for(context, requirement, failing_package(requirement, declared))
     hashes = context.hashes()
     return Known(

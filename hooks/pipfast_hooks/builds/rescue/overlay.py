@@ -25,14 +25,15 @@ from pipfast.errors import PipfastError
 from pipfast.report import logger, timed
 from pipfast.rescue.environment import Overlay
 from pipfast_hooks.builds import child
-from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pipfast.settings import Settings
+    from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
+    from pipfast_hooks.run import Run
 
-_SWITCHES = ("no_index", "prefer_binary", "pre")
 _VALUES = (
     "cert", "client_cert", "proxy", "retries", "timeout", "resume_retries", "keyring_provider", "cache_dir",
 )
@@ -84,7 +85,7 @@ def target_sites(context: Context) -> list[str]:
     return [*([os.path.abspath(target)] if target else []), *sites]
 
 
-def resolve(context: Context, wanted: Wanted) -> list[Found]:
+def resolve(run: Run, context: Context, wanted: Wanted) -> list[Found]:
     """Return what the target lacks of ``wanted``, dependencies included.
 
     :raises OverlayFailed: pip cannot resolve it.
@@ -96,7 +97,7 @@ def resolve(context: Context, wanted: Wanted) -> list[Found]:
             lines.insert(0, f"-c {shlex.quote(_written(folder, 'constraints.txt', constraints))}")
         report = os.path.join(folder, "report.json")
         with timed("build-resolve", wanted=[*wanted.declared, *wanted.granted]):
-            _pip(context, "install", "--dry-run", "--quiet", "--report", report,
+            _pip(run.settings, context, "install", "--dry-run", "--quiet", "--report", report,
                  "-r", _written(folder, "requirements.txt", lines))
         with open(report, encoding="utf-8") as file:
             found = [_found(item) for item in json.load(file)["install"]]
@@ -119,12 +120,14 @@ def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
             raise OverlayFailed(f"{each.name} {each.version} has none of the hashes that the requirements give")
 
 
-def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
+def make(
+    run: Run, context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool
+) -> Overlay:
     """Install what was found into a new folder and return it; the caller removes it.
 
     :raises OverlayFailed: pip cannot install it.
     """
-    overlay = Overlay(_new_folder())
+    overlay = Overlay(_new_folder(run.layout()))
     try:
         overlay.create(target_sites(context))
         if found:
@@ -132,7 +135,7 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
                 lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
                 options = [] if compiled else ["--no-compile"]
                 with timed("build-overlay", count=len(found)):
-                    _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
+                    _pip(run.settings, context, "install", "--quiet", "--no-deps", "--ignore-installed",
                          "--no-warn-script-location", *options,
                          "-r", _written(folder, "requirements.txt", lines), python=overlay.python)
     except BaseException:
@@ -141,9 +144,8 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
     return overlay
 
 
-def _new_folder() -> Path:
+def _new_folder(layout: Layout | None) -> Path:
     """Return a new folder, on the store's filesystem where there is a store: links need that."""
-    layout = current_run().layout()
     if layout is not None:
         with suppress(OSError):
             return layout.new_staging()
@@ -219,7 +221,7 @@ def _found(item: dict[str, Any]) -> Found:
     )
 
 
-def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
+def _pip(settings: Settings, context: Context, *arguments: str, python: str = sys.executable) -> None:
     """Run a command of pip's, with pipfast, as this run reaches its indexes.
 
     :param python: the interpreter of the environment that is written to.
@@ -228,7 +230,7 @@ def _pip(context: Context, *arguments: str, python: str = sys.executable) -> Non
     given = [*arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
     ended = subprocess.run(
-        [python, "-c", child.program(), *given], env=_environ(context),
+        [python, "-c", child.program(), *given], env=_environ(settings, context),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace", check=False,
     )
@@ -253,7 +255,7 @@ def _connection_options(options: Any) -> list[str]:
     return given
 
 
-def _environ(context: Context) -> dict[str, str]:
+def _environ(settings: Settings, context: Context) -> dict[str, str]:
     """Return a child's variables: those of the run before any isolation, without pip's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     for name, value in context.environ.items():
@@ -262,7 +264,6 @@ def _environ(context: Context) -> dict[str, str]:
             environ[name] = value
     # A package that needs itself is found by pip's tracker of what is being built.
     environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
-    settings = current_run().settings
     if settings.store is not None:
         environ["PIPFAST_STORE"] = os.fspath(settings.store)
     environ |= {

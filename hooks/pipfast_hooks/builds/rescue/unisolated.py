@@ -18,14 +18,15 @@ from pipfast.rescue.trust.trusted import applies, read_requirement
 from pipfast.rescue.wheels import Visible, record_digest
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import installed_at, source_of
-from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     import importlib.metadata
     from collections.abc import Iterable, Mapping
 
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.builds.rescue.rescue import Hook, Rescue
+    from pipfast_hooks.builds.rescue.rescue import Rescue
+    from pipfast_hooks.builds.rescue.watched import Hook
+    from pipfast_hooks.run import Run
 
 
 class OpenBuild:
@@ -36,9 +37,9 @@ class OpenBuild:
         self.folder: str | None = None
         """Where pip's cache will have the wheel; None where it keeps none."""
 
-    def run(self, hook: Hook) -> Any:
+    def call(self, hook: Hook) -> Any:
         """Call a hook, and note what the wheel that it makes was built against."""
-        result = self._rescue.run(hook)
+        result = self._rescue.call(hook)
         if hook.name == "build_wheel" and self.folder is not None and not self._rescue.is_rescued:
             try:
                 self._note(Path(hook.kwargs["wheel_directory"], str(result)), self.folder)
@@ -47,7 +48,7 @@ class OpenBuild:
         return result
 
     def _note(self, wheel: Path, folder: str) -> None:
-        layout = current_run().layout()
+        layout = self._rescue.run.layout()
         if layout is None:
             return
         there = installed_at(target_sites(self._rescue.context))
@@ -100,12 +101,12 @@ def key_of(cached: Path) -> str:
     return wheels.key_of_cached("/".join(cached.parts[-5:]))
 
 
-def difference(context: Context, cached: Path) -> str | None:
+def difference(run: Run, context: Context, cached: Path) -> str | None:
     """Return what a wheel in pip's cache was built against that is there in another version, as a sentence."""
-    layout = current_run().layout()
+    layout = run.layout()
     if layout is None:
         return None
-    if getattr(context.options, "build_isolation", True) and current_run().settings.build_rescue == "off":
+    if getattr(context.options, "build_isolation", True) and run.settings.build_rescue == "off":
         # An isolated build would miss what this one had.
         return None
     built = wheels.find_cached(layout, key_of(cached), cached)
@@ -118,8 +119,3 @@ def difference(context: Context, cached: Path) -> str | None:
         return (f"{built.name} {built.version} in pip's cache was built against {each.name} {each.version}, "
                 f"and {other}: building it again")
     return None
-
-
-def open_build(rescue: Rescue) -> OpenBuild | None:
-    """Return how a requirement is built without isolation; None where nothing is noted of it."""
-    return OpenBuild(rescue) if current_run().layout() is not None else None

@@ -1,0 +1,78 @@
+"""Wheels in pip's cache that were built against something that has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger, say
+from pipfast.store.layout import BUILT
+from pipfast.store.notes import has_notes
+from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.run import Part, current_run
+
+if TYPE_CHECKING:
+    from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
+
+
+class PassedOver(Part):
+    """Which of these a run does not take: it builds them again, without isolation."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._differences: dict[str, str | None] = {}
+        """By the path of a wheel: what it was built against that is there no longer, as a sentence."""
+        self._paths: dict[str, str] = {}
+        """By the address of a source: the path of the wheel that is not taken for it."""
+
+    def passes_over(self, path: str, address: str) -> bool:
+        """Tell whether a wheel is not to be taken for a source; said each time."""
+        context, layout = builds_context.current(), self.run.layout()
+        if context is None or layout is None or not has_notes(layout, BUILT):
+            return False
+        if path not in self._differences:
+            from pipfast_hooks.builds.rescue.unisolated import difference
+
+            self._differences[path] = difference(self.run, context, Path(path))
+        sentence = self._differences[path]
+        if sentence is None:
+            return False
+        say(sentence)
+        self._paths[address] = path
+        return True
+
+    def taken_instead(self, link: Any) -> str | None:
+        """Return the path of a wheel that was passed over, and is now taken: no other can be had."""
+        path = self._paths.pop(link.url, None) if link is not None else None
+        if path is None or not os.path.isfile(path):
+            return None
+        self._differences[path] = None
+        say(f"{os.path.basename(path)} of pip's cache is taken, which pip alone would have taken: "
+            "it cannot be built again here")
+        return path
+
+
+def _around_get_cache_entry(call: Call) -> Any:
+    """Pass over a cached wheel that was built, without isolation, against something else than what is there."""
+    entry = call.original()
+    if entry is None or not entry.persistent:
+        return entry
+    try:
+        if current_run().part(PassedOver).passes_over(entry.link.file_path, call["link"].url):
+            return None
+    except Exception:
+        logger.debug("pipfast: pip's cached wheel is taken as it is", exc_info=True)
+    return entry
+
+
+def _around_link_candidate(call: Call) -> Any:
+    """Take pip's cached wheel where it was passed over, and its source cannot be made ready to be built."""
+    try:
+        return call.original()
+    except Exception:
+        passed_over = current_run().find(PassedOver)
+        if passed_over is None or passed_over.taken_instead(call["link"]) is None:
+            raise
+    return call.original()

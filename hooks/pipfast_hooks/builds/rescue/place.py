@@ -1,0 +1,165 @@
+"""Place of a rescued build: an overlay, or a wheel that an earlier build made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.report import logger
+from pipfast.rescue import wheels
+from pipfast_hooks.builds.rescue.known import known_for
+from pipfast_hooks.builds.rescue.overlay import Wanted, make, resolve, target_sites
+from pipfast_hooks.builds.rescue.source import installed_at, visible_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.rescue.environment import Overlay
+    from pipfast.rescue.trust.known import Known
+    from pipfast.rescue.trust.policy import Grant
+    from pipfast.rescue.wheels import BuiltWheel, Visible
+    from pipfast.store.archives import Archive
+    from pipfast.store.layout import Layout
+    from pipfast_hooks.builds.context import Context
+    from pipfast_hooks.builds.rescue.overlay import Found
+    from pipfast_hooks.builds.rescue.watched import Hook
+    from pipfast_hooks.run import Run
+
+
+class Place:
+    """What the build of one requirement sees, and the wheel that was built where all of it was the same."""
+
+    def __init__(self, run: Run, context: Context, requirement: Any) -> None:
+        self.run = run
+        self.context = context
+        self.requirement = requirement
+        self.source: str | None = None
+        """The key of what is built, where that cannot change."""
+        self.clear()
+        self._overlays: list[Overlay] = []
+
+    def clear(self) -> None:
+        """Forget everything but the source."""
+        self.grants: list[Grant] = []
+        self.overlay: Overlay | None = None
+        self.earlier: tuple[BuiltWheel, Archive] | None = None
+        """A wheel of an earlier build that saw the same."""
+        self.may_be_earlier = False
+        """The grants are complete from the start: an earlier wheel may have them all."""
+        self._asked: tuple[str, ...] = ()
+        """What the backend asked for, besides what pyproject.toml has."""
+        self._found: list[Found] = []
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """Return what the package declares for its build, by file and by hook."""
+        return tuple(dict.fromkeys((*(self.requirement.pyproject_requires or ()), *self._asked)))
+
+    def ask(self, requirements: tuple[str, ...]) -> None:
+        """Note what the backend asks for."""
+        self._asked = tuple(dict.fromkeys((*self._asked, *requirements)))
+
+    def known(self) -> Known:
+        """Return everything that may vouch for a distribution in this build."""
+        return known_for(self.run.settings, self.context, self.requirement, self.declared)
+
+    def settle(self) -> None:
+        """Find a wheel that was built against what is granted now, or make the overlay to build one.
+
+        :raises OverlayFailed: neither can be had.
+        """
+        self.earlier = self._look_up()
+        if self.earlier is None:
+            self.build_overlay()
+
+    def build_overlay(self) -> None:
+        """Make an overlay with all that is declared and granted, unless there is one.
+
+        :raises OverlayFailed: pip cannot resolve or install it.
+        """
+        wanted = self._wanted(self.declared)
+        found = resolve(self.run, self.context, wanted)
+        if self.overlay is not None and found == self._found:
+            return
+        compiled = any(each.tier == 1 for each in self.grants)
+        self.overlay = make(self.run, self.context, found, wanted, compiled=compiled)
+        self._overlays.append(self.overlay)
+        self._found = found
+
+    def _wanted(self, declared: tuple[str, ...]) -> Wanted:
+        name = str(self.requirement.name or "")
+        return Wanted(
+            declared=declared,
+            granted=tuple(each.requirement for each in self.grants),
+            wheels_only=frozenset(canonicalize_name(each.name) for each in self.grants if each.wheels_only),
+            pins={each: version for each, version in self.context.resolved().items()
+                  if canonicalize_name(each) != canonicalize_name(name)},
+            excluded=name,
+            hashes=self.context.hashes() if any(each.hashes for each in self.grants) else {},
+        )
+
+    def version_of(self, grant: Grant) -> str | None:
+        """Return the version that a grant came to, where it is not the target's."""
+        return next((each.version for each in self._found
+                     if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
+
+    def is_decided_otherwise(self) -> bool:
+        """Tell whether the resolver has chosen another version of anything that the build sees."""
+        decided = {canonicalize_name(name): version for name, version in self.context.resolved().items()}
+        visible = {canonicalize_name(each.name): each.version for each in self._visible()}
+        return any(decided.get(name, version) != version for name, version in visible.items())
+
+    def _visible(self) -> tuple[Visible, ...]:
+        paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
+        return visible_from(
+            [each.name for each in self.grants], self._found, installed_at(paths), self.run.layout()
+        )
+
+    def _key(self) -> str:
+        assert self.source is not None
+        return wheels.key_of(self.source, self.requirement.config_settings, os.environ)
+
+    def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
+        layout = self.run.layout()
+        if layout is None or not self.may_be_earlier or self.source is None:
+            return None
+        if not wheels.has(layout, self._key()):
+            return None
+        wanted = self._wanted(())
+        self._found = (
+            [] if all(each.installed for each in self.grants) else resolve(self.run, self.context, wanted)
+        )
+        return wheels.find(layout, self._key(), self._visible())
+
+    def keep(self, layout: Layout, wheel: Path, label: str) -> None:
+        """Keep a wheel that was built here, with what its build saw."""
+        wheels.keep(layout, self._key(), wheel, label, str(self.source), self._visible())
+
+    def close(self) -> None:
+        """Remove the overlays."""
+        for each in self._overlays:
+            shutil.rmtree(each.root, ignore_errors=True)
+        self._overlays.clear()
+
+
+def answer_from(hook: Hook, built: BuiltWheel, archive: Archive, label: str) -> Any:
+    """Return what a hook answers where the wheel is there already; what it makes is put where it would be.
+
+    :raises Exception: the archive cannot be read.
+    """
+    if hook.name.startswith("get_requires_for_build_"):
+        return []
+    if hook.name.startswith("prepare_metadata_for_build_"):
+        folder = hook.kwargs["metadata_directory"]
+        with zipfile.ZipFile(archive.path) as wheel:
+            members = [name for name in wheel.namelist() if name.partition("/")[0].endswith(".dist-info")]
+            wheel.extractall(folder, members)
+        return members[0].partition("/")[0]
+    shutil.copyfile(archive.path, os.path.join(hook.kwargs["wheel_directory"], built.filename))
+    beside = ", ".join(f"{each.name} {each.version}" for each in built.visible if each.needed)
+    logger.info("  pipfast: using the wheel of %s that was built against %s", label, beside or "the same")
+    return built.filename

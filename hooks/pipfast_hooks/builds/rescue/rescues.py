@@ -1,0 +1,72 @@
+"""The rescues of one run, by requirement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipfast.dependencies import Unusable
+from pipfast.report import logger, say
+from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.run import Part
+
+if TYPE_CHECKING:
+    from pipfast_hooks.builds.rescue.rescue import Rescue
+    from pipfast_hooks.builds.rescue.unisolated import OpenBuild
+    from pipfast_hooks.run import Run
+
+
+class Rescues(Part):
+    """The rescues of a run's builds, and its builds without isolation."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._rescues: dict[int, Rescue] = {}
+        """By ``id()`` of pip's requirement, which the rescue keeps alive."""
+        self._open: dict[int, OpenBuild | None] = {}
+        """By the same key; None where nothing is kept of the build."""
+
+    def made(self, requirement: Any) -> Rescue | None:
+        """Return the rescue of a requirement's build if there is one."""
+        return self._rescues.get(id(requirement))
+
+    def of(self, requirement: Any) -> Rescue | None:
+        """Return the rescue of a requirement's build; None where builds are not rescued."""
+        context = builds_context.current()
+        if requirement is None or context is None or self.run.settings.build_rescue == "off":
+            return None
+        rescue = self.made(requirement)
+        if rescue is None:
+            try:
+                # Not at the top: hardly any build is rescued, and this loads packaging.
+                from pipfast_hooks.builds.rescue.rescue import Rescue
+            except Unusable as error:
+                say(f"builds are not rescued: {error}", error.hint)
+                return None
+            except Exception:
+                logger.debug("pipfast: builds are not rescued", exc_info=True)
+                return None
+            rescue = self._rescues[id(requirement)] = Rescue(self.run, context, requirement)
+        return rescue
+
+    def opened(self, requirement: Any) -> OpenBuild | None:
+        """Return what keeps the wheel of a requirement's build without isolation, if that has begun."""
+        return self._open.get(id(requirement))
+
+    def open(self, rescue: Rescue) -> OpenBuild | None:
+        """Return what keeps the wheel of a build without isolation; None for isolated builds."""
+        key = id(rescue.requirement)
+        if key not in self._open:
+            self._open[key] = None
+            try:
+                if not getattr(rescue.context.options, "build_isolation", True) and self.run.layout() is not None:
+                    from pipfast_hooks.builds.rescue.unisolated import OpenBuild
+
+                    self._open[key] = OpenBuild(rescue)
+            except Exception:
+                logger.debug("pipfast: a build without isolation is left to pip", exc_info=True)
+        return self._open[key]
+
+    def close(self, wait_s: float) -> None:
+        """Remove the environments of all rescues."""
+        for rescue in self._rescues.values():
+            rescue.close()

@@ -1,0 +1,114 @@
+"""One call of a build hook, watched for the modules that it misses."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.utils.logging import subprocess_logger
+from pip._vendor.pyproject_hooks import BackendUnavailable
+
+from pipfast.report import logger
+from pipfast.rescue.diagnosis.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pipfast.rescue.diagnosis.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One call of a build hook, which can be made again."""
+
+    name: str
+    kwargs: Mapping[str, Any]
+    backend: Any
+    """pip's hook caller."""
+    call: Callable[[], Any]
+
+
+class HeldError(logging.Filter):
+    """Keeps a failed hook's error back until it is known whether pip ends with it; notes all output.
+
+    Under ``-v`` pip keeps no output of its own: what it logs is the only copy.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+        self._holding = self._released = False
+        self._records: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let through what a hook prints; hold what pip says about its end."""
+        if self._released:
+            return True
+        if record.levelno >= logging.ERROR:
+            self._holding = True
+        if self._holding:
+            self._records.append(record)
+            return False
+        self._watch.output.append(record.getMessage() + "\n")
+        return True
+
+    def release(self) -> None:
+        """Log what was held back, and hold nothing from now on."""
+        # It may still be the logger's filter, and would get them once more.
+        self._released = True
+        for record in self._records:
+            subprocess_logger.handle(record)
+        self._records.clear()
+
+
+@contextmanager
+def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
+    """Note in the block what the processes of a hook look for and print.
+
+    :raises OSError: there is no place for the notes.
+    """
+    original = hook.backend._subprocess_runner
+    with Watch(hook.name) as watch:
+
+        def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
+            original(cmd, cwd=cwd, extra_environ={**(extra_environ or {}), **watch.environ(os.environ)})
+
+        held = HeldError(watch)
+        subprocess_logger.addFilter(held)
+        try:
+            with hook.backend.subprocess_runner(runner):
+                yield watch, held
+        finally:
+            subprocess_logger.removeFilter(held)
+
+
+def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]) -> Evidence | None:
+    """Return what a failed hook has left behind; None if its record is damaged.
+
+    :param failed: pip's ``InstallationSubprocessError`` or ``BackendUnavailable``.
+    :param declared: what the package declares for its build.
+    """
+    unavailable = None
+    if isinstance(failed, BackendUnavailable):
+        unavailable = (str(hook.backend.build_backend), str(failed.traceback or ""))
+    elif not watch.output:
+        # Without -v the lines are in the error alone, between "[3 lines of output]" and "[end of output]".
+        watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
+    try:
+        return watch.evidence(declared, unavailable)
+    except Exception:
+        # A build can write there what it likes.
+        logger.debug("pipfast: the record of a build cannot be read", exc_info=True)
+        return None
+
+
+def error_of(evidence: Evidence | None) -> str:
+    """Return the error of a failed hook, as its last line."""
+    if evidence is None:
+        return ""
+    if evidence.errors:
+        return f"{evidence.errors[0].kind}: {evidence.errors[0].message}"
+    return evidence.output
