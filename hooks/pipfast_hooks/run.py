@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipfast.prepare.expected import ExpectedWheel
     from pipfast.prepare.preparer import Preparer
     from pipfast.prepare.workers import Workers
+    from pipfast.settings import LinkMode
     from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.beside.sources import BuildsAhead
@@ -162,8 +163,8 @@ class Run:
         return self._linker
 
     @property
-    def link_mode(self) -> str:
-        """Return how files are put in place, one of ``settings.LINK_MODES``."""
+    def link_mode(self) -> LinkMode:
+        """Return how files are put in place."""
         from pipfast.system.owner import effective_mode
 
         return effective_mode(self.settings.link_mode, self.target or _site_packages())

@@ -1,47 +1,38 @@
-"""The settings of one run: ``PIPFAST`` and ``PIPFAST_*`` environment variables, over pip.conf's ``[pipfast]``."""
+"""Settings of one run: the table of ``PIPFAST_*`` variables, and their values."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution")
+Family = Literal["builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution"]
+LinkMode = Literal["auto", "clone", "hardlink", "own-sources", "copy"]
+BuildRescue = Literal["on", "named", "off"]
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
 """The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
 
-LINK_MODES = ("auto", "clone", "hardlink", "own-sources", "copy")
+LINK_MODES: tuple[LinkMode, ...] = get_args(LinkMode)
 """How stored files reach an environment; ``auto`` takes the first that works of clone, hardlink and copy.
 
 ``own-sources`` copies what people edit (small text, Python sources above all) and links the rest."""
 
-BUILD_RESCUES = ("on", "named", "off")
+BUILD_RESCUES: tuple[BuildRescue, ...] = get_args(BuildRescue)
 """What may be put beside a build that failed: ``named`` is what this run, the target or the package names."""
 
 SECTION = "pipfast"
 """The section of pip's configuration files in which our settings stand."""
 
-_VARIABLES = {
-    "enabled": "PIPFAST",
-    "disable": "PIPFAST_DISABLE",
-    "store": "PIPFAST_STORE",
-    "connections": "PIPFAST_CONNECTIONS",
-    "workers": "PIPFAST_WORKERS",
-    "builds": "PIPFAST_BUILDS",
-    "link-mode": "PIPFAST_LINK_MODE",
-    "timings": "PIPFAST_TIMINGS",
-    "build-rescue": "PIPFAST_BUILD_RESCUE",
-    "extra-build-dependencies": "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
-}
-"""A setting's key in ``[pipfast]``, and the variable that wins over it."""
-
 _PREFIX = "PIPFAST_"
 
 RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
-"""The file that the processes of a build note in what they sought. No setting; ours, for children."""
+"""The file in which the processes of a build note what they sought. No setting: only we set it."""
 
 DEFAULT_CONNECTIONS = 8
 """Connections in use at once; more gains nothing on the servers measured and costs them."""
@@ -49,31 +40,170 @@ DEFAULT_CONNECTIONS = 8
 MAX_CONNECTIONS = 64
 """An upper bound on what the user may ask for, so that a slip does not look like an attack."""
 
+INHERITED = "(inherited)"
+"""In place of a child's value: it finds the variable as this process did."""
+
+RESOLVED = "(resolved)"
+"""In place of a child's value: it gets this run's, which may come from pip's command line."""
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+class _Reader:
+    """Reads single values, from the environment first, and notes those that cannot be read."""
+
+    def __init__(self, environ: Mapping[str, str], section: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._section = section
+        keys = [each.key for each in SETTINGS]
+        self.problems = [
+            f"[{SECTION}] in pip's configuration has {key!r}, which is no setting{_meant(key, keys)}"
+            for key in sorted(set(section) - set(keys))
+        ]
+        variables = [*(each.variable for each in SETTINGS), RECORD_VARIABLE]
+        self.problems += [
+            f"{name} is set, which is no setting{_meant(name, variables)}"
+            for name in sorted(environ) if name.startswith(_PREFIX) and name not in variables
+        ]
+
+    def shown_problems(self) -> tuple[str, ...]:
+        if not self.problems:
+            return ()
+        from pipfast.address import redacted
+
+        return tuple(map(redacted, self.problems))
+
+    def switch(self, setting: Setting) -> bool:
+        text = self.choice(setting, ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
+        return text not in ("off", "0", "false")
+
+    def number(self, setting: Setting, default: Callable[[], int], highest: int) -> int:
+        text = self._text(setting)
+        if not text:
+            return default()
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
+            return int(text)
+        wrong = f"{self._label(setting)} is {text!r}, not a number from 1 to {highest}"
+        self.problems.append(f"{wrong}; using {default()}")
+        return default()
+
+    def folder(self, setting: Setting) -> Path | None:
+        text = self._text(setting)
+        path = os.path.expanduser(text)
+        if not text or os.path.isabs(path):
+            return Path(path) if text else None
+        self.problems.append(f"{self._label(setting)} is {text!r}: it must be an absolute path; using the default")
+        return None
+
+    def file(self, setting: Setting) -> Path | None:
+        text = self._text(setting)
+        return Path(text).absolute() if text else None
+
+    def choice(self, setting: Setting, choices: tuple[str, ...], default: str, complaint: str = "") -> str:
+        text = self._text(setting).lower() or default
+        if text in choices:
+            return text
+        complaint = complaint or f"none of {', '.join(choices)}"
+        self.problems.append(f"{self._label(setting)} is {text!r}, {complaint}; using {default}")
+        return default
+
+    def families(self, setting: Setting) -> frozenset[str]:
+        disabled = {name.strip().lower() for name in self._text(setting).split(",")} - {""}
+        for name in sorted(disabled - set(FAMILIES)):
+            self.problems.append(f"{self._label(setting)} names {name!r}, which is none of {', '.join(FAMILIES)}")
+        return frozenset(disabled & set(FAMILIES))
+
+    def extra_build_dependencies(self, setting: Setting) -> Mapping[str, tuple[str, ...]]:
+        text = self._text(setting)
+        if not text:
+            return {}
+        from pipfast.extra_builds import ExtrasUnreadable, read_extras
+
+        try:
+            return read_extras(text)
+        except ExtrasUnreadable as error:
+            self.problems.append(f"{self._label(setting)} {error}; using none")
+            return {}
+
+    def _text(self, setting: Setting) -> str:
+        """Return a value as it stands; an empty one is none."""
+        return self._environ.get(setting.variable, "").strip() or self._section.get(setting.key, "").strip()
+
+    def _label(self, setting: Setting) -> str:
+        given = self._environ.get(setting.variable, "").strip()
+        return setting.variable if given else f"[{SECTION}] {setting.key}"
+
+
+class Setting(NamedTuple):
+    """One setting: a row of the table."""
+
+    field: str
+    """Its field in ``Settings``."""
+    key: str
+    """Its name in ``[pipfast]``."""
+    variable: str
+    """Its environment variable, which wins."""
+    meaning: str
+    """One line, which README repeats."""
+    read: Callable[..., Any]
+    """Returns its value, given a ``_Reader`` and the row."""
+    child: str | None = INHERITED
+    """What the pip of a build environment gets: a value, ``INHERITED``, ``RESOLVED``, or None for no variable."""
+
+
+SETTINGS = (
+    Setting("enabled", "enabled", "PIPFAST", "`off`: pip runs alone", _Reader.switch),
+    Setting("store", "store", "PIPFAST_STORE", "the store's folder, not a relative one", _Reader.folder, RESOLVED),
+    Setting("connections", "connections", "PIPFAST_CONNECTIONS",
+            f"connections that downloads may use at once, 1 to {MAX_CONNECTIONS}",
+            partial(_Reader.number, default=lambda: DEFAULT_CONNECTIONS, highest=MAX_CONNECTIONS)),
+    Setting("workers", "workers", "PIPFAST_WORKERS", "processes that unpack and byte-compile",
+            partial(_Reader.number, default=usable_cores, highest=256)),
+    # A build may edit in place what it is built with: that must be its own.
+    Setting("link_mode", "link-mode", "PIPFAST_LINK_MODE",
+            "`auto` (the first that works of `clone`, `hardlink`, `copy`), one of those, or `own-sources`",
+            partial(_Reader.choice, choices=LINK_MODES, default="auto"), "copy"),
+    Setting("builds", "builds", "PIPFAST_BUILDS",
+            "source distributions that are built at once, 1 to 64; each build gets `MAX_JOBS` as it is",
+            partial(_Reader.number, default=usable_cores, highest=64)),
+    Setting("disabled", "disable", "PIPFAST_DISABLE",
+            f"families of hooks to leave out: `{'`, `'.join(FAMILIES)}`, with commas", _Reader.families),
+    Setting("timings", "timings", "PIPFAST_TIMINGS", "a file that gets the time of each phase, as JSON lines",
+            _Reader.file, None),
+    # What a build needs is not rescued in its turn.
+    Setting("build_rescue", "build-rescue", "PIPFAST_BUILD_RESCUE",
+            "what may be put beside a build that failed: `on`, `named` (only what this run, the environment or the"
+            " package itself names) or `off`",
+            partial(_Reader.choice, choices=BUILD_RESCUES, default="on"), "off"),
+    Setting("extra_build_dependencies", "extra-build-dependencies", "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
+            "what a package's build needs and does not declare: `flash-attn: torch, ninja; khoros: requests`, or"
+            ' JSON: `{"flash-attn": ["torch>=2"]}`', _Reader.extra_build_dependencies),
+)
+"""All settings, in the order in which doctor shows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user asked for; every field has a default that needs no setting."""
 
     enabled: bool = True
-    """False with ``PIPFAST=off``: nothing is attached, pip runs alone."""
-    disabled: frozenset[str] = frozenset()
-    """Hook families switched off with ``PIPFAST_DISABLE=downloads,install``."""
+    """False: nothing is attached, pip runs alone."""
     store: Path | None = None
-    """``PIPFAST_STORE``, or inside pip's cache folder where that was named; None: in the user's cache folder."""
+    """Set, or inside pip's cache folder where that was named; None: in the user's cache folder."""
     connections: int = DEFAULT_CONNECTIONS
-    """``PIPFAST_CONNECTIONS``: how many connections downloads may use at once."""
     workers: int = 1
-    """``PIPFAST_WORKERS``: processes that unpack and byte-compile (default: the usable cores)."""
+    link_mode: LinkMode = "auto"
     builds: int = 1
-    """``PIPFAST_BUILDS``: how many source distributions are built at once (default: the usable cores)."""
-    link_mode: str = "auto"
-    """``PIPFAST_LINK_MODE``: one of ``LINK_MODES``."""
+    disabled: frozenset[str] = frozenset()
     timings: Path | None = None
-    """``PIPFAST_TIMINGS``: a file that gets one JSON line per timed phase."""
-    build_rescue: Literal["on", "named", "off"] = "on"
-    """``PIPFAST_BUILD_RESCUE``: one of ``BUILD_RESCUES``."""
+    build_rescue: BuildRescue = "on"
     extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """``PIPFAST_EXTRA_BUILD_DEPENDENCIES``: a package's name, normalised, to requirements."""
+    """A package's name, normalised, to requirements."""
     problems: tuple[str, ...] = ()
     """One message per value that could not be read; the default is used in its place."""
 
@@ -85,99 +215,24 @@ class Settings:
 
         :param section: keys and values of ``[pipfast]`` in pip's configuration files; the environment wins.
         """
-        read = _Reader(environ, section or {})
-        timings = read.text("timings")
-        return cls(
-            enabled=read.choice("enabled", ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
-            not in ("off", "0", "false"),
-            disabled=read.families(),
-            store=read.folder("store"),
-            connections=read.number("connections", DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
-            workers=read.number("workers", usable_cores(), 256),
-            builds=read.number("builds", usable_cores(), 64),
-            link_mode=read.choice("link-mode", LINK_MODES, "auto"),
-            timings=Path(timings).absolute() if timings else None,
-            build_rescue=cast("Literal['on', 'named', 'off']", read.choice("build-rescue", BUILD_RESCUES, "on")),
-            extra_build_dependencies=read.extra_build_dependencies(),
-            problems=read.shown_problems(),
-        )
+        reader = _Reader(environ, section or {})
+        values: dict[str, Any] = {each.field: each.read(reader, each) for each in SETTINGS}
+        return cls(**values, problems=reader.shown_problems())
 
+    def for_children(self, **others: str) -> dict[str, str | None]:
+        """Return the variables of a pip that fills a build environment; None for one that it must not have.
 
-class _Reader:
-    """Reads single values, from the environment first, and notes those that cannot be read."""
-
-    def __init__(self, environ: Mapping[str, str], section: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._section = section
-        self.problems = [
-            f"[{SECTION}] in pip's configuration has {key!r}, which is no setting{_meant(key, _VARIABLES)}"
-            for key in sorted(set(section) - set(_VARIABLES))
-        ]
-        variables = [*_VARIABLES.values(), RECORD_VARIABLE]
-        self.problems += [
-            f"{name} is set, which is no setting{_meant(name, variables)}"
-            for name in sorted(environ) if name.startswith(_PREFIX) and name not in variables
-        ]
-
-    def text(self, key: str) -> str:
-        """Return a value as it stands; an empty one is none."""
-        return self._environ.get(_VARIABLES[key], "").strip() or self._section.get(key, "").strip()
-
-    def _label(self, key: str) -> str:
-        variable = _VARIABLES[key]
-        return variable if self._environ.get(variable, "").strip() else f"[{SECTION}] {key}"
-
-    def number(self, key: str, default: int, highest: int) -> int:
-        text = self.text(key)
-        if not text:
-            return default
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
-            return int(text)
-        label = self._label(key)
-        self.problems.append(f"{label} is {text!r}, not a number from 1 to {highest}; using {default}")
-        return default
-
-    def shown_problems(self) -> tuple[str, ...]:
-        if not self.problems:
-            return ()
-        from pipfast.address import redacted
-
-        return tuple(map(redacted, self.problems))
-
-    def folder(self, key: str) -> Path | None:
-        text = self.text(key)
-        path = os.path.expanduser(text)
-        if not text or os.path.isabs(path):
-            return Path(path) if text else None
-        self.problems.append(f"{self._label(key)} is {text!r}: it must be an absolute path; using the default")
-        return None
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str, complaint: str = "") -> str:
-        text = self.text(key).lower() or default
-        if text in choices:
-            return text
-        complaint = complaint or f"none of {', '.join(choices)}"
-        self.problems.append(f"{self._label(key)} is {text!r}, {complaint}; using {default}")
-        return default
-
-    def families(self) -> frozenset[str]:
-        disabled = {name.strip().lower() for name in self.text("disable").split(",")} - {""}
-        for name in sorted(disabled - set(FAMILIES)):
-            label = self._label("disable")
-            self.problems.append(f"{label} names {name!r}, which is none of {', '.join(FAMILIES)}")
-        return frozenset(disabled & set(FAMILIES))
-
-    def extra_build_dependencies(self) -> Mapping[str, tuple[str, ...]]:
-        text = self.text("extra-build-dependencies")
-        if not text:
-            return {}
-        from pipfast.extra_builds import ExtrasUnreadable, read_extras
-
-        try:
-            return read_extras(text)
-        except ExtrasUnreadable as error:
-            self.problems.append(f"{self._label('extra-build-dependencies')} {error}; using none")
-            return {}
+        :param others: values in the place of the table's, by field.
+        """
+        given: dict[str, str | None] = {}
+        for each in SETTINGS:
+            value = others.get(each.field, each.child)
+            if value == RESOLVED:
+                found = getattr(self, each.field)
+                value = INHERITED if found is None else os.path.abspath(found)
+            if value != INHERITED:
+                given[each.variable] = value
+        return given
 
 
 def _meant(name: str, names: Iterable[str]) -> str:
@@ -186,10 +241,3 @@ def _meant(name: str, names: Iterable[str]) -> str:
 
     near = get_close_matches(name, list(names), 1, 0.8)
     return f" (did you mean {near[0]}?)" if near else ""
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from pipfast.settings import DEFAULT_CONNECTIONS, Settings, usable_cores
+from pipfast.settings import DEFAULT_CONNECTIONS, SETTINGS, Settings, usable_cores
 
 
 def test_defaults() -> None:
     settings = Settings.from_environ({})
     assert settings == Settings(workers=usable_cores(), builds=usable_cores())
     assert settings.enabled and settings.store is None and settings.problems == ()
+
+
+def test_every_field_has_a_row() -> None:
+    assert [each.field for each in SETTINGS] == [each.name for each in fields(Settings)][:-1]
+
+
+def test_what_a_pip_that_fills_a_build_environment_gets(tmp_path: Path) -> None:
+    """The rest it finds as this process did; where the store is, pip's command line may have said."""
+    fixed = {"PIPFAST_LINK_MODE": "copy", "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_TIMINGS": None}
+    assert Settings().for_children() == fixed
+    there = Settings(store=tmp_path, link_mode="hardlink", timings=tmp_path / "times", connections=3)
+    assert there.for_children(workers="1") == {
+        **fixed, "PIPFAST_STORE": str(tmp_path), "PIPFAST_WORKERS": "1"
+    }
 
 
 @pytest.mark.parametrize(("text", "enabled"), [("off", False), ("OFF", False), ("0", False), ("false", False),

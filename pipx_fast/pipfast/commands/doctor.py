@@ -19,7 +19,7 @@ from pipfast.address import redacted
 from pipfast.commands.doctor_text import everything, page
 from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
-from pipfast.settings import FAMILIES, Settings
+from pipfast.settings import SETTINGS, Settings
 from pipfast.store.layout import BUCKETS, TAG, StoreUnusable, default_root, open_layout
 
 if TYPE_CHECKING:
@@ -122,22 +122,19 @@ def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
-    return {
-        "PIPFAST": "on" if settings.enabled else "off",
-        "PIPFAST_STORE": str(settings.store) if settings.store else None,
-        "PIPFAST_CONNECTIONS": settings.connections,
-        "PIPFAST_WORKERS": settings.workers,
-        "PIPFAST_LINK_MODE": settings.link_mode,
-        "PIPFAST_BUILDS": settings.builds,
-        "PIPFAST_DISABLE": [family for family in FAMILIES if family in settings.disabled],
-        "PIPFAST_TIMINGS": str(settings.timings) if settings.timings else None,
-        "PIPFAST_BUILD_RESCUE": settings.build_rescue,
-        "PIPFAST_EXTRA_BUILD_DEPENDENCIES": {
-            redacted(name): [redacted(each) for each in requirements]
-            for name, requirements in settings.extra_build_dependencies.items()
-        } or None,
-        "problems": list(settings.problems),
-    }
+    values: dict[str, Any] = {each.variable: _plain(getattr(settings, each.field)) for each in SETTINGS}
+    return {**values, "problems": list(settings.problems)}
+
+
+def _plain(value: object) -> object:
+    """Return a setting's value as JSON has it, without passwords."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, dict):
+        return {redacted(name): [redacted(each) for each in texts] for name, texts in value.items()} or None
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def _stale(layout: Layout | None) -> dict[str, str]:

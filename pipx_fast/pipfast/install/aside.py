@@ -34,7 +34,7 @@ class Unmovable(PipfastError):
 def arrange(prepared: Prepared, folder: Path, mode: str, umask: int, mend: Callable[[], bool]) -> bool:
     """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
 
-    :param mode: one of ``settings.LINK_MODES``.
+    :param mode: a ``settings.LinkMode``.
     :param mend: puts stored files right that look otherwise than they did; tells whether all are right then.
     :returns: False where files would have to be copied, or are not as they were stored.
     :raises OSError: something could not be written; what was written stays.

@@ -49,7 +49,7 @@ def is_own_source(file: StoredFile) -> bool:
 class Linker:
     """Puts stored files in place; the first file decides how, for the whole run.
 
-    :param mode: one of ``settings.LINK_MODES``.
+    :param mode: a ``settings.LinkMode``.
     :param umask: of the user; None: as this process has it now.
     """
 

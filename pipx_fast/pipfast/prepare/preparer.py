@@ -78,7 +78,7 @@ class Preparer:
     """Makes trees and bytecode of archives, each once; what is there already is used as it is.
 
     :param kind: which bytecode to make, or None for none.
-    :param link_mode: how to link the files of what is there already aside, one of ``settings.LINK_MODES``; or None
+    :param link_mode: how to link the files of what is there already aside, a ``settings.LinkMode``; or None
         for not at all.
     """
 

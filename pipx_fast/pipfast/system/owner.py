@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipfast.settings import LinkMode
 
 
 def is_root() -> bool:
@@ -10,12 +14,12 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def effective_mode(asked: str, target: str) -> str:
+def effective_mode(asked: LinkMode, target: str) -> LinkMode:
     """Return the link mode for a folder: the one that is set, but copies where root installs into another user's.
 
     Whose it is will most likely get the files, too (``chown -R``).
 
-    :param asked: one of ``settings.LINK_MODES``; only ``auto`` is changed.
+    :param asked: only ``auto`` is changed.
     :param target: it need not be there yet.
     """
     if asked != "auto" or not is_root():

@@ -16,7 +16,7 @@ import pytest
 
 from pipfast.commands import doctor
 from pipfast.commands.doctor import PipFacts, SeamFacts
-from pipfast.settings import Settings
+from pipfast.settings import LinkMode, Settings
 from pipfast.store.layout import Layout, open_layout
 
 GOOD = SeamFacts("somewhere.good", "install", "attached", "", True)
@@ -136,7 +136,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "own-sources", "copy"])
-def test_root_is_told_what_links_share(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_root_is_told_what_links_share(mode: LinkMode, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                        monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody else is: only root gives files away."""
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
@@ -147,7 +147,7 @@ def test_root_is_told_what_links_share(mode: str, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "own-sources", "copy"])
-def test_link_mode_that_was_asked_for(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_link_mode_that_was_asked_for(mode: LinkMode, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
     _, document = diagnose(capsys, Settings(store=tmp_path / "store", link_mode=mode), GOOD)

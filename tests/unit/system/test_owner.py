@@ -13,12 +13,14 @@ from pipfast.system.owner import effective_mode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipfast.settings import LinkMode
+
 
 @pytest.mark.parametrize("asked", ["auto", "hardlink"])
 @pytest.mark.parametrize("root", [True, False])
 @pytest.mark.parametrize("below", ["", "new/folder"])
 def test_only_auto_is_changed_and_only_for_root(
-    asked: str, root: bool, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: LinkMode, root: bool, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that is to be made there counts as well."""
     if os.geteuid() == 0:

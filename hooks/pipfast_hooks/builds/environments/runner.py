@@ -24,8 +24,10 @@ _FILE = "__pip-runner__.py"
 """The name of pip's own, which stands in usage lines."""
 
 _FIRST = '''import os
-os.environ.update({settings!r})
-os.environ.pop("PIPFAST_TIMINGS", None)
+for name, value in {settings!r}.items():
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
 if sys.argv[1:2] == [{argument!r}]:
     from pipfast_hooks.builds.environments import fork_server
 
@@ -78,13 +80,8 @@ def runner() -> str | None:
 
 
 def _write(run: Run) -> str:
-    # What a build needs is not rescued in its turn, and is little: a second worker would start too late for it.
-    # A build may edit, in place, what it is built with: that is its own, never a link to what others have.
-    settings = {
-        "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_BUILDS": "1", "PIPFAST_WORKERS": "1", "PIPFAST_LINK_MODE": "copy",
-    }
-    if run.settings.store is not None:
-        settings["PIPFAST_STORE"] = os.path.abspath(run.settings.store)
+    # What a build needs is little: a second worker would start too late for it.
+    settings = run.settings.for_children(builds="1", workers="1")
     path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
     with open(path, "w", encoding="utf-8") as file:
         file.write(child.program(_FIRST.format(settings=settings, argument=fork_server.ARGUMENT)))

@@ -258,21 +258,15 @@ def _connection_options(options: Any) -> list[str]:
 def _environ(settings: Settings, context: Context) -> dict[str, str]:
     """Return a child's variables: those of the run before any isolation, without pip's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    for name, value in context.environ.items():
+    for name, value in {**context.environ, **settings.for_children()}.items():
         environ.pop(name, None)
         if value is not None:
             environ[name] = value
     # A package that needs itself is found by pip's tracker of what is being built.
     environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
-    if settings.store is not None:
-        environ["PIPFAST_STORE"] = os.fspath(settings.store)
     environ |= {
         "PIP_CONFIG_FILE": os.devnull,
-        "PIPFAST_BUILD_RESCUE": "off",
-        # A build may edit in place what it is built with.
-        "PIPFAST_LINK_MODE": "copy",
         # It is never the system's Python that is written to.
         "PIP_BREAK_SYSTEM_PACKAGES": "1",
     }
-    environ.pop("PIPFAST_TIMINGS", None)
     return environ
