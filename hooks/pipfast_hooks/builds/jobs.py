@@ -20,9 +20,11 @@ from pipfast.builds import hook_host
 from pipfast.system import threads
 from pipfast_hooks.builds import guard as builds_guard
 from pipfast_hooks.builds.environments import fork_server
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
@@ -271,19 +273,11 @@ class Ours:
     """The variables of the run; those of this process are another build's, at times."""
 
 
-_thread = threading.local()
-
-
-@contextmanager
-def in_thread(jobs: Jobs, environ: Mapping[str, str]) -> Iterator[None]:
+def in_thread(jobs: Jobs, environ: Mapping[str, str]) -> AbstractContextManager[None]:
     """Let pip's code that runs in this thread know that it is not pip that runs it."""
-    _thread.ours = Ours(jobs, environ)
-    try:
-        yield
-    finally:
-        _thread.ours = None
+    return here.having(build=Ours(jobs, environ))
 
 
 def of_thread() -> Ours | None:
     """Return what ``in_thread`` was given in this thread; None in pip's own."""
-    return getattr(_thread, "ours", None)
+    return here.build  # type: ignore[no-any-return]

@@ -27,11 +27,11 @@ from pipfast.store.layout import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
 from pipfast_hooks.network import early
-from pipfast_hooks.network.asked import sent_by_us
 from pipfast_hooks.network.cached import fresh_answer
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ class RangedMetadata:
         self._threads.close(wait_s)
 
     def _find(self, url: str, digest: str) -> Found | None:
-        with records.held_back([]), sent_by_us():
+        with records.held_back([]), here.having(ours=True):
             try:
                 # An index could claim any digest: what it says counts for its own address only.
                 key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pip._vendor.requests.adapters import HTTPAdapter
 from pip._vendor.urllib3.response import HTTPResponse
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_thread = threading.local()
-"""``asked``: pip's next request of this thread is noted here instead of being sent. ``answer``: it gets this
-response. ``ours``: it goes its way."""
+from pipfast_hooks.threads import here
 
 
 class _NotSent(BaseException):
@@ -25,50 +18,27 @@ class _NotSent(BaseException):
 
 def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
     """Tell whether a request belongs to this module, and its response, if it is not to be sent at all."""
-    asked = getattr(_thread, "asked", None)
-    if asked is not None:
-        asked.append((method, url, dict(headers or {})))
+    if here.asked is not None:
+        here.asked.append((method, url, dict(headers or {})))
         raise _NotSent
-    answer = getattr(_thread, "answer", None)
-    return answer is not None or getattr(_thread, "ours", False), answer
-
-
-def this_thread_is_ours() -> None:
-    """Let what pip's code sends in this thread go its way from now on."""
-    _thread.ours = True
-
-
-@contextmanager
-def sent_by_us() -> Iterator[None]:
-    """Let what pip's code sends within the block go its way."""
-    before = getattr(_thread, "ours", False)
-    _thread.ours = True
-    try:
-        yield
-    finally:
-        _thread.ours = before
+    return here.answer is not None or here.ours, here.answer
 
 
 def fetch_with(response: Any, collector: Any, link: Any, name: str) -> Any:
     """Run pip's code for a page, which gets this response; return what it makes of it."""
-    _thread.answer = response
-    try:
+    with here.having(answer=response):
         return _fetch(collector, link, name)
-    finally:
-        _thread.answer = None
 
 
 def request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
     """Return address and headers of the GET that pip would send for a page, or None."""
     asked: list[tuple[str, str, dict[str, str]]] = []
-    _thread.asked = asked
-    try:
-        _fetch(collector, link, name)
-    except _NotSent:
-        method, url, headers = asked[0]
-        return (url, headers) if method == "GET" else None
-    finally:
-        _thread.asked = None
+    with here.having(asked=asked):
+        try:
+            _fetch(collector, link, name)
+        except _NotSent:
+            method, url, headers = asked[0]
+            return (url, headers) if method == "GET" else None
     return None
 
 

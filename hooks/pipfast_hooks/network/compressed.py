@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from pipfast.index.pages import content_digest, find_content_digest, keep_content_digest
 from pipfast.system.inflate import inflater
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from pipfast.store.layout import Layout
-
-_thread = threading.local()
-"""``accepts``: who asks for a page in this thread can do with a ``Compressed`` one."""
 
 
 class Compressed(bytes):
@@ -27,14 +23,9 @@ class Compressed(bytes):
     """A gzip stream."""
 
 
-@contextlib.contextmanager
-def accepted() -> Iterator[None]:
-    """Let the next pages out of the cache stay compressed; the caller inflates what it needs."""
-    _thread.accepts = True
-    try:
-        yield
-    finally:
-        _thread.accepts = False
+def accepted() -> AbstractContextManager[None]:
+    """Let the pages that the block takes out of the cache stay compressed; the caller inflates what it needs."""
+    return here.having(takes_compressed=True)
 
 
 def content_of(response: Any) -> bytes | None:
@@ -47,7 +38,7 @@ def content_of(response: Any) -> bytes | None:
     if response.headers.get("Content-Encoding", "").lower() != "gzip":
         return None
     stored = response.raw.read(decode_content=False)
-    if not getattr(_thread, "accepts", False):
+    if not here.takes_compressed:
         return _inflate(stored)
     content = Compressed()
     content.stored = stored

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from typing import TYPE_CHECKING
+
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_thread = threading.local()
-"""Its ``records`` is the list that keeps this thread's records, or None."""
-
-
 class _HoldBack(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        records = getattr(_thread, "records", None)
-        if records is None:
+        if here.records is None:
             return True
-        records.append(record)
+        here.records.append(record)
         return False
 
 
@@ -35,37 +31,32 @@ def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
     for handler in logging.getLogger().handlers:
         if _hold_back not in handler.filters:
             handler.addFilter(_hold_back)
-    before = getattr(_thread, "records", None)
-    _thread.records = records
-    try:
+    with here.having(records=records):
         yield
-    finally:
-        _thread.records = before
 
 
 @contextlib.contextmanager
 def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
     """Keep this thread's records in ``records`` as well; the first list that is replayed writes them."""
-    before: list[logging.LogRecord] = _thread.records
     mine: list[logging.LogRecord] = []
     try:
         with held_back(mine):
             yield
     finally:
-        before += mine
-        records += mine
+        for kept in (here.records, records):
+            if kept is not None:
+                kept += mine
 
 
 def are_held_back() -> bool:
     """Return whether this is a worker thread, which must not ask the user for anything."""
-    return getattr(_thread, "records", None) is not None
+    return here.records is not None
 
 
 def replay(records: list[logging.LogRecord]) -> None:
     """Write kept records, each once, and empty the list; a worker thread adds them to its own list instead."""
-    held: list[logging.LogRecord] | None = getattr(_thread, "records", None)
-    if held is not None:
-        held += records
+    if here.records is not None:
+        here.records += records
         records.clear()
     while records:
         record = records.pop(0)

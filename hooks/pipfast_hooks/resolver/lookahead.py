@@ -27,9 +27,10 @@ from pipfast.wheel.metadata import read_metadata
 from pipfast_hooks.index.candidates import PageCandidates, choose
 from pipfast_hooks.metadata.installed import parse_requires
 from pipfast_hooks.metadata.side_files import kept
-from pipfast_hooks.network.asked import fetch_with, request_for, streamed, this_thread_is_ours
+from pipfast_hooks.network.asked import fetch_with, request_for, streamed
 from pipfast_hooks.output import records
 from pipfast_hooks.run import current_run
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     import logging
@@ -292,7 +293,7 @@ class Ahead:
         return bool(self._threads)
 
     def _work(self) -> None:
-        this_thread_is_ours()
+        here.ours = True
         while (job := self._queue.get()) is not None:
             if job.rest is None:
                 with self._turns:

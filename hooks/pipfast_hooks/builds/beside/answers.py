@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,14 +19,12 @@ from pipfast_hooks.builds.beside.begun import begun
 from pipfast_hooks.builds.beside.sources import MAKES, METADATA, REQUIRES, WHEEL
 from pipfast_hooks.builds.environments import shared
 from pipfast_hooks.output.progress import lively
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pipfast_hooks.builds.beside.sources import Build, Result
-
-_thread = threading.local()
-"""``taken``: what takes the place of the next process that pip would start in this thread."""
 
 
 @contextmanager
@@ -43,11 +40,8 @@ def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterat
         shared.fill(instance.config_holder)
         yield
         return
-    _thread.taken = _Taken(build, hook, arguments, instance)
-    try:
+    with here.having(taken=_Taken(build, hook, arguments, instance)):
         yield
-    finally:
-        _thread.taken = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ def taking(original: Callable[..., None], message: str) -> Callable[..., None]:
     """Return a runner for pip's calls of hooks: it answers those of ``instead_of``; ``original`` has the rest."""
 
     def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
-        taken, _thread.taken = getattr(_thread, "taken", None), None
+        taken, here.taken = here.taken, None
         if taken is None or cmd[-2] != taken.hook:
             original(cmd, cwd=cwd, extra_environ=extra_environ)
         else:

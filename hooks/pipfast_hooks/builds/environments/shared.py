@@ -27,9 +27,11 @@ from pipfast_hooks.builds.beside.begun import begun
 from pipfast_hooks.builds.jobs import of_thread
 from pipfast_hooks.output.progress import lively
 from pipfast_hooks.run import current_run
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 
 class _Changed(Exception):
@@ -65,9 +67,6 @@ _keys: dict[str, Hashable] = {}
 
 _later: dict[int, _Asked] = {}
 """What is filled when something is to run in it; by ``id()`` of pip's requirement, which has the environment."""
-
-_thread = threading.local()
-"""``spinner``: the one that pip's user sees in this thread; ``silent``: it is not to open one."""
 
 _installers: list[Any] = []
 """pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
@@ -119,22 +118,16 @@ def _install(asked: _Asked, installer: Any) -> Any:
         return result
 
 
-@contextmanager
-def _shown(spinner: Any) -> Iterator[None]:
+def _shown(spinner: Any) -> AbstractContextManager[None]:
     """Let pip go on with this spinner in the block, where it would open one."""
-    _thread.spinner = spinner
-    try:
-        yield
-    finally:
-        _thread.spinner = None
+    return here.having(spinner=spinner)
 
 
 def opened_or(opening: Callable[[str], Any], message: str) -> Any:
     """Return the spinner that is shown already as a context, else a new one; none for what is done once more."""
-    if getattr(_thread, "silent", False):
+    if here.is_silent:
         return nullcontext()
-    spinner = getattr(_thread, "spinner", None)
-    return nullcontext(spinner) if spinner is not None else opening(message)
+    return nullcontext(here.spinner) if here.spinner is not None else opening(message)
 
 
 def fill(requirement: Any) -> None:
@@ -149,12 +142,9 @@ def fill(requirement: Any) -> None:
 
 def _install_silently(asked: _Asked) -> None:
     """Do once more what pip has said already."""
-    _thread.silent = True
-    try:
+    with here.having(is_silent=True):
         asked.install()
         _files[asked.path] = _state(asked.path)
-    finally:
-        _thread.silent = False
 
 
 def key_of(path: str) -> Hashable:
