@@ -7,7 +7,6 @@ kept, for one build of the interpreter. ``_sre`` checks it before it is used.
 from __future__ import annotations
 
 import array
-import hashlib
 import json
 import re
 import sys
@@ -17,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.store.layout import PATTERNS, Layout, is_usable
-from pipfast.store.notes import drop_note, is_noted, read_note, write_note
+from pipfast.store.notes import is_noted, keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +79,7 @@ class Patterns:
             return
         known = self._known if len(self._known) + len(self._new) <= MAX_PATTERNS else {}
         rows = [_row(key, made) for key, made in {**known, **self._new}.items()]
-        write_note(layout, PATTERNS, self._note_key(), json.dumps(rows, separators=(",", ":")).encode("ascii"))
+        keep_note(layout, PATTERNS, self._note_key(), rows)
         self._new = {}
 
     def _compile(self, pattern: Any, flags: Any = 0) -> Any:
@@ -106,21 +105,13 @@ class Patterns:
 
     def _note_key(self) -> str:
         build = (sys.implementation.cache_tag, sys.version, self._stock_sre.MAGIC, self._stock_sre.CODESIZE)
-        return hashlib.sha256(repr(build).encode()).hexdigest()
+        return note_key(repr(build))
 
     def _read(self) -> dict[_Key, _Made]:
         key = self._note_key()
         if not is_noted(self.root, PATTERNS, key) or not is_usable(self.root):
             return {}
-        layout = Layout(self.root)
-        payload = read_note(layout, PATTERNS, key)
-        if payload is None:
-            return {}
-        try:
-            return dict(map(_known, json.loads(payload)))
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            drop_note(layout, PATTERNS, key)
-            return {}
+        return load_note(Layout(self.root), PATTERNS, key, _read_patterns) or {}
 
 
 def _may_warn(text: str) -> bool:
@@ -131,6 +122,10 @@ def _may_warn(text: str) -> bool:
 def _row(key: _Key, made: _Made) -> list[Any]:
     (text, asked), (flags, code, groups, names, numbers) = key, made
     return [text, asked, flags, array.array("I", code).tobytes().hex(), groups, names, numbers]
+
+
+def _read_patterns(payload: bytes) -> dict[_Key, _Made]:
+    return dict(map(_known, json.loads(payload)))
 
 
 def _known(row: list[Any]) -> tuple[_Key, _Made]:

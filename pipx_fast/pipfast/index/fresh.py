@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.store.layout import PAGES
-from pipfast.store.notes import drop_note, read_note, write_note
+from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,29 +54,26 @@ def fresh_key(context: Sequence[object]) -> str:
 
     :param context: plain values: the request, and all else that the cache's answer depends on besides its files.
     """
-    described = json.dumps(context, sort_keys=True).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(b"fresh " + described).hexdigest()
+    return note_key("fresh ", context)
 
 
 def find_fresh(layout: Layout, key: str, looks: Looks, now: float) -> FreshPage | None:
     """Return what is kept, if the files are the same and it is not too old."""
-    payload = read_note(layout, PAGES, key)
-    if payload is None:
-        return None
-    try:
-        until, kept, url, content_type, encoding, digest = json.loads(payload)
-        known = tuple(tuple(each) for each in kept)
-        found = FreshPage(float(until), known, str(url), str(content_type), encoding, bytes.fromhex(digest))
-        if len(found.digest) != hashlib.sha256().digest_size or not math.isfinite(found.until):
-            raise ValueError("no page")
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        drop_note(layout, PAGES, key)
-        return None
-    return found if found.looks == looks and now < found.until else None
+    found = load_note(layout, PAGES, key, _read)
+    return found if found is not None and found.looks == looks and now < found.until else None
+
+
+def _read(payload: bytes) -> FreshPage:
+    until, kept, url, content_type, encoding, digest = json.loads(payload)
+    known = tuple(tuple(each) for each in kept)
+    found = FreshPage(float(until), known, str(url), str(content_type), encoding, bytes.fromhex(digest))
+    if len(found.digest) != hashlib.sha256().digest_size or not math.isfinite(found.until):
+        raise ValueError("no page")
+    return found
 
 
 def keep_fresh(layout: Layout, key: str, page: FreshPage) -> None:
     """Keep in the store what ``find_fresh`` returns."""
     row = [page.until, page.looks, page.url, page.content_type, page.encoding, page.digest.hex()]
-    write_note(layout, PAGES, key, json.dumps(row, separators=(",", ":")).encode("ascii"))
+    keep_note(layout, PAGES, key, row)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.store.layout import PAGES
-from pipfast.store.notes import drop_note, read_note, write_note
+from pipfast.store.notes import load_note, note_key, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +51,13 @@ def content_digest(content: bytes) -> bytes:
 
 def find_content_digest(layout: Layout, stored: bytes) -> bytes | None:
     """Return the SHA-256 of what a compressed page inflates to, if that has been seen before."""
-    key = _stored_key(stored)
-    digest = read_note(layout, PAGES, key)
-    if digest is not None and len(digest) != hashlib.sha256().digest_size:
-        drop_note(layout, PAGES, key)
-        return None
-    return digest
+    return load_note(layout, PAGES, _stored_key(stored), _read_digest)
+
+
+def _read_digest(payload: bytes) -> bytes:
+    if len(payload) != hashlib.sha256().digest_size:
+        raise ValueError("no digest")
+    return payload
 
 
 def keep_content_digest(layout: Layout, stored: bytes, digest: bytes) -> None:
@@ -65,7 +66,7 @@ def keep_content_digest(layout: Layout, stored: bytes, digest: bytes) -> None:
 
 
 def _stored_key(stored: bytes) -> str:
-    return hashlib.sha256(b"gzip " + hashlib.sha256(stored).digest()).hexdigest()
+    return note_key("gzip ", content_digest(stored))
 
 
 def page_key(digest: bytes, context: Sequence[object]) -> str:
@@ -74,8 +75,7 @@ def page_key(digest: bytes, context: Sequence[object]) -> str:
     :param digest: the SHA-256 of the page's content.
     :param context: plain values: all that the evaluation depends on besides the page's bytes.
     """
-    described = json.dumps(context, sort_keys=True).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(digest + described).hexdigest()
+    return note_key(digest, context)
 
 
 def keep_table(layout: Layout, key: str, table: PageTable) -> None:
@@ -86,15 +86,12 @@ def keep_table(layout: Layout, key: str, table: PageTable) -> None:
 
 def find_table(layout: Layout, key: str) -> PageTable | None:
     """Return a kept evaluation; None if there is none, or none that can be read."""
-    payload = read_note(layout, PAGES, key)
-    if payload is None:
-        return None
+    return load_note(layout, PAGES, key, _read_table)
+
+
+def _read_table(payload: bytes) -> PageTable:
     head, *files = payload.split(b"\n")
-    try:
-        versions, rows, rejected, base = json.loads(head)
-        if len(rows) != len(files):
-            raise ValueError("rows and files differ")
-        return PageTable(tuple(versions), tuple(map(tuple, rows)), files, tuple(rejected), base)
-    except (ValueError, TypeError):
-        drop_note(layout, PAGES, key)
-        return None
+    versions, rows, rejected, base = json.loads(head)
+    if len(rows) != len(files):
+        raise ValueError("rows and files differ")
+    return PageTable(tuple(versions), tuple(map(tuple, rows)), files, tuple(rejected), base)

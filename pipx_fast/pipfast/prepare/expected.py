@@ -7,7 +7,6 @@ decision: what pip does not choose is thrown away, and what it chooses besides i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.store.layout import EXPECTED
-from pipfast.store.notes import drop_note, read_note, write_note
+from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,27 +49,24 @@ def command_key(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         sys.implementation.cache_tag, sys.platform, list(arguments), os.getcwd() if relative else None,
         sorted((name, value) for name, value in environ.items() if name.startswith("PIP_")),
     ]
-    return hashlib.sha256(json.dumps(described).encode("utf-8", "surrogatepass")).hexdigest()
+    return note_key(described)
 
 
 def find_expected(layout: Layout, key: str) -> list[ExpectedWheel]:
     """Return what a command line installed the last time, in that order; nothing if that is not known."""
-    payload = read_note(layout, EXPECTED, key)
-    if payload is None:
-        return []
-    try:
-        wheels = [ExpectedWheel(str(digest), str(info_dir)) for digest, info_dir in json.loads(payload)]
-        if len(wheels) > MAX_EXPECTED or not all(_DIGEST.fullmatch(wheel.digest) for wheel in wheels):
-            raise ValueError("these are no wheels")
-    except (ValueError, TypeError):
-        drop_note(layout, EXPECTED, key)
-        return []
+    return load_note(layout, EXPECTED, key, _read) or []
+
+
+def _read(payload: bytes) -> list[ExpectedWheel]:
+    wheels = [ExpectedWheel(str(digest), str(info_dir)) for digest, info_dir in json.loads(payload)]
+    if len(wheels) > MAX_EXPECTED or not all(_DIGEST.fullmatch(wheel.digest) for wheel in wheels):
+        raise ValueError("these are no wheels")
     return wheels
 
 
 def keep_expected(layout: Layout, key: str, wheels: Sequence[ExpectedWheel]) -> None:
     """Keep what ``find_expected`` returns."""
-    write_note(layout, EXPECTED, key, json.dumps(wheels, separators=(",", ":")).encode("ascii"))
+    keep_note(layout, EXPECTED, key, wheels)
 
 
 def merged(

@@ -5,15 +5,13 @@ Causes are kept, not grants: who may name a distribution, and at which version, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
 from pipfast.store.layout import LEARNT
-from pipfast.store.notes import drop_note, read_note, write_note
+from pipfast.store.notes import drop_note, keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,36 +32,31 @@ def source_key(source: str) -> str:
     :param source: what cannot change: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``.
     """
     version = f"{sys.implementation.cache_tag}-{sys.platform}"
-    return hashlib.sha256(f"{version}\n{source}".encode()).hexdigest()
+    return note_key(f"{version}\n{source}")
 
 
 def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
     """Keep what the build of a source missed until it succeeded; what was kept before is replaced."""
     document = [_to_json(cause) for cause in causes]
     if document and len(document) <= MAX_CAUSES:
-        write_note(layout, LEARNT, source_key(source), json.dumps(document).encode("utf-8"))
+        keep_note(layout, LEARNT, source_key(source), document)
 
 
 def recall(layout: Layout, source: str) -> tuple[Cause, ...]:
     """Return what earlier builds of a source missed; a note that cannot be read is thrown away."""
-    key = source_key(source)
-    payload = read_note(layout, LEARNT, key)
-    if payload is None:
-        return ()
-    try:
-        document = json.loads(payload)
-        if not isinstance(document, list) or len(document) > MAX_CAUSES:
-            raise ValueError("not a short list")
-        return tuple(_from_json(each) for each in document)
-    except (ValueError, KeyError, TypeError) as error:
-        logger.debug("pipfast: what was learnt of %s cannot be read: %r", source, error)
-        drop_note(layout, LEARNT, key)
-        return ()
+    return load_note(layout, LEARNT, source_key(source), _read) or ()
 
 
 def forget(layout: Layout, source: str) -> None:
     """Throw away what was learnt: a build that began with it failed."""
     drop_note(layout, LEARNT, source_key(source))
+
+
+def _read(payload: bytes) -> tuple[Cause, ...]:
+    document = json.loads(payload)
+    if not isinstance(document, list) or len(document) > MAX_CAUSES:
+        raise ValueError("not a short list")
+    return tuple(_from_json(each) for each in document)
 
 
 def _to_json(cause: Cause) -> dict[str, Any]:

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast import dependencies
 from pipfast.extra_builds import normalise
-from pipfast.report import logger
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.layout import BUILT
-from pipfast.store.notes import drop_note, read_note, write_note
+from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,7 +107,7 @@ def key_of(source: str, config_settings: object, environ: Mapping[str, str]) -> 
         "variables": {name: value for name, value in environ.items()
                       if name in STEERING or STEERING_PATTERN.fullmatch(name)},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8")).hexdigest()
+    return note_key(parts)
 
 
 def record_digest(record: str) -> str:
@@ -177,7 +176,7 @@ def keep(
         return None
     built = _built(wheel, digest, name, source, visible)
     others = [each for each in _variants(layout, key) if each.visible != built.visible]
-    write_note(layout, BUILT, key, _to_json([*others[-MAX_VARIANTS + 1 :], built]))
+    keep_note(layout, BUILT, key, [asdict(each) for each in (*others[-MAX_VARIANTS + 1 :], built)])
     return built
 
 
@@ -186,14 +185,14 @@ def key_of_cached(place: str) -> str:
 
     :param place: its path in there, which pip makes from the source's address and the interpreter.
     """
-    return hashlib.sha256(f"pip's cache: {place}".encode()).hexdigest()
+    return note_key(f"pip's cache: {place}")
 
 
 def note_cached(
     layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
 ) -> None:
     """Note what a wheel was built against that goes into pip's cache; what was noted of its place is replaced."""
-    write_note(layout, BUILT, key, _to_json([_built(wheel, sha256_of(wheel), name, source, visible)]))
+    keep_note(layout, BUILT, key, [asdict(_built(wheel, sha256_of(wheel), name, source, visible))])
 
 
 def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
@@ -237,23 +236,15 @@ def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tupl
         yield built, differences
 
 
-def _to_json(variants: list[BuiltWheel]) -> bytes:
-    return json.dumps([asdict(each) for each in variants]).encode("utf-8")
-
-
 def _variants(layout: Layout, key: str) -> list[BuiltWheel]:
-    payload = read_note(layout, BUILT, key)
-    if payload is None:
-        return []
-    try:
-        return [_read(each) for each in json.loads(payload)]
-    except (ValueError, TypeError, KeyError) as error:
-        logger.debug("pipfast: the note of a built wheel cannot be read: %r", error)
-        drop_note(layout, BUILT, key)
-        return []
+    return load_note(layout, BUILT, key, _read) or []
 
 
-def _read(each: dict[str, Any]) -> BuiltWheel:
+def _read(payload: bytes) -> list[BuiltWheel]:
+    return [_read_wheel(each) for each in json.loads(payload)]
+
+
+def _read_wheel(each: dict[str, Any]) -> BuiltWheel:
     visible = tuple(Visible(**one) for one in each.pop("visible"))
     built = BuiltWheel(**each, visible=visible)
     if "/" in built.filename or not built.filename.endswith(".whl"):

@@ -1,34 +1,78 @@
-"""Small entries of the store: one file each, with a checksum, written aside and renamed into place.
+"""Notes of the store: small files with a checksum, each under its key.
 
-For what was worked out once and can be worked out again: a damaged entry, a truncated one, or one in
-another version's format is thrown away, never trusted and never fatal.
+A note holds what was worked out once and can be worked out again. One that is damaged, truncated or in another
+version's format is removed; that is never an error. It is written aside and renamed into place.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipfast.report import logger
 from pipfast.store.layout import USE_NOTED_S
 from pipfast.store.reading import NotAFile, read_with_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipfast.store.layout import Layout
+
+T = TypeVar("T")
 
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
+
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What readers raise at a note with another content than theirs."""
 
 MAX_NOTE_BYTES = 256 << 20
 """Bytes beyond which a file cannot be one of ours: the largest index pages have some 30 MB."""
 
 
+def note_key(*parts: object) -> str:
+    """Return the key of a note: the SHA-256 of what it is about, as 64 lowercase hex digits.
+
+    :param parts: bytes count as they are, text in UTF-8, anything else as JSON.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            part = part.encode("utf-8", "surrogateescape")
+        elif not isinstance(part, bytes):
+            part = json.dumps(part, sort_keys=True).encode("ascii")
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def keep_note(layout: Layout, bucket: str, key: str, document: object) -> None:
+    """Keep a document as JSON under ``key``, as ``write_note`` does."""
+    write_note(layout, bucket, key, json.dumps(document, separators=(",", ":")).encode("ascii"))
+
+
+def load_note(layout: Layout, bucket: str, key: str, read: Callable[[bytes], T]) -> T | None:
+    """Return what ``read`` makes of the note under ``key``, or None; what it cannot read is removed.
+
+    :param read: raises ValueError, TypeError or the like where the content is not what it expects.
+    """
+    payload = read_note(layout, bucket, key)
+    if payload is None:
+        return None
+    try:
+        return read(payload)
+    except _UNREADABLE as error:
+        logger.debug("pipfast: %s of %s cannot be read: thrown away (%r)", key, bucket, error)
+        drop_note(layout, bucket, key)
+        return None
+
+
 def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
-    """Keep ``payload`` under ``key``; what stood there is replaced. Failing is not an error.
+    """Keep ``payload`` under ``key`` in the place of what stood there; failing is no error.
 
     :param key: 64 lowercase hex digits.
     """
@@ -53,7 +97,7 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
 
 
 def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
-    """Return what is kept under ``key``, or None; a damaged entry is thrown away.
+    """Return the bytes that are kept under ``key``, or None; a damaged note is removed.
 
     :param key: 64 lowercase hex digits.
     """
@@ -98,11 +142,11 @@ def has_notes(layout: Layout, bucket: str) -> bool:
 
 
 def drop_note(layout: Layout, bucket: str, key: str) -> None:
-    """Throw away what is kept under ``key``: its reader could make nothing of it."""
+    """Remove the note under ``key``."""
     with suppress(OSError):
         os.unlink(f"{layout.root}/{bucket}/{key[:2]}/{key}")
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether the bytes of an entry's file are what was written (for ``store verify``)."""
+    """Tell whether the bytes of a note's file are what was written (for ``store verify``)."""
     return content[:_HEAD] == _MAGIC + hashlib.sha256(content[_HEAD:]).hexdigest().encode("ascii") + b"\n"

@@ -1,7 +1,9 @@
-"""Small entries are read whole or not at all."""
+"""Notes are read whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.store.layout import PAGES, Layout, open_layout
-from pipfast.store.notes import is_whole, read_note, write_note
+from pipfast.store.notes import is_whole, keep_note, load_note, note_key, read_note, write_note
 from pipfast.upkeep.verify import verify
 
 if TYPE_CHECKING:
@@ -77,3 +79,27 @@ def test_verify_takes_damaged_entries_away(layout: Layout) -> None:
     kept(layout).write_bytes(kept(layout).read_bytes() + b"!")
     assert [damage.path for damage in verify(layout).damages] == [kept(layout)]
     assert not kept(layout).exists()
+
+
+def test_a_key_is_the_digest_of_its_parts() -> None:
+    """A store's notes are found by every version of pipfast: the keys are the ones they were kept under."""
+    described = ["cpython-311", {"b": 1, "a": None}, "\udcff", "é"]
+    as_json = json.dumps(described, sort_keys=True).encode("ascii")
+    assert note_key(described) == hashlib.sha256(as_json).hexdigest()
+    assert note_key("fresh ", described) == hashlib.sha256(b"fresh " + as_json).hexdigest()
+    assert note_key(b"\x00\xff", "é\n") == hashlib.sha256(b"\x00\xff" + "é\n".encode()).hexdigest()
+
+
+def test_what_is_kept_is_loaded(layout: Layout) -> None:
+    keep_note(layout, PAGES, KEY, {"a": ["\udcff", 1.5]})
+    assert load_note(layout, PAGES, KEY, json.loads) == {"a": ["\udcff", 1.5]}
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError])
+def test_what_its_reader_cannot_read_is_removed(layout: Layout, error: type[Exception]) -> None:
+    def read(payload: bytes) -> None:
+        raise error(payload)
+
+    write_note(layout, PAGES, KEY, b"payload")
+    assert load_note(layout, PAGES, KEY, read) is None
+    assert read_note(layout, PAGES, KEY) is None
