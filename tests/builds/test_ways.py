@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast.store.layout import BUILT, LEARNT
 from support.pips import since
 from support.sources import archive, seeing, source, torch
 from support.wheels import Wheel
@@ -55,6 +56,21 @@ def test_folder(box: Box, index: Index, option: list[str]) -> None:
     folder = write(box.work / "local", rotary())
     install(box, index, "torch==1.0", *option, str(folder))
     assert seen(folder / "src" if option == ["--editable"] else box.site_packages) == "1.0"
+
+
+@pytest.mark.parametrize("is_folder", [True, False], ids=["folder", "archive"])
+def test_of_a_folder_nothing_is_kept_or_remembered(box: Box, index: Index, is_folder: bool) -> None:
+    """A folder may be another one the next time; of an archive wheel and cause are kept, and used."""
+    path = box.work / "rotary-1.0.tar.gz"
+    if is_folder:
+        write(path, rotary())
+    else:
+        path.write_bytes(archive("rotary", scripts={"requires": seeing("torch", "rotary")}).data)
+    said = [install(box, index, "--force-reinstall", "torch==1.0", str(path)).err.count("Building it again")
+            for _ in range(2)]
+    notes = {bucket: len(list((box.store / bucket).glob("*/*"))) for bucket in (BUILT, LEARNT)}
+    assert seen(box.site_packages) == "1.0"
+    assert (said, notes) == (([1, 1], {BUILT: 0, LEARNT: 0}) if is_folder else ([1, 0], {BUILT: 1, LEARNT: 1}))
 
 
 @pytest.mark.once
