@@ -175,7 +175,8 @@ class Run:
             if not self.store_allowed or self._layout_failed:
                 return None
             if self._layout is None:
-                from pipfast.store.layout import StoreUnusable, default_root, open_layout
+                from pipfast.store.folder import StoreUnusable, default_root
+                from pipfast.store.layout import open_layout
 
                 try:
                     self._layout = open_layout(self.settings.store or default_root())
@@ -200,9 +201,10 @@ class Run:
 
     def _note_refusal(self) -> None:
         """Note to say that something was not kept: the store may have filled during the run."""
-        module = sys.modules.get("pipfast.store.condition")
-        if module is not None and self._layout is not None:
-            condition = module.take_refusal(self._layout.root)
+        if self._layout is not None and self._layout.refusals:
+            from pipfast.store.condition import take_refusal
+
+            condition = take_refusal(self._layout)
             if condition is not None:
                 self.say_daily(str(condition), condition.hint)
 
@@ -331,8 +333,6 @@ class Run:
             if self.patterns is not None:
                 self.patterns.keep(self._layout)
             self._layout.sweep()
-            if (boots := sys.modules.get("pipfast.upkeep.boots")) is not None:
-                boots.note_alive(self._layout)
 
     def _stop_threads(self) -> None:
         """End requests that nobody wants any more; after a moment, for all together, they end with the process."""

@@ -57,7 +57,7 @@ def _patterns(settings: Settings) -> Patterns | None:
         return None
     try:
         from pipfast.patterns import Patterns
-        from pipfast.store.layout import default_root
+        from pipfast.store.folder import default_root
 
         patterns = Patterns(settings.store or default_root())
         patterns.attach()

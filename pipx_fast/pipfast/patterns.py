@@ -15,7 +15,9 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pipfast.store.layout import PATTERNS, Layout, is_usable
+from pipfast.store.folder import is_usable
+from pipfast.store.layout import Layout
+from pipfast.store.names import PATTERNS
 from pipfast.store.notes import is_noted, keep_note, load_note, note_key
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.layout import BUILT, LEARNT
+from pipfast.store.names import BUILT, LEARNT
 from support.pips import since
 from support.sources import archive, seeing, source, torch
 from support.wheels import Wheel

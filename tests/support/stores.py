@@ -65,6 +65,7 @@ def prepare(
 def dead_session(layout: Layout) -> str:
     """Let a process make a folder in the store's tmp/ and be killed; return its name."""
     script = ("import os, sys; from pathlib import Path; from pipfast.store.layout import Layout;"
-              "print(Layout(Path(sys.argv[1])).new_staging().name, flush=True); os.kill(os.getpid(), 9)")
+              "layout = Layout(Path(sys.argv[1]));"
+              "print(layout.new_staging().name, flush=True); os.kill(os.getpid(), 9)")
     run = subprocess.run([sys.executable, "-c", script, str(layout.root)], stdout=subprocess.PIPE, text=True)
     return run.stdout.strip()

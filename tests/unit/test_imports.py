@@ -100,7 +100,8 @@ def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> N
         f"pipfast.{each}" for each in ("fetch", "store", "install", "dependencies.wrapt", "dependencies.isal")
     )
     # Regular expressions come out of the store, which takes less time than to compile them.
-    light = {"pipfast.store", *(f"pipfast.store.{name}" for name in ("layout", "notes", "patterns", "reading"))}
+    read = ("folder", "layout", "names", "notes", "reading")
+    light = {"pipfast.store", *(f"pipfast.store.{name}" for name in read)}
     ours = {name for name in loaded if name.startswith(heavy)} - light
     assert "pipfast.settings" in loaded
     assert not ours

@@ -14,13 +14,15 @@ import pytest
 
 from pipfast import patterns as module
 from pipfast.patterns import Patterns
-from pipfast.store.layout import PATTERNS, Layout
+from pipfast.store.names import PATTERNS
 from pipfast.store.notes import write_note
 from support.stores import new_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipfast.store.layout import Layout
 
 EXPRESSIONS = [
     ("a+(?P<name>b|c)(?:d{2,3})?$", 0),

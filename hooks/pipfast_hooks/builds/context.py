@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
-from pipfast.store.layout import BUILT
+from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.run import current_run
 

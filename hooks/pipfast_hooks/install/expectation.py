@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from pipfast.prepare.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
 from pipfast.report import logger
-from pipfast.store.layout import EXPECTED, Layout, default_root, is_usable
+from pipfast.store.folder import default_root, is_usable
+from pipfast.store.layout import Layout
+from pipfast.store.names import EXPECTED
 from pipfast.store.notes import is_noted
 
 if TYPE_CHECKING:

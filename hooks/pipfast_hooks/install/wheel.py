@@ -26,8 +26,8 @@ from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
 from pipfast.prepare.expected import ExpectedWheel
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
-from pipfast.store.layout import TMP
 from pipfast.store.manifest import is_tree
+from pipfast.store.names import TMP
 from pipfast.wheel.members import SCHEME_KEYS, NotStorable
 from pipfast.wheel.record import digest_and_size, installed_rows, record_text
 from pipfast_hooks.run import current_run

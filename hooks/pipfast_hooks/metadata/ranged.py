@@ -23,7 +23,7 @@ from pipfast.fetch.servers import Turn
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
 from pipfast.report import logger
 from pipfast.store.archives import find_archive
-from pipfast.store.layout import PAGES
+from pipfast.store.names import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
 from pipfast_hooks.network import early

@@ -20,7 +20,9 @@ from pipfast.commands.doctor_text import everything, page
 from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
 from pipfast.settings import SETTINGS, Settings
-from pipfast.store.layout import BUCKETS, TAG, StoreUnusable, default_root, open_layout
+from pipfast.store.folder import TAG, StoreUnusable, default_root
+from pipfast.store.layout import open_layout
+from pipfast.store.names import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

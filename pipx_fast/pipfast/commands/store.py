@@ -12,21 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.commands.output import display_size, program
 from pipfast.errors import PipfastError
-from pipfast.store.layout import (
-    ARCHIVES,
-    BUCKETS,
-    BUILT,
-    BYTECODE,
-    EXPECTED,
-    LEARNT,
-    PAGES,
-    PATTERNS,
-    TREES,
-    URLS,
-    Layout,
-    default_root,
-    open_layout,
-)
+from pipfast.store.folder import default_root
+from pipfast.store.layout import Layout, open_layout
+from pipfast.store.names import ARCHIVES, BUCKETS, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +176,7 @@ def _list_built(options: argparse.Namespace, root: Path) -> int:
 
 def _rows(layout: Layout) -> list[dict[str, Any]]:
     from pipfast.store.archives import archive_name
-    from pipfast.store.layout import ARCHIVES, BYTECODE, TREES
+    from pipfast.store.names import ARCHIVES, BYTECODE, TREES
     from pipfast.upkeep.inventory import Usage, entries
 
     rows: dict[str, dict[str, Any]] = {}
@@ -246,7 +234,7 @@ def _purge(options: argparse.Namespace, root: Path) -> int:
     if not root.exists():
         print(f"There is no store at {root}")
         return 0
-    return _print_freed(purge(root))
+    return _print_freed(purge(Layout(root)))
 
 
 def _print_freed(freed: Freed) -> int:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import PAGES
+from pipfast.store.names import PAGES
 from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:

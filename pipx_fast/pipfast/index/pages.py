@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import PAGES
+from pipfast.store.names import PAGES
 from pipfast.store.notes import load_note, note_key, write_note
 
 if TYPE_CHECKING:

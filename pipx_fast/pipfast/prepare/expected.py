@@ -13,7 +13,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipfast.store.layout import EXPECTED
+from pipfast.store.names import EXPECTED
 from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.prepare.aside import Arrangement, Lane, Reading, remove_emptied
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
-from pipfast.store.condition import note_refusal
-from pipfast.store.layout import Layout, note_use, remove
+from pipfast.store.layout import note_use, remove
 from pipfast.store.manifest import (
     TREE,
     BytecodeManifest,
@@ -24,7 +23,7 @@ from pipfast.store.manifest import (
     read_tree_manifest,
 )
 from pipfast.store.reading import read_file
-from pipfast.upkeep.boots import Times, is_unproved, unproved
+from pipfast.upkeep.boots import Times, is_unproved, note_alive, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from pipfast.prepare.workers import Answer, Workers
     from pipfast.store.bytecode import BytecodeKind
+    from pipfast.store.layout import Layout
 
 _AWAITED, _UNPACK, _COMPILE = 0, 1, 2
 """Priorities: what pip waits for; then trees, since compiling needs them and two workers can share one tree's
@@ -42,6 +42,7 @@ sources."""
 class Prepared:
     """A wheel in the store, ready to be placed."""
 
+    layout: Layout
     tree: Path
     manifest: TreeManifest
     bytecode: Path | None = None
@@ -66,7 +67,7 @@ class Prepared:
         if hashlib.sha256(content).hexdigest() == self.manifest.info.get(name):
             return content
         # Its size and time may be as they were. All of it is made again before it is installed.
-        Layout(self.tree.parents[2]).discard(self.tree)
+        self.layout.discard(self.tree)
         return None
 
     def _info(self, name: str) -> StoredFile | None:
@@ -193,6 +194,7 @@ class Preparer:
 
     def close(self) -> None:
         """Remove what was linked aside and not used; no worker may be at work any more."""
+        note_alive(self._layout)
         with self._lock:
             self._closed = True
             aside, self._aside = self._aside, None
@@ -214,7 +216,7 @@ class Preparer:
             return replace(prepared, arrangement=arrangement)
         except (OSError, RuntimeError) as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
-            note_refusal(getattr(error, "errno", None))
+            self._layout.note_refusal(getattr(error, "errno", None))
             return prepared
 
     def _lane(self, digests: Sequence[str]) -> Lane:
@@ -293,7 +295,7 @@ class _Preparation:
                 if not self._proves(self._tree):
                     self._begin_bytecode(manifest)
         except Exception as error:
-            note_refusal(getattr(error, "errno", None))
+            self._layout.note_refusal(getattr(error, "errno", None))
             self._fail(repr(error))
 
     def _proves(self, entry: Path) -> bool:
@@ -343,7 +345,7 @@ class _Preparation:
 
     def _begin_bytecode(self, manifest: TreeManifest) -> None:
         if self._kind is None:
-            self._succeed(Prepared(self._tree, manifest))
+            self._succeed(Prepared(self._layout, self._tree, manifest))
             return
         target = self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
         try:
@@ -355,7 +357,7 @@ class _Preparation:
             self._layout.discard(target)
         else:
             if not self._proves(target):
-                self._succeed(Prepared(self._tree, manifest, target, bytecode))
+                self._succeed(Prepared(self._layout, self._tree, manifest, target, bytecode))
             return
         self._staging, self._code = None, self._layout.new_staging()
         self._manifest = manifest
@@ -375,7 +377,7 @@ class _Preparation:
         manifest = read_tree_manifest(self._tree)
         assert self._kind is not None
         target = self._layout.bytecode(self._digest, self._umask, manifest.tree_id, self._kind.tag)
-        self._succeed(Prepared(self._tree, manifest, target, read_bytecode_manifest(target)))
+        self._succeed(Prepared(self._layout, self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
         self.prepared = prepared if self._made else self._arrange(self._digest, prepared)
@@ -410,7 +412,7 @@ class _Preparation:
         """Go on after a job, in whichever thread had it done; after the last one, to what follows."""
         try:
             if not answer["ok"]:
-                note_refusal(answer.get("errno"))
+                self._layout.note_refusal(answer.get("errno"))
                 self._fail(answer["reason"], vanished=answer.get("again", False))
             elif done is not None and not self.reason:
                 done(answer)
@@ -425,7 +427,7 @@ class _Preparation:
             elif last and then is not None:
                 then()
         except Exception as error:
-            note_refusal(getattr(error, "errno", None))
+            self._layout.note_refusal(getattr(error, "errno", None))
             self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
 
     def _fail(self, reason: str, *, vanished: bool = False) -> None:

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import SECONDS
+from pipfast.store.names import SECONDS
 
 if TYPE_CHECKING:
     from pipfast.store.layout import Layout

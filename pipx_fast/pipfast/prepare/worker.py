@@ -283,9 +283,9 @@ def _stored(layout: Layout, digest: str, umask: int, kind: BytecodeKind | None) 
     tree = layout.tree(digest, umask)
     manifest = read_tree_manifest(tree)
     if kind is None:
-        return Prepared(tree, manifest)
+        return Prepared(layout, tree, manifest)
     code = layout.bytecode(digest, umask, manifest.tree_id, kind.tag)
-    return Prepared(tree, manifest, code, read_bytecode_manifest(code))
+    return Prepared(layout, tree, manifest, code, read_bytecode_manifest(code))
 
 
 def _shares(sizes: list[int], share: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
-from pipfast.store.layout import LEARNT
+from pipfast.store.names import LEARNT
 from pipfast.store.notes import drop_note, keep_note, load_note, note_key
 
 if TYPE_CHECKING:

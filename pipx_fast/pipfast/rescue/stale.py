@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.extra_builds import normalise
 from pipfast.rescue.wheels import record_digest, stale
-from pipfast.store.layout import BUILT
+from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pipfast import dependencies
 from pipfast.extra_builds import normalise
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
-from pipfast.store.layout import BUILT
+from pipfast.store.names import BUILT
 from pipfast.store.notes import keep_note, load_note, note_key
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger, say
-from pipfast.store.condition import note_refusal
-from pipfast.store.layout import Layout, note_use, remove
+from pipfast.store.layout import note_use, remove
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.system.copying import copy_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipfast.store.layout import Layout
 
 _BYTES = "bytes"
 _NOTE = "note.json"
@@ -35,6 +36,7 @@ MOST_NOTE_BYTES = 1 << 16
 class Archive:
     """An archive in the store whose size is as it was; before it is used, it is hashed again."""
 
+    layout: Layout
     digest: str
     path: Path
     size: int
@@ -69,7 +71,7 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
         layout.discard(folder)
         return None
     note_use(folder)
-    return Archive(digest, folder / _BYTES, size, name)
+    return Archive(layout, digest, folder / _BYTES, size, name)
 
 
 def archive_name(entry: Path) -> str | None:
@@ -136,7 +138,7 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
             layout.settle(staging, layout.archive(digest))
     except OSError as error:
         logger.debug("pipfast: cannot keep archive %s: %r", name, error)
-        note_refusal(error.errno)
+        layout.note_refusal(error.errno)
         return None
     return find_archive(layout, digest)
 
@@ -160,10 +162,9 @@ def hand_out(archive: Archive, target: Path, umask: int) -> None:
     except OSError:
         # Another filesystem. The link leads to a name of our own, which `prune` leaves alone while this
         # process lives: pip reads the file much later.
-        layout = Layout(archive.path.parents[3])
         try:
             # pip looks where the link leads, and at the suffixes there: `.tar.gz`, `.whl`.
-            held = layout.new_path("".join(target.suffixes[-2:]))
+            held = archive.layout.new_path("".join(target.suffixes[-2:]))
             os.link(archive.path, held)
         except OSError:
             # No links at all there, or nothing can be written: a copy where pip wants it needs neither.

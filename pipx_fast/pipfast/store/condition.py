@@ -6,17 +6,18 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from pipfast.store.folder import ELSEWHERE
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipfast.store.layout import Layout
 
 FULL_BYTES = 1 << 20
 """Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
 
 SCARCE_BYTES = 64 << 20
 """Bytes free (64 MiB) below which many a wheel has no room unpacked: worth a word where somebody asks."""
-
-ELSEWHERE = "export PIPFAST_STORE=/path/to/a/folder/of/yours"
-"""The hint of last resort. No shared folder is proposed: names in it can be foreseen."""
 
 _FULL = "is on a filesystem that is full"
 _READ_ONLY = "is read-only"
@@ -27,9 +28,6 @@ _HINTS = {
 _ANSWERS = {errno.ENOSPC: _FULL, errno.EROFS: _READ_ONLY}
 if hasattr(errno, "EDQUOT"):
     _ANSWERS[errno.EDQUOT] = _FULL
-
-_met = 0
-"""The last error number of these that something of this process was not kept for."""
 
 
 class Condition:
@@ -83,21 +81,11 @@ def scarce(root: Path, free: int | None) -> Condition | None:
     return Condition(root, "is on a filesystem that is nearly full", _HINTS[_FULL], "what is large")
 
 
-def note_refusal(number: object) -> None:
-    """Note the error number for which something was not kept, if it is one that the store's filesystem explains.
-
-    A store may fill during the run.
-    """
-    global _met
-    if number in _ANSWERS:
-        _met = int(str(number))
-
-
-def take_refusal(root: Path) -> Condition | None:
-    """Return what was noted last, once."""
-    global _met
-    number, _met = _met, 0
-    return _condition(root, _ANSWERS[number]) if number else None
+def take_refusal(layout: Layout) -> Condition | None:
+    """Return why the filesystem refused something in this run: the last reason, once."""
+    numbers = [number for number in layout.refusals if number in _ANSWERS]
+    layout.refusals.clear()
+    return _condition(layout.root, _ANSWERS[numbers[-1]]) if numbers else None
 
 
 def _condition(root: Path, how: str) -> Condition:

@@ -76,24 +76,12 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
 
     :param key: 64 lowercase hex digits.
     """
-    path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
-    folder, _, name = path.rpartition("/")
-    aside = ""
+    digest = hashlib.sha256(payload).hexdigest().encode("ascii")
     try:
-        layout.make_folder(folder)
-        aside = os.fspath(layout.new_path())
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.writelines((_MAGIC, hashlib.sha256(payload).hexdigest().encode("ascii"), b"\n", payload))
-        os.replace(aside, path)
+        layout.replace_file(f"{layout.root}/{bucket}/{key[:2]}/{key}", _MAGIC, digest, b"\n", payload)
     except OSError as error:
-        logger.debug("pipfast: cannot keep %s in %s: %r", name, bucket, error)
-        # Not at the top: what only reads notes needs none of it.
-        from pipfast.store.condition import note_refusal
-
-        note_refusal(error.errno)
-        if aside:
-            with suppress(OSError):
-                os.unlink(aside)
+        logger.debug("pipfast: cannot keep %s in %s: %r", key, bucket, error)
+        layout.note_refusal(error.errno)
 
 
 def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:

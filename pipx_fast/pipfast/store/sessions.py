@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipfast.report import logger
-from pipfast.store.layout import LOCKS, TMP
+from pipfast.store.names import LOCKS, TMP
 
 try:
     import fcntl
@@ -49,13 +49,6 @@ _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
 
-_MAX_SESSIONS = 16
-"""Locks held at once, a descriptor each. A command has one store; tests have a store each."""
-
-_sessions: dict[tuple[str, int], _Session] = {}
-"""By store and process: a forked copy has locks of its own."""
-
-
 class Survey(NamedTuple):
     """What is in a store's tmp/ and locks/; what has no name of ours is nowhere."""
 
@@ -66,8 +59,8 @@ class Survey(NamedTuple):
     """Those of dead processes."""
 
 
-class _Session:
-    """The lock of this process in one store, held until the process ends.
+class Session:
+    """The lock of this process in one store, held until the process ends or the session is given up.
 
     :raises OSError: nothing can be written there.
     """
@@ -101,6 +94,12 @@ class _Session:
         self.name = name
         weakref.finalize(self, _release, descriptor, path, os.getpid())
 
+    def new_name(self) -> str:
+        """Return a name that nothing in the store's tmp/ has, and that says whose it is; suffixes may be added."""
+        if not self.name:
+            return f"{os.getpid()}-{secrets.token_hex(8)}"
+        return f"{self.name}-{secrets.token_hex(4)}"
+
 
 def _create(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -120,27 +119,6 @@ def _release(descriptor: int, path: str, owner: int) -> None:
             os.unlink(path)
     with suppress(OSError):
         os.close(descriptor)
-
-
-def new_name(root: str) -> str:
-    """Return a name that nothing in the store's tmp/ has, and that says whose it is; suffixes may be added.
-
-    :raises OSError: nothing can be written there.
-    """
-    session = _sessions.get((root, os.getpid()))
-    if session is None:
-        # Of two threads that come at once one's lock stays.
-        session = _sessions.setdefault((root, os.getpid()), _Session(root))
-        while len(_sessions) > _MAX_SESSIONS:
-            _sessions.pop(next(iter(_sessions)), None)
-    if not session.name:
-        return f"{os.getpid()}-{secrets.token_hex(8)}"
-    return f"{session.name}-{secrets.token_hex(4)}"
-
-
-def release(root: str) -> None:
-    """Let go of this process's lock in a store in which nothing is left that it has made."""
-    _sessions.pop((root, os.getpid()), None)
 
 
 def survey(root: str) -> Survey:

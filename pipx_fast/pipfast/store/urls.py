@@ -8,14 +8,13 @@ what lets us say the same.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
-from pipfast.store.layout import URLS
+from pipfast.store.names import URLS
 from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
@@ -44,22 +43,12 @@ class Origin:
 def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
     """Note that ``url`` gave the archive of this digest."""
     path = _path(layout, url)
-    aside = None
     words = (digest, *(() if origin.kept else (_UNKEPT,)), *(() if origin.sized else (_UNSIZED,)))
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        aside = layout.new_path()
-        aside.write_text(" ".join(words), encoding="ascii")
-        os.replace(aside, path)
+        layout.replace_file(path, " ".join(words).encode("ascii"))
     except OSError as error:
-        # Not at the top: what only reads addresses needs none of it.
-        from pipfast.store.condition import note_refusal
-
         logger.debug("pipfast: cannot note an address: %r", error)
-        note_refusal(error.errno)
-        if aside is not None:
-            with suppress(OSError):
-                aside.unlink()
+        layout.note_refusal(error.errno)
 
 
 def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:

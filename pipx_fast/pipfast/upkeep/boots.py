@@ -105,9 +105,8 @@ def _read(layout: Layout) -> tuple[str, float, Times]:
 
 
 def _write(layout: Layout, boot: str, times: Times) -> None:
+    noted = json.dumps({"boot": boot, "alive": time.time(), "unproved": times})
     try:
-        aside = layout.new_path()
-        aside.write_text(json.dumps({"boot": boot, "alive": time.time(), "unproved": times}), encoding="ascii")
-        os.replace(aside, layout.root / NAME)
+        layout.replace_file(layout.root / NAME, noted.encode("ascii"))
     except OSError as error:
         logger.debug("pipfast: this boot is not noted: %r", error)

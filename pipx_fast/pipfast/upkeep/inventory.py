@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.store.layout import BUCKETS, BYTECODE, TMP, TREES, URLS
 from pipfast.store.manifest import Damaged, read_tree_manifest
+from pipfast.store.names import BUCKETS, BYTECODE, TMP, TREES, URLS
 from pipfast.store.sessions import survey
 from pipfast.store.urls import read_address
 

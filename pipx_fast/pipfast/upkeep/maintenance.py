@@ -13,26 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
-from pipfast.store.layout import (
-    BUCKETS,
-    BYTECODE,
-    LOCKS,
-    OUTDATED,
-    SECONDS,
-    TAG,
-    TMP,
-    TREES,
-    Layout,
-    has_tag,
-    write_tag,
-)
-from pipfast.store.sessions import release
+from pipfast.store.folder import TAG, has_tag, write_tag
+from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP, TREES
 from pipfast.upkeep.boots import NAME as BOOTS
 from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers, orphans
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipfast.store.layout import Layout
     from pipfast.upkeep.inventory import Entry
 
 _FOLDERS = (*BUCKETS, *OUTDATED, SECONDS, TMP, LOCKS)
@@ -108,23 +97,22 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
     return freed
 
 
-def purge(root: Path) -> Freed:
-    """Remove everything of ours below ``root``, and ``root`` itself if nothing else is in it.
+def purge(layout: Layout) -> Freed:
+    """Remove everything of ours in the store's folder, and the folder itself if nothing else is in it.
 
     What running processes are making in tmp/ is left to them: pip may be about to read it.
 
     :raises NotAStore: the folder does not say that it is a store.
     """
-    if not has_tag(root):
-        raise NotAStore(root)
-    layout = Layout(root)
+    if not has_tag(layout.root):
+        raise NotAStore(layout.root)
     freed = Freed(in_use=len(in_use(layout)))
     freed.entries = sum(1 for _ in entries(layout))
     _take_leftovers(layout, freed)
     for bucket in (*BUCKETS, *OUTDATED):
         _take_bucket(layout, bucket, freed)
-    layout.discard(root / SECONDS)
-    _remove_root(root)
+    layout.discard(layout.root / SECONDS)
+    _remove_root(layout)
     return freed
 
 
@@ -137,10 +125,11 @@ def _take_bucket(layout: Layout, bucket: str, freed: Freed) -> None:
     layout.discard(path)
 
 
-def _remove_root(root: Path) -> None:
+def _remove_root(layout: Layout) -> None:
+    root = layout.root
     with suppress(OSError):
         (root / TMP).rmdir()
-        release(os.fspath(root))
+        layout.release()
         (root / LOCKS).rmdir()
         # The tag goes last: without one the folder is no store, whatever another process makes in it meanwhile.
         rest = [name for name in os.listdir(root) if name in _FOLDERS]

@@ -6,8 +6,8 @@ import errno
 from typing import TYPE_CHECKING
 
 from pipfast.store.archives import archive_name
-from pipfast.store.layout import ARCHIVES, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
 from pipfast.store.manifest import TREE, Damaged, read_tree_manifest
+from pipfast.store.names import ARCHIVES, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
 from pipfast.store.reading import NotAFile
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
-from pipfast.store.layout import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.likeness import WRITE, Expected, open_folder
 from pipfast.store.manifest import (
     DIGESTS,
@@ -26,6 +25,7 @@ from pipfast.store.manifest import (
     read_digests,
     read_tree_manifest,
 )
+from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.notes import MAX_NOTE_BYTES, is_whole
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.store.urls import read_address

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
-from pipfast.store.layout import PAGES, Layout
+from pipfast.store.names import PAGES
 from pipfast.store.notes import write_note
 from support.stores import new_store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipfast.store.layout import Layout
 
 KEY = "b" * 64
 LOOKS = ((1, 2, 3, 4), (5, 6, 7, 8))

@@ -46,7 +46,7 @@ def empty_repeatedly(store: Path, over: threading.Event) -> None:
     while not over.is_set():
         prune(Layout(store), max_size=0)
         if not over.wait(0.01):
-            purge(open_layout(store).root)
+            purge(open_layout(store))
             open_layout(store)
 
 

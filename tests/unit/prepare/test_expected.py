@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.prepare.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
-from pipfast.store.layout import EXPECTED
+from pipfast.store.names import EXPECTED
 from pipfast.store.notes import write_note
 from support.stores import new_store
 

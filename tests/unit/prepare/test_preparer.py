@@ -18,7 +18,7 @@ from pipfast.prepare.preparer import Prepared, Preparer
 from pipfast.prepare.workers import Workers
 from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.bytecode import current_kind
-from pipfast.store.layout import BYTECODE, TMP, TREES
+from pipfast.store.names import BYTECODE, TMP, TREES
 from pipfast.upkeep.verify import verify
 from support.stores import UMASK, keep, prepare, preparing
 from support.wheels import Wheel, wheel

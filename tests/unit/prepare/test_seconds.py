@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pipfast.prepare.seconds import KEPT_S, claim_second, forget_old_claims
-from pipfast.store.layout import SECONDS, open_layout
+from pipfast.store.layout import open_layout
+from pipfast.store.names import SECONDS
 from pipfast.upkeep.maintenance import purge
 from support.stores import prepare
 from support.wheels import Wheel
@@ -60,5 +61,5 @@ def test_old_claims_are_forgotten(layout: Layout) -> None:
 def test_purge_takes_claims_away(tmp_path: Path) -> None:
     layout = open_layout(tmp_path / "another")
     claim_second(layout)
-    purge(layout.root)
+    purge(layout)
     assert not layout.root.exists()

@@ -8,7 +8,8 @@ import pytest
 
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
 from pipfast.rescue.learnt import FROM_EARLIER, forget, recall, remember, source_key
-from pipfast.store.layout import LEARNT, Layout, open_layout
+from pipfast.store.layout import Layout, open_layout
+from pipfast.store.names import LEARNT
 from pipfast.store.notes import write_note
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.store import archives, urls
-from pipfast.store.condition import find_condition, note_refusal, take_refusal
-from pipfast.store.layout import PAGES, Layout, open_layout
+from pipfast.store.condition import find_condition, take_refusal
+from pipfast.store.layout import Layout, open_layout
+from pipfast.store.names import PAGES
 from pipfast.store.notes import write_note
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def test_refusal_is_noted_wherever_something_is_kept(
     keep: Callable[[Layout, Path], None], number: int, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And taken once; what a store cannot help is none."""
-    take_refusal(tmp_path)
     layout = open_layout(tmp_path / "store")
     source = tmp_path / "a-1-py3-none-any.whl"
     source.write_bytes(b"")
@@ -48,16 +48,17 @@ def test_refusal_is_noted_wherever_something_is_kept(
 
     monkeypatch.setattr(Layout, "new_path", refuse)
     keep(layout, source)
-    found = take_refusal(layout.root)
+    found = take_refusal(layout)
     assert (found.how if found else "") == how
-    assert take_refusal(layout.root) is None
+    assert take_refusal(layout) is None
 
 
 def test_hint_mends_what_is_wrong(tmp_path: Path) -> None:
     """Room does not make a store writable; nor is any folder proposed that others can foresee."""
     for number, begins in ((errno.ENOSPC, "make room"), (errno.EROFS, "make it writable")):
-        note_refusal(number)
-        found = take_refusal(tmp_path)
+        layout = Layout(tmp_path)
+        layout.note_refusal(number)
+        found = take_refusal(layout)
         assert found is not None and found.hint == f"{begins}, or export PIPFAST_STORE=/path/to/a/folder/of/yours"
 
 

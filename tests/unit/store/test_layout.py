@@ -15,18 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import dependencies
-from pipfast.store.condition import ELSEWHERE
-from pipfast.store.layout import (
-    TMP,
-    Layout,
-    StoreUnusable,
-    default_root,
-    has_tag,
-    is_usable,
-    note_use,
-    open_layout,
-    write_tag,
-)
+from pipfast.store.folder import ELSEWHERE, StoreUnusable, default_root, has_tag, is_usable, write_tag
+from pipfast.store.layout import Layout, note_use, open_layout
+from pipfast.store.names import TMP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +27,7 @@ def test_new_store_is_private_and_tagged(tmp_path: Path) -> None:
     layout = open_layout(tmp_path / "a" / "store")
     assert layout.root.stat().st_mode & 0o777 == 0o700
     assert (layout.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
-    assert open_layout(layout.root) == layout
+    assert open_layout(layout.root).root == layout.root
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
@@ -206,7 +197,7 @@ def test_store_is_tagged_before_it_has_anything_else(tmp_path: Path, monkeypatch
     def is_tagged(folder: Path) -> None:
         assert has_tag(folder.parent)
 
-    monkeypatch.setattr("pipfast.store.layout._make_bucket", is_tagged)
+    monkeypatch.setattr("pipfast.store.folder._make_bucket", is_tagged)
     open_layout(tmp_path / "store")
 
 

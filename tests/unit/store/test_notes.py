@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.layout import PAGES, Layout, open_layout
+from pipfast.store.layout import Layout, open_layout
+from pipfast.store.names import PAGES
 from pipfast.store.notes import is_whole, keep_note, load_note, note_key, read_note, write_note
 from pipfast.upkeep.verify import verify
 

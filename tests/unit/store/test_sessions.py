@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pipfast.store import sessions
-from pipfast.store.layout import LOCKS, TMP
+from pipfast.store.names import LOCKS, TMP
 from pipfast.store.sessions import survey
 from support.stores import dead_session
 
@@ -54,7 +54,8 @@ def test_where_nothing_can_be_locked_and_descriptors_are_inherited(
 
 def test_a_living_process_is_left_alone_however_long_it_takes(layout: Layout) -> None:
     script = ("import sys; from pathlib import Path; from pipfast.store.layout import Layout;"
-              "print(Layout(Path(sys.argv[1])).new_staging().name, flush=True); sys.stdin.read()")
+              "layout = Layout(Path(sys.argv[1]));"
+              "print(layout.new_staging().name, flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", script, str(layout.root)], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -98,7 +99,6 @@ def test_where_nothing_can_be_locked_the_age_decides(layout: Layout, monkeypatch
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    monkeypatch.setattr(sessions, "_sessions", {})
     with layout.staging() as staging:
         assert found(layout) == ([], [staging.name])
         age(staging)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.layout import URLS
+from pipfast.store.names import URLS
 from pipfast.store.urls import Origin, find_origin, note_url
 from pipfast.upkeep.inventory import orphans
 

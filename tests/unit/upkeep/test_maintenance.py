@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.store.archives import find_archive
-from pipfast.store.layout import TMP
+from pipfast.store.layout import Layout
+from pipfast.store.names import TMP
 from pipfast.store.urls import Origin, note_url
 from pipfast.upkeep import maintenance
 from pipfast.upkeep.inventory import Usage, entries, leftovers
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipfast.store.layout import Layout
 
 
 def age(path: Path, days: float) -> None:
@@ -62,7 +62,7 @@ def test_prune_without_options_keeps_what_can_be_used(layout: Layout, tmp_path: 
 
 
 def test_prune_and_purge_take_other_versions_away(layout: Layout) -> None:
-    for remove in (maintenance.prune, lambda layout: maintenance.purge(layout.root)):
+    for remove in (maintenance.prune, maintenance.purge):
         for bucket in ("trees-v0", "bytecode-v0"):
             (layout.root / bucket / "ab").mkdir(parents=True)
             (layout.root / bucket / "ab" / "file").write_text("x" * 10_000)
@@ -108,14 +108,14 @@ def test_prune_to_nothing_takes_bytecode_with_its_tree(layout: Layout, tmp_path:
 
 def test_purge_leaves_no_folder(layout: Layout, tmp_path: Path) -> None:
     prepare(layout, wheel("demo"), tmp_path)
-    maintenance.purge(layout.root)
+    maintenance.purge(layout)
     assert not layout.root.exists()
 
 
 def test_purge_leaves_what_is_not_ours(layout: Layout, tmp_path: Path) -> None:
     keep(layout, wheel("demo"), tmp_path)
     (layout.root / "mine.txt").write_text("x")
-    maintenance.purge(layout.root)
+    maintenance.purge(layout)
     assert [path.name for path in layout.root.iterdir()] == ["mine.txt"]
 
 
@@ -127,7 +127,7 @@ def test_purge_refuses_what_is_no_store(tag: str | None, tmp_path: Path) -> None
     if tag is not None:
         (tmp_path / "CACHEDIR.TAG").write_text(tag)
     with pytest.raises(maintenance.NotAStore):
-        maintenance.purge(tmp_path)
+        maintenance.purge(Layout(tmp_path))
     assert (tmp_path / "trees-v1" / "precious").exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger, say
-from pipfast.store.layout import BUILT
+from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.builds import context as builds_context
 from pipfast_hooks.run import Part, current_run

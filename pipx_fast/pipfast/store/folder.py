@@ -1,0 +1,213 @@
+"""The store's folder: its default place, its tag, and who may use it.
+
+Only a folder that is new, empty or tagged as ours is a store, and only if no other user can write to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shlex
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from pipfast.errors import PipfastError
+from pipfast.store.names import BUCKETS, LOCKS, SECONDS, TMP
+
+TAG = "CACHEDIR.TAG"
+TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast;"
+"""Its first line is that of the Cache Directory Tagging Specification: back-up tools leave such a folder out. The
+second tells our folder from other programs'; another format would have another sign for the semicolon."""
+
+ELSEWHERE = "export PIPFAST_STORE=/path/to/a/folder/of/yours"
+"""The hint of last resort. No shared folder is proposed: names in it can be foreseen."""
+
+_TAG_ASIDE = re.compile(r"\.pipfast-[0-9a-f]{16}", re.ASCII)
+"""A tag that is being written. It is the first file of a store, so that no store is ever without one."""
+
+_UNTAGGED_S = 0.5
+"""Seconds to wait for the tag of a folder in which everything has a name of ours."""
+
+_NOTHING = frozenset({"lost+found"})
+"""Names in the root of a new filesystem."""
+
+
+class StoreUnusable(PipfastError):
+    """The folder cannot be a store: it is not private to this user, or cannot be made.
+
+    :param shared: a folder of it that ``chmod`` would make private.
+    """
+
+    def __init__(self, root: Path, reason: str, shared: Path | None = None) -> None:
+        super().__init__(root, reason)
+        self.root = root
+        self.reason = reason
+        self.hint = _elsewhere(root)
+        if shared is not None and has_tag(root):
+            # Only of a store: others may need /tmp as it is.
+            self.hint = f"chmod 700 {shlex.quote(str(shared))}"
+
+    def __str__(self) -> str:
+        return f"not using the store {self.root}: {self.reason}"
+
+
+def default_root() -> Path:
+    """Return the user's own cache folder for pipfast (``XDG_CACHE_HOME`` and its like).
+
+    :raises StoreUnusable: nobody knows the user's home (a container's arbitrary user id), or where caches are.
+    """
+    # Not at the top: most runs find the folder in PIPFAST_STORE or need no store at all.
+    from pipfast import dependencies
+
+    try:
+        platformdirs = dependencies.load("platformdirs")
+        return Path(platformdirs.user_cache_dir("pipfast", appauthor=False)).absolute()
+    except (RuntimeError, dependencies.Unusable) as error:
+        raise StoreUnusable(Path("~/.cache/pipfast"), str(error)) from error
+
+
+def _elsewhere(root: Path) -> str:
+    """Return a command that sets another folder: in the user's home, where one could be made there."""
+    home = os.environ.get("HOME", "")
+    proposed = Path(home, ".pipfast")
+    try:
+        is_own = os.path.isabs(home) and (not hasattr(os, "geteuid") or os.stat(home).st_uid == os.geteuid())
+        if is_own and os.access(home, os.W_OK | os.X_OK) and proposed != root and (
+            is_usable(proposed) or not os.path.lexists(proposed)
+        ):
+            return 'export PIPFAST_STORE="$HOME/.pipfast"'
+    except OSError:
+        pass
+    return ELSEWHERE
+
+
+def ensure_root(root: Path) -> None:
+    """Make the store's folder and its buckets, as far as they are not there.
+
+    :raises StoreUnusable: others own the folder or can write to it, or it cannot be made. pip
+        refuses its cache folder for the same reasons (``check_path_owner``).
+    """
+    try:
+        existing = next(path for path in (root, *root.parents) if path.exists())
+        if existing != root:
+            _refuse_foreign(root, existing)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_unsafe(root)
+        if not has_tag(root):
+            _refuse_in_use(root)
+            write_tag(root)
+        for bucket in (*BUCKETS, TMP, LOCKS):
+            if not (root / bucket).is_dir():
+                _make_bucket(root / bucket)
+        _hand_nothing_down(root / TMP)
+    except OSError as error:
+        raise StoreUnusable(root, error.strerror or str(error)) from error
+
+
+def _make_bucket(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        # A store that was made read-only, by an earlier version perhaps, can be read.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def _hand_nothing_down(folder: Path) -> None:
+    """Take away what new entries of a folder get from it beside their mode: a default access list, and its group.
+
+    Everything is made in tmp/. An environment that is linked to it is to have files as they are made there.
+    """
+    with suppress(OSError, AttributeError):
+        os.removexattr(folder, "system.posix_acl_default")
+    with suppress(OSError):
+        if folder.stat().st_mode & stat.S_ISGID:
+            folder.chmod(0o700)
+
+
+def is_usable(root: Path) -> bool:
+    """Tell whether a folder is a store already, and this user's alone, as ``ensure_root`` demands."""
+    try:
+        _refuse_unsafe(root)
+    except (StoreUnusable, OSError):
+        return False
+    return has_tag(root)
+
+
+def has_tag(root: Path) -> bool:
+    """Tell whether a folder says that it is a store of ours, in a format that we know."""
+    try:
+        # Whatever has that name: neither a link is followed nor a pipe waited for.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(f"{root}/{TAG}", flags)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(TAG_SIGNATURE)) == TAG_SIGNATURE.encode("ascii")
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_in_use(root: Path) -> None:
+    """Refuse a folder that others have put something into; what is being made of it just now is not theirs."""
+    names = sorted(name for name in os.listdir(root) if name not in _NOTHING and not _TAG_ASIDE.fullmatch(name))
+    # Another process may have written the tag meanwhile, and made buckets.
+    if not names or has_tag(root):
+        return
+    if set(names) <= {*BUCKETS, TMP, LOCKS}:
+        # A store that is purged is without a tag for a moment if somebody makes something in it just then.
+        deadline = time.monotonic() + _UNTAGGED_S
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+            if has_tag(root):
+                return
+    if TAG in names:
+        raise StoreUnusable(root, f"its {TAG} is not that of a store which this pipfast can read")
+    raise StoreUnusable(root, f"it is in use for something else ({names[0]} is in it)")
+
+
+def write_tag(root: Path) -> None:
+    """Say of a folder that it is a store of ours."""
+    aside = root / f".pipfast-{secrets.token_hex(8)}"
+    try:
+        with aside.open("x", encoding="ascii") as file:
+            file.write(f"{TAG_SIGNATURE} losing it loses time only.\n")
+        aside.rename(root / TAG)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+
+
+def _refuse_foreign(root: Path, existing: Path) -> None:
+    """Refuse to make a store below a folder that belongs to somebody else (sudo with HOME kept)."""
+    if not hasattr(os, "geteuid"):
+        return
+    if os.geteuid() == 0 and existing.stat().st_uid != 0:
+        raise StoreUnusable(root, f"its parent folder {existing} is another user's")
+
+
+def _refuse_unsafe(root: Path) -> None:
+    if not hasattr(os, "geteuid"):
+        return
+    for path in (root, *(root / bucket for bucket in (*BUCKETS, SECONDS, TMP, LOCKS))):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        if path != root and stat.S_ISLNK(found.st_mode):
+            raise StoreUnusable(root, f"{path.name} in it is a symbolic link")
+        if path == root:
+            found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise StoreUnusable(root, f"{path} is not a folder")
+        if found.st_uid != os.geteuid():
+            raise StoreUnusable(root, f"{path} belongs to another user")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StoreUnusable(root, f"others can write to {path}", path)

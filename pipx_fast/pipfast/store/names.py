@@ -1,0 +1,43 @@
+"""Names of the folders in the store.
+
+::
+
+    <root>/                                    0700, one user's
+      CACHEDIR.TAG                             says that the folder is a store, see ``folder``
+      archives-v0/ab/<sha256>/                 the bytes that were read, a note of their size and mtime
+      trees-v1/ab/<sha256>-<umask>/            tree/, manifest, digests: one file per archive member
+      bytecode-v1/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored; manifest, digests
+      urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
+      pages-v0/ab/<key>                        an index page, evaluated for one interpreter
+      learnt-v0/ab/<key>                       what the build of one source missed
+      built-v0/ab/<key>                        what wheels of one source were built against
+      expected-v0/ab/<key>                     what one command line installed the last time
+      patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
+      seconds/<second>                         the times that files of trees have, see ``prepare.seconds``
+      tmp/                                     entries in the making; renamed into place when whole
+      boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``
+      locks/                                   one for each process that makes something, see ``sessions``
+
+A bucket's version is part of its name: another version's format is never read. Only files and folders with one of
+these names are ever removed.
+"""
+
+from __future__ import annotations
+
+ARCHIVES = "archives-v0"
+TREES = "trees-v1"
+BYTECODE = "bytecode-v1"
+URLS = "urls-v0"
+PAGES = "pages-v0"
+LEARNT = "learnt-v0"
+BUILT = "built-v0"
+EXPECTED = "expected-v0"
+PATTERNS = "patterns-v0"
+TMP = "tmp"
+LOCKS = "locks"
+SECONDS = "seconds"
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+OUTDATED = ("trees-v0", "bytecode-v0")
+"""Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
+NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+"""Buckets of small checksummed files, see ``notes``."""
