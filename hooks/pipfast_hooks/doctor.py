@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pip
 
 from pipfast import dependencies
-from pipfast.commands.doctor import PipFacts, SeamFacts
+from pipfast.commands.facts import Examination, PipFacts, SeamFacts
 from pipfast_hooks.pip_main import pip_location
 from pipfast_hooks.seams import NEWEST_TESTED, parse_version
 
@@ -15,22 +15,16 @@ if TYPE_CHECKING:
     from pipfast.settings import Settings
 
 
-def examine(settings: Settings) -> PipFacts:
+def examine(settings: Settings) -> Examination:
     """Attach all hooks, note the state of each seam, and detach them."""
     found = dependencies.problems()
     problems = [f"{each}; install it again: {each.hint}" for each in found]
     wrapt, seams = "unknown", []
     if all(each.name != "wrapt" for each in found):
         wrapt, seams = str(dependencies.load("wrapt").__version__), _seams(settings)
-    return PipFacts(
-        pip.__version__,
-        pip_location(),
-        ".".join(map(str, NEWEST_TESTED)),
-        parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED,
-        wrapt,
-        seams,
-        problems,
-    )
+    newest = ".".join(map(str, NEWEST_TESTED))
+    newer = parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED
+    return Examination(PipFacts(pip.__version__, pip_location(), newest, newer), wrapt, seams, problems)
 
 
 def _seams(settings: Settings) -> list[SeamFacts]:

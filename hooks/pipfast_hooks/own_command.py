@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import optparse
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli.base_command import Command
 from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.exceptions import PipError
 
-from pipfast.commands import doctor, store
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_PARSERS = {"doctor": doctor.parser, "store": store.parser}
-
 
 def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
     """Return which of these commands a command line names, and its own arguments; None if it is pip's.
@@ -44,7 +40,7 @@ class OwnCommand(Command):  # type: ignore[misc]
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
         super().__init__(name, summary, isolated)
-        self._own = _PARSERS[name]()
+        self._own: argparse.ArgumentParser = import_module(f"pipfast.commands.{name}").parser()
         self.parser: Any = _Parser(self._own)
 
     def handler_map(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pipfast import __version__
@@ -13,13 +14,16 @@ from pipfast.report import logger, say
 from pipfast.settings import Settings
 
 if TYPE_CHECKING:
+    from pipfast.commands.facts import Examination
     from pipfast.patterns import Patterns
 
 OWN_COMMANDS = {
     "doctor": "Show what pipfast does here, and what is wrong.",
     "store": "Look at what pipfast keeps, check it, make it smaller.",
 }
-"""Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it."""
+"""Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it.
+
+Each is a module of ``pipfast.commands`` with ``parser()`` and ``main(arguments, settings, examine)``."""
 
 _SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
 
@@ -139,8 +143,9 @@ def _version(arguments: list[str]) -> int:
 
 def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
     """Run a command of pipfast's; a standard output that is closed early ends it as it ends pip's."""
+    command = import_module(f"pipfast.commands.{name}")
     try:
-        status = _run_own(name, arguments, settings)
+        status: int = command.main(arguments, settings, _examine)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -150,12 +155,7 @@ def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
         return 1
 
 
-def _run_own(name: str, arguments: list[str], settings: Settings) -> int:
-    if name == "doctor":
-        from pipfast.commands import doctor
-        from pipfast_hooks.doctor import examine
+def _examine(settings: Settings) -> Examination:
+    from pipfast_hooks.doctor import examine
 
-        return doctor.main(arguments, settings, examine)
-    from pipfast.commands import store
-
-    return store.main(arguments, settings)
+    return examine(settings)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from pipfast import settings
-from pipfast.commands import doctor, store
+from pipfast.launch import OWN_COMMANDS
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -36,8 +37,8 @@ def test_settings_are_all_there_and_no_others() -> None:
 @pytest.mark.parametrize("command", re.findall(r"^\| `pipfast (.*?)` \|", README, re.MULTILINE))
 def test_commands_take_what_is_said(command: str) -> None:
     words = re.sub(r"SIZE", "5G", re.sub(r"AGE", "30d", command)).replace("[", "").replace("]", "").split()
-    parsers = {"doctor": doctor.parser, "store": store.parser}
-    parsers[words[0]]().parse_args(words[1:])
+    assert words[0] in OWN_COMMANDS
+    import_module(f"pipfast.commands.{words[0]}").parser().parse_args(words[1:])
 
 
 def test_links_lead_somewhere() -> None:

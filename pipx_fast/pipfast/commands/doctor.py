@@ -1,4 +1,4 @@
-"""``pipfast doctor``: the facts about this environment, and what is wrong in it."""
+"""``pipfast doctor``: facts about this environment, and its problems."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import stat
 import sys
 import sysconfig
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipfast import __version__
 from pipfast.address import redacted
-from pipfast.commands.doctor_text import everything, page
+from pipfast.commands.doctor_text import everything, page, stays_stock
+from pipfast.commands.facts import Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
 from pipfast.commands.output import program
 from pipfast.dependencies import Unusable
 from pipfast.settings import SETTINGS, Settings
@@ -27,50 +28,27 @@ from pipfast.store.names import BUCKETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipfast.commands.facts import Examination
+    from pipfast.settings import LinkMode
     from pipfast.store.condition import Condition
     from pipfast.store.layout import Layout
 
 
-@dataclass(frozen=True, slots=True)
-class SeamFacts:
-    """One function of pip's that pipfast uses."""
+def main(arguments: list[str], settings: Settings, examine: Callable[[Settings], Examination]) -> int:
+    """Run ``pipfast doctor`` and return its exit code: 1 if something is not as it should be.
 
-    name: str
-    family: str
-    state: str
-    """``attached``, ``as expected`` (it is only called), or ``stock``."""
-    why: str
-    """Why pip's own code runs; empty if ours does."""
-    as_wanted: bool
-    """False if pip's own code runs and no setting asks for that."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipFacts:
-    """The pip of this process, as the hooks report it."""
-
-    version: str
-    location: str
-    newest_tested: str
-    is_newer: bool
-    wrapt: str
-    seams: list[SeamFacts]
-    problems: list[str] = field(default_factory=list)
-    """Why nothing is attached to it, where nothing can be."""
-
-
-def main(arguments: list[str], settings: Settings, examine: Callable[[Settings], PipFacts]) -> int:
-    """Run ``pipfast doctor`` and return its exit code: 1 if something is not as it should be."""
+    :param examine: attaches all hooks, notes the state of each, and detaches them.
+    """
     options = parser().parse_args(arguments)
-    document = _diagnosis(settings, examine(settings))
+    diagnosis = _diagnose(settings, examine(settings))
     if options.json:
-        json.dump(document, sys.stdout, indent=2)
+        json.dump(asdict(diagnosis), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        print("\n".join(page(document, _settings(Settings.from_environ({})))))
+        print("\n".join(page(diagnosis, _values(Settings.from_environ({})))))
         if options.verbose:
-            print("\n".join(everything(document)))
-    return 1 if document["problems"] else 0
+            print("\n".join(everything(diagnosis)))
+    return 1 if diagnosis.problems else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,45 +65,31 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _diagnosis(settings: Settings, pip: PipFacts) -> dict[str, Any]:
+def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     store, layout = _store(settings)
-    seams = [asdict(seam) for seam in pip.seams]
-    problems = [*pip.problems, *settings.problems]
-    problems += [f"{seam.name} stays stock: {seam.why or seam.state}" for seam in pip.seams if not seam.as_wanted]
-    if not store["usable"]:
-        problems.append(str(store["reason"]))
-    elif store["condition"]:
-        problems.append(str(store["condition"]))
+    problems = [*found.problems, *settings.problems]
+    problems += [stays_stock(seam) for seam in found.seams if not seam.as_wanted]
+    problems += [each for each in (store.reason, store.condition) if each]
     stale = _stale(layout)
     problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
-    return {
-        "pipfast": {"version": __version__, "location": str(Path(__file__).parents[1])},
-        "interpreter": {
-            "path": sys.executable,
-            "version": ".".join(map(str, sys.version_info[:3])),
-            "implementation": sys.implementation.name,
-            "virtual_environment": sys.prefix != sys.base_prefix,
-            "prefix": sys.prefix,
-        },
-        "pip": {
-            "version": pip.version,
-            "location": pip.location,
-            "newest_tested": pip.newest_tested,
-            "newer_than_tested": pip.is_newer,
-        },
-        "libraries": {"wrapt": pip.wrapt, "inflate": _inflater()},
-        "settings": _settings(settings),
-        "seams": seams,
-        "store": store,
-        "link": _link(layout, settings, pip, Path(sysconfig.get_path("purelib"))),
-        "built_against_something_else": list(stale),
-        "problems": problems,
-    }
+    return Diagnosis(
+        Package(__version__, str(Path(__file__).parents[1])),
+        Interpreter(sys.executable, ".".join(map(str, sys.version_info[:3])), sys.implementation.name,
+                    sys.prefix != sys.base_prefix, sys.prefix),
+        found.pip,
+        Libraries(found.wrapt, _inflater()),
+        {**_values(settings), "problems": list(settings.problems)},
+        found.seams,
+        store,
+        _link(layout, settings, found, Path(sysconfig.get_path("purelib"))),
+        list(stale),
+        problems,
+    )
 
 
-def _settings(settings: Settings) -> dict[str, Any]:
-    values: dict[str, Any] = {each.variable: _plain(getattr(settings, each.field)) for each in SETTINGS}
-    return {**values, "problems": list(settings.problems)}
+def _values(settings: Settings) -> dict[str, object]:
+    """Return the values of all settings, by variable, as JSON has them."""
+    return {each.variable: _plain(getattr(settings, each.field)) for each in SETTINGS}
 
 
 def _plain(value: object) -> object:
@@ -143,8 +107,7 @@ def _stale(layout: Layout | None) -> dict[str, str]:
     try:
         from pipfast.rescue.stale import stale_here
     except Unusable:
-        # It is among the problems already.
-        return {}
+        return {}  # it is among the problems already
     return stale_here(layout) if layout is not None else {}
 
 
@@ -154,27 +117,25 @@ def _inflater() -> str:
     return f"isal {version}" if version else "zlib"
 
 
-def _store(settings: Settings) -> tuple[dict[str, Any], Layout | None]:
+def _store(settings: Settings) -> tuple[StoreFacts, Layout | None]:
     from pipfast.upkeep.inventory import Usage, in_use, leftovers
 
     try:
         root = settings.store or default_root()
         layout = open_layout(root)
     except StoreUnusable as error:
-        facts = {"path": str(error.root), "usable": False, "reason": str(error), "hint": error.hint,
-                 "condition": None, "free": None, "buckets": {}, "leftovers": 0, "in_use": 0}
-        return facts, None
+        return StoreFacts(str(error.root), reason=str(error), hint=error.hint), None
     buckets: dict[str, int] = {}
     for bucket in BUCKETS:
         usage = Usage()
         usage.add(root / bucket)
         buckets[bucket] = usage.bytes
     condition, free = _condition(root)
-    return {
-        "path": str(root), "usable": True, "reason": None, "hint": condition.hint if condition else None,
-        "condition": str(condition) if condition else None, "free": free, "buckets": buckets,
-        "leftovers": len(leftovers(layout)), "in_use": len(in_use(layout)),
-    }, layout
+    return StoreFacts(
+        str(root), usable=True, hint=condition.hint if condition else None,
+        condition=str(condition) if condition else None, free=free, buckets=buckets,
+        leftovers=len(leftovers(layout)), in_use=len(in_use(layout)),
+    ), layout
 
 
 def _condition(root: Path) -> tuple[Condition | None, int | None]:
@@ -188,32 +149,33 @@ def _condition(root: Path) -> tuple[Condition | None, int | None]:
         return None, None
 
 
-def _link(layout: Layout | None, settings: Settings, pip: PipFacts, target: Path) -> dict[str, Any]:
+def _link(layout: Layout | None, settings: Settings, found: Examination, target: Path) -> LinkFacts:
     """Find the link mode for ``target`` with a file that is removed afterwards."""
-    facts: dict[str, Any] = {"target": str(target), "mode": "none", "reason": None, "shared_by_root": False}
     if not settings.enabled:
-        return {**facts, "mode": "pip", "reason": "PIPFAST=off"}
+        return LinkFacts(str(target), "pip", "PIPFAST=off")
     if "install" in settings.disabled:
-        return {**facts, "mode": "pip", "reason": "PIPFAST_DISABLE"}
-    if not any(seam.family == "install" and not seam.why for seam in pip.seams):
-        return {**facts, "mode": "pip", "reason": "pipfast is not attached to it"}
+        return LinkFacts(str(target), "pip", "PIPFAST_DISABLE")
+    if not any(seam.family == "install" and not seam.why for seam in found.seams):
+        return LinkFacts(str(target), "pip", "pipfast is not attached to it")
     if layout is None:
-        return {**facts, "mode": "pip", "reason": "there is no store"}
+        return LinkFacts(str(target), "pip", "there is no store")
     from pipfast.system.owner import effective_mode, is_root
 
     there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with _file_of_the_store(layout) as here:
             read_only = not here.stat().st_mode & stat.S_IWUSR
-            asked = "copy" if read_only else effective_mode(settings.link_mode, str(target))
-            facts["mode"], reason = _try_links(here, there, asked)
-            facts["reason"] = "the store's files are read-only" if read_only else reason
-            facts["shared_by_root"] = is_root() and facts["mode"] in ("hardlink", "own-sources")
+            mode, reason = _try_links(
+                here, there, "copy" if read_only else effective_mode(settings.link_mode, str(target))
+            )
     except OSError as error:
-        facts["mode"], facts["reason"] = "none", error.strerror or str(error)
+        return LinkFacts(str(target), "none", error.strerror or str(error))
     finally:
         there.unlink(missing_ok=True)
-    return facts
+    return LinkFacts(
+        str(target), mode, "the store's files are read-only" if read_only else reason,
+        is_root() and mode in ("hardlink", "own-sources"),
+    )
 
 
 @contextmanager
@@ -228,7 +190,7 @@ def _file_of_the_store(layout: Layout) -> Iterator[Path]:
         yield here
 
 
-def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
+def _try_links(here: Path, there: Path, asked: LinkMode) -> tuple[LinkMode, str | None]:
     """Return the link mode that works, and why no earlier one did.
 
     :raises OSError: nothing can be written there.
@@ -238,12 +200,12 @@ def _try_links(here: Path, there: Path, asked: str) -> tuple[str, str | None]:
 
     found = here.stat()
     file = StoredFile(here.name, found.st_size, found.st_mtime_ns)
-    linker = Linker("copy", 0o077)
     # Fails first if the folder cannot be written, which is not the fault of a link mode.
-    linker.copy(str(here), file, str(there))
+    Linker("copy", 0o077).copy(str(here), file, str(there))
     there.unlink()
     reason = None
-    for mode in ("clone", "hardlink") if asked == "auto" else (asked,):
+    modes: tuple[LinkMode, ...] = ("clone", "hardlink") if asked == "auto" else (asked,)
+    for mode in modes:
         try:
             if mode == "clone":
                 clone(str(here), file, str(there), 0o077)

@@ -1,13 +1,15 @@
-"""Text of ``pipfast doctor``: a page to read, and with ``-v`` everything that is known."""
+"""Text of ``pipfast doctor``: a page to read, and everything for ``-v``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from pipfast.commands.output import display_size, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pipfast.commands.facts import Diagnosis, SeamFacts
 
 _DOES = {
     "downloads": "archives come in parallel, and from the store",
@@ -35,64 +37,81 @@ _LINKS = {
 }
 
 
-def page(document: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
-    """Return the diagnosis on one page.
+PAGE_LINES = 25
+"""Lines of the page: what a terminal shows without scrolling."""
+
+
+def page(diagnosis: Diagnosis, usual: Mapping[str, object]) -> list[str]:
+    """Return the diagnosis in at most ``PAGE_LINES`` lines.
 
     :param usual: the settings of somebody who has set nothing.
     """
-    interpreter, pip, store, link = (document[key] for key in ("interpreter", "pip", "store", "link"))
-    where = "a virtual environment" if interpreter["virtual_environment"] else "not a virtual environment"
-    newer = f"; newer than {pip['newest_tested']}, the newest tested" if pip["newer_than_tested"] else ""
-    libraries = ", ".join(f"{name} {value}" for name, value in _libraries(document).items())
-    changed = [f"{name}={_shown(value)}" for name, value in document["settings"].items()
-               if name != "problems" and value != usual[name]]
-    lines = [
-        f"pipfast {document['pipfast']['version']} with pip {pip['version']}{newer}",
-        f"  environment  {interpreter['prefix']} ({where})",
-        f"  interpreter  {interpreter['path']} ({_name(interpreter)} {interpreter['version']})",
-        f"  pipfast      {document['pipfast']['location']}",
-        f"  pip          {pip['location']}",
-        f"  libraries    {libraries}",
-        *(f"  {'settings' if not number else '':<11}  {each}" for number, each in enumerate(changed or ["none"])),
-        "what it does",
-        *_families(document),
-        f"store          {store['path']}",
+    head, tail = _head(diagnosis), ["what it does", *_families(diagnosis), *_store(diagnosis)]
+    problems, hint = _problems(diagnosis)
+    settings = [f"{name}={_shown(value)}" for name, value in diagnosis.settings.items()
+                if name != "problems" and value != usual[name]] or ["none"]
+    room = PAGE_LINES - len(head) - len(tail) - len(hint) - bool(problems)
+    settings = _at_most(settings, max(1, room - len(problems)))
+    return [
+        *head,
+        *(f"  {'settings' if not number else '':<11}  {each}" for number, each in enumerate(settings)),
+        *tail,
+        "problems" if problems else "no problems",
+        *(f"  {each}" for each in _at_most(problems, room - len(settings))),
+        *hint,
     ]
-    if store["usable"]:
-        size = display_size(sum(store["buckets"].values()))
-        lines.append(f"  size         {size}{_free(store)}{_leftovers(store)}")
-    else:
-        lines.append("  not usable   pip keeps and installs files alone")
-    reason = f" ({link['reason']})" if link["reason"] else ""
-    lines.append(f"  installs     {_LINKS[link['mode']]} into {link['target']}{reason}")
-    if link["shared_by_root"]:
-        lines.append("               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner")
-    return [*lines, *_problems(document)]
 
 
-def everything(document: Mapping[str, Any]) -> list[str]:
-    """Return all settings, every function of pip's, and the store's parts."""
+def everything(diagnosis: Diagnosis) -> list[str]:
+    """Return all settings, functions of pip's and problems, and the store's parts."""
     lines = ["settings"]
-    lines += [f"  {name}: {_shown(value)}" for name, value in document["settings"].items() if name != "problems"]
+    lines += [f"  {name}: {_shown(value)}" for name, value in diagnosis.settings.items() if name != "problems"]
     lines.append("functions of pip")
-    for seam in document["seams"]:
-        lines.append(f"  {seam['name']}: {seam['state']}" + (f" ({seam['why']})" if seam["why"] else ""))
-    if document["store"]["usable"]:
+    lines += [f"  {seam.name}: {seam.state}" + (f" ({seam.why})" if seam.why else "") for seam in diagnosis.seams]
+    if diagnosis.store.usable:
         lines.append("store")
-        lines += [f"  {bucket}: {display_size(size)}" for bucket, size in document["store"]["buckets"].items()]
-    return lines
+        lines += [f"  {bucket}: {display_size(size)}" for bucket, size in diagnosis.store.buckets.items()]
+    return lines + ["problems", *(f"  {each}" for each in diagnosis.problems)] * bool(diagnosis.problems)
 
 
-def _families(document: Mapping[str, Any]) -> list[str]:
-    if document["settings"]["PIPFAST"] == "off":
+def stays_stock(seam: SeamFacts) -> str:
+    """Return the problem that pip's own code runs in a seam's place."""
+    return f"{seam.name} stays stock: {seam.why or seam.state}"
+
+
+def _at_most(rows: list[str], count: int) -> list[str]:
+    """Return the first rows, and in the place of those that have no room a line about them."""
+    if len(rows) <= count:
+        return rows
+    return [*rows[: count - 1], f"{len(rows) - count + 1} more: {program()} doctor -v"]
+
+
+def _head(diagnosis: Diagnosis) -> list[str]:
+    interpreter, pip, libraries = diagnosis.interpreter, diagnosis.pip, diagnosis.libraries
+    where = "a virtual environment" if interpreter.virtual_environment else "not a virtual environment"
+    newer = f"; newer than {pip.newest_tested}, the newest tested" if pip.newer_than_tested else ""
+    name = {"cpython": "CPython", "pypy": "PyPy"}.get(interpreter.implementation, interpreter.implementation)
+    isal = f", {libraries.inflate}" if " " in libraries.inflate else ""
+    return [
+        f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
+        f"  environment  {interpreter.prefix} ({where})",
+        f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
+        f"  pipfast      {diagnosis.pipfast.location}",
+        f"  pip          {pip.location}",
+        f"  libraries    wrapt {libraries.wrapt}{isal}",
+    ]
+
+
+def _families(diagnosis: Diagnosis) -> list[str]:
+    if diagnosis.settings["PIPFAST"] == "off":
         return ["  nothing      pip runs alone (PIPFAST=off)"]
-    disabled = document["settings"]["PIPFAST_DISABLE"]
+    disabled = cast("list[str]", diagnosis.settings["PIPFAST_DISABLE"])
     lines = []
-    link = {"copy": "copied", "clone": "cloned"}.get(document["link"]["mode"], "linked")
-    without = {} if document["store"]["usable"] else _DOES_WITHOUT_STORE
+    link = {"copy": "copied", "clone": "cloned"}.get(diagnosis.link.mode, "linked")
+    without = {} if diagnosis.store.usable else _DOES_WITHOUT_STORE
     for family, does in {**_DOES, **without}.items():
-        seams = [seam for seam in document["seams"] if seam["family"] == family]
-        left = sum(not seam["as_wanted"] for seam in seams)
+        seams = [seam for seam in diagnosis.seams if seam.family == family]
+        left = sum(not seam.as_wanted for seam in seams)
         if family in disabled:
             state = "off (PIPFAST_DISABLE)"
         elif not seams:
@@ -104,43 +123,38 @@ def _families(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _problems(document: Mapping[str, Any]) -> list[str]:
-    """Return the problems; those of pip's functions, of which there may be dozens, are one."""
-    odd = [seam for seam in document["seams"] if not seam["as_wanted"]]
-    of_seams = {f"{seam['name']} stays stock: {seam['why'] or seam['state']}" for seam in odd}
-    problems = [each for each in document["problems"] if each not in of_seams]
+def _store(diagnosis: Diagnosis) -> list[str]:
+    store, link = diagnosis.store, diagnosis.link
+    size = "not usable   pip keeps and installs files alone"
+    if store.usable:
+        free = "" if store.free is None else f", and {display_size(store.free)} free"
+        left = f", and {store.leftovers} leftovers of killed commands ({program()} store prune removes them)"
+        size = f"size         {display_size(sum(store.buckets.values()))}{free}{left if store.leftovers else ''}"
+    reason = f" ({link.reason})" if link.reason else ""
+    shared = "               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner"
+    return [
+        f"store          {store.path}",
+        f"  {size}",
+        f"  installs     {_LINKS[link.mode]} into {link.target}{reason}",
+        *([shared] if link.shared_by_root else []),
+    ]
+
+
+def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
+    """Return the problems and the hint, if any; those of pip's functions, which may be dozens, are one."""
+    odd = [seam for seam in diagnosis.seams if not seam.as_wanted]
+    of_seams = set(map(stays_stock, odd))
+    problems = [each for each in diagnosis.problems if each not in of_seams]
     if odd:
-        newer = document["pip"]["newer_than_tested"]
+        newer = diagnosis.pip.newer_than_tested
         why = "this pip is newer than pipfast knows" if newer else "they are not as pipfast knows them"
         left = f"{len(odd)} functions of pip are" if len(odd) > 1 else "1 function of pip is"
         problems.insert(0, f"{left} left to pip: {why} ({program()} doctor -v names them)")
-    if not problems:
-        return ["no problems"]
-    hint = document["store"]["hint"]
-    return ["problems", *(f"  {each}" for each in problems), *([f"hint: {hint}"] if hint else [])]
+    hint = diagnosis.store.hint
+    return problems, [f"hint: {hint}"] if problems and hint else []
 
 
-def _libraries(document: Mapping[str, Any]) -> dict[str, str]:
-    libraries = dict(document["libraries"])
-    inflate = libraries.pop("inflate", "")
-    return {**libraries, **dict([inflate.split(" ", 1)] if " " in inflate else [])}
-
-
-def _name(interpreter: Mapping[str, Any]) -> str:
-    name = str(interpreter["implementation"])
-    return {"cpython": "CPython", "pypy": "PyPy"}.get(name, name)
-
-
-def _free(store: Mapping[str, Any]) -> str:
-    return "" if store["free"] is None else f", and {display_size(store['free'])} free"
-
-
-def _leftovers(store: Mapping[str, Any]) -> str:
-    count = store["leftovers"]
-    return f", and {count} leftovers of killed commands ({program()} store prune removes them)" if count else ""
-
-
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{package}: {', '.join(each)}" for package, each in value.items())
     shown = ", ".join(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""``pipfast store``: its actions, and what they print."""
+"""``pipfast store``: actions on the store, and their output."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _WHAT = {
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def main(arguments: list[str], settings: Settings) -> int:
-    """Run ``pipfast store ...`` and return its exit code."""
+def main(arguments: list[str], settings: Settings, examine: object = None) -> int:
+    """Run ``pipfast store ...`` and return its exit code; nothing of pip is examined."""
     options = parser().parse_args(arguments)
     run: Callable[[argparse.Namespace, Path], int] = options.run
     try:

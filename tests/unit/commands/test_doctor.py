@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pipfast.commands import doctor
-from pipfast.commands.doctor import PipFacts, SeamFacts
+from pipfast.commands.facts import Examination, PipFacts, SeamFacts
 from pipfast.settings import LinkMode, Settings
 from pipfast.store.layout import Layout, open_layout
 
@@ -24,8 +24,8 @@ OFF = SeamFacts("somewhere.off", "downloads", "stock", "PIPFAST_DISABLE names do
 ODD = SeamFacts("somewhere.odd", "install", "stock", "its parameters are (a, b)", False)
 
 
-def facts(*seams: SeamFacts) -> PipFacts:
-    return PipFacts("99.0", "/pip", "98.0", True, "2.0", list(seams))
+def facts(*seams: SeamFacts) -> Examination:
+    return Examination(PipFacts("99.0", "/pip", "98.0", True), "2.0", list(seams))
 
 
 def diagnose(
@@ -160,7 +160,7 @@ def test_page_is_one_screen_and_names_what_was_set(tmp_path: Path, capsys: pytes
     odd = [SeamFacts(f"somewhere.odd{number}", "install", "stock", "it is gone", False) for number in range(50)]
     assert doctor.main([], settings, lambda _: facts(GOOD, OFF, *odd)) == 1
     out = capsys.readouterr().out
-    assert len(out.splitlines()) <= 26
+    assert len(out.splitlines()) <= 25
     for part in (sys.executable, "with pip 99.0; newer than 98.0, the newest tested", "PIPFAST_BUILDS=7",
                  "downloads    off (PIPFAST_DISABLE)", "50 of 51 functions are left to pip",
                  f"store          {tmp_path / 'store'}", "links into ", "50 functions of pip are left to pip: "):
@@ -169,6 +169,19 @@ def test_page_is_one_screen_and_names_what_was_set(tmp_path: Path, capsys: pytes
     doctor.main(["-v"], settings, lambda _: facts(GOOD, OFF, *odd))
     out = capsys.readouterr().out
     assert "somewhere.odd49: stock (it is gone)" in out and "PIPFAST_CONNECTIONS: 8" in out
+
+
+def test_page_is_one_screen_whatever_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """-v has the rest."""
+    settings = Settings(
+        store=tmp_path / "store", builds=7, workers=7, connections=3, link_mode="hardlink", build_rescue="named",
+        problems=tuple(f"PIPFAST_{number} is set, which is no setting" for number in range(20)),
+    )
+    assert doctor.main([], settings, lambda _: facts(GOOD, OFF, ODD)) == 1
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 25 and "more: " in out and "PIPFAST_19" not in out
+    doctor.main(["-v"], settings, lambda _: facts(GOOD, OFF, ODD))
+    assert "PIPFAST_19 is set" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]], ids=str)

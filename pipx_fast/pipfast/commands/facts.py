@@ -1,0 +1,121 @@
+"""Facts that ``pipfast doctor`` shows, in the shape of its JSON document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipfast.settings import LinkMode
+
+
+@dataclass(frozen=True, slots=True)
+class SeamFacts:
+    """One function of pip's that pipfast uses."""
+
+    name: str
+    family: str
+    state: str
+    """``attached``, ``as expected`` (it is only called), or ``stock``."""
+    why: str
+    """Why pip's own code runs; empty if ours does."""
+    as_wanted: bool
+    """False if pip's own code runs and no setting asks for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipFacts:
+    """The pip of this process."""
+
+    version: str
+    location: str
+    newest_tested: str
+    newer_than_tested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the hooks report of this process's pip."""
+
+    pip: PipFacts
+    wrapt: str
+    seams: list[SeamFacts]
+    problems: list[str] = field(default_factory=list)
+    """Why nothing is attached to it, where nothing can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """pipfast itself."""
+
+    version: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that runs this."""
+
+    path: str
+    version: str
+    implementation: str
+    virtual_environment: bool
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """Versions of libraries that the speed or the hooks depend on."""
+
+    wrapt: str
+    inflate: str
+    """``isal 1.7``, or ``zlib``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """The store, and what is wrong with it."""
+
+    path: str
+    usable: bool = False
+    reason: str | None = None
+    """Why it is not usable."""
+    hint: str | None = None
+    condition: str | None = None
+    """Why nothing new can be kept, or not much."""
+    free: int | None = None
+    """Bytes; None where nobody knows."""
+    buckets: dict[str, int] = field(default_factory=dict)
+    """Bytes by name."""
+    leftovers: int = 0
+    in_use: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """How installed files come into the environment."""
+
+    target: str
+    mode: LinkMode | Literal["none", "pip"]
+    """``pip``: pip alone puts them there; ``none``: nothing can be written there."""
+    reason: str | None = None
+    shared_by_root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything: one JSON document."""
+
+    pipfast: Package
+    interpreter: Interpreter
+    pip: PipFacts
+    libraries: Libraries
+    settings: Mapping[str, object]
+    """By variable, as JSON has the values; under ``problems`` a list of those that cannot be read."""
+    seams: list[SeamFacts]
+    store: StoreFacts
+    link: LinkFacts
+    built_against_something_else: list[str]
+    problems: list[str]
