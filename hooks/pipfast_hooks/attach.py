@@ -67,20 +67,18 @@ class _Late:
         self._state = state
         self._positions = state.positions
         self._function: Callable[..., Any] | None = None
-        self._is_old_style = False
 
     def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         call = Call(wrapped, instance, args, kwargs, self._positions)
         if self._function is None and not self._state.why and not self._is_idle(call):
             try:
                 self._function = load_wrapper(self._state.seam)
-                self._is_old_style = self._function.__code__.co_argcount == 4
             except Exception as error:
                 self._state.state, self._state.why = "stock", f"our own module failed: {error!r}"
                 logger.debug("pipfast: %s stays stock", self._state.seam.label, exc_info=True)
         if self._function is None:
             return call.original()
-        return self._function(wrapped, instance, args, kwargs) if self._is_old_style else self._function(call)
+        return self._function(call)
 
     def _is_idle(self, call: Call) -> bool:
         name = self._state.seam.idle_without

@@ -16,26 +16,26 @@ from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse
 from pipfast_hooks.startup import deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
+    from pipfast_hooks.call import Call
     from pipfast_hooks.run import Run
 
 
-def _around_main(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_main(call: Call) -> Any:
     """Close everything of ours when a command ends, however it ends."""
     try:
-        return wrapped(*args, **kwargs)
+        return call.original()
     finally:
         end_run()
 
 
-def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_install_run(call: Call) -> Any:
     """Note what this installation will need."""
     run = current_run()
     if run.patterns is not None:
         run.patterns.note_no_more()
     try:
-        options = args[0] if args else kwargs["options"]
+        options = call["options"]
         # None where pip has no use for its own folder, which it cannot write: ours may be elsewhere.
         run.store_allowed = options.cache_dir is None or bool(options.cache_dir)
         run.installing = not getattr(options, "dry_run", False)
@@ -58,7 +58,7 @@ def _around_install_run(wrapped: Callable[..., Any], instance: Any, args: Any, k
     if run.installing and "program" in run.settings.disabled:
         # Nothing of ours is asked between the resolver's end and the first installation.
         _import_what_installs(run)
-    status = wrapped(*args, **kwargs)
+    status = call.original()
     if not status:
         run.keep_expectation()
     _name_what_is_stale(run)
@@ -73,12 +73,12 @@ def _name_what_is_stale(run: Run) -> None:
             logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
 
-def _around_get_installation_order(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_installation_order(call: Call) -> Any:
     """Import what the installation needs; it begins after this, if anything is to be installed.
 
     From 26.3 on nothing can be imported any more once it has begun, and before, what is imported may be replaced.
     """
-    order = wrapped(*args, **kwargs)
+    order = call.original()
     run = current_run()
     run.nothing_to_install = not order
     if order:
@@ -105,11 +105,11 @@ def _import_what_installs(run: Run) -> None:
         run.installing = False
 
 
-def _around_eagerly_import_modules(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_eagerly_import_modules(call: Call) -> Any:
     """Import nothing ahead where nothing is going to be installed."""
-    return None if current_run().nothing_to_install else wrapped(*args, **kwargs)
+    return None if current_run().nothing_to_install else call.original()
 
 
-def _around_prevent_further_imports(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_prevent_further_imports(call: Call) -> Any:
     """Block no import where nothing has been installed: what is imported later is what was there before."""
-    return contextlib.nullcontext() if current_run().nothing_to_install else wrapped(*args, **kwargs)
+    return contextlib.nullcontext() if current_run().nothing_to_install else call.original()

@@ -14,7 +14,9 @@ from pipfast.store.notes import has_notes
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from pipfast_hooks.call import Call
 
 VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
 """What pip's isolation changes."""
@@ -70,28 +72,25 @@ def forget() -> None:
     _context = None
 
 
-def _around_get_requirements(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_requirements(call: Call) -> Any:
     """Note what is asked for."""
     global _context
-    requirements = wrapped(*args, **kwargs)
+    requirements = call.original()
     try:
-        values = dict(zip(("args", "options", "finder", "session"), args, strict=False)) | kwargs
         environ = {name: os.environ.get(name) for name in VARIABLES}
-        _context = Context(values["options"], values["finder"], list(requirements), environ)
+        _context = Context(call["options"], call["finder"], list(requirements), environ)
     except Exception:
         logger.debug("pipfast: builds will not be rescued", exc_info=True)
         _context = None
     return requirements
 
 
-def _around_prepare_linked_requirements_more(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_prepare_linked_requirements_more(call: Call) -> Any:
     """Note what the resolver decided, before anything of that is built or fetched."""
     # What is resolved while something is being built is for that build (``inprocess-build-deps``).
-    if _context is not None and not getattr(instance.build_tracker, "_entries", None):
-        _context.chosen, _context._resolved = list(args[0] if args else kwargs["reqs"]), None
-    return wrapped(*args, **kwargs)
+    if _context is not None and not getattr(call.instance.build_tracker, "_entries", None):
+        _context.chosen, _context._resolved = list(call["reqs"]), None
+    return call.original()
 
 
 def stale_before() -> Iterable[str] | None:

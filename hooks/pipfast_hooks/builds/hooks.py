@@ -16,32 +16,31 @@ from pipfast_hooks.output import records
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pipfast_hooks.call import Call
 
 
-def _around_call_hook(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_call_hook(call: Call) -> Any:
     """Run one build hook under watch; rescue it where it fails for want of a module."""
-    names = dict(zip(("hook_name", "kwargs"), args, strict=False)) | kwargs
     # A thread does what pip has not come to: what fails there, pip will call.
-    if stage_of(str(names.get("hook_name"))) is None or records.are_held_back():
-        _fill_environment(instance)
-        return wrapped(*args, **kwargs)
+    if stage_of(str(call["hook_name"])) is None or records.are_held_back():
+        _fill_environment(call.instance)
+        return call.original()
     run = current_run()
     rescues = run.part(Rescues)
-    rescue = rescues.of(getattr(instance, "config_holder", None))
+    rescue = rescues.of(getattr(call.instance, "config_holder", None))
 
-    def call() -> Any:
+    def run_hook() -> Any:
         if (run.builds_ahead or run.build_ahead) is None or (rescue is not None and rescue.is_rescued):
-            _fill_environment(instance)
-            return wrapped(*args, **kwargs)
+            _fill_environment(call.instance)
+            return call.original()
         from pipfast_hooks.builds.beside.answers import instead_of
 
-        with instead_of(instance, names["hook_name"], names["kwargs"]):
-            return wrapped(*args, **kwargs)
+        with instead_of(call.instance, call["hook_name"], call["kwargs"]):
+            return call.original()
 
     if rescue is None:
-        return call()
-    hook = Hook(names["hook_name"], names["kwargs"], instance, call)
+        return run_hook()
+    hook = Hook(call["hook_name"], call["kwargs"], call.instance, run_hook)
     opened = rescues.open(rescue)
     try:
         return (opened or rescue).call(hook)
@@ -60,39 +59,36 @@ def _fill_environment(instance: Any) -> None:
         reuse.fill(getattr(instance, "config_holder", None))
 
 
-def _around_prepare_build_backend(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_prepare_build_backend(call: Call) -> Any:
     """Begin with isolation off where it is known that the build needs that."""
     try:
-        rescue = current_run().part(Rescues).of(instance.req)
+        rescue = current_run().part(Rescues).of(call.instance.req)
         if rescue is not None and rescue.begin():
             return None
     except Exception:
         logger.debug("pipfast: a build begins as ever", exc_info=True)
-    return wrapped(*args, **kwargs)
+    return call.original()
 
 
-def _around_prepare_distribution_metadata(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_prepare_distribution_metadata(call: Call) -> Any:
     """Let pip begin again by itself where a build that began as a rescue cannot go on."""
     try:
-        return wrapped(*args, **kwargs)
+        return call.original()
     except Exception as error:
-        rescue = current_run().part(Rescues).made(instance.req)
+        rescue = current_run().part(Rescues).made(call.instance.req)
         if rescue is None or not rescue.leave_to_pip(error):
             raise
-    return wrapped(*args, **kwargs)
+    return call.original()
 
 
-def _around_get_cache_dir(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_cache_dir(call: Call) -> Any:
     """Keep the wheel of a rescued build out of pip's cache: pip could never have built it."""
-    names = dict(zip(("req", "wheel_cache"), args, strict=False)) | kwargs
-    requirement, cache = names["req"], names["wheel_cache"]
+    requirement, cache = call["req"], call["wheel_cache"]
     rescues = current_run().part(Rescues)
     rescue = rescues.made(requirement)
     if rescue is not None and rescue.is_rescued:
         return cache.get_ephem_path_for_link(requirement.link)
-    folder = wrapped(*args, **kwargs)
+    folder = call.original()
     if (opened := rescues.opened(requirement)) is not None and cache.cache_dir:
         opened.folder = folder if folder == cache.get_path_for_link(requirement.link) else None
     return folder

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pipfast.fetch.job import Download
+    from pipfast_hooks.call import Call
 
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz",
              ".tar.lzma")
@@ -65,13 +66,13 @@ def connections_of(downloader: Any) -> Connections:
     return connections
 
 
-def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_call(call: Call) -> Any:
     """Fetch one archive: from the store, or in ranges."""
     connections = job = None
     try:
-        link, location = _link_and_location(*args, **kwargs)
+        link, location = call["link"], call["location"]
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
-            connections = connections_of(instance)
+            connections = connections_of(call.instance)
             job = connections.begin(link, location)
             ahead = current_run().ahead
             if ahead is not None and link.is_wheel and job.archive is None:
@@ -79,14 +80,14 @@ def _around_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: 
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
     if connections is None or job is None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     display = None
     if job.download is not None and not job.download.finished:
-        display = _display(connections, instance, connections.downloads)
+        display = _display(connections, call.instance, connections.downloads)
     if display is None:
-        return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs))
+        return _finish_or_leave(connections, job, call.instance, call.original)
     with display:
-        return _finish_or_leave(connections, job, instance, lambda: wrapped(*args, **kwargs), display)
+        return _finish_or_leave(connections, job, call.instance, call.original, display)
 
 
 def _display(
@@ -99,32 +100,29 @@ def _display(
     return Display(console, downloads, get_indentation() + 2, connections.run.sizes)
 
 
-def _around_batch(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_batch(call: Call) -> Any:
     """Fetch all archives of a resolution at once; yield them in pip's order."""
-    links, location = _links_and_location(*args, **kwargs)
-    links = list(links)
+    links = list(call["links"])
     connections = None
     try:
-        connections = connections_of(instance)
+        connections = connections_of(call.instance)
     except Exception:
         logger.debug("pipfast: downloads left to pip", exc_info=True)
     if connections is None:
-        return wrapped(links, location)
-    return _batch(wrapped, instance, connections, links, location)
+        return call.original(links=links)
+    return _batch(call, connections, links)
 
 
-def _batch(
-    wrapped: Callable[..., Any], instance: Any, connections: Connections, links: list[Any], location: str
-) -> Iterator[tuple[Any, tuple[str, str]]]:
-    jobs = [_begin_or_leave(connections, link, location) for link in links]
+def _batch(call: Call, connections: Connections, links: list[Any]) -> Iterator[tuple[Any, tuple[str, str]]]:
+    jobs = [_begin_or_leave(connections, link, call["location"]) for link in links]
     fetched = [job.download for job in jobs if job is not None and job.download is not None]
     running = any(not download.finished for download in fetched)
-    display = _display(connections, instance, lambda: fetched) if running else None
+    display = _display(connections, call.instance, lambda: fetched) if running else None
     with display if display is not None else contextlib.nullcontext():
         for link, job in zip(links, jobs, strict=True):
 
             def alone(link: Any = link) -> tuple[str, str]:
-                (_, found), *_ = wrapped([link], location)
+                (_, found), *_ = call.original(links=[link])
                 return found  # type: ignore[no-any-return]
 
             if job is None:
@@ -132,7 +130,7 @@ def _batch(
                     found = alone()
                 yield link, found
             else:
-                yield link, _finish_or_leave(connections, job, instance, alone, display)
+                yield link, _finish_or_leave(connections, job, call.instance, alone, display)
 
 
 def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job | None:
@@ -171,67 +169,58 @@ def _finish_or_leave(
         return alone()
 
 
-def _link_and_location(link: Any, location: str) -> tuple[Any, str]:
-    return link, location
-
-
-def _links_and_location(links: Any, location: str) -> tuple[Any, str]:
-    return links, location
-
-
-def _around_fetch_metadata_only(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_fetch_metadata_only(call: Call) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
-    metadata = wrapped(*args, **kwargs)
+    metadata = call.original()
     if metadata is None and current_run().metadata_only:
         try:
             from pipfast_hooks.metadata import ranged
 
-            return ranged.distribution(instance, args[0] if args else kwargs["req"])
+            return ranged.distribution(call.instance, call["req"])
         except Exception:
             logger.debug("pipfast: an archive is fetched for its metadata", exc_info=True)
     if metadata is not None:
         try:
-            requirement = args[0] if args else kwargs["req"]
+            requirement = call["req"]
             if requirement.link.is_wheel:
-                connections_of(instance._download).begin_ahead(requirement.name, requirement.link)
+                connections_of(call.instance._download).begin_ahead(requirement.name, requirement.link)
         except Exception:
             logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
     return metadata
 
 
-def _around_keyring(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_keyring(call: Call) -> Any:
     """Ask the user's keyring once for what several connections need at the same time: it may ask the user."""
-    names = dict(zip(("url", "username"), args, strict=False)) | kwargs
-    key = (names.get("url"), names.get("username"))
+    key = call["url"], call["username"]
     with _keyring:
-        answers = vars(instance).setdefault(_ANSWERS, {})
-        unsaid = vars(instance).setdefault(_UNSAID, [])
+        answers = vars(call.instance).setdefault(_ANSWERS, {})
+        unsaid = vars(call.instance).setdefault(_UNSAID, [])
         if records.are_held_back():
             if key not in answers:
                 # What is said in a thread whose request is refused is thrown away.
                 with records.held_back_twice(unsaid):
-                    answers[key] = wrapped(*args, **kwargs)
+                    answers[key] = call.original()
             return answers[key]
         records.replay(unsaid)
         # In pip's own thread an answer counts as what pip would have got here; the next time it asks again.
-        return answers.pop(key) if key in answers else wrapped(*args, **kwargs)
+        return answers.pop(key) if key in answers else call.original()
 
 
-def _around_prompt(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_prompt(call: Call) -> Any:
     """Never ask in a worker thread: no credentials, so that the main thread asks when its turn comes."""
     if records.are_held_back():
         return None, None, False
-    return wrapped(*args, **kwargs)
+    return call.original()
 
 
-def _around_check_against_path(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_check_against_path(call: Call) -> Any:
     """Accept a file whose bytes were hashed as they came; every other case is pip's to judge."""
     with contextlib.suppress(Exception):
-        path = os.fspath(args[0] if args else kwargs["path"])
+        path = os.fspath(call["path"])
         known = current_run().known(path)
-        if known is not None and type(instance).__name__ == "Hashes":
-            allowed = instance._allowed
+        if known is not None and type(call.instance).__name__ == "Hashes":
+            allowed = call.instance._allowed
             # pip accepts a file if any one of the algorithms agrees.
             if any(known.digests.get(name) in digests for name, digests in allowed.items()):
                 return None
-    return wrapped(*args, **kwargs)
+    return call.original()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
+    from pipfast_hooks.call import Call
     from pipfast_hooks.run import BuildSource
 
 _VERBOSE = 15
@@ -101,9 +102,9 @@ def _says_nothing_of_links() -> bool:
     return not _pip_logger.isEnabledFor(_VERBOSE)
 
 
-def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_process_project_url(call: Call) -> Any:
     """Return a page's candidates: evaluated before, or now, with pip's answers."""
-    project_url, evaluator = _url_and_evaluator(*args, **kwargs)
+    project_url, evaluator = call["project_url"], call["link_evaluator"]
     # Pages given with --find-links name many projects: pip parses those once for all of them.
     if (
         project_url.cache_link_parsing
@@ -111,11 +112,11 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
         or getattr(evaluator, "_uploaded_prior_to", None) is not None
         or not _says_nothing_of_links()
     ):
-        return wrapped(*args, **kwargs)
-    collector = instance._link_collector
-    known = _of_fresh_page(instance, evaluator, project_url)
+        return call.original()
+    collector = call.instance._link_collector
+    known = _of_fresh_page(call.instance, evaluator, project_url)
     if known is not None:
-        return _candidates(instance, evaluator, *known)
+        return _candidates(call.instance, evaluator, *known)
     further = {"package_name": evaluator.project_name} if takes_name(cast("Any", type(collector))) else {}
     with compressed.accepted():
         page = collector.fetch_response(project_url, **further)
@@ -123,13 +124,13 @@ def _around_process_project_url(wrapped: Callable[..., Any], instance: Any, args
         return []
     table: PageTable | None
     try:
-        table = evaluate(instance, evaluator, page)
+        table = evaluate(call.instance, evaluator, page)
     except Exception as error:
         odd = isinstance(error, OddPage)
         logger.debug("pipfast: page %s left to pip: %r", shown(page.url), error, exc_info=not odd)
         table = None
     # Not while an error of ours is handled: a traceback of pip's would begin with that.
-    return _candidates(instance, evaluator, page.url, table) if table is not None else wrapped(*args, **kwargs)
+    return _candidates(call.instance, evaluator, page.url, table) if table is not None else call.original()
 
 
 def _candidates(finder: Any, evaluator: Any, url: str, table: PageTable) -> Any:
@@ -202,34 +203,34 @@ def _layout(finder: Any) -> Layout | None:
     return current_run().layout() if isinstance(adapter, CacheControlAdapter) else None
 
 
-def _around_find_best_candidate(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_find_best_candidate(call: Call) -> Any:
     """Choose among the candidates of one page without making them all."""
     if not _says_nothing_of_links():
-        return wrapped(*args, **kwargs)
-    name, specifier, hashes = _name_specifier_hashes(*args, **kwargs)
-    best = _known(instance).best
+        return call.original()
+    name, specifier, hashes = call["project_name"], call.get("specifier"), call.get("hashes")
+    best = _known(call.instance).best
     key = (name, specifier, hashes)
     if key in best:
         return best[key]
-    candidates = instance.find_all_candidates(name)
+    candidates = call.instance.find_all_candidates(name)
     try:
-        found = choose(_evaluator_of(instance, name, specifier, hashes), candidates)
+        found = choose(_evaluator_of(call.instance, name, specifier, hashes), candidates)
     except Exception:
         logger.debug("pipfast: the choice for %s is left to pip", name, exc_info=True)
         found = None
     if found is None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     best[key] = found
     return found
 
 
-def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_resolve(call: Call) -> Any:
     """Fetch ahead of the resolver while it runs."""
     run = current_run()
     try:
-        roots = args[0] if args else kwargs["root_reqs"]
-        build = _sources(instance, roots)
-        run.ahead = _begin_ahead(instance, roots, build)
+        roots = call["root_reqs"]
+        build = _sources(call.instance, roots)
+        run.ahead = _begin_ahead(call.instance, roots, build)
         # Neither where pip says of everything what it does.
         run.build_ahead = build if run.ahead is not None else None
     except Exception:
@@ -237,7 +238,7 @@ def _around_resolve(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         run.ahead = run.build_ahead = None
     resolved = False
     try:
-        result = wrapped(*args, **kwargs)
+        result = call.original()
         resolved = True
         return result
     finally:
@@ -360,23 +361,21 @@ def _ranges(factory: Any) -> Callable[[Any, Callable[[bytes], None]], None]:
     return begin
 
 
-def _around_candidate_dependencies(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_candidate_dependencies(call: Call) -> Any:
     """Once a candidate's requirements are known, their pages are on their way."""
-    _want_dependencies(instance, (), *args, **kwargs)
-    return wrapped(*args, **kwargs)
+    _want_dependencies(call, call.instance, ())
+    return call.original()
 
 
-def _around_extras_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_extras_dependencies(call: Call) -> Any:
     """Likewise for what its extras require."""
-    _want_dependencies(instance.base, instance.extras, *args, **kwargs)
-    return wrapped(*args, **kwargs)
+    _want_dependencies(call, call.instance.base, call.instance.extras)
+    return call.original()
 
 
-def _want_dependencies(base: Any, extras: Iterable[str], with_requires: bool) -> None:
+def _want_dependencies(call: Call, base: Any, extras: Iterable[str]) -> None:
     ahead = current_run().ahead
-    if ahead is None or not with_requires:
+    if ahead is None or not call["with_requires"]:
         return
     try:
         _want_all(ahead, base, extras)
@@ -391,11 +390,3 @@ def _want_all(ahead: Ahead, base: Any, extras: Iterable[str]) -> None:
         # pip keeps what is installed and fits, and asks no index for it.
         if requirement.url is None and name not in installed:
             ahead.wants(name, requirement.specifier, requirement.extras)
-
-
-def _url_and_evaluator(project_url: Any, link_evaluator: Any) -> tuple[Any, Any]:
-    return project_url, link_evaluator
-
-
-def _name_specifier_hashes(project_name: str, specifier: Any = None, hashes: Any = None) -> tuple[str, Any, Any]:
-    return project_name, specifier, hashes

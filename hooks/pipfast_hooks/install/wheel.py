@@ -6,7 +6,6 @@ import compileall
 import contextlib
 import importlib.metadata
 import importlib.util
-import inspect
 import io
 import os
 import secrets
@@ -33,9 +32,9 @@ from pipfast.wheel.record import digest_and_size, installed_rows, record_text
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from pipfast.prepare.preparer import Prepared
+    from pipfast_hooks.call import Call
     from pipfast_hooks.run import Run
 
 
@@ -45,17 +44,17 @@ _PLACINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What pip asks to be installed."""
+    """What pip asks to be installed, and its defaults."""
 
     name: str
     wheel_path: str
     scheme: Any
     req_description: str
-    pycompile: bool
-    warn_script_location: bool
-    direct_url: Any
-    requested: bool
-    script_executable: str | None
+    pycompile: bool = True
+    warn_script_location: bool = True
+    direct_url: Any = None
+    requested: bool = False
+    script_executable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,11 @@ class Ready:
         return f"{self.lib_dir}/{self.prepared.manifest.info_dir}"
 
 
-def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_install_wheel(call: Call) -> Any:
     """Install from the store; whatever is unusual, pip installs itself."""
     ready = None
     try:
-        request = _request(wrapped, args, kwargs)
+        request = _request(call)
         ready = _ready(request, current_run())
     except NotStorable as error:
         logger.debug("pipfast: %s", error)
@@ -109,24 +108,18 @@ def _around_install_wheel(wrapped: Callable[..., Any], instance: Any, args: Any,
         # Nothing is written yet: pip starts from the beginning.
         logger.debug("pipfast: installation left to pip", exc_info=True)
     if ready is None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     with pip_wheel.req_error_context(request.req_description):
         placed = _place(request, ready, current_run())
         if placed is not None:
             _install(request, placed, current_run())
             _note(request, placed, current_run())
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
-    return wrapped(*args, **kwargs) if placed is None else None
+    return call.original() if placed is None else None
 
 
-def _request(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Request:
-    bound = inspect.signature(wrapped).bind(*args, **kwargs)
-    bound.apply_defaults()
-    values = bound.arguments
-    return Request(
-        **{name: values[name] for name in Request.__slots__ if name in values and name != "script_executable"},
-        script_executable=values.get("script_executable"),
-    )
+def _request(call: Call) -> Request:
+    return Request(**{name: call[name] for name in Request.__slots__ if name in call})
 
 
 def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:

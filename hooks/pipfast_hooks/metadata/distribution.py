@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
+    from pipfast_hooks.call import Call
 
-_COMPARED = ("sidecar_dist", "wheel_dist")
 
 _METADATA = "metadata"
 """The attribute in which pip's distributions keep the parsed METADATA."""
@@ -96,25 +96,21 @@ class _OfWheel(_Named):
         return getattr(self._inner(), name)
 
 
-def _around_from_metadata_file_contents(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_from_metadata_file_contents(call: Call) -> Any:
     """Make pip's distribution without a file, where the header is plain and complete."""
     made = None
     try:
-        made = _made(instance, *args, **kwargs)
+        made = _made(call.instance, call["metadata_contents"])
     except Exception:
         logger.debug("pipfast: metadata is left to pip", exc_info=True)
-    return wrapped(*args, **kwargs) if made is None else made
+    return call.original() if made is None else made
 
 
-def _made(
-    distribution: Any, metadata_contents: bytes, filename: str, project_name: str, **unknown: Any
-) -> Any | None:
+def _made(distribution: Any, metadata_contents: bytes) -> Any | None:
     # As reading a text file gives it.
     text = metadata_contents.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     header = read_header(text)
-    if unknown or header is None:
+    if header is None:
         return None
     name, version = header.first("name"), header.first("version")
     if not name or not version:
@@ -127,16 +123,16 @@ def _made(
     return made
 
 
-def _around_from_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_from_wheel(call: Call) -> Any:
     """Read the header of a wheel's METADATA once, where it is plain and complete, and out of the store."""
     try:
-        made = _stored(wrapped, instance, *args, **kwargs)
+        made = _stored(call)
     except Exception:
         logger.debug("pipfast: the metadata of a stored wheel is left to pip", exc_info=True)
         made = None
     if made is not None:
         return made
-    made = wrapped(*args, **kwargs)
+    made = call.original()
     try:
         inner = made._dist
         _set_header(made, lambda: inner, inner.read_text)
@@ -145,22 +141,22 @@ def _around_from_wheel(wrapped: Callable[..., Any], instance: Any, args: Any, kw
     return made
 
 
-def _stored(wrapped: Callable[..., Any], distribution: Any, wheel: Any, name: str) -> Any | None:
+def _stored(call: Call) -> Any | None:
     """Return the distribution of a wheel that is unpacked in the store; pip would read the archive for it.
 
     A member list of some thousand files is most of what that takes.
     """
-    run = current_run()
+    run, wheel = current_run(), call["wheel"]
     known = run.known(wheel.location)
     preparer = run.preparer() if known is not None else None
     prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None
     if prepared is None:
         return None
     info_dir = prepared.manifest.info_dir
-    if not canonicalize_name(info_dir).startswith(name):
+    if not canonicalize_name(info_dir).startswith(call["name"]):
         # pip refuses it.
         return None
-    inner = functools.cache(lambda: wrapped(wheel, name)._dist)
+    inner = functools.cache(lambda: call.original()._dist)
 
     def read_text(filename: str) -> str | None:
         kept = prepared.read_info(filename)
@@ -172,7 +168,7 @@ def _stored(wrapped: Callable[..., Any], distribution: Any, wheel: Any, name: st
         text: str | None = inner().read_text(filename)
         return text
 
-    made = distribution(None, PurePosixPath(wheel.location, info_dir), PurePosixPath(wheel.location))
+    made = call.instance(None, PurePosixPath(wheel.location, info_dir), PurePosixPath(wheel.location))
     return made if _set_header(made, inner, read_text) else None
 
 
@@ -191,30 +187,25 @@ def _set_header(distribution: Any, inner: Callable[[], Any], read_text: Callable
     return True
 
 
-def _around_check_sidecar_matches_wheel(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_check_sidecar_matches_wheel(call: Call) -> Any:
     """Have pip compare only what is not equal to the letter: it would parse all of it, twice."""
-    names = dict(zip(("req", "sidecar_dist", "wheel_dist"), args, strict=False)) | kwargs
-    sidecar, wheel = (getattr(names.get(name), "__dict__", {}).get(_METADATA) for name in _COMPARED)
+    both = call["sidecar_dist"], call["wheel_dist"]
+    sidecar, wheel = (getattr(each, "__dict__", {}).get(_METADATA) for each in both)
     if isinstance(sidecar, Fields) and isinstance(wheel, Fields) and sidecar.says_the_same(wheel):
         return None
-    return wrapped(*args, **kwargs)
+    return call.original()
 
 
-def _around_check_metadata_consistency(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_check_metadata_consistency(call: Call) -> Any:
     """Have pip check what could be wrong: most requirements are an extra's, and of a form that is always valid."""
-    distribution = args[0] if args else kwargs.get("dist")
-    attributes = getattr(distribution, "__dict__", {})
+    attributes = getattr(call["dist"], "__dict__", {})
     fields = attributes.get(_METADATA)
     if not isinstance(fields, Fields):
-        return wrapped(*args, **kwargs)
+        return call.original()
     kept = attributes.pop(KEPT, None)
     attributes[_METADATA] = fields.without_extras()
     try:
-        return wrapped(*args, **kwargs)
+        return call.original()
     finally:
         attributes[_METADATA] = fields
         # What was found meanwhile is not all.

@@ -17,7 +17,8 @@ from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+
+    from pipfast_hooks.call import Call
 
 KEPT = "_pipfast_dependencies"
 """The attribute of a distribution in which its requirements are kept, by extras."""
@@ -27,31 +28,31 @@ _PLAIN_VERSION = re.compile(r"(?m)^Wheel-Version: 1\.0$")
 _WANTED = "requires-dist"
 
 
-def _around_iter_dependencies(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_iter_dependencies(call: Call) -> Any:
     """Return the requirements that were found before, as long as the files are the same.
 
     Where pip's own loop ends with an error, it is run again for the caller: it may have yielded some.
     """
     try:
-        extras = tuple(args[0] if args else kwargs.get("extras", ()))
-        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(KEPT, {})
+        extras = tuple(call.get("extras", ()))
+        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(call.instance).setdefault(KEPT, {})
         found = kept.get(extras)
         if found is None:
-            key = _key(instance)
+            key = _key(call.instance)
             shared = current_run().dependencies
             found = shared.get((key, extras)) if key is not None else None
             if found is None:
-                found = _dependencies(wrapped, instance, extras, known=key is not None)
+                found = _dependencies(call, extras, known=key is not None)
                 if key is not None:
                     shared[key, extras] = found
             kept[extras] = found
         return iter(found)
     except Exception:
         logger.debug("pipfast: requirements of a distribution are left to pip", exc_info=True)
-    return wrapped(*args, **kwargs)
+    return call.original()
 
 
-def _around_get_metadata_distribution(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_metadata_distribution(call: Call) -> Any:
     """Give the check for conflicts the distribution that was read from the wheel when that was prepared.
 
     It is let go of then: it holds a whole .dist-info folder.
@@ -59,15 +60,15 @@ def _around_get_metadata_distribution(wrapped: Callable[..., Any], instance: Any
     key = None
     try:
         run = current_run()
-        path = instance.req.local_file_path
+        path = call.instance.req.local_file_path
         if run.installing and path:
             found = os.stat(path)
-            key = (path, instance.req.name, *_identity(found))
+            key = (path, call.instance.req.name, *_identity(found))
             if (kept := run.wheels.pop(key, None)) is not None:
                 return kept
     except Exception:
         logger.debug("pipfast: a wheel is read once more", exc_info=True)
-    distribution = wrapped(*args, **kwargs)
+    distribution = call.original()
     try:
         # pip warns of a newer version each time it reads it.
         if key is not None and _PLAIN_VERSION.search(distribution.read_text("WHEEL")):
@@ -93,32 +94,31 @@ def _key(instance: Any) -> tuple[object, ...] | None:
     return (folder, *_identity(found))
 
 
-def _dependencies(
-    wrapped: Callable[..., Any], instance: Any, extras: tuple[str, ...], *, known: bool
-) -> tuple[Any, ...]:
+def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[Any, ...]:
     """Run pip's own loop; over the header alone, where that is enough."""
+    instance = call.instance
     holder = getattr(type(instance), "metadata", None)
     if not isinstance(holder, functools.cached_property):
-        return tuple(wrapped(extras))
+        return tuple(call.original(extras=extras))
     there = vars(instance).get(holder.attrname)
     if isinstance(there, Fields) and not extras:
         # Three of four requirements are an extra's, and would be parsed to find that out.
         vars(instance)[holder.attrname] = there.without_extras()
         try:
-            return tuple(wrapped(extras))
+            return tuple(call.original(extras=extras))
         finally:
             vars(instance)[holder.attrname] = there
     if not known or there is not None:
-        return tuple(wrapped(extras))
+        return tuple(call.original(extras=extras))
     header = _read_header(instance.info_location)
     if header is None:
-        return tuple(wrapped(extras))
+        return tuple(call.original(extras=extras))
     if not extras:
         header = _Header([each for each in header.requirements if not OF_AN_EXTRA.fullmatch(each)])
     # As the cached property would keep it; whoever wants the whole of it next has it parsed by pip.
     vars(instance)[holder.attrname] = header
     try:
-        return tuple(wrapped(extras))
+        return tuple(call.original(extras=extras))
     finally:
         del vars(instance)[holder.attrname]
 

@@ -20,7 +20,8 @@ from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+
+    from pipfast_hooks.call import Call
 
 SUFFIX = ".metadata"
 """What the metadata file's address has after the archive's (PEP 658)."""
@@ -67,11 +68,11 @@ def _string(text: bytes) -> bytes:
     return bytes((0xA0 + len(text),)) + text
 
 
-def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_http_url(call: Call) -> Any:
     """Answer for a metadata file that is in the cache; everything else is pip's to fetch."""
-    link, download, download_dir = _bound(*args, **kwargs)
+    link, download = call["link"], call["download"]
     found = None
-    if download_dir is None and link.filename.endswith(SUFFIX):
+    if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
         try:
             # What comes ahead is in the cache by then perhaps, and yet no answer that pip would have found there.
             ahead = current_run().ahead
@@ -80,11 +81,7 @@ def _around_get_http_url(wrapped: Callable[..., Any], instance: Any, args: Any, 
         except Exception:
             logger.debug("pipfast: %s is left to pip", shown(link.url), exc_info=True)
     if found is None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     size = len(found.content)
     tell(StandIn(size, from_cache=True), link, download._progress_bar, size, iter((size,)))
     return File(found.path, None)
-
-
-def _bound(link: Any, download: Any, download_dir: Any = None, hashes: Any = None) -> tuple[Any, Any, Any]:
-    return link, download, download_dir

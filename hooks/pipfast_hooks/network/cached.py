@@ -6,6 +6,7 @@ out is the preparation of a request (proxies, cookies, credentials), which takes
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.report import logger
+from pipfast_hooks.call import Call
 from pipfast_hooks.network import early, fresh
 from pipfast_hooks.network.asked import of_this_thread
 from pipfast_hooks.network.compressed import content_of
@@ -30,28 +32,28 @@ if TYPE_CHECKING:
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""
 
-_PLAIN_OPTIONS = {"headers", "stream", "allow_redirects", "params"}
+_PLAIN_ARGUMENTS = {"method", "url", "headers", "stream", "allow_redirects", "params"}
 
 
-def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_request(call: Call) -> Any:
     """Answer a GET with what was fetched ahead, or from the cache if that has a fresh answer."""
-    method, url, further = _method_url_further(*args, **kwargs)
-    headers, stream = further.get("headers") or {}, bool(further.get("stream"))
+    method, url, headers = call["method"], call["url"], call.get("headers") or {}
+    stream = bool(call.get("stream"))
     # Also when the resolution is over: a thread may be in the middle of asking pip what it would send.
     ours, answer = of_this_thread(method, url, headers)
     if ours:
-        return answer if answer is not None else wrapped(*args, **kwargs)
+        return answer if answer is not None else call.original()
     run = current_run()
-    if method != "GET" or further.get("params") or not further.keys() <= _PLAIN_OPTIONS:
-        return wrapped(*args, **kwargs)
-    ahead = run.ahead if run.ahead is not None and run.ahead.session is instance else None
+    if call.get("params") or not _is_plain_get(call):
+        return call.original()
+    ahead = run.ahead if run.ahead is not None and run.ahead.session is call.instance else None
     refusal = run.refusals.pop(url, None)
     if refusal is not None:
-        return early.as_pips_first(instance, refusal, stream=stream)
+        return early.as_pips_first(call.instance, refusal, stream=stream)
     try:
         found = ahead.take(url, headers, stream=stream) if ahead is not None else None
         if found is None:
-            found = fresh_answer(instance, url, headers, stream=stream)
+            found = fresh_answer(call.instance, url, headers, stream=stream)
         if found is None and ahead is not None:
             ahead.activate()
             found = ahead.take(url, headers, stream=stream)
@@ -60,7 +62,7 @@ def _around_request(wrapped: Callable[..., Any], instance: Any, args: Any, kwarg
         found = None
     if found is not None:
         return found
-    response = _send_beside(instance, url, wrapped, args, kwargs, stream=stream)
+    response = _send_beside(call)
     if ahead is not None and not stream:
         ahead.has_come(url, response)
     return response
@@ -73,25 +75,24 @@ def guard(session: Any) -> None:
     request = session.request
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        method, url, further = _method_url_further(*args, **kwargs)
-        if method != "GET" or not further.keys() <= _PLAIN_OPTIONS:
-            return request(*args, **kwargs)
-        return _send_beside(session, url, request, args, kwargs, stream=bool(further.get("stream")))
+        call = Call(request, session, args, kwargs, {"method": 0, "url": 1})
+        return _send_beside(call) if _is_plain_get(call) else call.original()
 
     session.request = guarded
 
 
-def _send_beside(
-    session: Any, url: str, send: Callable[..., Any], args: Any, kwargs: Any, *, stream: bool
-) -> Any:
+def _is_plain_get(call: Call) -> bool:
+    return call["method"] == "GET" and len(call.args) <= 2 and call.kwargs.keys() <= _PLAIN_ARGUMENTS
+
+
+def _send_beside(call: Call) -> Any:
     """Send pip's own request, which early ones may be under way beside."""
+    session, url = call.instance, call["url"]
     server = early.server_at(url)
     if server is None or not server.takes_early:
-        return send(*args, **kwargs)
-    known = {**kwargs, "auth": early.Known(session.auth)}
-    return _send(
-        server, session, url, lambda: send(*args, **known), lambda: send(*args, **kwargs), stream=stream
-    )
+        return call.original()
+    send = functools.partial(call.original, auth=early.Known(session.auth))
+    return _send(server, session, url, send, call.original, stream=bool(call.get("stream")))
 
 
 def _send(
@@ -159,7 +160,3 @@ def fresh_answer(session: Any, url: str, headers: Mapping[str, str], *, stream: 
     if entry is not None and looks is not None:
         fresh.note(adapter, entry, looks, response)
     return response
-
-
-def _method_url_further(method: Any, url: Any, **further: Any) -> tuple[Any, Any, dict[str, Any]]:
-    return method, url, further

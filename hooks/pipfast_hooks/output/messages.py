@@ -10,7 +10,8 @@ from pipfast.report import logger
 from pipfast_hooks.output.tracebacks import leave_ours_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+
+    from pipfast_hooks.call import Call
 
 _PLAIN = re.compile(r"[ -~]*[!-~]")
 """A line that rich prints unchanged: no tab, no control character, no blank at the end."""
@@ -22,25 +23,25 @@ _AS_IT_IS: dict[str, object] = {
 """Attributes of a console that adds nothing to a text: rich is not needed for it."""
 
 
-def _around_emit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_emit(call: Call) -> Any:
     """Write a plain message to the console's file; leave all others to rich, tracebacks without our frames."""
     try:
-        record = args[0] if args else kwargs["record"]
+        record = call["record"]
         leave_ours_out(record)
-        console = instance.console
-        message = _plain_message(instance, record) if _is_plain(console) else None
+        console = call.instance.console
+        message = _plain_message(call.instance, record) if _is_plain(console) else None
     except Exception:
         logger.debug("pipfast: a message is left to rich", exc_info=True)
         message = None
     if message is None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     try:
         with console._lock:
             console.file.write(f"{message}\n")
             console.file.flush()
     except Exception:
         # pip finds out about a closed pipe here.
-        instance.handleError(record)
+        call.instance.handleError(record)
     return None
 
 

@@ -20,7 +20,9 @@ from pipfast.system import threads
 from pipfast_hooks.output.plain_text import columns, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from pipfast_hooks.call import Call
 
 LONG_S = 2.0
 """Seconds after which a build is long."""
@@ -121,6 +123,6 @@ def lively(opened: Any) -> Iterator[Any]:
             progress.close()
 
 
-def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_open_spinner(call: Call) -> Any:
     """Show the status of a long build."""
-    return lively(wrapped(*args, **kwargs))
+    return lively(call.original())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipfast_hooks.call import Call
+
 _KEPT = "_pipfast_satisfied"
 """The attribute of a criterion that keeps the last pin it was held against, and whether that satisfied it."""
 
@@ -37,14 +39,10 @@ def _instead_of_is_current_pin_satisfying(original: Callable[..., bool]) -> Call
     return is_current_pin_satisfying
 
 
-def _around_wheel_cache_get(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_wheel_cache_get(call: Call) -> Any:
     """Say at once that no wheel was built of an archive where there is no folder for such wheels."""
-    link, name = _link_and_name(*args, **kwargs)
-    if name and instance.cache_dir and link.scheme in ("http", "https"):
-        if not os.path.isdir(instance.get_path_for_link(link)):
+    link, name = call["link"], call["package_name"]
+    if name and call.instance.cache_dir and link.scheme in ("http", "https"):
+        if not os.path.isdir(call.instance.get_path_for_link(link)):
             return link
-    return wrapped(*args, **kwargs)
-
-
-def _link_and_name(link: Any, package_name: Any, supported_tags: Any) -> tuple[Any, Any]:
-    return link, package_name
+    return call.original()

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from pipfast_hooks.seams import ASKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from pipfast_hooks.call import Call
 
 _QUESTIONS = {("rustc", "--version"): subprocess.STDOUT}
 """Commands as pip 23.0 to 26.3 and their distro run them, and where their standard error goes."""
@@ -67,15 +69,15 @@ def keep() -> None:
     forget()
 
 
-def _around_user_agent(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_user_agent(call: Call) -> Any:
     """Let pip find the answers where it would start the processes."""
     if not _asked and not _kept:
-        return wrapped(*args, **kwargs)
+        return call.original()
     stocks = [(module, module.subprocess) for module in _askers()]
     for module, stock in stocks:
         module.subprocess = SimpleNamespace(**vars(stock) | {"check_output": check_output})
     try:
-        return wrapped(*args, **kwargs)
+        return call.original()
     finally:
         for module, stock in stocks:
             module.subprocess = stock

@@ -16,22 +16,24 @@ from pipfast.report import logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipfast_hooks.call import Call
+
 _USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_default_certs")
 """Methods of an ``ssl.SSLContext`` that use certificates, or add to them, but for the one that waits."""
 
 
-def _around_create_context(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_create_context(call: Call) -> Any:
     """Have pip make its context, but for reading the bundle."""
     truststore: Any = None
     with suppress(ImportError):
         truststore = import_module("pip._vendor.truststore")
     if truststore is None:
         # Without the ssl module pip goes on, and warns.
-        return wrapped(*args, **kwargs)
+        return call.original()
     stock = truststore.SSLContext
     truststore.SSLContext = _late(stock)
     try:
-        return wrapped(*args, **kwargs)
+        return call.original()
     finally:
         truststore.SSLContext = stock
 

@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipfast.settings import Settings
+from pipfast_hooks.call import Call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +169,7 @@ def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> No
             read.append(SimpleNamespace(read_text=lambda name: f"Wheel-Version: {version}\n"))
             return read[-1]
 
-        return installed._around_get_metadata_distribution(wrapped, asked, (), {})
+        return installed._around_get_metadata_distribution(Call(wrapped, asked, (), {}, {}))
 
     try:
         begin_run(Settings()).installing = True

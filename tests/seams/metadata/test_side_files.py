@@ -19,6 +19,7 @@ from pip._internal.models.link import Link
 from pip._internal.network.session import PipSession
 from pip._internal.utils.temp_dir import global_tempdir_manager
 
+from pipfast_hooks.call import Call
 from support.index import Manners, serving
 from support.wheels import Wheel
 
@@ -88,7 +89,9 @@ def test_a_distribution_in_memory_says_what_one_in_a_folder_says(text: str) -> N
             content = text.encode()
             stock = get_metadata_distribution(content, "demo_x-1.0-py3-none-any.whl", "demo-x")
             wrapped: Any = vars(backend)["from_metadata_file_contents"].__get__(None, backend)
-            ours = _around_from_metadata_file_contents(wrapped, backend, (content, "x.whl", "demo-x"), {})
+            ours = _around_from_metadata_file_contents(
+                Call(wrapped, backend, (content, "x.whl", "demo-x"), {}, {"metadata_contents": 0})
+            )
             assert asked(question, ours) == asked(question, stock), name
 
 
@@ -113,7 +116,9 @@ def test_a_wheel_whose_header_was_read_says_what_pips_says(
     }
     for name, question in {**QUESTIONS, **further}.items():
         stock = get_wheel_distribution(FilesystemWheel(str(path)), "demo-x")
-        ours = _around_from_wheel(get_wheel_distribution, None, (FilesystemWheel(str(path)), "demo-x"), {})
+        ours = _around_from_wheel(Call(
+            get_wheel_distribution, None, (FilesystemWheel(str(path)), "demo-x"), {}, {"wheel": 0, "name": 1}
+        ))
         assert asked(question, ours) == asked(question, stock), name
 
 
@@ -131,10 +136,11 @@ def test_the_check_of_requirements_finds_what_pip_finds(requirement: str) -> Non
     backend = select_backend().Distribution
     with global_tempdir_manager():
         stock = get_metadata_distribution(content, "demo_x-1.0-py3-none-any.whl", "demo-x")
-        ours = _made(backend, content, "x", "x")
+        ours = _made(backend, content)
         if ours is None:
             pytest.skip("this pip's distributions have no property to fill")
-        checked = asked(lambda each: _around_check_metadata_consistency(check, None, (each,), {}), ours)
+        call = Call(check, None, (ours,), {}, {"dist": 0})
+        checked = asked(lambda _: _around_check_metadata_consistency(call), ours)
         assert checked[0] == asked(check, stock)[0]
         assert asked(check, ours) == asked(check, stock)
 
@@ -166,7 +172,9 @@ class Asking:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             self.asked_pip.append(args[0])
 
-        found = _around_get_http_url(wrapped, None, (link, self.download), {"hashes": link.as_hashes()})
+        found = _around_get_http_url(Call(
+            wrapped, None, (link, self.download), {"hashes": link.as_hashes()}, {"link": 0, "download": 1}
+        ))
         return None if found is None else Path(found.path).read_bytes()
 
 

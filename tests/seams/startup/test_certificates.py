@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pip._vendor import certifi
 
+from pipfast_hooks.call import Call
 from pipfast_hooks.startup.certificates import _around_create_context
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def made(cafile: str | None = None) -> Any:
         return context
 
     before = truststore.SSLContext
-    context = _around_create_context(stock, None, (), {})
+    context = _around_create_context(Call(stock, None, (), {}, {}))
     assert truststore.SSLContext is before
     assert isinstance(context, before)
     return context

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pipfast_hooks.builds.beside.sources import Build, Result
+    from pipfast_hooks.call import Call
 
 
 @contextmanager
@@ -111,11 +112,9 @@ class _Taken:
                 caller.prepare_metadata_for_build_wheel(folder)
 
 
-def _around_runner_with_spinner_message(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_runner_with_spinner_message(call: Call) -> Any:
     """Hand pip a runner that knows what ran already."""
-    return taking(wrapped(*args, **kwargs), args[0] if args else kwargs["message"])
+    return taking(call.original(), call["message"])
 
 
 def taking(original: Callable[..., None], message: str) -> Callable[..., None]:

@@ -39,7 +39,9 @@ from pipfast_hooks.output.progress import Progress, lively
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Hashable, Mapping
+
+    from pipfast_hooks.call import Call
 
 REQUIRES, METADATA, WHEEL = "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel"
 """The hooks of a wheel, in their order (PEP 517); the resolver waits for the first two."""
@@ -384,24 +386,24 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
     return BuildsAhead(installer, environ, run.settings.builds, wheels)
 
 
-def _around_call_subprocess(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_call_subprocess(call: Call) -> Any:
     """In a thread of ours, start a process that ends with the run."""
     ours = of_thread()
     if ours is None:
-        return wrapped(*args, **kwargs)
-    environ = {**ours.environ, **(kwargs.get("extra_environ") or {})}
+        return call.original()
+    environ = {**ours.environ, **(call.get("extra_environ") or {})}
     with ours.jobs.turn(urgent=True):
-        status, output = ours.jobs.run(args[0] if args else kwargs["cmd"], kwargs.get("cwd"), environ)
+        status, output = ours.jobs.run(call["cmd"], call.get("cwd"), environ)
     if status:
         raise _Failed(output)
     return output
 
 
-def _around_open_spinner(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_open_spinner(call: Call) -> Any:
     """Show nothing of what is done beside pip, and nothing twice."""
     if of_thread() is not None:
         return nullcontext()
-    return shared.opened_or(lambda *given: lively(wrapped(*given)), args[0] if args else kwargs["message"])
+    return shared.opened_or(lambda _: lively(call.original()), call["message"])
 
 
 def resolved() -> None:

@@ -38,6 +38,8 @@ from pipfast_hooks.run import current_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pipfast_hooks.call import Call
+
 LOOK_S = 0.05
 """Seconds between two looks at whether a build has said something."""
 
@@ -203,18 +205,18 @@ _builds: _Builds | None = None
 """While pip builds wheels of which some are built ahead."""
 
 
-def _around_build(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_build(call: Call) -> Any:
     """Build what can be built at once, while pip goes through the requirements."""
     global _builds
     if _builds is not None:
-        return wrapped(*args, **kwargs)
+        return call.original()
     try:
-        requirements = args[0] if args else kwargs["requirements"]
+        requirements = call["requirements"]
         _builds = _begin(requirements)
     except Exception:
         logger.debug("pipfast: builds come one after another", exc_info=True)
     try:
-        built = wrapped(*args, **kwargs)
+        built = call.original()
         _go_on_with(built)
         return built
     finally:
@@ -294,14 +296,12 @@ def _environ_of(requirement: Any) -> dict[str, str]:
         return dict(os.environ)
 
 
-def _around_runner_with_spinner_message(
-    wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _around_runner_with_spinner_message(call: Call) -> Any:
     """Hand pip a runner that knows what is built already."""
-    original = wrapped(*args, **kwargs)
+    original = call.original()
     if records.are_held_back():
         return original
-    message = args[0] if args else kwargs["message"]
+    message = call["message"]
     runner = original if _builds is None else functools.partial(_run, _builds, original, message)
     if current_run().builds_ahead is None:
         return runner

@@ -18,7 +18,8 @@ from pipfast_hooks.builds.environments import fork_server
 from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+
+    from pipfast_hooks.call import Call
 
 _FILE = "__pip-runner__.py"
 """The name of pip's own, which stands in usage lines."""
@@ -52,12 +53,12 @@ _writing = threading.Lock()
 """Several builds may begin at once."""
 
 
-def _around_get_runnable_pip(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_get_runnable_pip(call: Call) -> Any:
     """Name our runner in the place of pip's, while a command is under way that asks for something.
 
     With ``-v`` what the child prints is printed: that is pip's alone.
     """
-    path = wrapped(*args, **kwargs)
+    path = call.original()
     # A pip that runs out of an archive is started as that archive.
     ours = runner() if os.path.basename(path) == _FILE else None
     return path if ours is None else ours

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from pipfast_hooks.call import Call
+
 
 class _Changed(Exception):
     """A file is not what was installed."""
@@ -72,30 +74,28 @@ _installers: list[Any] = []
 """pip's installers that ``_made`` has keys of: an ``id()`` is not given twice while they live."""
 
 
-def _around_install(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+def _around_install(call: Call) -> Any:
     """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
-    names: dict[str, Any] = {}
     try:
-        names |= dict(zip(("requirements", "prefix"), args, strict=False)) | kwargs
-        key = _key(instance, names)
-        build = begun(names["for_req"]) if key is not None and of_thread() is None else None
+        key = _key(call)
+        build = begun(call["for_req"]) if key is not None and of_thread() is None else None
     except Exception:
         logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
         key = build = None
     if key is None:
-        result = wrapped(*args, **kwargs)
-        if of_thread() is not None and "prefix" in names:
+        result = call.original()
+        if of_thread() is not None:
             # No other one is taken from it; whether a build has changed it is asked all the same.
-            _files[names["prefix"].path] = _state(names["prefix"].path)
+            _files[call["prefix"].path] = _state(call["prefix"].path)
         return result
-    asked = _Asked(key, names["prefix"].path, f"Installing {names['kind']}", lambda: wrapped(*args, **kwargs))
+    asked = _Asked(key, call["prefix"].path, f"Installing {call['kind']}", call.original)
     if build is None:
-        return _install(asked, instance)
+        return _install(asked, call.instance)
     with lively(open_spinner(asked.message)) as spinner, _shown(spinner):
         if build.wait_filled(key, spinner) and _has_metadata(asked):
-            _later[id(names["for_req"])] = asked
+            _later[id(call["for_req"])] = asked
             return spinner.finish("done")
-        return _install(asked, instance)
+        return _install(asked, call.instance)
 
 
 def _install(asked: _Asked, installer: Any) -> Any:
@@ -196,9 +196,9 @@ def _has_metadata(asked: _Asked) -> bool:
         return False
 
 
-def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
+def _key(call: Call) -> tuple[Any, ...] | None:
     """Return what the content of an environment depends on, or None if it is not to be used twice."""
-    requirements, ours = tuple(sorted(names["requirements"])), of_thread()
+    requirements, ours = tuple(sorted(call["requirements"])), of_thread()
     if (
         context.current() is None
         or current_run().layout() is None
@@ -207,18 +207,18 @@ def _key(instance: Any, names: dict[str, Any]) -> tuple[Any, ...] | None:
         # pip warns of it at each installation.
         or os.environ.get("PIP_CONSTRAINT")
         # Its scripts name its own interpreter.
-        or getattr(names["prefix"], "venv_executable", None)
+        or getattr(call["prefix"], "venv_executable", None)
         # A place, of which the content may change.
         or any("@" in each for each in requirements)
     ):
         return None
-    finder = instance.finder
+    finder = call.instance.finder
     control = finder.format_control
     environ = dict(ours.environ if ours is not None else os.environ)
     for name in _OF_ONE_BUILD:
         environ.pop(name, None)
     return (
-        id(instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
+        id(call.instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
         frozenset(control.no_binary), frozenset(control.only_binary), finder.prefer_binary,
         os.getcwd(), frozenset(environ.items()),
     )
