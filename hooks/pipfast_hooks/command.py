@@ -45,7 +45,7 @@ def _around_install_run(call: Call) -> Any:
         run.link_ahead = not run.target and run.link_mode != "copy" and run.settings.workers > 1
         run.bytecode = None
         if run.installing and options.compile:
-            from pipfast.store.bytecode import current_kind
+            from pipfast.prepare.bytecode import current_kind
 
             run.bytecode = current_kind(os.environ)
         if run.installing and options.compile and run.bytecode is None:

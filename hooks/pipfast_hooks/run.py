@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pipfast.index.fresh import Looks
     from pipfast.install.linker import Linker
     from pipfast.patterns import Patterns
+    from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.prepare.expected import ExpectedWheel
     from pipfast.prepare.preparer import Preparer
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode
-    from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.beside.sources import BuildsAhead
     from pipfast_hooks.downloads.connections import Connections

@@ -8,16 +8,17 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipfast.prepare.preparer import Prepared, Preparer
+from pipfast.prepare.bytecode import current_kind
+from pipfast.prepare.preparer import Preparer
 from pipfast.prepare.workers import Workers
 from pipfast.store.archives import add_archive
-from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import Layout, open_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from pipfast.store.prepared import Prepared
     from support.wheels import Archive
 
 UMASK = 0o022

@@ -47,7 +47,7 @@ def begin(run: Run, arguments: Sequence[str]) -> Expectation:
     missing = [wheel.digest for wheel in wheels if wheel.info_dir not in here]
     layout = run.layout() if missing else None
     if layout is not None:
-        from pipfast.store.bytecode import current_kind
+        from pipfast.prepare.bytecode import current_kind
 
         run.bytecode = current_kind(os.environ)
         if run.bytecode is not None:

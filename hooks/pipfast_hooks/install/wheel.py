@@ -33,7 +33,7 @@ from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
 
-    from pipfast.prepare.preparer import Prepared
+    from pipfast.store.prepared import Prepared
     from pipfast_hooks.call import Call
     from pipfast_hooks.run import Run
 
@@ -144,10 +144,11 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
     if prepared is None:
         return None
     ready = _planned(request, prepared)
-    if prepared.arrangement is not None:
-        arranged = prepared.arrangement.take(prepared.manifest.tree_id)
+    arrangement = preparer.arrangement(digest)
+    if arrangement is not None:
+        arranged = arrangement.take(prepared.manifest.tree_id)
         # Long ago - during downloads, or builds - is not now. Scripts are never linked aside.
-        batches = ready.plan.batches if prepared.arrangement.is_old() else _scripts(ready)
+        batches = ready.plan.batches if arrangement.is_old() else _scripts(ready)
         if arranged is not None and check_sources(batches) is None:
             return replace(ready, arranged=arranged)
     if check_sources(ready.plan.batches) is None:

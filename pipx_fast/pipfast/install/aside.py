@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from pipfast.prepare.preparer import Prepared
+    from pipfast.store.prepared import Prepared
 
 LIB = "lib"
 """Where the wheel's root is, beside one folder for each scheme key of its ``.data``."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipfast.prepare.preparer import Prepared
+    from pipfast.store.prepared import Prepared
 
 _PRIVATE = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """Files of the .dist-info folder that tools append to: never shared with the store."""

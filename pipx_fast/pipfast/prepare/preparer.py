@@ -2,77 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import queue
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipfast.prepare.aside import Arrangement, Lane, Reading, remove_emptied
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
 from pipfast.store.layout import note_use, remove
-from pipfast.store.manifest import (
-    TREE,
-    BytecodeManifest,
-    Damaged,
-    StoredFile,
-    TreeManifest,
-    read_bytecode_manifest,
-    read_tree_manifest,
-)
-from pipfast.store.reading import read_file
+from pipfast.store.manifest import Damaged, read_bytecode_manifest, read_tree_manifest
+from pipfast.store.prepared import Prepared
 from pipfast.upkeep.boots import Times, is_unproved, note_alive, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.prepare.workers import Answer, Workers
-    from pipfast.store.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
+    from pipfast.store.manifest import TreeManifest
 
 _AWAITED, _UNPACK, _COMPILE = 0, 1, 2
 """Priorities: what pip waits for; then trees, since compiling needs them and two workers can share one tree's
 sources."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A wheel in the store, ready to be placed."""
-
-    layout: Layout
-    tree: Path
-    manifest: TreeManifest
-    bytecode: Path | None = None
-    bytecode_manifest: BytecodeManifest | None = None
-    arrangement: Arrangement | None = None
-    """Its files linked aside, where everything was there already."""
-
-    def has_info(self, name: str) -> bool:
-        """Tell whether the .dist-info folder has a file."""
-        return self._info(name) is not None
-
-    def read_info(self, name: str) -> bytes | None:
-        """Return what is in a file of the .dist-info folder; None if it is not there, or not as it was stored."""
-        stored = self._info(name)
-        if stored is None:
-            return None
-        try:
-            content = read_file(self.tree / TREE / self.manifest.info_dir / name, stored.size)
-        except OSError as error:
-            logger.debug("pipfast: %s of a stored wheel: %r", name, error)
-            return None
-        if hashlib.sha256(content).hexdigest() == self.manifest.info.get(name):
-            return content
-        # Its size and time may be as they were. All of it is made again before it is installed.
-        self.layout.discard(self.tree)
-        return None
-
-    def _info(self, name: str) -> StoredFile | None:
-        folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
-        return next((file for folder in folders for file in folder.files if file.name == name), None)
 
 
 class Preparer:
@@ -202,10 +157,16 @@ class Preparer:
             remove_emptied(aside)
             remove(aside)
 
-    def arrange(self, digest: str, prepared: Prepared) -> Prepared:
+    def arrangement(self, digest: str) -> Arrangement | None:
+        """Return the links of a wheel that was waited for; None if no worker makes any."""
+        with self._lock:
+            preparation = self._jobs.get(digest)
+        return preparation.arrangement if preparation is not None else None
+
+    def arrange(self, digest: str) -> Arrangement | None:
         """Have the files of a prepared wheel linked aside, if that is wanted and can be done."""
         if self._link_mode is None:
-            return prepared
+            return None
         with self._lock:
             arrangement = self._expected.pop(digest, None)
         try:
@@ -213,11 +174,11 @@ class Preparer:
                 lane = self._lane([digest])
                 arrangement = lane.arrangements[digest]
                 lane.go_on()
-            return replace(prepared, arrangement=arrangement)
+            return arrangement
         except (OSError, RuntimeError) as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
             self._layout.note_refusal(getattr(error, "errno", None))
-            return prepared
+            return None
 
     def _lane(self, digests: Sequence[str]) -> Lane:
         with self._lock:
@@ -256,6 +217,8 @@ class _Preparation:
         self.vanished = False
         """It failed because an entry of the store went away meanwhile."""
         self.prepared: Prepared | None = None
+        self.arrangement: Arrangement | None = None
+        """Its files linked aside, where all of it was in the store."""
         self._arrange = preparer.arrange
         self._times = preparer.unproved
         self._is_proved = False
@@ -380,7 +343,9 @@ class _Preparation:
         self._succeed(Prepared(self._layout, self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
-        self.prepared = prepared if self._made else self._arrange(self._digest, prepared)
+        self.prepared = prepared
+        if not self._made:
+            self.arrangement = self._arrange(self._digest)
         self.done.set()
 
     def _put(self, priority: int, do: str, done: Callable[[Answer], None] | None = None, **fields: Any) -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.install.aside import arrange
-from pipfast.prepare.preparer import Prepared
+from pipfast.prepare.bytecode import BytecodeKind, compile_sources
 from pipfast.prepare.seconds import claim_second
+from pipfast.prepare.unpack import unpack_members
 from pipfast.store.archives import find_archive, has_its_bytes, stored_sha256
-from pipfast.store.bytecode import BytecodeKind, compile_sources
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import (
     TREE,
@@ -40,7 +40,7 @@ from pipfast.store.manifest import (
     write_digests,
     write_tree_manifest,
 )
-from pipfast.store.unpack import unpack_members
+from pipfast.store.prepared import Prepared
 from pipfast.upkeep.mend import mend
 from pipfast.wheel.members import NotStorable, WheelMembers, read_members
 

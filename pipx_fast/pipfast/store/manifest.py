@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipfast.store.unpack import FileFacts
+FileFacts = tuple[str, int, int, int, str]
+"""Path in the archive, size in bytes, mtime in ns, permission bits, SHA-256 in hex."""
 
 MANIFEST = "manifest"
 DIGESTS = "digests"

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipfast.prepare.preparer import Prepared
     from pipfast.store.layout import Layout
     from pipfast.store.manifest import Folder, StoredFile
+    from pipfast.store.prepared import Prepared
 
 GRAIN_NS = 2_000_000_000
 """How far a time may be off that went through an archive: ZIP counts seconds by two."""

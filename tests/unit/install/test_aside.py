@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipfast.prepare.preparer import Prepared
     from pipfast.store.layout import Layout
+    from pipfast.store.prepared import Prepared
 
 DEMO = Wheel(
     "demo",

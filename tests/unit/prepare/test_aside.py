@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipfast.prepare.preparer import Prepared
     from pipfast.prepare.workers import Answer
     from pipfast.store.layout import Layout
+    from pipfast.store.prepared import Prepared
 
 DEMO = Wheel("demo", files={"demo.py": "x = 1\n"}).build()
 
@@ -53,16 +53,17 @@ def stored(tmp_path: Path) -> Layout:
 
 def prepared_wheel(preparer: Preparer, layout: Layout, tmp_path: Path) -> Prepared:
     prepared = preparer.wait(DEMO.sha256, keep(layout, DEMO, tmp_path))
-    assert prepared is not None and prepared.arrangement is not None
+    assert prepared is not None
     return prepared
 
 
-def take(prepared: Prepared) -> Path | None:
+def take(preparer: Preparer, prepared: Prepared) -> Path | None:
     """Take it as the thread that installs does, but only when a worker has begun."""
-    assert prepared.arrangement is not None
-    while not prepared.arrangement._folder.exists() and not prepared.arrangement._done.is_set():
-        prepared.arrangement._done.wait(0.01)
-    return prepared.arrangement.take(prepared.manifest.tree_id)
+    arrangement = preparer.arrangement(DEMO.sha256)
+    assert arrangement is not None
+    while not arrangement._folder.exists() and not arrangement._done.is_set():
+        arrangement._done.wait(0.01)
+    return arrangement.take(prepared.manifest.tree_id)
 
 
 def leftovers(layout: Layout) -> list[Path]:
@@ -74,10 +75,10 @@ def test_links_are_made_by_a_worker(tmp_path: Path) -> None:
     preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     try:
         prepared = prepared_wheel(preparer, layout, tmp_path)
-        folder = take(prepared)
+        folder = take(preparer, prepared)
         assert folder is not None
         assert (folder / "lib" / "demo.py").stat().st_nlink == 2
-        assert take(prepared) is None
+        assert take(preparer, prepared) is None
     finally:
         workers.close()
     preparer.close()
@@ -89,7 +90,8 @@ def test_what_nobody_has_begun_is_placed_by_who_comes_first(tmp_path: Path) -> N
     layout, workers = stored(tmp_path), LateWorkers(1)
     preparer = Preparer(layout, workers, UMASK, None, "hardlink")
     try:
-        arrangement = prepared_wheel(preparer, layout, tmp_path).arrangement
+        prepared_wheel(preparer, layout, tmp_path)
+        arrangement = preparer.arrangement(DEMO.sha256)
         assert arrangement is not None and arrangement.take("any") is None
         workers.go_on()
         assert arrangement._done.wait(60)
@@ -110,7 +112,7 @@ def test_what_is_expected_is_linked_before_anybody_asks(tmp_path: Path) -> None:
             workers.go_on()
         prepared = prepared_wheel(preparer, layout, tmp_path)
         assert workers.held == []
-        folder = take(prepared)
+        folder = take(preparer, prepared)
         assert folder is not None and (folder / "lib" / "demo.py").exists()
     finally:
         workers.close()
@@ -171,7 +173,7 @@ def test_expected_wheels_leave_a_worker_to_what_is_certain(tmp_path: Path, count
     while not all(arrangement._done.is_set() for arrangement in arrangements.values()):
         workers.go_on()
         arrangements[digests[-1]]._done.wait(0.01)
-    assert take(prepared_wheel(preparer, layout, tmp_path)) is not None
+    assert take(preparer, prepared_wheel(preparer, layout, tmp_path)) is not None
     workers.close()
     preparer.close()
     assert leftovers(layout) == []
@@ -183,7 +185,7 @@ def test_nothing_is_linked_when_the_run_is_over(tmp_path: Path) -> None:
     try:
         preparer.close()
         prepared = preparer.wait(DEMO.sha256, keep(layout, DEMO, tmp_path))
-        assert prepared is not None and prepared.arrangement is None
+        assert prepared is not None and preparer.arrangement(DEMO.sha256) is None
     finally:
         workers.close()
     assert leftovers(layout) == []
@@ -207,7 +209,7 @@ def test_tree_that_was_made_again_is_not_taken(tmp_path: Path) -> None:
         assert arrangement._done.wait(60)
         layout.discard(layout.tree(DEMO.sha256, UMASK))
         prepare(layout, DEMO, tmp_path, compile_=False)
-        assert take(prepared_wheel(preparer, layout, tmp_path)) is None
+        assert take(preparer, prepared_wheel(preparer, layout, tmp_path)) is None
     finally:
         workers.close()
     preparer.close()
@@ -218,7 +220,7 @@ def test_wheel_that_was_made_in_this_run_is_not_linked_aside(tmp_path: Path) -> 
     try:
         preparer = Preparer(layout, workers, UMASK, None, "hardlink")
         prepared = preparer.wait(DEMO.sha256, keep(layout, DEMO, tmp_path))
-        assert prepared is not None and prepared.arrangement is None
+        assert prepared is not None and preparer.arrangement(DEMO.sha256) is None
     finally:
         workers.close()
 
@@ -240,6 +242,6 @@ def test_worker_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         prepared = prepared_wheel(preparer, layout, tmp_path)
         monkeypatch.setattr(Workers, "_ask", staticmethod(killing))
         workers.go_on()
-        assert take(prepared) is None
+        assert take(preparer, prepared) is None
     finally:
         workers.close()

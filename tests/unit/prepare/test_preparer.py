@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast.prepare.preparer import Prepared, Preparer
+from pipfast.prepare.bytecode import current_kind
+from pipfast.prepare.preparer import Preparer
 from pipfast.prepare.workers import Workers
 from pipfast.store.archives import find_archive, sha256_of
-from pipfast.store.bytecode import current_kind
 from pipfast.store.names import BYTECODE, TMP, TREES
 from pipfast.upkeep.verify import verify
 from support.stores import UMASK, keep, prepare, preparing
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipfast.prepare.workers import Answer
     from pipfast.store.layout import Layout
+    from pipfast.store.prepared import Prepared
 
 MANY = {f"demo/m{number}.py": f"x = {number}\n" for number in range(30)}
 

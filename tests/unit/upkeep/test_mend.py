@@ -19,8 +19,8 @@ import pytest
 from pipfast.install.linker import Linker
 from pipfast.install.place import place
 from pipfast.install.plan import check_sources, plan_wheel
+from pipfast.prepare.bytecode import current_kind
 from pipfast.prepare.worker import _stored
-from pipfast.store.bytecode import current_kind
 from pipfast.store.layout import open_layout
 from pipfast.upkeep.mend import mend
 from pipfast.upkeep.verify import verify
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipfast.install.plan import Plan
-    from pipfast.prepare.preparer import Prepared
     from pipfast.store.layout import Layout
+    from pipfast.store.prepared import Prepared
 
 DEMO = Wheel(
     "demo",

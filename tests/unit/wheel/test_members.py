@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipfast.store.unpack import unpack_members
+from pipfast.prepare.unpack import unpack_members
 from pipfast.wheel.members import NotStorable, read_members
 from support.wheels import SYMLINK_MODE, Archive, Member, Wheel, wheel, with_broken_member
 

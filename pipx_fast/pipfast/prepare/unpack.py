@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pipfast.store.manifest import FileFacts
+
 _LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
 """The fixed part of a ZIP local file header (APPNOTE 4.3.7): 30 bytes."""
 
@@ -28,9 +30,6 @@ _READ_BLOCK = 1 << 20
 
 _WRITE_BLOCK = 1 << 22
 """Bytes (4 MiB) inflated at once: bounds memory for huge members."""
-
-FileFacts = tuple[str, int, int, int, str]
-"""Path in the archive, size in bytes, mtime in ns, permission bits, SHA-256 in hex."""
 
 
 def unpack_members(

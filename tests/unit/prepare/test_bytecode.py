@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.bytecode import BytecodeKind, compile_sources, current_kind, has_uncommon_cookie
+from pipfast.prepare.bytecode import BytecodeKind, compile_sources, current_kind, has_uncommon_cookie
 from pipfast.store.manifest import StoredFile
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_with_a_cache_prefix_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch
 
 
 def _said_under(*options: str) -> str:
-    program = "from pipfast.store.bytecode import current_kind; print(current_kind({}))"
+    program = "from pipfast.prepare.bytecode import current_kind; print(current_kind({}))"
     return subprocess.run(
         [sys.executable, *options, "-c", program], capture_output=True, text=True, check=True
     ).stdout

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.store.unpack import unpack_members
+from pipfast.prepare.unpack import unpack_members
 from pipfast.wheel.members import read_members
 from support.wheels import Wheel
 

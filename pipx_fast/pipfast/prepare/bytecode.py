@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import CodeType
 
-    from pipfast.store.manifest import StoredFile
-    from pipfast.store.unpack import FileFacts
+    from pipfast.store.manifest import FileFacts, StoredFile
 
 # e.g. `# -*- coding: cp1252 -*-` in the first line, or in the second below a comment
 _COOKIE = re.compile(rb"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n?|\n))?[ \t\f]*#[^\r\n]*?coding[:=][ \t]*([-\w.]+)")

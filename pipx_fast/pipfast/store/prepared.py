@@ -1,0 +1,52 @@
+"""A wheel in the store: its unpacked tree and its bytecode."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipfast.report import logger
+from pipfast.store.manifest import TREE
+from pipfast.store.reading import read_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+    from pipfast.store.manifest import BytecodeManifest, StoredFile, TreeManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A wheel in the store, ready to be placed."""
+
+    layout: Layout
+    tree: Path
+    manifest: TreeManifest
+    bytecode: Path | None = None
+    bytecode_manifest: BytecodeManifest | None = None
+
+    def has_info(self, name: str) -> bool:
+        """Tell whether the .dist-info folder has a file."""
+        return self._info(name) is not None
+
+    def read_info(self, name: str) -> bytes | None:
+        """Return what is in a file of the .dist-info folder; None if it is not there, or not as it was stored."""
+        stored = self._info(name)
+        if stored is None:
+            return None
+        try:
+            content = read_file(self.tree / TREE / self.manifest.info_dir / name, stored.size)
+        except OSError as error:
+            logger.debug("pipfast: %s of a stored wheel: %r", name, error)
+            return None
+        if hashlib.sha256(content).hexdigest() == self.manifest.info.get(name):
+            return content
+        # Its size and time may be as they were. All of it is made again before it is installed.
+        self.layout.discard(self.tree)
+        return None
+
+    def _info(self, name: str) -> StoredFile | None:
+        folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
+        return next((file for folder in folders for file in folder.files if file.name == name), None)
