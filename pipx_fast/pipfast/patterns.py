@@ -1,4 +1,4 @@
-"""Compiled regular expressions: two hundred of them are made while pip is being imported, in every run.
+"""Compiled regular expressions, kept from run to run.
 
 ``re`` parses a pattern into a list of numbers, from which ``_sre`` makes the pattern; that list is what is
 kept, for one build of the interpreter. ``_sre`` checks it before it is used.

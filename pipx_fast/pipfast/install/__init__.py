@@ -1,1 +1,1 @@
-"""From a stored tree to the files of one environment."""
+"""Files of one environment, placed from stored trees."""

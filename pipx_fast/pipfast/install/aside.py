@@ -1,4 +1,4 @@
-"""A wheel's stored files linked aside while pip resolves, and moved into the environment by renaming.
+"""Stored files linked aside and moved into the environment.
 
 Making some thousand folders is most of what placing costs. It is done in worker processes, beside the
 resolver, in a folder on the store's filesystem; installing then renames a few top-level folders. What

@@ -1,4 +1,4 @@
-"""How one stored file gets a name in an environment: cloned, hard-linked, or copied."""
+"""Links, clones and copies of stored files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _FICLONE = 0x40049409
 """The ioctl that makes a file share another's extents (linux/fs.h)."""
 
-_LINK_REFUSALS = {
+_LINK_REFUSALS = (
     errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY,
     errno.EINVAL, errno.EIO,
-}
+)
 """What a filesystem answers that cannot link or clone this file; a copy may still be possible.
 
 EACCES only where the folder can be written to (SELinux forbids links with it): see ``_is_refusal``."""

@@ -1,4 +1,4 @@
-"""Put a planned wheel's files in place."""
+"""Placing of a planned wheel's files."""
 
 from __future__ import annotations
 

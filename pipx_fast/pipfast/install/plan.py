@@ -1,4 +1,4 @@
-"""Where each file of a stored wheel goes in one environment."""
+"""Plan of a stored wheel's files in one environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored wheels' files, linked aside by a worker process while pip goes on."""
+"""Links of stored wheels, made aside by worker processes."""
 
 from __future__ import annotations
 

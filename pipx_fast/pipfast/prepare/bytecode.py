@@ -1,4 +1,4 @@
-"""Byte-compile stored sources to what ``compileall`` would have written beside them."""
+"""Byte-compilation of stored sources, as `compileall` does it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command line installed the last time: most likely what it is going to install now.
+"""Wheels that a command line installed the last time.
 
 While pip is imported and resolves, a core has nothing to do. Where the same command line has installed from
 the store before, into whatever environment, its wheels are linked aside meanwhile. That is a guess and no

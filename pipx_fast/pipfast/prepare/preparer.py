@@ -1,4 +1,4 @@
-"""From an archive to a tree and its bytecode, in worker processes, while pip goes on."""
+"""Preparation of archives: trees and bytecode by worker processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second that all files of one unpacked tree have as their time, which no other tree has.
+"""Unique modification times of unpacked trees.
 
 A .pyc file is valid for a source's path, size and time in whole seconds. Kept outside of the environment
 (``PYTHONPYCACHEPREFIX``), it outlives an upgrade: where two versions of a module are equally large and were

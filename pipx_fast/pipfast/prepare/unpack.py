@@ -1,4 +1,4 @@
-"""Write an archive's members to a tree: inflated, checked, each to a new file."""
+"""Unpacking of a wheel's members into a tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process: unpacks archives and byte-compiles trees, one job at a time.
+"""Worker process that unpacks, compiles and links, job by job.
 
 It runs as ``python -I -S``, so that nothing of the environment that is being installed into, nor of
 the current folder, is imported. Jobs come as JSON lines on standard input, answers go as JSON lines

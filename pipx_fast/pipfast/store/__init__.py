@@ -1,1 +1,1 @@
-"""What is kept on disk: archives as they were read, their trees, the bytecode of the trees."""
+"""Archives, trees, bytecode and notes on disk."""

@@ -1,4 +1,4 @@
-"""The archives in the store: bytes as they were read, found by their SHA-256."""
+"""Archives in the store, found by their SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why nothing new can be kept in the store: it is full or read-only, seen by looking, or met in writing."""
+"""Reasons why the store keeps nothing new: full or read-only."""
 
 from __future__ import annotations
 
@@ -19,15 +19,8 @@ FULL_BYTES = 1 << 20
 SCARCE_BYTES = 64 << 20
 """Bytes free (64 MiB) below which many a wheel has no room unpacked: worth a word where somebody asks."""
 
-_FULL = "is on a filesystem that is full"
-_READ_ONLY = "is read-only"
-_HINTS = {
-    _FULL: f"make room, or {ELSEWHERE}",
-    _READ_ONLY: f"make it writable, or {ELSEWHERE}",
-}
-_ANSWERS = {errno.ENOSPC: _FULL, errno.EROFS: _READ_ONLY}
-if hasattr(errno, "EDQUOT"):
-    _ANSWERS[errno.EDQUOT] = _FULL
+_MAKE_ROOM = f"make room, or {ELSEWHERE}"
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Condition:
@@ -57,9 +50,9 @@ def find_condition(root: Path) -> Condition | None:
     :raises OSError: that cannot be told.
     """
     if not os.access(root / "tmp", os.W_OK | os.X_OK):
-        return _condition(root, _READ_ONLY)
+        return _read_only(root)
     free = free_bytes(root)
-    return _condition(root, _FULL) if free is not None and free < FULL_BYTES else None
+    return _full(root) if free is not None and free < FULL_BYTES else None
 
 
 def free_bytes(root: Path) -> int | None:
@@ -78,15 +71,21 @@ def scarce(root: Path, free: int | None) -> Condition | None:
     """Return what is wrong where there is little room, if there is."""
     if free is None or free >= SCARCE_BYTES:
         return None
-    return Condition(root, "is on a filesystem that is nearly full", _HINTS[_FULL], "what is large")
+    return Condition(root, "is on a filesystem that is nearly full", _MAKE_ROOM, "what is large")
 
 
 def take_refusal(layout: Layout) -> Condition | None:
     """Return why the filesystem refused something in this run: the last reason, once."""
-    numbers = [number for number in layout.refusals if number in _ANSWERS]
+    numbers = [number for number in layout.refusals if number in (*_NO_ROOM, errno.EROFS)]
     layout.refusals.clear()
-    return _condition(layout.root, _ANSWERS[numbers[-1]]) if numbers else None
+    if not numbers:
+        return None
+    return _read_only(layout.root) if numbers[-1] == errno.EROFS else _full(layout.root)
 
 
-def _condition(root: Path, how: str) -> Condition:
-    return Condition(root, how, _HINTS[how])
+def _full(root: Path) -> Condition:
+    return Condition(root, "is on a filesystem that is full", _MAKE_ROOM)
+
+
+def _read_only(root: Path) -> Condition:
+    return Condition(root, "is read-only", f"make it writable, or {ELSEWHERE}")

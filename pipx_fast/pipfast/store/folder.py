@@ -1,4 +1,4 @@
-"""The store's folder: its default place, its tag, and who may use it.
+"""Folder of the store: default place, tag, owner and rights.
 
 Only a folder that is new, empty or tagged as ours is a store, and only if no other user can write to it.
 """

@@ -1,4 +1,4 @@
-"""Paths in the store, and how entries are put there and taken away."""
+"""Paths in the store; renaming of entries into place and away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether stored files look as they did when they were made: kind, size, time, mode, owner, group, attributes.
+"""Comparison of stored files' size, time, mode, owner and attributes.
 
 A hard link shares all of these with every environment: what one of them does to a file is seen here, and is not
 installed into the next one. What differs may still have the right contents: see ``mend``.

@@ -1,4 +1,4 @@
-"""The manifests of stored trees and bytecode: which files there are, and how they looked when made.
+"""Manifests of stored trees and bytecode.
 
 A manifest is one line ``pipfast <kind> <sha256 of the rest>`` and a JSON document. A damaged one is
 never trusted: it reads as ``Damaged``, and its entry is made again. The digests of the files stand in a

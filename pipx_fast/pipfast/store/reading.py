@@ -1,4 +1,4 @@
-"""Files of the store, read as a stranger's: whatever has come to stand under their names."""
+"""Safe reading of the store's files."""
 
 from __future__ import annotations
 

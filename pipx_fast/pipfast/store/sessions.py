@@ -1,4 +1,4 @@
-"""Names in the store's tmp/, and the locks that say whose makers are alive.
+"""Locks of the processes that make something in the store.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Which addresses a stored archive came from, and how: what pip would say of it the next time depends on that.
+"""Addresses that stored archives came from.
 
 A file that came in several ranges is not in pip's HTTP cache, though pip alone would have put it there
 and would say ``Using cached`` the next time. A size is said where the server has told it. An entry here is

@@ -1,4 +1,4 @@
-"""Which entries may not have reached the disk before the machine went down.
+"""Entries of the store that a power cut may have spoiled.
 
 Nothing is synced when an entry is made: for 10,000 files of 125 MB that takes 0.03 to 0.6 s here, and as long as
 the disk takes elsewhere, in each run that makes something. To hash them takes 0.2 to 0.9 s of one core, once after

@@ -1,4 +1,4 @@
-"""What is in the store: its entries, their sizes and last uses, and what nobody needs any more."""
+"""Entries of the store: sizes, last uses, orphans."""
 
 from __future__ import annotations
 

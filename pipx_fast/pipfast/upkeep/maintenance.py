@@ -1,4 +1,4 @@
-"""Make the store smaller, or away with it, while other processes may be using it.
+"""Pruning and purging of the store.
 
 What is taken away is renamed aside first, so that nobody reads half of it. A process that loses an entry
 makes it again; what is open or linked already stays whole.

@@ -1,4 +1,4 @@
-"""Stored files that look otherwise than they did, put right where their contents are.
+"""Repair of stored files whose contents are right.
 
 A store that was restored from an archive has other times, a program may have taken rights away through a link in
 an environment, or set a capability. Contents decide: what has its digest gets its looks back, times too, since

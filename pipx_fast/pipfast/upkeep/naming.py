@@ -1,8 +1,9 @@
-"""Entries of the store, and what is wrong with them, in a reader's words."""
+"""Names of entries, and of their damages, for readers."""
 
 from __future__ import annotations
 
 import errno
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipfast.store.archives import archive_name
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.upkeep.inventory import Entry
 
-_NOTES = {
+_NOTES = MappingProxyType({
     URLS: "the address of an archive",
     PAGES: "an index page or metadata",
     LEARNT: "what a build misses",
     BUILT: "what a rescued wheel was built against",
     EXPECTED: "what a command installed",
     PATTERNS: "regular expressions",
-}
+})
 
 
 def package_of(layout: Layout, entry: Entry) -> str:

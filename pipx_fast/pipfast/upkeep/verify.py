@@ -1,4 +1,4 @@
-"""Read everything in the store and tell what is not as it was made."""
+"""Full check of the store."""
 
 from __future__ import annotations
 

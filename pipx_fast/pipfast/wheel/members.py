@@ -1,4 +1,4 @@
-"""The members of a wheel, as far as they can be kept in the store.
+"""Members of a wheel that can be kept in the store.
 
 Only wheels without anything unusual are kept unpacked. For every other one - a path that leaves the
 tree, a duplicate, a RECORD that cannot be read, an unknown version - ``NotStorable`` says why, and

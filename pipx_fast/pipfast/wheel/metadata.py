@@ -1,4 +1,4 @@
-"""The header of a METADATA file, where it is plain enough to be read without the email package.
+"""Header of a METADATA file, read without the email package.
 
 Core metadata specification: the format is that of email headers. Everything that the email package could see in
 another way - folded lines of fields we want, control characters, a line that is no field - is left to it.

@@ -1,4 +1,4 @@
-"""The rows of RECORD of an installed wheel (recording installed projects; PEP 376)."""
+"""Rows of an installed wheel's RECORD."""
 
 from __future__ import annotations
 

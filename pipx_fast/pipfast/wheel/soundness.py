@@ -1,4 +1,4 @@
-"""Whether an archive that came in parts is whole: asked where no digest tells.
+"""Check sums of archives that came in parts.
 
 What an archive says of itself: check sums of a zip's members, of a compressed stream.
 """
