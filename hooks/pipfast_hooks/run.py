@@ -310,7 +310,7 @@ class Run:
         self._stop_threads()
         self._close_parts()
         for name in (
-            "network.buffers", "network.early", "output.display", "startup.agent", "builds.giving_way",
+            "network.buffers", "network.early", "startup.agent", "builds.giving_way",
             "builds.environments.runner", "builds.beside.sources", "builds.environments.shared",
             "builds.context", "builds.guard",
         ):

@@ -316,6 +316,9 @@ STARTS_PROCESSES = "pip._internal.utils.subprocess"
 COLLECTS_ANSWERS = ("pip._vendor.cachecontrol.filewrapper", "NamedTemporaryFile")
 """Module and function of the files in which pip's cache collects an answer until it is whole."""
 
+DRAWS_BARS = ("pip._internal.cli.progress_bars", "Progress")
+"""Module and class of the bars of downloads. Replaced while a finished bar is drawn, which needs no thread."""
+
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 

@@ -97,7 +97,7 @@ def _display(
     console = terminal_console(downloader._progress_bar)
     if console is None:
         return None
-    return Display(console, downloads, get_indentation() + 2, connections.run.sizes)
+    return Display(connections.run, console, downloads, get_indentation() + 2)
 
 
 def _around_batch(call: Call) -> Any:

@@ -1,1 +1,1 @@
-"""What is printed: pip's lines, progress, rows of downloads, tracebacks."""
+"""Output: pip's lines, progress, rows of downloads, tracebacks."""

@@ -1,4 +1,4 @@
-"""Display of running downloads on a terminal: a row for each, and one for the total.
+"""Display of running downloads on a terminal: a row each, and a total.
 
 The cursor rests at the start of the first row, so "erase from here to the end" removes the rows whatever the
 terminal made of them when it was resized.
@@ -23,17 +23,22 @@ from pipfast.address import file_name
 from pipfast.system import threads
 from pipfast_hooks.output.plain_text import columns
 from pipfast_hooks.output.rows import Row, lay_out, short_name
+from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipfast.fetch.job import Download
+    from pipfast_hooks.run import Run
 
 SHOWN_FROM = 512 * 1024
 """Bytes: pip draws no bar for smaller files."""
 
 REFRESH_S = 0.125
 """Seconds between two updates."""
+
+JOIN_S = 1.0
+"""Seconds to wait for the thread that draws."""
 
 RATE_S = 5.0
 """Seconds over which a rate is measured: longer than a hiccup of the network."""
@@ -42,8 +47,24 @@ _ERASE = Control()
 # rich has no name for "erase to the end of the screen" (ED 0).
 _ERASE.segment = Segment("\r\x1b[J", None, [(ControlType.CARRIAGE_RETURN,)])
 
-_open: Display | None = None
-"""The display that is on the screen."""
+
+class Shown(Part):
+    """The display that is on the screen, if one is: an exception may have left it there."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._display: Display | None = None
+
+    def put(self, display: Display) -> None:
+        """Take note of a display that begins; another one leaves the screen."""
+        self.close(0.0)
+        self._display = display
+
+    def close(self, wait_s: float) -> None:
+        """Take the display off the screen."""
+        display, self._display = self._display, None
+        if display is not None:
+            display.__exit__()
 
 
 class Meter:
@@ -67,13 +88,13 @@ class Display:
     """Rows that follow downloads until the display is left; then they are gone."""
 
     def __init__(
-        self, console: Any, downloads: Callable[[], Iterable[Download]], indent: int,
-        sizes: Mapping[str, int] | None = None,
+        self, run: Run, console: Any, downloads: Callable[[], Iterable[Download]], indent: int
     ) -> None:
+        self._shown = run.part(Shown)
         self._console = console
         self._downloads = downloads
         self._indent = indent
-        self._sizes = sizes or {}
+        self._sizes = run.sizes
         self._meters: dict[object, Meter] = {}
         self._lock = threading.RLock()
         self._paused = 0
@@ -84,9 +105,7 @@ class Display:
         self._handlers: list[logging.Handler] = []
 
     def __enter__(self) -> Display:
-        global _open
-        forget()
-        _open = self
+        self._shown.put(self)
         self._console.push_render_hook(self)
         self._console.show_cursor(False)
         report.before_saying(self.make_room)
@@ -100,15 +119,14 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        global _open
         if self._left.is_set():
             return
         self._left.set()
         try:
             if self._thread is not None:
-                self._thread.join()
+                # It may be writing to a terminal that takes nothing (Ctrl-S).
+                threads.join([self._thread], JOIN_S)
         finally:
-            _open = None
             report.before_saying(None)
             for handler in self._handlers:
                 handler.removeFilter(self._filter)
@@ -245,12 +263,6 @@ class _Before(logging.Filter):
         """Let every record pass."""
         self._call()
         return True
-
-
-def forget() -> None:
-    """Take off the screen what an exception has left there."""
-    if _open is not None:
-        _open.__exit__()
 
 
 def terminal_console(progress_bar: str) -> Any | None:

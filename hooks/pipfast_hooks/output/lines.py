@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.cli import progress_bars
 from pip._internal.network import download as pip_download
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast_hooks.output.plain_text import columns
+from pipfast_hooks.seams import DRAWS_BARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -129,13 +130,15 @@ def _draw(
         yield arrived - first
 
     clock.now = times[0] if times is not None else 0.0
-    original = progress_bars.Progress
+    module, name = DRAWS_BARS
+    names = vars(importlib.import_module(module))
+    original = names[name]
     # auto_refresh would start a thread for a bar that is printed once.
-    vars(progress_bars)["Progress"] = functools.partial(original, get_time=clock, auto_refresh=False)
+    names[name] = functools.partial(original, get_time=clock, auto_refresh=False)
     try:
         _log(_Told(response, increments()), link, progress_bar, size)
     finally:
-        vars(progress_bars)["Progress"] = original
+        names[name] = original
 
 
 class _Clock:

@@ -1,9 +1,13 @@
-"""Log lines written without rich where rich would change nothing: plain ASCII, and no terminal."""
+"""Plain log lines, written without rich.
+
+Where they are ASCII and go to no terminal, rich would change nothing.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
@@ -16,10 +20,10 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[ -~]*[!-~]")
 """A line that rich prints unchanged: no tab, no control character, no blank at the end."""
 
-_AS_IT_IS: dict[str, object] = {
+_AS_IT_IS = MappingProxyType({
     "is_terminal": False, "is_jupyter": False, "color_system": None, "legacy_windows": False, "quiet": False,
     "record": False, "style": None, "stderr": False, "_buffer_index": 0,
-}
+})
 """Attributes of a console that adds nothing to a text: rich is not needed for it."""
 
 

@@ -1,4 +1,4 @@
-"""Status of a long build on a terminal: how long it runs, and the last line of its output.
+"""Status of a long build on a terminal: its time and last line.
 
 pip's spinner turns only when a line comes, and stands still while a compiler is silent. The status is erased at
 the end and pip's line remains. Where standard output is no terminal nothing is added.
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LONG_S = 2.0
 """Seconds after which a build is long."""
+
+JOIN_S = 1.0
+"""Seconds to wait for the thread that writes."""
 
 LOOK_S = 0.5
 """Seconds between two updates."""
@@ -69,7 +72,7 @@ class Progress:
         """Stop the updates; the spinner is pip's again."""
         self._over.set()
         if self._thread is not None:
-            self._thread.join()
+            threads.join([self._thread], JOIN_S)
         if self._is_shown:
             self._is_shown = False
             self._spinner._file.write(_ERASE)

@@ -1,4 +1,4 @@
-"""Log records of worker threads, kept until the main thread writes them in pip's order."""
+"""Log records of worker threads, kept for the main thread to write."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""pip's own tracebacks, without the frames in which we handed its calls on."""
+"""pip's tracebacks without the frames of ours in their middle."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import pipfast
+import pipfast_hooks
+from pipfast import dependencies
+
 if TYPE_CHECKING:
     import logging
 
-_HOOKS = str(Path(__file__).parents[1])
-
 
 def _ours() -> tuple[str, ...]:
-    """Return the beginnings of the paths of our code, the engine's and that of what we wrap calls with."""
-    modules = (sys.modules.get(name) for name in ("pipfast", "wrapt"))
-    found = (getattr(module, "__file__", None) for module in modules)
-    return tuple(f"{folder}/" for folder in (_HOOKS, *(str(Path(file).parent) for file in found if file)))
+    """Return the folders of the hooks, of the engine, and of the library that wraps pip's functions."""
+    files = (pipfast_hooks.__file__, pipfast.__file__, dependencies.load("wrapt").__file__)
+    return tuple(f"{Path(str(file)).parent}/" for file in files)
 
 
 def leave_ours_out(record: logging.LogRecord) -> None:

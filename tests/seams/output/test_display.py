@@ -12,8 +12,10 @@ import pytest
 from pip._internal.utils import logging as pip_logging
 
 from pipfast import report
+from pipfast.settings import Settings
 from pipfast.system import threads
 from pipfast_hooks.output import display as look
+from pipfast_hooks.run import begin_run, current_run, end_run
 from support.terminal import Screen
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     # The test draws itself.
     monkeypatch.setattr(threads, "start", lambda *_: None)
     monkeypatch.setattr(report, "_said", set())
+    begin_run(Settings())
     yield Terminal()
-    look.forget()
+    end_run()
 
 
 @dataclass(eq=False)
@@ -71,7 +74,7 @@ def downloads() -> list[Any]:
 
 def test_a_row_for_each_running_download_and_one_for_the_total(terminal: Terminal) -> None:
     running = downloads()
-    with look.Display(terminal.console, lambda: running, 2) as display:
+    with look.Display(current_run(), terminal.console, lambda: running, 2) as display:
         list(display.watch(iter([1])))
         first, second, total = terminal.text.splitlines()
         assert first.split()[:2] == ["first", "1.0"] and "4.0/8.0 MB" in first and "B/s " in first
@@ -83,7 +86,7 @@ def test_a_row_for_each_running_download_and_one_for_the_total(terminal: Termina
 
 def test_rows_stay_below_what_is_printed(terminal: Terminal) -> None:
     running = downloads()[:1]
-    with look.Display(terminal.console, lambda: running, 2) as display:
+    with look.Display(current_run(), terminal.console, lambda: running, 2) as display:
         list(display.watch(iter([1])))
         terminal.console.print("Collecting numpy")
         assert [line.split()[0] for line in terminal.text.splitlines()] == ["Collecting", "first"]
@@ -109,7 +112,7 @@ def test_a_line_on_standard_error_has_its_own_place(
     root.addHandler(handler)
     running = downloads()[:1]
     try:
-        with look.Display(terminal.console, lambda: running, 2) as display:
+        with look.Display(current_run(), terminal.console, lambda: running, 2) as display:
             list(display.watch(iter([1])))
             if who == "pip":
                 logging.getLogger("pip").warning("WARNING: x")
@@ -127,11 +130,11 @@ def test_a_line_on_standard_error_has_its_own_place(
 def test_what_an_exception_left_is_taken_off(terminal: Terminal) -> None:
     """pip's frames keep a generator alive in which a display is open."""
     running = downloads()
-    display = look.Display(terminal.console, lambda: running, 2)
+    display = look.Display(current_run(), terminal.console, lambda: running, 2)
     display.__enter__()
     list(display.watch(iter([1])))
     assert terminal.text
-    look.forget()
+    current_run().part(look.Shown).close(0.0)
     assert terminal.text == ""
     display.__exit__()
     assert terminal.stream.getvalue().count("\x1b[?25h") == 1
@@ -140,7 +143,7 @@ def test_what_an_exception_left_is_taken_off(terminal: Terminal) -> None:
 def test_more_rows_than_the_screen_has_lines(terminal: Terminal) -> None:
     """The total stays: moving the cursor above the screen's first line would lose it."""
     many = [download(f"number{number}", MB, 2 * MB) for number in range(50)]
-    with look.Display(terminal.console, lambda: many, 2) as display:
+    with look.Display(current_run(), terminal.console, lambda: many, 2) as display:
         list(display.watch(iter([1])))
         assert len(terminal.text.splitlines()) == 18
         assert terminal.text.splitlines()[-1].split()[0] == "total"
