@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks.call import Call
+from pipfast_hooks.guard import call_seam
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
 
@@ -78,7 +79,7 @@ class _Late:
                 logger.debug("pipfast: %s stays stock", self._state.seam.label, exc_info=True)
         if self._function is None:
             return call.original()
-        return self._function(call)
+        return call_seam(self._function, call)
 
     def _is_idle(self, call: Call) -> bool:
         name = self._state.seam.idle_without

@@ -1,0 +1,80 @@
+"""Guard around our own code: a surprise is logged, and pip does the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipfast.report import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from pipfast_hooks.call import Call
+
+    F = TypeVar("F", bound=Callable[[Call], Any])
+
+_WORDS = "_pipfast_words"
+"""The attribute of a seam's function that has what is logged where it fails."""
+
+
+class guarded:  # one reads `with guarded(...)`
+    """Context in which an ``Exception`` is logged and goes no further; Ctrl-C and the like do.
+
+    For work of ours that pip can do without, or does itself when it comes to it. An error of pip's own is kept
+    back, too: pip meets it again in its own place, and says so in its own words.
+    """
+
+    __slots__ = ("_arguments", "_brief", "_words")
+
+    def __init__(self, words: str, *arguments: object, brief: bool = False) -> None:
+        """:param words: what becomes of it, for the debug log, with a ``%s`` for each of ``arguments``.
+
+        :param brief: log the error itself, without its traceback: it is expected.
+        """
+        self._words = words
+        self._arguments = arguments
+        self._brief = brief
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Log an ``Exception`` and keep it back."""
+        if not isinstance(error, Exception):
+            return False
+        if self._brief:
+            logger.debug(f"pipfast: {self._words}: %r", *self._arguments, error)
+        else:
+            logger.debug(f"pipfast: {self._words}", *self._arguments, exc_info=error)
+        return True
+
+
+def or_original(words: str) -> Callable[[F], F]:
+    """Have pip's own function called where a seam's function fails before it has done so.
+
+    Not for what has written anything by then, or has said anything to the user.
+
+    :param words: what becomes of it, for the debug log.
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _WORDS, words)
+        return function
+
+    return mark
+
+
+def call_seam(function: Callable[[Call], Any], call: Call) -> Any:
+    """Call a seam's function; where ``or_original`` says so and it fails, the original."""
+    try:
+        return function(call)
+    except Exception:
+        words = getattr(function, _WORDS, "")
+        if not words or call.went_on:
+            raise
+        logger.debug("pipfast: %s", words, exc_info=True)
+    # Not while that error is handled: a traceback of pip's would begin with it.
+    return call.original()
