@@ -1,4 +1,4 @@
-"""One pip command, from its options to its end: what it will need, and when that is imported."""
+"""One pip command: its intent, its imports, its end."""
 
 from __future__ import annotations
 
@@ -6,19 +6,67 @@ import contextlib
 import importlib
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pip
 
 from pipfast.report import logger
-from pipfast_hooks.run import current_run, end_run
+from pipfast_hooks.intent import Aim, Intent
+from pipfast_hooks.run import Part, Run, current_run, end_run
 from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse_version
 from pipfast_hooks.startup import deferred
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+    from pipfast.patterns import Patterns
+    from pipfast.prepare.bytecode import BytecodeKind
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
+    from pipfast_hooks.install.expectation import Expectation
+
+
+class Start(Part):
+    """What a command has before pip reads its options."""
+
+    patterns: Patterns | None = None
+    """What knows regular expressions, and notes those that pip's modules have."""
+    expectation: Expectation | None = None
+    """What this command line installed the last time."""
+
+    def expect(self, arguments: Sequence[str]) -> None:
+        """Have linked aside from now on what this command line installed the last time."""
+        run = self.run
+        if "install" not in arguments or run.settings.workers < 2 or run.store.link_mode == "copy":
+            return
+        if not run.settings.disabled.isdisjoint(("install", "program")):
+            return
+        try:
+            from pipfast_hooks.install.expectation import Expectation
+
+            self.expectation = run.part(Expectation)
+            missing = self.expectation.missing(arguments)
+            kind = _bytecode_kind() if missing and run.store.layout.keeps else None
+            if kind is not None:
+                run.intent = replace(run.intent, bytecode=kind, link_ahead=True)
+                run.store.make_preparer().expect(missing)
+        except Exception:
+            logger.debug("pipfast: nothing is expected", exc_info=True)
+
+    def keep_expectation(self) -> None:
+        """Keep for the next time what has been installed."""
+        intent = self.run.intent
+        if self.expectation is not None and intent.link_ahead and intent.bytecode is not None:
+            try:
+                self.expectation.keep()
+            except Exception:
+                logger.debug("pipfast: what was installed is not kept", exc_info=True)
+
+    def close(self, wait_s: float) -> None:
+        """Keep the patterns that were new."""
+        layout = self.run.store.opened
+        if self.patterns is not None and layout is not None:
+            self.patterns.keep(layout)
 
 
 def _around_main(call: Call) -> Any:
@@ -32,37 +80,53 @@ def _around_main(call: Call) -> Any:
 def _around_install_run(call: Call) -> Any:
     """Note what this installation will need."""
     run = current_run()
-    if run.patterns is not None:
-        run.patterns.note_no_more()
+    start = run.part(Start)
+    if start.patterns is not None:
+        start.patterns.note_no_more()
     try:
         options = call["options"]
         # None where pip has no use for its own folder, which it cannot write: ours may be elsewhere.
-        run.store_allowed = options.cache_dir is None or bool(options.cache_dir)
-        run.installing = not getattr(options, "dry_run", False)
-        run.metadata_only = not run.installing and parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING
-        places = (getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
-        run.target = next(filter(None, places), "")
-        run.link_ahead = not run.target and run.link_mode != "copy" and run.settings.workers > 1
-        run.bytecode = None
-        if run.installing and options.compile:
-            from pipfast.prepare.bytecode import current_kind
-
-            run.bytecode = current_kind(os.environ)
-        if run.installing and options.compile and run.bytecode is None:
-            logger.debug("pipfast: bytecode is left to pip: the interpreter's settings change it")
-            run.installing = False
+        run.intent = Intent(stores=options.cache_dir is None or bool(options.cache_dir))
+        run.intent = _intent(options, run)
     except Exception:
-        logger.debug("pipfast: installing without the store", exc_info=True)
-        run.installing = False
-    run.settle()
-    if run.installing and "program" in run.settings.disabled:
+        _leave_to_pip(run)
+    run.store.settle()
+    if run.intent.installs and "program" in run.settings.disabled:
         # Nothing of ours is asked between the resolver's end and the first installation.
         _import_what_installs(run)
     status = call.original()
     if not status:
-        run.keep_expectation()
+        start.keep_expectation()
     _name_what_is_stale(run)
     return status
+
+
+def _intent(options: Any, run: Run) -> Intent:
+    """Return what an installation with these options does, whose ``stores`` is known."""
+    aim, bytecode = Aim.INSTALL, None
+    if getattr(options, "dry_run", False):
+        aim = Aim.METADATA if parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING else Aim.ARCHIVES
+    elif options.compile:
+        bytecode = _bytecode_kind()
+        if bytecode is None:
+            logger.debug("pipfast: bytecode is left to pip: the interpreter's settings change it")
+            aim = Aim.ARCHIVES
+    places = (getattr(options, name, None) for name in ("target_dir", "prefix_path", "root_path"))
+    target = next(filter(None, places), "")
+    link_ahead = not target and run.store.link_mode != "copy" and run.settings.workers > 1
+    return replace(run.intent, aim=aim, bytecode=bytecode, link_ahead=link_ahead, target=target)
+
+
+def _bytecode_kind() -> BytecodeKind | None:
+    from pipfast.prepare.bytecode import current_kind
+
+    return current_kind(os.environ)
+
+
+def _leave_to_pip(run: Run) -> None:
+    """Leave the installation to pip, after an error of ours."""
+    logger.debug("pipfast: installing without the store", exc_info=True)
+    run.intent = replace(run.intent, aim=Aim.ARCHIVES)
 
 
 def _name_what_is_stale(run: Run) -> None:
@@ -80,7 +144,7 @@ def _around_get_installation_order(call: Call) -> Any:
     """
     order = call.original()
     run = current_run()
-    run.nothing_to_install = not order
+    run.intent = replace(run.intent, nothing_to_install=not order)
     if order:
         _import_what_installs(run)
     return order
@@ -96,20 +160,19 @@ def _import_what_installs(run: Run) -> None:
         importlib.import_module("pipfast.daily")
         for name in IMPORTED_TO_READ:
             importlib.import_module(name)
-        if run.installing:
-            _ = run.preparer(), run.linker
+        if run.intent.installs:
+            _ = run.store.preparer(), run.store.linker
             builds = sys.modules.get("pipfast_hooks.builds.context")
             run.stale_before = builds.stale_before() if builds is not None else None
     except Exception:
-        logger.debug("pipfast: installing without the store", exc_info=True)
-        run.installing = False
+        _leave_to_pip(run)
 
 
 def _around_eagerly_import_modules(call: Call) -> Any:
     """Import nothing ahead where nothing is going to be installed."""
-    return None if current_run().nothing_to_install else call.original()
+    return None if current_run().intent.nothing_to_install else call.original()
 
 
 def _around_prevent_further_imports(call: Call) -> Any:
     """Block no import where nothing has been installed: what is imported later is what was there before."""
-    return contextlib.nullcontext() if current_run().nothing_to_install else call.original()
+    return contextlib.nullcontext() if current_run().intent.nothing_to_install else call.original()

@@ -70,19 +70,22 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
     :param patterns: what notes regular expressions, if anything does.
     """
     from pipfast_hooks.attach import Hooks
+    from pipfast_hooks.command import Start
     from pipfast_hooks.run import begin_run
-    from pipfast_hooks.startup import agent
 
     hooks = Hooks(settings, pip.__version__)
     run = begin_run(settings)
-    run.patterns = patterns
-    run.expect(arguments)
+    start = run.part(Start)
+    start.patterns = patterns
+    start.expect(arguments)
     hooks.apply()
     note_newer_pip(run)
     if "program" not in settings.disabled:
         defer_modules()
         if any(state.seam.wrapper.startswith("startup.agent:") for state in hooks.states):
-            agent.ask()
+            from pipfast_hooks.startup.agent import Agent
+
+            run.part(Agent)
     return hooks
 
 

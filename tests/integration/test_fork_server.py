@@ -195,7 +195,7 @@ def test_ctrl_c_reaches_both(forks: Forks) -> None:
     script = forks.runner.with_name("group.py")
     script.write_text(
         "import subprocess, sys, signal\n"
-        "from pipfast_hooks import fork_server\n"
+        "from pipfast_hooks.builds.environments import fork_server\n"
         f"server = fork_server.Server({str(forks.runner)!r})\n"
         f"process = subprocess.Popen([sys.executable, {str(forks.runner)!r}, {code!r}])\n"
         "signal.signal(signal.SIGINT, lambda *_: None)\n"
@@ -231,7 +231,7 @@ def test_the_end_of_the_server_is_the_end_of_all(forks: Forks) -> None:
 def test_a_server_ends_with_the_command_that_started_it(forks: Forks) -> None:
     script = (
         "import time\n"
-        "from pipfast_hooks import fork_server\n"
+        "from pipfast_hooks.builds.environments import fork_server\n"
         f"print(fork_server.Server({str(forks.runner)!r})._process.pid, flush=True)\n"
         "time.sleep(600)"
     )

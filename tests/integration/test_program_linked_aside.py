@@ -270,13 +270,13 @@ def test_a_store_that_loses_its_folders_is_no_error(box: Box, spaces: Index) -> 
     configuration.write_text("[install]\nno-cache-dir = true\n", encoding="utf-8")
     add_shim(box, (
         "import shutil, wrapt\n"
-        "@wrapt.when_imported('pipfast_hooks.run')\n"
+        "@wrapt.when_imported('pipfast_hooks.storage')\n"
         "def patch(module):\n"
-        "    stock = module.Run.settle\n"
+        "    stock = module.Store.settle\n"
         "    def settle(self):\n"
         f"        shutil.rmtree({str(box.store / 'tmp')!r}, ignore_errors=True)\n"
         "        stock(self)\n"
-        "    module.Run.settle = settle\n"
+        "    module.Store.settle = settle\n"
     ))
     ended = box.pipfast("install", *spaces.args, "first")
     assert (ended.status, ended.err) == (0, "")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipfast.settings import Settings
-from pipfast_hooks.run import END_S, Run, begin_run, end_run
+from pipfast_hooks.run import END_S, Part, Run, begin_run, end_run
 from support.program import add_shim
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
     def fail() -> None:
         raise ValueError("cannot end")
 
-    monkeypatch.setitem(sys.modules, "pipfast_hooks.startup.agent", SimpleNamespace(forget=fail))
+    monkeypatch.setitem(sys.modules, "pipfast_hooks.network.buffers", SimpleNamespace(forget=fail))
     after = SimpleNamespace(forget=lambda: ended.append("builds"))
     monkeypatch.setitem(sys.modules, "pipfast_hooks.builds.guard", after)
     run.say_at_end("the last word")
@@ -63,19 +63,21 @@ def test_all_are_told_to_end_before_any_is_waited_for(run: Run) -> None:
     """Whoever pressed Ctrl-C waits for all together, and not for one after another."""
     told: list[tuple[str, float]] = []
 
-    def ending(name: str) -> Any:
-        def end(wait_s: float) -> None:
-            told.append((name, wait_s))
+    class First(Part):
+        def stop(self) -> None:
+            told.append((type(self).__name__, 0.0))
 
-        return SimpleNamespace(close=end, stop=end)
+        def close(self, wait_s: float) -> None:
+            told.append((type(self).__name__, wait_s))
 
-    run.ahead = ending("ahead")
-    run.ranged[1], run.connections[1], run.connections[2] = ending("ranged"), ending("first"), ending("second")
+    class Second(First):
+        pass
+
+    run.part(First), run.part(Second)
     run.close()
-    assert {name for name, _ in told} == {"ahead", "ranged", "first", "second"}
-    assert [wait_s for _, wait_s in told[:4]] == [0.0] * 4
-    assert all(wait_s <= END_S for _, wait_s in told[4:])
-    assert len(told) == 8
+    assert [name for name, _ in told] == ["Second", "First"] * 2
+    assert [wait_s for _, wait_s in told[:2]] == [0.0] * 2
+    assert all(0.0 < wait_s <= END_S for _, wait_s in told[2:])
 
 
 NO_ROOM = """

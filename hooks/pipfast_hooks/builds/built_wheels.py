@@ -17,15 +17,15 @@ def prepare(path: Path) -> None:
     """Keep a wheel in the store and have it prepared; returns at once. What fails is done when it is installed."""
     run = current_run()
     try:
-        preparer, layout = run.preparer(), run.layout()
-        if preparer is None or layout is None:
+        preparer, layout = run.store.preparer(), run.store.layout
+        if preparer is None:
             return
         digest = sha256_of(path)
         archive = find_archive(layout, digest)
         hashed = archive is None
         archive = archive or add_archive(layout, path, digest, path.name, move=False)
         if archive is not None:
-            run.remember(path, {"sha256": digest})
+            run.store.remember(path, {"sha256": digest})
             preparer.start(digest, archive.path, hashed=hashed)
     except Exception:
         logger.debug("pipfast: %s is prepared when it is installed", path.name, exc_info=True)

@@ -98,8 +98,8 @@ def stale_before() -> Iterable[str] | None:
 
     What this needs later is imported here, before installing begins.
     """
-    layout = current_run().layout()
-    if layout is None or _context is None or getattr(_context.options, "target_dir", None):
+    layout = current_run().store.layout
+    if _context is None or getattr(_context.options, "target_dir", None):
         return None
     if not has_notes(layout, BUILT):
         return None
@@ -110,8 +110,8 @@ def stale_before() -> Iterable[str] | None:
 
 def say_what_is_stale(before: Iterable[str] | None) -> None:
     """Name the packages that this run has left behind."""
-    layout = current_run().layout()
-    if before is None or layout is None:
+    layout = current_run().store.layout
+    if before is None or not layout.keeps:
         return
     from pipfast.rescue.stale import stale_here
 

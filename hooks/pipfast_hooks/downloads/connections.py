@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from pipfast_hooks.network import early
 from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
+from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
     import logging
@@ -79,7 +81,7 @@ class Connections:
         # pip's session has no caching adapter under --no-cache-dir.
         # Without a cache of pip's, which is not writable perhaps, an installation has the store still.
         has_cache = isinstance(session.get_adapter("https://"), CacheControlAdapter)
-        self.keeps = has_cache or (run.installing and run.store_allowed)
+        self.keeps = has_cache or (run.intent.installs and run.intent.stores)
         # A core remains pip's.
         self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
         early.attach(session)
@@ -88,6 +90,13 @@ class Connections:
             connections=run.settings.connections,
             on_thread_start=self._routed,
         )
+
+    @property
+    def _layout(self) -> Layout:
+        return self.run.store.layout
+
+    def _is_kept_at_all(self) -> bool:
+        return self.keeps and self._layout.keeps
 
     def begin(self, link: Any, location: str) -> Job:
         """Find a link's file in the store, or start to fetch it; returns at once."""
@@ -103,11 +112,10 @@ class Connections:
     def _begin(self, job: Job) -> Job:
         link = job.link
         digests = _digests(link)
-        layout = self.run.layout() if self.keeps else None
-        if layout is not None and "sha256" in digests:
-            job.archive = find_archive(layout, digests["sha256"])
-        if layout is not None and job.archive is not None:
-            job.check = self._checks.submit(functools.partial(self._is_sound, layout, job.archive, job))
+        if self.keeps and "sha256" in digests:
+            job.archive = find_archive(self._layout, digests["sha256"])
+        if job.archive is not None:
+            job.check = self._checks.submit(functools.partial(self._is_sound, job.archive, job))
         else:
             self._fetch(job)
         return job
@@ -121,12 +129,13 @@ class Connections:
         # Bound to the job: where an address is fetched again, each file belongs to its own.
         job.download.add_done_callback(functools.partial(self._arrived, job))
 
-    def _is_sound(self, layout: Layout, archive: Archive, job: Job) -> bool:
+    def _is_sound(self, archive: Archive, job: Job) -> bool:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
         name = job.link.filename
-        preparer = self.run.preparer()
+        preparer = self.run.store.preparer()
         with timed("check", name=name):
-            if not (preparer is not None and preparer.has_read(archive.digest)) and not is_sound(layout, archive):
+            has_read = preparer is not None and preparer.has_read(archive.digest)
+            if not has_read and not is_sound(self._layout, archive):
                 return False
         self._follow(job, archive.path)
         self._prepare(archive.digest, archive.path, name)
@@ -150,11 +159,11 @@ class Connections:
         :param needed: the resolver itself needs the archive, for what is in it.
         :param then: called with the stored archive, in a thread of ours, once it is there.
         """
-        if not (self.run.installing or needed) or link.scheme not in ("http", "https"):
+        if not (self.run.intent.installs or needed) or link.scheme not in ("http", "https"):
             return
         with self._beginning:
             project = canonicalize_name(name)
-            if project in self._chosen or self._closed or not self.keeps or self.run.layout() is None:
+            if project in self._chosen or self._closed or not self._is_kept_at_all():
                 return
             self._chosen.add(project)
             begun = self._begun.get(link.url_without_fragment)
@@ -199,12 +208,11 @@ class Connections:
         tell(response.response, job.link, progress_bar, size, received, times=job.download.times, **screen)
         fetched = job.download.result()
         records.replay(job.records)
-        layout = self.run.layout() if job.archive is not None else None
-        if layout is not None:
+        if job.archive is not None and self._layout.keeps:
             # Not when it arrived: pip would not have fetched what it never came to ask for.
             kept = fetched.from_cache or self._pip_would_keep(job.download)
             if kept or size is None:
-                note_url(layout, job.download.url, fetched.sha256, Origin(kept, size is not None))
+                note_url(self._layout, job.download.url, fetched.sha256, Origin(kept, size is not None))
         path = self._deliver(job, fetched)
         return os.fspath(path), response.headers.get("Content-Type", "")
 
@@ -224,8 +232,7 @@ class Connections:
     def _folder(self) -> Path:
         """Return where files arrive: on the store's filesystem, so that keeping one is a rename."""
         if self._scratch is None:
-            layout = self.run.layout() if self.keeps else None
-            self._scratch = _new_folder(layout) if layout is not None else None
+            self._scratch = _new_folder(self._layout) if self._is_kept_at_all() else None
             if self._scratch is None:
                 # Downloads go on at once, though each is copied once more; pip would have them there, too.
                 self._scratch = _new_folder(None)
@@ -237,9 +244,7 @@ class Connections:
         """Tell whether the store will have this file the next time, so that pip's cache need not."""
         job = self._jobs.get(url)
         # Without a digest a link cannot be looked up in the store: then pip's own cache is all there is.
-        return (
-            job is not None and "sha256" in _digests(job.link) and self.keeps and self.run.layout() is not None
-        )
+        return job is not None and "sha256" in _digests(job.link) and self._is_kept_at_all()
 
     def _arrived(self, job: Job, download: Download) -> None:
         """Keep a file and prepare it, in the worker thread that completed it."""
@@ -247,10 +252,9 @@ class Connections:
         if fetched is None or fetched.matches is False:
             return
         _keep_for_pip(download.first_response(), fetched)
-        layout = self.run.layout() if self.keeps else None
-        if layout is None:
+        if not self._is_kept_at_all():
             return
-        archive = add_archive(layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
+        archive = add_archive(self._layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
         if archive is not None:
             job.archive = archive
             self._follow(job, archive.path)
@@ -259,7 +263,7 @@ class Connections:
     def _prepare(self, digest: str, path: Path, name: str) -> None:
         """Have a wheel prepared whose bytes were hashed just now."""
         if name.endswith(".whl"):
-            preparer = self.run.preparer()
+            preparer = self.run.store.preparer()
             if preparer is not None:
                 preparer.start(digest, path, hashed=True)
 
@@ -270,7 +274,7 @@ class Connections:
         tell(response, job.link, progress_bar, size, iter((archive.size,)))
         target = job.location / _Namer(job.link)(response)
         hand_out(archive, target, self.run.umask)
-        self.run.remember(target, {"sha256": archive.digest})
+        self.run.store.remember(target, {"sha256": archive.digest})
         return os.fspath(target)
 
     def _deliver(self, job: Job, fetched: Fetched) -> Path:
@@ -280,14 +284,13 @@ class Connections:
             hand_out(job.archive, target, self.run.umask)
         else:
             _move(fetched.path, target)
-        self.run.remember(target, dict(fetched.digests))
+        self.run.store.remember(target, dict(fetched.digests))
         return target
 
     def _origin(self, link: Any) -> Origin:
         """Tell how pip would get this file: out of its own HTTP cache, and told how large it is?"""
         url = link.url_without_fragment
-        layout = self.run.layout()
-        noted = find_origin(layout, url, link.hash) if layout is not None else None
+        noted = find_origin(self._layout, url, link.hash)
         if noted is None:
             return Origin(kept=False, sized=True)
         return replace(noted, kept=noted.kept and isinstance(self.session.get_adapter(url), CacheControlAdapter))
@@ -344,6 +347,35 @@ def _new_folder(layout: Layout | None) -> tempfile.TemporaryDirectory[str] | Non
     except OSError as error:
         logger.debug("pipfast: downloads do not go to %s: %s", layout.root, error)
         return None
+
+
+class Sessions(Part):
+    """The parallel downloads of each session of pip's."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._connections: dict[int, Connections] = {}
+        """By session, as ``id()``; the value keeps its session alive."""
+        self._making = threading.Lock()
+        """What is fetched ahead may come first."""
+
+    def of(self, session: Any) -> Connections:
+        """Return the downloads of a session, made when they are first needed."""
+        with self._making:
+            connections = self._connections.get(id(session))
+            if connections is None:
+                connections = self._connections[id(session)] = Connections(session, self.run)
+        return connections
+
+    def stop(self) -> None:
+        """Cancel what is under way."""
+        self.close(0.0)
+
+    def close(self, wait_s: float) -> None:
+        """Cancel what is under way and remove what was not delivered; wait that long for all together."""
+        deadline = time.monotonic() + wait_s
+        for each in list(self._connections.values()):
+            each.close(max(0.0, deadline - time.monotonic()))
 
 
 class _Namer:

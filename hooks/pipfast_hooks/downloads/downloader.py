@@ -19,7 +19,7 @@ from pip._vendor.urllib3.exceptions import HTTPError
 from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
-from pipfast_hooks.downloads.connections import Connections, Job
+from pipfast_hooks.downloads.connections import Connections, Job, Sessions
 from pipfast_hooks.output import records
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already
@@ -51,19 +51,10 @@ _ANSWERS = "_pipfast_answers"
 _UNSAID = "_pipfast_unsaid"
 """The one that has what was said as the keyring was asked in other threads: that it fails, which pip says once."""
 
-_making = threading.Lock()
-"""What is fetched ahead may come first."""
-
 
 def connections_of(downloader: Any) -> Connections:
     """Return the connections of a downloader's session, made when they are first needed."""
-    run = current_run()
-    session = downloader._session
-    with _making:
-        connections = run.connections.get(id(session))
-        if connections is None:
-            connections = run.connections[id(session)] = Connections(session, run)
-    return connections
+    return current_run().part(Sessions).of(downloader._session)
 
 
 def _around_call(call: Call) -> Any:
@@ -172,7 +163,7 @@ def _finish_or_leave(
 def _around_fetch_metadata_only(call: Call) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
     metadata = call.original()
-    if metadata is None and current_run().metadata_only:
+    if metadata is None and current_run().intent.metadata_only:
         try:
             from pipfast_hooks.metadata import ranged
 
@@ -217,7 +208,7 @@ def _around_check_against_path(call: Call) -> Any:
     """Accept a file whose bytes were hashed as they came; every other case is pip's to judge."""
     with contextlib.suppress(Exception):
         path = os.fspath(call["path"])
-        known = current_run().known(path)
+        known = current_run().store.known(path)
         if known is not None and type(call.instance).__name__ == "Hashes":
             allowed = call.instance._allowed
             # pip accepts a file if any one of the algorithms agrees.

@@ -143,7 +143,7 @@ def _of_fresh_page(finder: Any, evaluator: Any, project_url: Any) -> tuple[str, 
     """Return address and evaluation of a page that pip would find in its cache, and that was evaluated before."""
     try:
         layout = _layout(finder)
-        if layout is None:
+        if not layout.keeps:
             return None
         page = fresh.find(layout, finder._link_collector, project_url, evaluator.project_name)
         if page is None:
@@ -168,10 +168,10 @@ def _table_key(finder: Any, evaluator: Any, page: Any, digest: bytes) -> str:
     ))
 
 
-def _kept(finder: Any, layout: Layout | None, key: str) -> PageTable | None:
+def _kept(finder: Any, layout: Layout, key: str) -> PageTable | None:
     known = _known(finder)
     if key not in known.tables:
-        table = find_table(layout, key) if layout is not None else None
+        table = find_table(layout, key)
         if table is None:
             return None
         known.tables[key] = table
@@ -183,7 +183,7 @@ def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
     known = _known(finder)
     layout = _layout(finder)
     digest = compressed.digest_of(layout, page)
-    if layout is not None:
+    if layout.keeps:
         fresh.keep(layout, page, digest)
     key = _table_key(finder, evaluator, page, digest)
     table = _kept(finder, layout, key)
@@ -191,16 +191,17 @@ def evaluate(finder: Any, evaluator: Any, page: Any) -> PageTable:
         with Warned() as warned:
             evaluation = PageEvaluation(known.judge, evaluator, known.candidate_evaluator)
             table = evaluation.table(compressed.inflated(page))
-        if layout is not None and not warned.any:
+        if layout.keeps and not warned.any:
             keep_table(layout, key, table)
     known.tables[key] = table
     return table
 
 
-def _layout(finder: Any) -> Layout | None:
+def _layout(finder: Any) -> Layout:
     adapter = finder._link_collector.session.get_adapter("https://")
     # pip's session has no caching adapter under --no-cache-dir.
-    return current_run().layout() if isinstance(adapter, CacheControlAdapter) else None
+    store = current_run().store
+    return store.layout if isinstance(adapter, CacheControlAdapter) else store.nowhere
 
 
 def _around_find_best_candidate(call: Call) -> Any:
@@ -332,7 +333,7 @@ def _archives(factory: Any) -> Callable[..., None] | None:
         def whole() -> None:
             connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
 
-        if not (needed and current_run().metadata_only and link.is_wheel):
+        if not (needed and current_run().intent.metadata_only and link.is_wheel):
             return whole()
         from pipfast_hooks.metadata import ranged
 

@@ -22,13 +22,13 @@ from pipfast.install.aside import LIB, Unmovable, move, move_info, scripts
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, Plan, check_sources, plan_wheel
-from pipfast.prepare.expected import ExpectedWheel
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.manifest import is_tree
 from pipfast.store.names import TMP
 from pipfast.wheel.members import SCHEME_KEYS, NotStorable
 from pipfast.wheel.record import digest_and_size, installed_rows, record_text
+from pipfast_hooks.install.expectation import Expectation
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
@@ -127,10 +127,10 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
 
     :param again: what was ready before has gone from the store.
     """
-    preparer = run.preparer()
+    preparer = run.store.preparer()
     if preparer is None or _is_passing(request):
         return None
-    if request.pycompile != (run.bytecode is not None):
+    if request.pycompile != (run.intent.bytecode is not None):
         return None
     found = _stored(request.wheel_path, run)
     if found is None:
@@ -171,8 +171,7 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
 
 
 def _can_write(run: Run) -> bool:
-    layout = run.layout()
-    return layout is not None and os.access(layout.root / TMP, os.W_OK | os.X_OK)
+    return os.access(run.store.layout.root / TMP, os.W_OK | os.X_OK)
 
 
 def _scripts(ready: Ready) -> list[Batch]:
@@ -187,10 +186,8 @@ def _is_passing(request: Request) -> bool:
 
 def _stored(wheel_path: str, run: Run) -> tuple[str, Path] | None:
     """Return digest and path of the stored archive; a wheel that is not there yet is taken in."""
-    layout = run.layout()
-    if layout is None:
-        return None
-    known = run.known(wheel_path)
+    layout = run.store.layout
+    known = run.store.known(wheel_path)
     digest = known.digest if known is not None else sha256_of(Path(wheel_path))
     archive = find_archive(layout, digest)
     if archive is None:
@@ -303,7 +300,7 @@ def _put(request: Request, ready: Ready, run: Run) -> Ready:
     batches = ready.plan.batches
     check_targets(batches)
     moved = _move(request, ready, run)
-    linker = Linker("copy", run.umask) if ready.copied else run.linker
+    linker = Linker("copy", run.umask) if ready.copied else run.store.linker
     if not moved:
         place([each for each in batches if not _is_info(each, ready)], linker)
     made = replace(ready, scripts=_make_scripts(request, ready), moved=moved)
@@ -322,7 +319,7 @@ def _move(request: Request, ready: Ready, run: Run) -> bool:
         # Placing anew replaces what was moved, and gives its own error.
         logger.debug("pipfast: %s is placed file by file: %s", request.name, error)
         return False
-    place(_scripts(ready), run.linker)
+    place(_scripts(ready), run.store.linker)
     return True
 
 
@@ -358,7 +355,7 @@ def _install(request: Request, ready: Ready, run: Run) -> None:
             return
         except (OSError, Unmovable) as error:
             logger.debug("pipfast: the metadata of %s is placed file by file: %s", request.name, error)
-            place(_info_batches(ready), run.linker)
+            place(_info_batches(ready), run.store.linker)
     _write_info(request, ready, run, ready.info_dir)
 
 
@@ -385,9 +382,9 @@ def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
 
 
 def _note(request: Request, ready: Ready, run: Run) -> None:
-    known = run.known(request.wheel_path)
-    if known is not None:
-        run.placed.append(ExpectedWheel(known.digest, ready.prepared.manifest.info_dir))
+    known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
+    if known is not None and expectation is not None:
+        expectation.note(known.digest, ready.prepared.manifest.info_dir)
 
 
 def _compile_rewritten(plan: Plan, lib_dir: str) -> None:

@@ -147,8 +147,8 @@ def _stored(call: Call) -> Any | None:
     A member list of some thousand files is most of what that takes.
     """
     run, wheel = current_run(), call["wheel"]
-    known = run.known(wheel.location)
-    preparer = run.preparer() if known is not None else None
+    known = run.store.known(wheel.location)
+    preparer = run.store.preparer() if known is not None else None
     prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None
     if prepared is None:
         return None

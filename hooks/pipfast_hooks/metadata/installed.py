@@ -61,7 +61,7 @@ def _around_get_metadata_distribution(call: Call) -> Any:
     try:
         run = current_run()
         path = call.instance.req.local_file_path
-        if run.installing and path:
+        if run.intent.installs and path:
             found = os.stat(path)
             key = (path, call.instance.req.name, *_identity(found))
             if (kept := run.wheels.pop(key, None)) is not None:

@@ -90,14 +90,14 @@ class RangedMetadata:
             try:
                 # An index could claim any digest: what it says counts for its own address only.
                 key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
-                layout = current_run().layout()
+                layout = current_run().store.layout
                 if self._is_at_hand(url, digest, layout):
                     return None
-                kept = _read(read_note(layout, PAGES, key)) if layout is not None else None
+                kept = _read(read_note(layout, PAGES, key))
                 if kept is not None:
                     return kept
                 found = self._fetch(url)
-                if found is not None and layout is not None:
+                if found is not None:
                     size = json.dumps(found.size).encode("ascii")
                     write_note(layout, PAGES, key, size + b"\n" + found.content)
                 return found
@@ -105,9 +105,9 @@ class RangedMetadata:
                 logger.debug("pipfast: %s is not read by ranges: %r", shown(url), error)
                 return None
 
-    def _is_at_hand(self, url: str, digest: str, layout: Layout | None) -> bool:
+    def _is_at_hand(self, url: str, digest: str, layout: Layout) -> bool:
         """Tell whether the whole archive need not be fetched: it is in the store, or in pip's cache."""
-        if layout is not None and find_archive(layout, digest) is not None:
+        if find_archive(layout, digest) is not None:
             return True
         cached = fresh_answer(self._session, url, {"Accept-Encoding": "identity"}, stream=True)
         if cached is None:
@@ -166,15 +166,15 @@ def _read(note: bytes | None) -> Found | None:
 def of_session(session: Any) -> RangedMetadata:
     """Return what reads through a session in this run."""
     run = current_run()
-    found = run.ranged.get(id(session))
+    found: RangedMetadata | None = run.ranged.get(id(session))
     if found is None:
-        found = run.ranged.setdefault(id(session), RangedMetadata(session, run.settings.connections))
+        found = run.ranged[id(session)] = RangedMetadata(session, run.settings.connections)
     return found
 
 
 def is_wanted(link: Any) -> bool:
     """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
-    return current_run().metadata_only and _tells_itself(link, LARGE_BYTES)
+    return current_run().intent.metadata_only and _tells_itself(link, LARGE_BYTES)
 
 
 def is_sooner(link: Any) -> bool:

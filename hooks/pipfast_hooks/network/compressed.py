@@ -45,7 +45,7 @@ def content_of(response: Any) -> bytes | None:
     return content
 
 
-def digest_of(layout: Layout | None, page: Any) -> bytes:
+def digest_of(layout: Layout, page: Any) -> bytes:
     """Return the SHA-256 of a page's content.
 
     :raises zlib.error: it is damaged.
@@ -53,11 +53,10 @@ def digest_of(layout: Layout | None, page: Any) -> bytes:
     content = page.content
     if not isinstance(content, Compressed):
         return content_digest(content)
-    known = find_content_digest(layout, content.stored) if layout is not None else None
+    known = find_content_digest(layout, content.stored)
     if known is None:
         known = content_digest(_inflate(content.stored))
-        if layout is not None:
-            keep_content_digest(layout, content.stored, known)
+        keep_content_digest(layout, content.stored, known)
     return known
 
 

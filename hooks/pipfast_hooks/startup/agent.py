@@ -1,8 +1,8 @@
-"""What pip tells servers of the machine, where it runs a program to know it: asked while pip is being imported.
+"""pip's user agent: the programs it runs for it, started early.
 
 For every session pip runs ``rustc --version``, and on Linux ``lsb_release -a`` and ``uname -rs``, one after
 another, and waits for each. Behind rustup's proxy, and where ``lsb_release`` is a script, that takes longer than
-many a command's own work.
+many a command's own work. Here they run while pip is being imported.
 """
 
 from __future__ import annotations
@@ -10,78 +10,122 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipfast_hooks.run import Part, Run, current_run, hand_down, inherited
 from pipfast_hooks.seams import ASKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pipfast_hooks.call import Call
 
-_QUESTIONS = {("rustc", "--version"): subprocess.STDOUT}
-"""Commands as pip 23.0 to 26.3 and their distro run them, and where their standard error goes."""
-
-if sys.platform.startswith("linux"):
-    _QUESTIONS |= {("lsb_release", "-a"): subprocess.DEVNULL, ("uname", "-rs"): subprocess.DEVNULL}
+    Running = dict[tuple[str, ...], subprocess.Popen[bytes]]
+    """Processes by their command."""
 
 _PATIENCE_S = 0.5
-"""Seconds to wait for an answer that is kept; pip waits that long for ``rustc``."""
-
-_asked: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
-
-_kept: dict[tuple[str, ...], tuple[int, bytes]] = {}
-"""How each ended and what it has printed, in a process that others are forked from."""
+"""Seconds to wait for an answer that is handed down; pip waits that long for ``rustc``."""
 
 
-def ask() -> None:
-    """Start what pip will start if it makes a session; nothing is said if that fails."""
-    forget()
-    for command, errors in _QUESTIONS.items():
-        if command not in _kept:
+class Answers(NamedTuple):
+    """What a process knows of the programs' output that others are forked from."""
+
+    by_command: Mapping[tuple[str, ...], tuple[int, bytes]]
+    """How each ended, and what it has printed."""
+
+
+class Agent(Part):
+    """The programs that pip will run if it makes a session; started with the part."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        known = inherited(Answers)
+        self._known = known.by_command if known is not None else {}
+        self._running = start(self._known)
+
+    def give_way(self) -> None:
+        """End what nobody has waited for."""
+        _end(self._running)
+
+    def close(self, wait_s: float) -> None:
+        """End what nobody has waited for."""
+        _end(self._running)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Let pip find the answers where it would start the processes."""
+        stocks = [(module, module.subprocess) for module in _askers()] if self._running or self._known else []
+        for module, stock in stocks:
+            module.subprocess = SimpleNamespace(**vars(stock) | {"check_output": self.check_output})
+        try:
+            yield
+        finally:
+            for module, stock in stocks:
+                module.subprocess = stock
+            _end(self._running)
+
+    def check_output(
+        self, command: Any, *, stderr: Any = None, timeout: float | None = None, **further: Any
+    ) -> bytes:
+        """Return what a program printed that was started before; any other is run by ``subprocess``.
+
+        :raises subprocess.SubprocessError: as ``subprocess.check_output``.
+        """
+        key = tuple(command)
+        if further or _questions().get(key) != stderr or (key not in self._running and key not in self._known):
+            output: bytes = subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)
+            return output
+        if key in self._known:
+            status, output = self._known[key]
+        else:
+            output, _ = self._running[key].communicate(timeout=timeout)
+            status = self._running.pop(key).returncode
+        if status:
+            raise subprocess.CalledProcessError(status, command, output)
+        return output
+
+
+def start(known: Mapping[tuple[str, ...], object] | None = None) -> Running:
+    """Start the programs whose answers are not known; nothing is said if that fails."""
+    running: Running = {}
+    for command, errors in _questions().items():
+        if command not in (known or {}):
             with suppress(Exception):
                 if shutil.which(command[0]) is not None:
-                    _asked[command] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+                    running[command] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+    return running
 
 
-def forget() -> None:
-    """End what nobody has waited for."""
-    while _asked:
-        _, process = _asked.popitem()
+def hand_down_answers(running: Running) -> None:
+    """Wait for programs, and hand what they print down to the processes that are forked from this one."""
+    found = {}
+    for command, process in list(running.items()):
+        with suppress(subprocess.SubprocessError, OSError):
+            output, _ = process.communicate(timeout=_PATIENCE_S)
+            found[command] = process.returncode, output
+            del running[command]
+    _end(running)
+    hand_down(Answers(found))
+
+
+def _questions() -> dict[tuple[str, ...], int]:
+    """Return the commands that pip 23.0 to 26.3 and their distro run, and where their standard error goes."""
+    found: dict[tuple[str, ...], int] = {("rustc", "--version"): subprocess.STDOUT}
+    if sys.platform.startswith("linux"):
+        found |= {("lsb_release", "-a"): subprocess.DEVNULL, ("uname", "-rs"): subprocess.DEVNULL}
+    return found
+
+
+def _end(running: Running) -> None:
+    while running:
+        _, process = running.popitem()
         process.kill()
         if process.stdout is not None:
             process.stdout.close()
         process.wait()
-
-
-def keep() -> None:
-    """Know the answers from now on, in this process and in those that it forks; asks if nobody has."""
-    if not _asked:
-        ask()
-    for command, process in list(_asked.items()):
-        with suppress(subprocess.SubprocessError, OSError):
-            output, _ = process.communicate(timeout=_PATIENCE_S)
-            _kept[command] = process.returncode, output
-            del _asked[command]
-    forget()
-
-
-def _around_user_agent(call: Call) -> Any:
-    """Let pip find the answers where it would start the processes."""
-    if not _asked and not _kept:
-        return call.original()
-    stocks = [(module, module.subprocess) for module in _askers()]
-    for module, stock in stocks:
-        module.subprocess = SimpleNamespace(**vars(stock) | {"check_output": check_output})
-    try:
-        return call.original()
-    finally:
-        for module, stock in stocks:
-            module.subprocess = stock
-        forget()
 
 
 def _askers() -> Iterator[Any]:
@@ -92,20 +136,10 @@ def _askers() -> Iterator[Any]:
                 yield module
 
 
-def check_output(command: Any, *, stderr: Any = None, timeout: float | None = None, **further: Any) -> bytes:
-    """Return what the process printed that was started before; for any other, what ``subprocess`` has for it.
-
-    :raises subprocess.SubprocessError: as ``subprocess.check_output``.
-    """
-    key = tuple(command)
-    if further or _QUESTIONS.get(key) != stderr or (key not in _asked and key not in _kept):
-        output: bytes = subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)
-        return output
-    if key in _kept:
-        status, output = _kept[key]
-    else:
-        output, _ = _asked[key].communicate(timeout=timeout)
-        status = _asked.pop(key).returncode
-    if status:
-        raise subprocess.CalledProcessError(status, command, output)
-    return output
+def _around_user_agent(call: Call) -> Any:
+    """Let pip find the answers where it would start the processes."""
+    agent = current_run().find(Agent)
+    if agent is None:
+        return call.original()
+    with agent.answering():
+        return call.original()

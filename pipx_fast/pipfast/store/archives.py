@@ -118,7 +118,7 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
     :returns: the stored archive, or None when it could not be kept (a full disk, say).
     """
     kept = find_archive(layout, digest)
-    if kept is not None:
+    if kept is not None or not layout.keeps:
         return kept
     try:
         with layout.staging() as staging:

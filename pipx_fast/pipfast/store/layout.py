@@ -37,6 +37,11 @@ class Layout:
         self._sessions: dict[int, Session] = {}
         """By process id: a forked copy has a lock of its own."""
 
+    @property
+    def keeps(self) -> bool:
+        """Tell whether anything can be kept here: False for the null form alone (``nowhere``)."""
+        return True
+
     def archive(self, digest: str) -> Path:
         """Return the folder of the archive of this digest: its bytes and a note about them."""
         return self.root / ARCHIVES / digest[:2] / digest

@@ -76,6 +76,8 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
 
     :param key: 64 lowercase hex digits.
     """
+    if not layout.keeps:
+        return
     digest = hashlib.sha256(payload).hexdigest().encode("ascii")
     try:
         layout.replace_file(f"{layout.root}/{bucket}/{key[:2]}/{key}", _MAGIC, digest, b"\n", payload)

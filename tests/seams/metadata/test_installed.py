@@ -155,6 +155,7 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
 
 def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
     """The second to ask is given what the first was; the third, or one after a change, has it read."""
+    from pipfast_hooks.intent import Aim, Intent
     from pipfast_hooks.metadata import installed
     from pipfast_hooks.run import begin_run, current_run, end_run
 
@@ -172,7 +173,7 @@ def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> No
         return installed._around_get_metadata_distribution(Call(wrapped, asked, (), {}, {}))
 
     try:
-        begin_run(Settings()).installing = True
+        begin_run(Settings()).intent = Intent(Aim.INSTALL)
         assert ask() is ask()
         assert len(read) == 1
         ask()
@@ -183,7 +184,7 @@ def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> No
         ask()
         assert ask() is not ask(), "pip warns each time"
         version = "1.0"
-        current_run().installing = False
+        current_run().intent = Intent()
         assert ask() is not ask()
     finally:
         end_run()

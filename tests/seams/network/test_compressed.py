@@ -13,6 +13,7 @@ import pytest
 from pip._internal.index import collector
 
 from pipfast.store.layout import open_layout
+from pipfast.store.nowhere import Nowhere
 from pipfast_hooks.network import compressed
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def test_content_is_inflated_once(layout: Layout, monkeypatch: pytest.MonkeyPatc
     assert compressed.inflated(accepted_page()).content == CONTENT
     monkeypatch.setattr(compressed, "_inflate", lambda stored: pytest.fail("inflated again"))
     assert compressed.digest_of(layout, accepted_page()) == DIGEST
-    assert compressed.digest_of(None, page(CONTENT)) == DIGEST
+    assert compressed.digest_of(Nowhere(), page(CONTENT)) == DIGEST
     whole = page(CONTENT)
     assert compressed.inflated(whole) is whole
 
@@ -79,7 +80,7 @@ def test_damaged_digest_is_made_again(layout: Layout, damage: bytes) -> None:
 
 
 def test_without_a_store_it_is_inflated(layout: Layout) -> None:
-    assert compressed.digest_of(None, accepted_page()) == DIGEST
+    assert compressed.digest_of(Nowhere(), accepted_page()) == DIGEST
     assert not list(layout.root.glob("pages-v*/*/*"))
 
 

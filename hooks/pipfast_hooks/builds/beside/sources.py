@@ -314,7 +314,7 @@ class _Backend:
         if made and (os.path.basename(returned) != returned or not os.path.exists(made)):
             raise _Failed(f"{hook} names {returned!r}")
         assert answer is not None and output is not None
-        if hook == WHEEL and current_run().installing:
+        if hook == WHEEL and current_run().intent.installs:
             prepare(Path(made))
         self.build.give(hook, Result(answer, output, made))
         return returned
@@ -361,7 +361,7 @@ def begin(resolver: Any, environ: Mapping[str, str]) -> BuildsAhead | None:
     if (
         context is None
         or run.settings.builds < 2
-        or run.layout() is None
+        or not run.store.layout.keeps
         # What is begun can be ended with all that it has started.
         or not hasattr(os, "killpg")
         # What the processes print is printed.

@@ -231,7 +231,7 @@ def _go_on_with(built: Any) -> None:
     """Prepare what was built, if all was: otherwise pip installs nothing."""
     try:
         successes, failures = built
-        if successes and not failures and current_run().installing:
+        if successes and not failures and current_run().intent.installs:
             from pipfast_hooks.builds.built_wheels import prepare_all
 
             prepare_all(successes)

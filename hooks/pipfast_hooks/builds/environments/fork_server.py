@@ -141,7 +141,7 @@ def _prepare() -> None:
     from pipfast_hooks.seams import IMPORTED_TO_INSTALL, SEAMS, parse_version
     from pipfast_hooks.startup import agent
 
-    agent.ask()
+    asked = agent.start()
     version = parse_version(pip.__version__)
     wrappers = {f"pipfast_hooks.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
     for name in (*IMPORTED_TO_INSTALL, *_IMPORTED, *sorted(wrappers)):
@@ -151,7 +151,7 @@ def _prepare() -> None:
 
     # Kept by it, and asked for in every session.
     distro.name(), distro.version(), distro.codename()
-    agent.keep()
+    agent.hand_down_answers(asked)
     # What is here is here in each of them: no look for cycles copies it.
     gc.freeze()
 

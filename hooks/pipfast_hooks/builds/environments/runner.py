@@ -70,7 +70,7 @@ def runner() -> str | None:
     try:
         run = current_run()
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
-        if quiet and context.current() is not None and run.layout():
+        if quiet and context.current() is not None and run.store.layout.keeps:
             with _writing:
                 if _path is None:
                     _path = _write(run)
@@ -107,11 +107,6 @@ def inherit(path: str) -> None:
     """Use the runner of the server that this process was forked by."""
     global _path, _inherited
     _path, _inherited = path, True
-
-
-def is_inherited() -> bool:
-    """Tell whether this process was forked from one that has imported what it needs."""
-    return _inherited
 
 
 def end_server() -> None:

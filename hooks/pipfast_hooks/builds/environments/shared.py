@@ -201,7 +201,7 @@ def _key(call: Call) -> tuple[Any, ...] | None:
     requirements, ours = tuple(sorted(call["requirements"])), of_thread()
     if (
         context.current() is None
-        or current_run().layout() is None
+        or not current_run().store.layout.keeps
         # What pip's child prints is printed.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE
         # pip warns of it at each installation.

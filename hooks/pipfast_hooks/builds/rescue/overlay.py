@@ -127,7 +127,7 @@ def make(
 
     :raises OverlayFailed: pip cannot install it.
     """
-    overlay = Overlay(_new_folder(run.layout()))
+    overlay = Overlay(_new_folder(run.store.layout))
     try:
         overlay.create(target_sites(context))
         if found:
@@ -144,11 +144,10 @@ def make(
     return overlay
 
 
-def _new_folder(layout: Layout | None) -> Path:
+def _new_folder(layout: Layout) -> Path:
     """Return a new folder, on the store's filesystem where there is a store: links need that."""
-    if layout is not None:
-        with suppress(OSError):
-            return layout.new_staging()
+    with suppress(OSError):
+        return layout.new_staging()
     return Path(tempfile.mkdtemp(prefix="pipfast-build-"))
 
 

@@ -116,7 +116,7 @@ class Place:
     def _visible(self) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
         return visible_from(
-            [each.name for each in self.grants], self._found, installed_at(paths), self.run.layout()
+            [each.name for each in self.grants], self._found, installed_at(paths), self.run.store.layout
         )
 
     def _key(self) -> str:
@@ -124,8 +124,8 @@ class Place:
         return wheels.key_of(self.source, self.requirement.config_settings, os.environ)
 
     def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
-        layout = self.run.layout()
-        if layout is None or not self.may_be_earlier or self.source is None:
+        layout = self.run.store.layout
+        if not self.may_be_earlier or self.source is None:
             return None
         if not wheels.has(layout, self._key()):
             return None

@@ -92,9 +92,9 @@ class Rescue:
             return True
         if self._over:
             return False
-        layout, settings, place = self.run.layout(), self.run.settings, self._place
+        layout, settings, place = self.run.store.layout, self.run.settings, self._place
         place.source = source_of(self.requirement)
-        causes = learnt.recall(layout, place.source) if layout and place.source else ()
+        causes = learnt.recall(layout, place.source) if place.source else ()
         if not causes and not settings.extra_build_dependencies:
             return False
         grants = self._all_granted(causes)
@@ -286,8 +286,8 @@ class Rescue:
 
     def _end(self, evidence: Evidence | None) -> None:
         """Say what was tried, below pip's own error."""
-        layout, place = self.run.layout(), self._place
-        if place.may_be_earlier and layout is not None and place.source is not None:
+        layout, place = self.run.store.layout, self._place
+        if place.may_be_earlier and place.source is not None:
             learnt.forget(layout, place.source)
         if place.grants:
             self.run.say_at_end(*messages.failed(
@@ -320,10 +320,10 @@ class Rescue:
             place.ask(tuple(map(str, result)))
         if not self.is_rescued:
             return
-        layout = self.run.layout()
+        layout = self.run.store.layout
         if place.source is None:
             place.source = source_of(self.requirement)
-        if layout is not None and place.source is not None:
+        if layout.keeps and place.source is not None:
             # At once, not at the end: a dry run never gets to the wheel.
             learnt.remember(layout, place.source, self._causes)
             if hook.name == "build_wheel":

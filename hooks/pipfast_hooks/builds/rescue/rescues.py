@@ -58,7 +58,7 @@ class Rescues(Part):
         if key not in self._open:
             self._open[key] = None
             try:
-                if not getattr(rescue.context.options, "build_isolation", True) and self.run.layout() is not None:
+                if not getattr(rescue.context.options, "build_isolation", True) and self.run.store.layout.keeps:
                     from pipfast_hooks.builds.rescue.unisolated import OpenBuild
 
                     self._open[key] = OpenBuild(rescue)

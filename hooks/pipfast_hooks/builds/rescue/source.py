@@ -67,7 +67,7 @@ def installed_at(paths: Sequence[str]) -> dict[str, importlib.metadata.Distribut
 
 def visible_from(
     names: Iterable[str], found: Sequence[Found], there: Mapping[str, importlib.metadata.Distribution],
-    layout: Layout | None = None,
+    layout: Layout,
 ) -> tuple[Visible, ...]:
     """Return what was granted and all it depends on, by name.
 
@@ -85,7 +85,7 @@ def visible_from(
         here, new = there.get(name), over.get(name)
         if new is not None:
             requires: Iterable[str] = new.requires
-            record = record_of_archive(layout, new.sha256) if layout is not None and new.sha256 else None
+            record = record_of_archive(layout, new.sha256) if new.sha256 else None
             if record is None and here is not None and here.version == new.version:
                 record = record_digest(here.read_text("RECORD") or "")
             visible[name] = Visible(name, new.version, new.sha256, record, name in needed)

@@ -48,8 +48,8 @@ class OpenBuild:
         return result
 
     def _note(self, wheel: Path, folder: str) -> None:
-        layout = self._rescue.run.layout()
-        if layout is None:
+        layout = self._rescue.run.store.layout
+        if not layout.keeps:
             return
         there = installed_at(target_sites(self._rescue.context))
         visible = [
@@ -103,8 +103,8 @@ def key_of(cached: Path) -> str:
 
 def difference(run: Run, context: Context, cached: Path) -> str | None:
     """Return what a wheel in pip's cache was built against that is there in another version, as a sentence."""
-    layout = run.layout()
-    if layout is None:
+    layout = run.store.layout
+    if not layout.keeps:
         return None
     if getattr(context.options, "build_isolation", True) and run.settings.build_rescue == "off":
         # An isolated build would miss what this one had.

@@ -1,0 +1,216 @@
+"""The store of one run: layout, preparer, linker and known files."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pipfast.report import logger
+
+# The store and the workers are imported where something is going to be downloaded or installed: `install` of what
+# is there already is over sooner than they are loaded.
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipfast.install.linker import Linker
+    from pipfast.prepare.preparer import Preparer
+    from pipfast.prepare.workers import Workers
+    from pipfast.settings import LinkMode, Settings
+    from pipfast.store.layout import Layout
+    from pipfast_hooks.intent import Intent
+
+    class Command(Protocol):
+        """What the store asks of the run that it belongs to."""
+
+        settings: Settings
+        umask: int
+        intent: Intent
+        is_copy: bool
+
+        def say_daily(self, message: str, hint: str | None = None) -> None:
+            """Say something when pip has said everything, at most once a day."""
+
+
+class Verified(NamedTuple):
+    """A file whose digest is known because its bytes were hashed when they came."""
+
+    digest: str
+    size: int
+    mtime_ns: int
+    digests: dict[str, str]
+    """All known digests by algorithm, SHA-256 among them."""
+
+
+class Store:
+    """Opens the store when it is first needed, and makes what prepares and places its files."""
+
+    def __init__(self, run: Command) -> None:
+        self._run = run
+        self._verified: dict[str, Verified] = {}
+        """By full path."""
+        self._opened: Layout | None = None
+        self._nowhere: Layout | None = None
+        self._unusable = False
+        self._workers: Workers | None = None
+        self._preparer: Preparer | None = None
+        self._linker: Linker | None = None
+        # Downloads may ask for the store at the same time.
+        self._lock = threading.RLock()
+
+    @property
+    def layout(self) -> Layout:
+        """Return the store's layout; one that keeps nothing without a store, the reason for which is said once."""
+        with self._lock:
+            if self._run.intent.stores and not self._unusable:
+                if self._opened is None:
+                    self._open()
+                if self._opened is not None:
+                    return self._opened
+            return self.nowhere
+
+    @property
+    def nowhere(self) -> Layout:
+        """Return the layout that keeps nothing."""
+        if self._nowhere is None:
+            from pipfast.store.nowhere import Nowhere
+
+            self._nowhere = Nowhere()
+        return self._nowhere
+
+    @property
+    def opened(self) -> Layout | None:
+        """Return the store's layout if something has asked for it, and the store may be used."""
+        return self._opened if self._run.intent.stores else None
+
+    def _open(self) -> None:
+        from pipfast.store.folder import StoreUnusable, default_root
+        from pipfast.store.layout import open_layout
+
+        try:
+            self._opened = open_layout(self._run.settings.store or default_root())
+        except StoreUnusable as error:
+            self._unusable = True
+            self._run.say_daily(str(error), error.hint)
+        else:
+            self._note_condition(self._opened)
+
+    def _note_condition(self, layout: Layout) -> None:
+        """Note to say that nothing new can be kept."""
+        from pipfast.store.condition import find_condition
+
+        try:
+            condition = find_condition(layout.root)
+        except OSError as error:
+            logger.debug("pipfast: the state of the store: %r", error)
+        else:
+            if condition is not None:
+                self._run.say_daily(str(condition), condition.hint)
+
+    @property
+    def linker(self) -> Linker:
+        """Return what places files in this run."""
+        if self._linker is None:
+            from pipfast.install.linker import Linker
+
+            self._linker = Linker(self.link_mode, self._run.umask)
+        return self._linker
+
+    @property
+    def link_mode(self) -> LinkMode:
+        """Return how files are put in place."""
+        from pipfast.system.owner import effective_mode
+
+        return effective_mode(self._run.settings.link_mode, self._run.intent.target or _site_packages())
+
+    def preparer(self) -> Preparer | None:
+        """Return what prepares wheels for this installation, or None if nothing is kept."""
+        with self._lock:
+            if self._preparer is None:
+                if not self.layout.keeps or not self._run.intent.installs:
+                    return None
+                self.make_preparer()
+            return self._preparer
+
+    def make_preparer(self) -> Preparer:
+        """Make what prepares wheels, and the workers that it needs."""
+        from pipfast.prepare.preparer import Preparer
+        from pipfast.prepare.workers import Inside, Workers
+
+        run, layout = self._run, self.layout
+        # It writes the names of files as a worker does.
+        inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
+        self._workers = Inside() if inside else Workers(run.settings.workers)
+        link_mode = self.link_mode if run.intent.link_ahead and _is_beside(layout) else None
+        self._preparer = Preparer(layout, self._workers, run.umask, run.intent.bytecode, link_mode)
+        return self._preparer
+
+    def settle(self) -> None:
+        """Give up what is prepared if the run's intent is another one by now."""
+        intent = self._run.intent
+        usable = intent.installs and intent.stores and intent.link_ahead
+        try:
+            if self._preparer is not None and not (usable and self._preparer.kind == intent.bytecode):
+                self.stop()
+        except Exception:
+            logger.debug("pipfast: what was expected is given up", exc_info=True)
+
+    def remember(self, path: Path | str, digests: dict[str, str]) -> None:
+        """Note the digests of a file just written; valid for as long as its size and mtime stay."""
+        found = os.stat(path)
+        self._verified[os.fspath(path)] = Verified(
+            digests["sha256"], found.st_size, found.st_mtime_ns, digests
+        )
+
+    def known(self, path: str) -> Verified | None:
+        """Return what is known of a file, if it is unchanged."""
+        verified = self._verified.get(path)
+        if verified is None:
+            return None
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        if (found.st_size, found.st_mtime_ns) != (verified.size, verified.mtime_ns):
+            return None
+        return verified
+
+    def stop(self) -> None:
+        """End the workers; what was prepared and not used is removed."""
+        with self._lock:
+            workers, self._workers = self._workers, None
+            preparer, self._preparer = self._preparer, None
+        if workers is not None:
+            workers.close()
+        if preparer is not None:
+            preparer.close()
+
+    def note_refusal(self) -> None:
+        """Note to say that something was not kept: the store may have filled during the run."""
+        if self._opened is not None and self._opened.refusals:
+            from pipfast.store.condition import take_refusal
+
+            condition = take_refusal(self._opened)
+            if condition is not None:
+                self._run.say_daily(str(condition), condition.hint)
+
+    def tidy(self) -> None:
+        """Remove what killed processes have left."""
+        layout = self.opened
+        if layout is not None:
+            layout.sweep()
+
+
+def _site_packages() -> str:
+    import sysconfig
+
+    return sysconfig.get_path("purelib")
+
+
+def _is_beside(layout: Layout) -> bool:
+    """Tell whether the store is on the filesystem of this interpreter's environment."""
+    try:
+        return os.stat(_site_packages()).st_dev == os.stat(layout.root).st_dev
+    except OSError:
+        return False
