@@ -74,7 +74,7 @@ class Store:
     def nowhere(self) -> Layout:
         """Return the layout that keeps nothing."""
         if self._nowhere is None:
-            from pipfast.store.nowhere import Nowhere
+            from pipfast.store.layout import Nowhere
 
             self._nowhere = Nowhere()
         return self._nowhere

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.store.folder import StoreUnusable, ensure_root
@@ -14,7 +16,6 @@ from pipfast.store.names import ARCHIVES, BYTECODE, LOCKS, TMP, TREES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pipfast.store.sessions import Session
 
@@ -39,7 +40,7 @@ class Layout:
 
     @property
     def keeps(self) -> bool:
-        """Tell whether anything can be kept here: False for the null form alone (``nowhere``)."""
+        """Tell whether anything can be kept here: False for the null form alone."""
         return True
 
     def archive(self, digest: str) -> Path:
@@ -189,6 +190,27 @@ class Layout:
         """Remove something from ``tmp/`` whose maker is dead; a worker of it may yet be about to rename it."""
         if not path.is_dir() or path.is_symlink() or not self.discard(path):
             remove(path)
+
+
+class Nowhere(Layout):
+    """The layout of a command without a store: who reads finds nothing there, and who writes cannot."""
+
+    def __init__(self) -> None:
+        # A name that nobody can foresee.
+        super().__init__(Path(os.sep, f".pipfast-{secrets.token_hex(16)}"))
+
+    @property
+    def keeps(self) -> bool:
+        """Tell whether anything can be kept here: it cannot."""
+        return False
+
+    def new_path(self, suffix: str = "") -> Path:
+        """Raise OSError, as a store does that cannot be written."""
+        raise FileNotFoundError(errno.ENOENT, "there is no store", os.fspath(self.root))
+
+    def make_folder(self, folder: Path | str) -> None:
+        """Raise OSError, as a store does that cannot be written."""
+        raise FileNotFoundError(errno.ENOENT, "there is no store", os.fspath(folder))
 
 
 def open_layout(root: Path) -> Layout:

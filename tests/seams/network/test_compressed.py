@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pip._internal.index import collector
 
-from pipfast.store.layout import open_layout
-from pipfast.store.nowhere import Nowhere
+from pipfast.store.layout import Nowhere, open_layout
 from pipfast_hooks.network import compressed
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import dependencies
+from pipfast.store.archives import add_archive, find_archive
 from pipfast.store.folder import ELSEWHERE, StoreUnusable, default_root, has_tag, is_usable, write_tag
-from pipfast.store.layout import Layout, note_use, open_layout
-from pipfast.store.names import TMP
+from pipfast.store.layout import Layout, Nowhere, note_use, open_layout
+from pipfast.store.names import BUILT, PAGES, TMP
+from pipfast.store.notes import drop_note, has_notes, read_note, write_note
+from pipfast.store.urls import Origin, find_origin, note_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,3 +267,30 @@ def test_store_that_is_being_purged_gets_its_tag_again(tmp_path: Path) -> None:
     writer.start()
     assert open_layout(root).root == root
     writer.join()
+
+
+def test_nothing_is_found_and_nothing_is_kept(tmp_path: Path) -> None:
+    """Whoever reads or writes need not ask whether there is a store."""
+    digest = hashlib.sha256(b"bytes").hexdigest()
+    source = tmp_path / "archive.whl"
+    source.write_bytes(b"bytes")
+    layout = Nowhere()
+    assert not layout.keeps
+    write_note(layout, PAGES, digest, b"note")
+    drop_note(layout, PAGES, digest)
+    note_url(layout, "https://example.org/archive.whl", digest, Origin(True, True))
+    assert add_archive(layout, source, digest, source.name, move=True) is None
+    assert source.exists()
+    assert read_note(layout, PAGES, digest) is None
+    assert find_archive(layout, digest) is None
+    assert find_origin(layout, "https://example.org/archive.whl", digest) is None
+    assert not has_notes(layout, BUILT)
+    assert not layout.discard(layout.archive(digest))
+    assert not layout.root.exists()
+
+
+def test_no_folder_is_made() -> None:
+    with pytest.raises(OSError, match="no store"):
+        Nowhere().new_staging()
+    with pytest.raises(OSError, match="no store"):
+        Nowhere().make_folder("folder")
