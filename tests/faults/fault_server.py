@@ -1,17 +1,15 @@
-"""A loopback server whose every answer a test can spoil."""
+"""Server whose every answer a test can spoil."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
 import random
-import re
-import socket
-import struct
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,27 +37,23 @@ def named(response: Response) -> str:
     return response.url.rpartition("/")[2]
 
 
-@dataclass(slots=True)
-class Exchange:
-    """One request, and the means to answer it well or badly."""
+@dataclass
+class Exchange(loopback.Exchange):
+    """One request of a test's, and what the server has for it."""
 
-    handler: http.server.BaseHTTPRequestHandler
-    server: FaultServer
-    path: str
     number: int
     """How many requests for this path came before."""
-    range: tuple[int, int] | None
-    """``[start, end)`` as asked for."""
-    if_range: str | None
     concurrent: int
     """Requests being answered, this one included."""
     body: bytes = b""
     etag: str | None = '"v1"'
-    headers: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+    """Headers of the answer."""
 
     def span(self) -> tuple[int, int]:
         """The bytes that an honest server would send now."""
-        if self.range is None or (self.if_range is not None and self.if_range != self.etag):
+        condition = self.headers.get("If-Range")
+        if self.range is None or (condition is not None and condition != self.etag):
             return 0, len(self.body)
         return self.range[0], min(self.range[1], len(self.body))
 
@@ -77,37 +71,11 @@ class Exchange:
             headers["ETag"] = self.etag
         if partial:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(self.body)}"
-        self.head(206 if partial else 200, headers | self.headers)
-
-    def head(self, status: int, headers: dict[str, str]) -> None:
-        self.handler.send_response(status)
-        for name, value in headers.items():
-            if value:
-                self.handler.send_header(name, value)
-        self.handler.end_headers()
+        self.head(206 if partial else 200, headers | self.more)
 
     def send(self, data: bytes) -> None:
         for index in range(0, len(data), PIECE):
-            self.handler.wfile.write(data[index : index + PIECE])
-
-    def reset(self) -> None:
-        """Break the connection with a TCP reset."""
-        self.handler.wfile.flush()
-        connection = self.handler.connection
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
-
-    def stall(self) -> None:
-        """Send nothing more until the client has gone or the server is closed."""
-        self.handler.connection.settimeout(0.05)
-        while not self.server.closed.is_set():
-            try:
-                if not self.handler.connection.recv(1):
-                    return
-            except TimeoutError:
-                continue
-            except OSError:
-                return
+            super().send(data[index : index + PIECE])
 
 
 class FaultServer:
@@ -119,73 +87,36 @@ class FaultServer:
         self.log: list[tuple[str, tuple[int, int] | None]] = []
         self.received_headers: list[dict[str, str]] = []
         self.most_concurrent = 0
-        self.closed = threading.Event()
         self._concurrent = 0
         self._lock = threading.Lock()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with outer.exchange(self) as exchange, contextlib.suppress(OSError):
-                    behaviour = outer.behaviours.get(exchange.path, Exchange.serve)
-                    behaviour(exchange)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-            def finish(self) -> None:
-                with contextlib.suppress(OSError, ValueError):
-                    super().finish()
-
-        kind = http.server.ThreadingHTTPServer if threads else http.server.HTTPServer
-
-        class Server(kind):  # type: ignore[misc, valid-type]
-            request_queue_size = 64
-            daemon_threads = False
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Say nothing: clients go away in these tests."""
-
-        self._http = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), name="fault-server")
-        self._thread.start()
+        self._loopback = loopback.Loopback(self._answer, threads=threads, keep_alive=False)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}{path}"
+        return f"{self._loopback.address}{path}"
 
     def ranges(self, path: str) -> list[tuple[int, int] | None]:
         """What was asked for, in order of arrival; None for plain requests."""
         with self._lock:
             return [asked for logged, asked in self.log if logged == path]
 
+    def close(self) -> None:
+        self._loopback.close()
+
+    def _answer(self, asked: loopback.Exchange) -> None:
+        with self._noted(asked) as exchange, contextlib.suppress(OSError):
+            self.behaviours.get(asked.path, Exchange.serve)(exchange)
+
     @contextlib.contextmanager
-    def exchange(self, handler: http.server.BaseHTTPRequestHandler) -> Iterator[Exchange]:
-        match = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
-        asked = (int(match[1]), int(match[2]) + 1) if match else None
+    def _noted(self, asked: loopback.Exchange) -> Iterator[Exchange]:
         with self._lock:
             self._concurrent += 1
             self.most_concurrent = max(self.most_concurrent, self._concurrent)
-            number = sum(1 for path, _ in self.log if path == handler.path)
-            self.log.append((handler.path, asked))
-            self.received_headers.append(dict(handler.headers.items()))
+            number = sum(1 for path, _ in self.log if path == asked.path)
+            self.log.append((asked.path, asked.range))
+            self.received_headers.append(dict(asked.headers.items()))
             concurrent = self._concurrent
         try:
-            yield Exchange(
-                handler,
-                self,
-                handler.path,
-                number,
-                asked,
-                handler.headers.get("If-Range"),
-                concurrent,
-                self.bodies.get(handler.path, b""),
-            )
+            yield Exchange(asked.handler, asked.over, number, concurrent, self.bodies.get(asked.path, b""))
         finally:
             with self._lock:
                 self._concurrent -= 1
-
-    def close(self) -> None:
-        self.closed.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()

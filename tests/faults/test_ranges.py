@@ -139,7 +139,7 @@ def test_no_ranges_without_grounds(
     """Where a part could not be asked for or be checked, there is one plain request."""
 
     def answer(exchange: Exchange) -> None:
-        exchange.headers = headers
+        exchange.more = headers
         exchange.serve()
 
     server.behaviours["/big.whl"] = answer
@@ -244,7 +244,7 @@ def test_spoilt_partial_answer_is_not_used(
 
     def spoil_parts(exchange: Exchange) -> None:
         if exchange.range is not None:
-            exchange.headers = spoil(exchange)
+            exchange.more = spoil(exchange)
             exchange.body = bytes(len(exchange.body))
 
     server.behaviours["/big.whl"] = with_ranges(spoil_parts)
@@ -345,7 +345,7 @@ def test_digest_that_cannot_be_computed_is_no_grounds(
     """A date, then, is not enough: nothing would tell in the end."""
 
     def dated(exchange: Exchange) -> None:
-        exchange.etag, exchange.headers = None, {"Last-Modified": "Sun, 02 Feb 2020 02:02:02 GMT"}
+        exchange.etag, exchange.more = None, {"Last-Modified": "Sun, 02 Feb 2020 02:02:02 GMT"}
         exchange.serve()
 
     server.behaviours["/big.whl"] = dated

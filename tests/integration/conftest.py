@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.index import serving
+from support.loopback import Loopback
 from support.program import make_box
 from support.wheels import Wheel
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.index import Index
+    from support.loopback import Exchange
     from support.program import Box
 
 
@@ -37,62 +37,24 @@ def index() -> Iterator[Index]:
         yield index
 
 
-class EndlessServer(ThreadingHTTPServer):
+class EndlessServer(Loopback):
     """Serves ``/simple/endless/``; the wheel there stops after its first part, until the server ends."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _EndlessHandler)
-        self.ended = threading.Event()
+        super().__init__(self._answer)
 
-    @property
-    def url(self) -> str:
-        """Return what ``--index-url`` takes."""
-        return f"http://127.0.0.1:{self.server_port}/simple/"
-
-
-class _EndlessHandler(BaseHTTPRequestHandler):
-    server: EndlessServer
-
-    def do_GET(self) -> None:
-        if self.path.endswith("/endless/"):
-            self._answer(b'<a href="/endless-1.0-py3-none-any.whl">endless-1.0-py3-none-any.whl</a>', "text/html")
+    def _answer(self, exchange: Exchange) -> None:
+        if exchange.path.endswith("/endless/"):
+            exchange.page('<a href="/endless-1.0-py3-none-any.whl">endless-1.0-py3-none-any.whl</a>')
             return
-        self.send_response(200)
-        self.send_header("Content-Length", str(8 << 20))
-        self.end_headers()
+        exchange.head(200, {"Content-Length": str(8 << 20)})
         with suppress(OSError):
-            self.wfile.write(bytes(1 << 20))
-            self.wfile.flush()
-        self.server.ended.wait()
-
-    def _answer(self, body: bytes, content_type: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the tests' output clean."""
-
-
-@contextmanager
-def _endless_server() -> Iterator[EndlessServer]:
-    server = EndlessServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.ended.set()
-        server.shutdown()
-        server.server_close()
+            exchange.send(bytes(1 << 20))
+        self.over.wait()
 
 
 @pytest.fixture
 def endless() -> Iterator[EndlessServer]:
     """Serve a download that never ends."""
-    with _endless_server() as server:
+    with EndlessServer() as server:
         yield server

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.doubtful import DATED, STRONG, WEAK, large_wheel, serving
+from support.doubtful import DATED, WEAK, Doubtful, large_wheel
+from support.loopback import STRONG
 from support.twin import pip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from support.doubtful import Doubtful
     from support.program import Box
     from support.twin import Twins
 
@@ -61,7 +61,7 @@ def agree(twins: Twins, server: Doubtful, *, fails: bool = False) -> list[str | 
 @pytest.mark.parametrize("part", [other_bytes, shifted, other_file, one_changed])
 def test_strong_validator_that_lies(twins: Twins, part: Callable[[int, int], bytes]) -> None:
     """Without a digest the check sums within the file show it; then one stream brings all."""
-    with serving(DEMO, part=part) as server:
+    with Doubtful(DEMO, part=part) as server:
         asked = agree(twins, server)
         assert asked.count(None) == 2
         assert asked[-1] is None
@@ -69,16 +69,16 @@ def test_strong_validator_that_lies(twins: Twins, part: Callable[[int, int], byt
 
 
 @pytest.mark.parametrize("validators", [{}, WEAK, DATED], ids=["none", "weak", "dated"])
-def test_no_parts_without_a_strong_validator(twins: Twins, validators: dict[str, str]) -> None:
+def test_no_parts_without_a_strong_validator(twins: Twins, validators: Mapping[str, str]) -> None:
     """Without a digest a date is none."""
-    with serving(DEMO, validators=validators, part=other_file) as server:
+    with Doubtful(DEMO, validators=validators, part=other_file) as server:
         assert agree(twins, server) == [None]
 
 
 @pytest.mark.parametrize("validators", [STRONG, DATED], ids=["strong", "dated"])
-def test_digest_shows_parts_of_another_file(twins: Twins, validators: dict[str, str]) -> None:
+def test_digest_shows_parts_of_another_file(twins: Twins, validators: Mapping[str, str]) -> None:
     """The mismatch is nobody's to see: what one stream brings has the digest of the index."""
-    with serving(DEMO, digest=DEMO.sha256, validators=validators, part=other_file) as server:
+    with Doubtful(DEMO, digest=DEMO.sha256, validators=validators, part=other_file) as server:
         asked = agree(twins, server)
         assert asked.count(None) == 2
         assert len(asked) > 2
@@ -87,7 +87,7 @@ def test_digest_shows_parts_of_another_file(twins: Twins, validators: dict[str, 
 @pytest.mark.parametrize("part", [true, other_file])
 def test_digest_of_another_file(twins: Twins, part: Callable[[int, int], bytes]) -> None:
     """What is wrong in one stream as well is pip's error, in pip's words."""
-    with serving(DEMO, digest=FALSE, part=part) as server:
+    with Doubtful(DEMO, digest=FALSE, part=part) as server:
         asked = agree(twins, server, fails=True)
         assert asked.count(None) == 2
         assert len(asked) > 2
@@ -95,7 +95,7 @@ def test_digest_of_another_file(twins: Twins, part: Callable[[int, int], bytes])
 
 def test_sound_parts_are_used(twins: Twins) -> None:
     """What these tests say of parts, they say of parts that would be used."""
-    with serving(DEMO) as server:
+    with Doubtful(DEMO) as server:
         asked = agree(twins, server)
         assert asked.count(None) == 1
         assert len(asked) > 1
@@ -105,10 +105,10 @@ def test_parts_that_wait_for_the_whole(twins: Twins) -> None:
     """A server that sends a file to one at a time has sent all of it by then."""
 
     def late(start: int, end: int) -> bytes:
-        server.over.wait(30)
+        server.plain_over.wait(30)
         return true(start, end)
 
-    with serving(DEMO, part=late) as server:
+    with Doubtful(DEMO, part=late) as server:
         asked = agree(twins, server)
         assert asked.count(None) == 1
         assert len(asked) > 1
@@ -117,7 +117,7 @@ def test_parts_that_wait_for_the_whole(twins: Twins) -> None:
 @pytest.mark.parametrize("digest", ["", OTHER.sha256], ids=["without", "with"])
 def test_file_that_is_replaced_under_way(box: Box, digest: str) -> None:
     """What came of the file before is not mixed with what comes of the one after."""
-    with serving(
+    with Doubtful(
         DEMO, digest=digest, part=other_file, whole=lambda number: (OTHER if number else DEMO).data
     ) as server:
         ended = box.pipfast("install", "--no-deps", "--index-url", server.url, "demo")

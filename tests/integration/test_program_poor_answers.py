@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.pips import IN_ORDER
-from support.poor import NAMES, kind_of, serving
+from support.poor import NAMES, PoorServer, kind_of
 from support.twin import pip
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from support.poor import PoorServer
     from support.twin import Twins
 
 pytestmark = pytest.mark.once
@@ -88,7 +87,7 @@ def agree(
 )
 def test_refusal_of_a_stranger(twins: Twins, kind: str, password: str) -> None:
     """Nobody is asked for a password: the refusal is pip's, with the requests that pip makes."""
-    with serving(instead=Private(kind)) as server:
+    with PoorServer(instead=Private(kind)) as server:
         url = server.url.replace("://", f"://me:{password}@") if password else server.url
         stock, ours = agree(twins, server, "--index-url", url, fails=True)
         path = next(path for path in stock if is_of(path, kind))
@@ -99,7 +98,7 @@ def test_refusal_of_a_stranger(twins: Twins, kind: str, password: str) -> None:
 @pytest.mark.parametrize("kind", ["page", "metadata"])
 def test_refusal_that_is_pips_first(twins: Twins, kind: str) -> None:
     """With nothing else under way pip would have got the same, and nobody sends it again."""
-    with serving(names=NAMES[:1], instead=Private(kind)) as server:
+    with PoorServer(names=NAMES[:1], instead=Private(kind)) as server:
         stock, ours = agree(twins, server, "--index-url", server.url, command="download", fails=True)
         assert not ours - stock
 
@@ -107,7 +106,7 @@ def test_refusal_that_is_pips_first(twins: Twins, kind: str) -> None:
 @pytest.mark.parametrize(("kind", "by"), [("page", "netrc"), ("metadata", "address"), ("archive", "netrc")])
 def test_password_that_is_known(twins: Twins, kind: str, by: str) -> None:
     """It is sent at once, as pip does."""
-    with serving(instead=Private(kind)) as server:
+    with PoorServer(instead=Private(kind)) as server:
         url = server.url
         if by == "address":
             url = url.replace("://", "://me:sesame@")
@@ -124,7 +123,7 @@ def test_password_that_is_known(twins: Twins, kind: str, by: str) -> None:
 def test_rest_that_a_server_wants(twins: Twins, kind: str, status: int) -> None:
     """pip waits as long as it was told, and asks once more: so does pipfast, whoever was told."""
     manner = Resting(kind, status)
-    with serving(instead=manner) as server:
+    with PoorServer(instead=manner) as server:
         stock, ours = agree(twins, server, "--index-url", server.url, manner=manner)
         path = next(path for path in stock if is_of(path, kind))
         assert ours[path] <= stock[path]
@@ -133,6 +132,6 @@ def test_rest_that_a_server_wants(twins: Twins, kind: str, status: int) -> None:
 
 def test_one_archive_at_a_time(twins: Twins) -> None:
     """What waits for its turn is no refusal, and nothing is asked for twice."""
-    with serving(serial=True) as server:
+    with PoorServer(serial=True) as server:
         stock, ours = agree(twins, server, "--index-url", server.url)
         assert not ours - stock

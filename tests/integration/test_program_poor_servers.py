@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.hanging import hanging
+from support.hanging import HangingServer
 from support.outputs import normalized
-from support.poor import NAMES, serving
+from support.poor import NAMES, PoorServer
 from support.program import make_box
 
 if TYPE_CHECKING:
-    from support.poor import PoorServer
     from support.program import Box
 
 pytestmark = pytest.mark.once
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.once
 def told_by_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return what pip prints, whose requests none of these servers refuses."""
     box = make_box(tmp_path_factory.mktemp("stock"))
-    with serving() as server:
+    with PoorServer() as server:
         ended = box.pip("install", "--no-input", "--index-url", server.url, "top")
         assert (ended.status, ended.err) == (0, "")
         return normalized(ended.out.replace(server.url.removesuffix("simple/"), ""))
@@ -37,7 +36,7 @@ def install(box: Box, server: PoorServer, told_by_pip: str) -> None:
 
 def test_one_thread_that_keeps_connections(box: Box, told_by_pip: str) -> None:
     """A second connection is served only when the first is closed: pip's own never waits for an idle one."""
-    with serving(threads=False) as server:
+    with PoorServer(threads=False) as server:
         install(box, server, told_by_pip)
         assert len(server.asked) <= 3 * len(server.files) + 4
 
@@ -51,7 +50,7 @@ def test_one_thread_that_keeps_connections(box: Box, told_by_pip: str) -> None:
 )
 def test_refusal_of_whoever_has_two_under_way(box: Box, told_by_pip: str, kind: str, manner: str) -> None:
     """pip asks itself, alone, and gets what it would have got; the server sees a few requests more."""
-    with serving(kind=kind, manner=manner) as server:
+    with PoorServer(kind=kind, manner=manner) as server:
         install(box, server, told_by_pip)
         assert server.refused <= 4
         assert len(server.asked) <= 3 * len(server.files) + 8
@@ -60,7 +59,7 @@ def test_refusal_of_whoever_has_two_under_way(box: Box, told_by_pip: str, kind: 
 @pytest.mark.parametrize("sent", ["nothing", "headers", "half"])
 def test_ranges_that_hang(box: Box, sent: str) -> None:
     """The first, plain answer of each file brings all of it; once ranges hung, no more are asked for."""
-    with hanging(sent) as server:
+    with HangingServer(sent) as server:
         ended = box.pipfast("install", "--index-url", server.url, "alpha", "beta")
         assert (ended.status, ended.err) == (0, "")
         assert {"alpha", "beta", "gamma"} <= set(box.installed())
