@@ -1,4 +1,4 @@
-"""Side by side: stock pip, pipfast and uv, over a loopback index of real packages.
+"""Benchmarks: stock pip, pipfast and uv over a loopback index of real packages.
 
 ``python tests/bench --sets flask`` from a checkout's root does everything; ``--help`` tells the rest.
 

@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python tests/bench [COMMAND] [OPTIONS]``, from a checkout's root."""
+"""Command line of the benchmarks: ``python tests/bench [COMMAND] [OPTIONS]``, from a checkout's root."""
 
 from __future__ import annotations
 

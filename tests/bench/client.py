@@ -1,4 +1,4 @@
-"""The one way to the outside: this interpreter's pip, with whatever configuration it has."""
+"""Client for public indexes: this interpreter's pip with its own configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch pages and files through pip's own session; run as a script, by an interpreter that has pip.
+"""Script that fetches pages and files through pip's session; run by an interpreter that has pip.
 
 Where packages come from - index, proxies, certificates, credentials - is pip's configuration, read by pip.
 Reads one JSON object on stdin, ``{"pages": [{"name", "path"}], "files": [{"url", "sha256", "path"}]}``, and

@@ -1,4 +1,4 @@
-"""A folder of real pages and real wheels, fit to be served as an index.
+"""Corpus: a folder of real pages and wheels that can be served as an index.
 
     corpus.json                          for which Python, and what each set resolves to
     upstream/<name>.json                 a project's page as its index gave it

@@ -1,4 +1,4 @@
-"""The measured tools, fresh environments, and what a run may see of this machine."""
+"""Measured tools, fresh environments, and the variables that a run may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures that must be reached, and whether they are."""
+"""Figures that must be reached, and whether they are."""
 
 from __future__ import annotations
 

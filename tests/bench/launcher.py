@@ -1,4 +1,4 @@
-"""Run one command, and tell its time, processor time, memory and lines; run as a script, ``python -I -S``.
+"""Script that runs one command and prints its time, memory and lines; run with ``python -I -S``.
 
 A process of its own because Linux counts, as a child's peak memory, what its parent had in memory when it was
 forked: the launcher is small, the benchmark that calls it is not.

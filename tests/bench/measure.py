@@ -1,4 +1,4 @@
-r"""One run: what the launcher saw of it, and what that means.
+r"""Measurements of one run, from the launcher's record.
 
 The phases of pip and pipfast are told from outside, by the times at which their lines come. Under both,
 ``PYTHONUNBUFFERED`` makes a line come when it is printed. With core metadata pip reads no archive while it

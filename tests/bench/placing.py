@@ -1,4 +1,4 @@
-"""What putting a stored tree in place costs, against ``cp -al`` of the same tree on the same filesystem."""
+"""Time of putting a stored tree in place, against ``cp -al`` on the same filesystem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs at once into two environments, from one empty store."""
+"""Two installations at once into two environments, from one empty store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slower line in front of a server: round-trip time, and a cap on each connection; run as a script.
+"""Script that makes a line to a server slower: round-trip time, and a cap on each connection.
 
     python relay.py --to PORT [--rtt MS] [--mbit N]     prints the port it listens on
 

@@ -1,4 +1,4 @@
-"""Medians, spread and ratios: as a table, as JSON, as one picture.
+"""Medians, spread and ratios: as a table, as JSON, as a picture.
 
 A ratio is made of two runs of the same round and then summed up, so that a slow minute of the machine, which
 meets all tools alike, does not widen it.

@@ -1,4 +1,4 @@
-"""The interleaved rounds.
+"""Interleaved rounds of all tools over all scenarios.
 
 | scenario | caches and store | environment |
 | --- | --- | --- |

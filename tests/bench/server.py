@@ -1,4 +1,4 @@
-"""A real nginx over a corpus, on loopback, with the headers of a public index."""
+"""nginx over a corpus, on loopback, with the headers of a public index."""
 
 from __future__ import annotations
 

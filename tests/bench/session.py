@@ -1,4 +1,4 @@
-"""Everything that is running while something is measured: corpus, server, relay, tools, a folder to work in."""
+"""Session: the corpus, server, relay, tools and working folder of one measurement."""
 
 from __future__ import annotations
 

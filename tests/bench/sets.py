@@ -1,4 +1,4 @@
-"""The lists of requirements that are measured."""
+"""Lists of requirements that are measured."""
 
 from __future__ import annotations
 

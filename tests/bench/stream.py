@@ -1,4 +1,4 @@
-"""One bare stream of an archive: the time that one connection needs, whatever asks."""
+"""Time of one bare stream of an archive: the least that one connection needs."""
 
 from __future__ import annotations
 

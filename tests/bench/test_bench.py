@@ -1,4 +1,4 @@
-"""The benchmark's own pipeline, over two tiny wheels; nothing here judges a time."""
+"""The benchmark's own pipeline, over two tiny wheels; no time is judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment of the test's own, and an index with fake torches and sources that build against them."""
+"""Environment of each test, and an index with fake torches and sources that build against them."""
 
 from __future__ import annotations
 

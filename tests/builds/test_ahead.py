@@ -1,4 +1,4 @@
-"""Sources that are built beside pip: at once, with pip's words and results, where pip would build them."""
+"""Sources that are built beside pip: at once, with pip's words and results."""
 
 from __future__ import annotations
 

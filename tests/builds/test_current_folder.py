@@ -1,4 +1,4 @@
-"""Modules that lie in the current folder are nobody's: no process of ours takes one from there."""
+"""Modules in the current folder are imported by no process of ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a package says of itself is found wherever it says it."""
+"""Declarations of a package are found in each file that may hold them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Isolated build environments come from the store, and are what pip would have made: each build's own."""
+"""Isolated build environments come from the store, and are each build's own."""
 
 from __future__ import annotations
 

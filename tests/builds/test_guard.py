@@ -1,4 +1,4 @@
-"""With isolation off, an installer that a build script runs does not reach the target."""
+"""An installer that a rescued build runs does not reach the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds beside pip end with the command, however that ends, and with all that they have started."""
+"""Builds beside pip end with the command, and so does all that they have started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds that lie about what they miss: what only a message names is never fetched."""
+"""Builds that lie about what they miss: a name in a message alone is never fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source distributions are built at once, and nothing shows it but the time."""
+"""Source distributions are built at once, with pip's output."""
 
 from __future__ import annotations
 

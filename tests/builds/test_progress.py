@@ -1,4 +1,4 @@
-"""Builds on a terminal: what stands there while they run, and what stands there in the end."""
+"""Builds on a terminal: the line while they run, and the line in the end."""
 
 from __future__ import annotations
 

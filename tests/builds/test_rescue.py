@@ -1,4 +1,4 @@
-"""Builds that miss a module are made again where it is, from what the run itself names; others stay pip's."""
+"""Builds that miss a module are made again with it, if the run itself names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rescues that cannot go on: the error is pip's own, its exit code too, and nothing of ours raises through."""
+"""Rescues that cannot go on end with pip's own error and exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A password of the user's is in nothing that we write."""
+"""Passwords of the user are in nothing that we write."""
 
 from __future__ import annotations
 

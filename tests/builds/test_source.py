@@ -1,4 +1,4 @@
-"""What a requirement is built from, in words that a command line takes."""
+"""Sources of requirements, in words that a command line takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package of a repository's subdirectory, in a requirements file, that imports torch and does not say so."""
+"""A repository's subdirectory in a requirements file, which imports torch undeclared."""
 
 from __future__ import annotations
 

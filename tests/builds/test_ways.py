@@ -1,4 +1,4 @@
-"""Rescued builds of folders, repositories and hashed requirements, and chains of what is missing."""
+"""Rescued builds of folders, repositories and hashed requirements, and chains of missing modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was built once is not built again, nor handed out against another torch."""
+"""Rescued wheels are not built again, nor handed out against another torch."""
 
 from __future__ import annotations
 

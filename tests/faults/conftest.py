@@ -1,4 +1,4 @@
-"""A server, a pool, and what must hold after each test: nothing left running, nothing left lying."""
+"""Server and pool of each test; afterwards nothing is left running or lying."""
 
 from __future__ import annotations
 

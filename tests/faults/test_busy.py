@@ -1,4 +1,4 @@
-"""Servers that are overloaded, slow, rude or broken get fewer connections, and the run goes on."""
+"""Servers that are overloaded, slow or broken get fewer connections, and the run goes on."""
 
 from __future__ import annotations
 

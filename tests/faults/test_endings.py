@@ -1,4 +1,4 @@
-"""However a run ends, nothing is left running and nothing half done is left lying."""
+"""However a download ends, no thread is left running and no half file left lying."""
 
 from __future__ import annotations
 

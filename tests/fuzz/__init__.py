@@ -1,0 +1,1 @@
+"""Random worlds for stock pip and pipfast."""

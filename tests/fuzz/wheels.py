@@ -1,4 +1,4 @@
-"""Wheels with oddities: what is unusual, wrong or hostile in a wheel, one name each."""
+"""Wheels with oddities: unusual, wrong or hostile, one name each."""
 
 from __future__ import annotations
 

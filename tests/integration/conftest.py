@@ -1,4 +1,4 @@
-"""An environment, an index on loopback, and one whose downloads never end."""
+"""Environment, loopback index, and a server whose downloads never end."""
 
 from __future__ import annotations
 

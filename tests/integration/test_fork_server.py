@@ -1,4 +1,4 @@
-"""A pip that fills a build environment is forked, and is in all else the process that was asked for."""
+"""Forked pips that fill build environments do as processes of their own would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What servers are told of the machine: the same as by pip, and asked for once."""
+"""User agent: the same as pip's, and asked for once."""
 
 from __future__ import annotations
 

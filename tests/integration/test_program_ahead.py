@@ -1,4 +1,4 @@
-"""What is fetched before the resolver asks for it: in parallel, once, and never to the run's harm."""
+"""Early requests: in parallel, once each, and never to the run's harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that begin before the resolver asks: pinned, hashed, or all that tells of a candidate."""
+"""Early archives: pinned, hashed, or the only source of metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight commands at once, over one store and one cache: each ends as if it were alone."""
+"""Eight commands at once over one store: each ends as if it were alone."""
 
 from __future__ import annotations
 

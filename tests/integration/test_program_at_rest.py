@@ -1,4 +1,4 @@
-"""Everything in the store was damaged, in one way after another, and the next command does as pip does."""
+"""After any damage to the store the next command does as pip does."""
 
 from __future__ import annotations
 

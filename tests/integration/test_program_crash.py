@@ -1,4 +1,4 @@
-"""A command that is killed while it installs: at each step of placing a wheel."""
+"""A command that is killed at each step of placing a wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed is what pip's one stream gives, whatever a server's ranges give."""
+"""Whatever a server's ranges give, the file of pip's one stream is installed."""
 
 from __future__ import annotations
 

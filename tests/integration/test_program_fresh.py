@@ -1,4 +1,4 @@
-"""Pages that pip would take from its cache: looked at, not read, and given up when pip would give them up."""
+"""Pages that pip would take from its cache are not read, and are given up when pip would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store, or a temporary folder, on a filesystem that is full."""
+"""A store, or a temporary folder, on a full filesystem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wheels that are in the store, linked aside while pip resolves and moved into the environment."""
+"""Stored wheels, linked aside while pip resolves and moved into the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places that cannot be used: stores, homes, targets and disks."""
+"""Stores, homes, targets and disks that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says to an early request, it has said to pip."""
+"""Servers that answer an early request badly: pip asks again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environments in which what pipfast needs is not there, or is somebody else's."""
+"""Environments in which pipfast's libraries are missing, or are somebody else's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that bear one request at a time serve the run, as they serve pip's."""
+"""Servers that take one request at a time serve the run as they serve pip's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata of large wheels on an index without metadata files, for a dry run: a few ranges, pip's words."""
+"""Metadata of large wheels for a dry run: a few ranges, pip's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hostile reading of the program found, each as a user meets it."""
+"""Findings of a hostile review, each as a user meets it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands where something is scarce: each ends as stock pip's does, whichever part of it comes to the limit."""
+"""Commands where descriptors, threads, processes or memory are scarce end as pip's do."""
 
 from __future__ import annotations
 

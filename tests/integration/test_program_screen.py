@@ -1,4 +1,4 @@
-"""Downloads on a terminal: what stands there while they run, when it is resized, and in the end."""
+"""Downloads on a terminal: while they run, after resizing, and in the end."""
 
 from __future__ import annotations
 

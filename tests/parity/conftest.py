@@ -1,4 +1,4 @@
-"""The suite of parity: stock pip and pipfast do the same things in the same place.
+"""Twins: stock pip and pipfast do the same things in the same place.
 
 ``PIPFAST_PARITY_SAMPLE`` runs a part of it, for the members of the matrix that need not run all: a fraction of
 the tests and a seed, as in ``PIPFAST_PARITY_SAMPLE=0.25:pip24``. The same value picks the same tests everywhere;

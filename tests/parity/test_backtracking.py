@@ -1,4 +1,4 @@
-"""Where the resolver has to go back: the same answer as pip's, the same words, and nothing of what was tried."""
+"""Where the resolver goes back: pip's answer, pip's words, and no trace of what was tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a resolution: empty and warm (the two rounds), stale, damaged, of another version."""
+"""Notes about a resolution: empty, warm, stale, damaged, of another version."""
 
 from __future__ import annotations
 

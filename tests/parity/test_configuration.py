@@ -1,4 +1,4 @@
-"""Where pip takes its options from: files, variables, requirements files; and what it says on the way."""
+"""Options from files, variables and requirements files, and pip's words about them."""
 
 from __future__ import annotations
 

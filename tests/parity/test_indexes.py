@@ -1,4 +1,4 @@
-"""What is chosen and fetched from indexes of every manner."""
+"""Choices and downloads from indexes of every manner."""
 
 from __future__ import annotations
 

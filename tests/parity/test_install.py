@@ -1,4 +1,4 @@
-"""What an install leaves in the environment, whatever options it was given."""
+"""Files that an install leaves in the environment, with each option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projects that are built: local, editable, from version control, from the index; ``download`` and ``wheel``."""
+"""Projects that are built: local, editable, from version control, from the index."""
 
 from __future__ import annotations
 

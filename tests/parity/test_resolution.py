@@ -1,4 +1,4 @@
-"""What pip's resolver decides is what is installed."""
+"""The resolver's decisions are what is installed."""
 
 from __future__ import annotations
 

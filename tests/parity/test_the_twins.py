@@ -1,4 +1,4 @@
-"""The comparison itself: every kind of difference is found, and two runs of stock pip have none."""
+"""The comparison itself: every kind of difference is found, and two runs of pip have none."""
 
 from __future__ import annotations
 

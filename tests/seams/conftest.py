@@ -1,4 +1,4 @@
-"""An environment of this pip for each module's tests, and a wheel for it to install."""
+"""Environment of this pip for each module's tests, and a wheel to install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attaching to the pip of this environment, and letting go of it again."""
+"""Attaching to this environment's pip, and undoing it."""
 
 from __future__ import annotations
 

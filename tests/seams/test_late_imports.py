@@ -1,4 +1,4 @@
-"""Once an installation has begun, nothing of ours is imported: it may be replaced by then."""
+"""Once an installation has begun, no module of ours is imported: it may be replaced by then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pip that is not as expected, and errors of ours: pip's own code runs, and the command succeeds."""
+"""Where pip is not as expected, or we fail, pip's own code runs and the command succeeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a command."""
+"""One run, its parts and its end."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the tests stand on: archives written inline, an index on loopback, environments, twins."""
+"""Helpers of the tests: inline archives, loopback servers, environments, twins."""

@@ -1,4 +1,4 @@
-"""What may have become of the store's entries about pages and metadata when the next command reads them."""
+"""Damage to the store's notes about pages and metadata."""
 
 from __future__ import annotations
 

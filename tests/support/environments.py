@@ -1,4 +1,4 @@
-"""Environments to run pip in: built once, then brought back to what they were before each run.
+"""Environments to run pip in: built once, restored before each run.
 
 Every environment holds the pip of the interpreter that runs the tests, and pipfast with its run-time
 dependencies, copied file by file: nothing is downloaded. All live at one path, one at a time, so that what two

@@ -1,4 +1,4 @@
-"""Stock pip for what is done after a run (``inspect``, ``uninstall``): forks of one process that has imported it.
+"""Forked stock pip for ``inspect`` and ``uninstall`` after a run.
 
 The commands that are compared are always processes of their own. These come after them, the same for both twins,
 and starting up would be nearly all they take.

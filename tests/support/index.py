@@ -1,4 +1,4 @@
-"""A server on loopback: package indexes and plain files, with every manner a real one may have."""
+"""Loopback server of package indexes and files, with every manner a real one may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command printed, without what is different every time: speeds, times, random names."""
+"""A command's output without speeds, times and random names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pip that the tests run with, and what an older one does not do."""
+"""The pip under test, and what an older one cannot do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport on http.client: what the engine asks for, and nothing of pip's."""
+"""Transport on http.client, without pip."""
 
 from __future__ import annotations
 

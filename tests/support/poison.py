@@ -1,4 +1,4 @@
-"""Damage to a store: what a broken disk, an editor in some environment or an attacker would do."""
+"""Damage to a store by a broken disk, an editor or an attacker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program as a user starts it: in an environment, home and store of the test's own."""
+"""The program as a user starts it, in an environment, home and store of the test's own."""
 
 from __future__ import annotations
 

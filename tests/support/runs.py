@@ -1,4 +1,4 @@
-"""Run one command in the places of a twin, and see what it leaves."""
+"""One command in the places of a twin, and what it leaves there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a folder after a run, and how two such pictures differ."""
+"""Pictures of a folder after a run, and their differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source distributions whose builds need what they do not declare, and the fake torches they build against."""
+"""Source distributions with undeclared build requirements, and fake torches."""
 
 from __future__ import annotations
 

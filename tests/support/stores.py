@@ -1,4 +1,4 @@
-"""A store of a test's own, and what it takes to fill it."""
+"""Store of a test's own, and how to fill it."""
 
 from __future__ import annotations
 

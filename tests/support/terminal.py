@@ -1,4 +1,4 @@
-"""A command on a terminal, and what a reader of that terminal sees."""
+"""A command on a terminal, and that terminal's screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Twins: the same commands by stock pip and by pipfast, in the same place, one after the other.
+"""Twins: the same commands by stock pip and by pipfast, one after the other in the same place.
 
 Each scenario is run with everything cold and then again, in fresh environments, with what the first round has
 left: pip's cache for stock pip, pip's cache and the store for pipfast.

@@ -1,4 +1,4 @@
-"""Real wheels and source distributions, written inline, byte for byte the same on every run."""
+"""Real wheels and source distributions, written inline, the same bytes on every run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of an address."""
+"""Addresses as they are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said once a day."""
+"""Messages that are said once a day."""
 
 from __future__ import annotations
 

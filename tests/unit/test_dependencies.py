@@ -1,4 +1,4 @@
-"""Where our libraries are found, and what is said of those that do not serve."""
+"""Places of our libraries, and messages about those that do not serve."""
 
 from __future__ import annotations
 

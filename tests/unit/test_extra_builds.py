@@ -1,3 +1,5 @@
+"""The setting ``extra-build-dependencies``."""
+
 from __future__ import annotations
 
 import pytest

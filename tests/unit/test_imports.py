@@ -1,4 +1,4 @@
-"""Who may import whom, and what a command loads."""
+"""Imports that are forbidden, and modules that a command loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the store is."""
+"""Places of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README as a newcomer's page: short, and true where a program can tell."""
+"""README: short, and true where a program can tell."""
 
 from __future__ import annotations
 

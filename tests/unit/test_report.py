@@ -1,4 +1,4 @@
-"""What pipfast says, and the times it keeps."""
+"""Messages on standard error, and times of phases."""
 
 from __future__ import annotations
 

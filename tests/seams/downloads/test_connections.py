@@ -1,4 +1,4 @@
-"""One archive, asked for by pip and ahead of the resolver, in either order and at any time."""
+"""One archive, asked for by pip and ahead of the resolver, in either order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads inside pip: which thread does what, and what is said of it."""
+"""Downloads inside pip: threads, and pip's lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we say of a page is what this pip says of it, file by file and choice by choice."""
+"""Our answers about a page are this pip's, file by file and choice by choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What begins when pip has begun to install: from 26.3 on nothing can be imported any more then."""
+"""Installations import nothing once they have begun: pip 26.3 forbids it."""
 
 from __future__ import annotations
 

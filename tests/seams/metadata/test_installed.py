@@ -1,4 +1,4 @@
-"""What installed distributions require: read once, and never anything else than pip reads."""
+"""Requirements of installed distributions: read once, and exactly as pip reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata files and distributions: what this pip would have, without what it would do for them."""
+"""Metadata files and distributions: this pip's results, for less work."""
 
 from __future__ import annotations
 

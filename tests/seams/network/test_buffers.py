@@ -1,4 +1,4 @@
-"""Files in which pip's cache collects answers."""
+"""Temporary files in which pip's cache collects answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip's own requests beside early ones, where the wrapper of its session's requests is switched off."""
+"""pip's own requests beside early ones, with the session's wrapper switched off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages out of pip's cache: what they are compressed from is remembered, and they stay compressed."""
+"""Pages of pip's cache stay compressed where their content is known."""
 
 from __future__ import annotations
 

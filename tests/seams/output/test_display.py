@@ -1,4 +1,4 @@
-"""Rows on the screen, and what others write there meanwhile."""
+"""Download rows on the screen, and others' output among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the place of pip's turning bar."""
+"""The status line in the place of pip's spinner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of running downloads: how they are laid out, and what they say."""
+"""Layout and text of download rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip's tracebacks: its own frames, as without us."""
+"""pip's tracebacks have pip's frames only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pip would ask for is found out by running its code, and nothing is sent."""
+"""Requests that pip would make are found by running its code; nothing is sent."""
 
 from __future__ import annotations
 

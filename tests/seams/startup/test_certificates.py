@@ -1,4 +1,4 @@
-"""The bundle of certificate authorities waits until something is connected to."""
+"""Certificate authorities are read at the first connection."""
 
 from __future__ import annotations
 

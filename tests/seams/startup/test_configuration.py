@@ -1,4 +1,4 @@
-"""Our section of pip's configuration files."""
+"""The section ``[pipfast]`` of pip's configuration files."""
 
 from __future__ import annotations
 

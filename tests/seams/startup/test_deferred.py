@@ -1,4 +1,4 @@
-"""Modules that wait until they are used, and what an installation with nothing to do leaves out."""
+"""Deferred modules, and what an installation with nothing to do leaves unloaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sources want the machine for themselves."""
+"""Sources that want the machine for themselves."""
 
 from __future__ import annotations
 

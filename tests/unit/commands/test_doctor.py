@@ -1,4 +1,4 @@
-"""``pipfast doctor``: what it shows, and when it fails."""
+"""``pipfast doctor``: its pages and its exit code."""
 
 from __future__ import annotations
 

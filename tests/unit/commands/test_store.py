@@ -1,4 +1,4 @@
-"""``pipfast store``: what it prints, and its exit codes."""
+"""``pipfast store``: its output and its exit codes."""
 
 from __future__ import annotations
 

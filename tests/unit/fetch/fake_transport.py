@@ -1,4 +1,4 @@
-"""A transport without a network: answers are functions, and tests decide when they come."""
+"""Transport without a network: answers are functions, sent when a test says so."""
 
 from __future__ import annotations
 

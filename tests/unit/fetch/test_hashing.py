@@ -1,4 +1,4 @@
-"""Digests that follow the front, in whatever order parts arrive."""
+"""Digests of a file whose parts arrive in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers are parts of the file, and which validators may vouch for it."""
+"""Answers that are parts of a file, and validators that vouch for them."""
 
 from __future__ import annotations
 

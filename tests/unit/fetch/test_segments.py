@@ -1,4 +1,4 @@
-"""The plan: every byte is brought once, whatever streams do."""
+"""The plan of a large file: every byte is brought once."""
 
 from __future__ import annotations
 

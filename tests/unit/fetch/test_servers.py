@@ -1,4 +1,4 @@
-"""Who may ask a server, and what its answers mean."""
+"""Turns at a server, and what its answers mean for them."""
 
 from __future__ import annotations
 

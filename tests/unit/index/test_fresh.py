@@ -1,4 +1,4 @@
-"""Until when a page in pip's cache is taken from there."""
+"""Freshness of pages in pip's cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""METADATA out of parts of an archive, whatever the archive is."""
+"""METADATA out of parts of an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a stored file gets its name in an environment."""
+"""Ways in which a stored file gets its name in an environment."""
 
 from __future__ import annotations
 

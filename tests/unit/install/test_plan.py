@@ -1,4 +1,4 @@
-"""Where each file of a wheel goes."""
+"""Places of a wheel's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store is emptied while wheels are installed from it."""
+"""A store that is emptied while wheels are installed from it."""
 
 from __future__ import annotations
 

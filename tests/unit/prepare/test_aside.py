@@ -1,4 +1,4 @@
-"""Stored wheels whose links are made in a worker process."""
+"""Links of stored wheels, made in a worker process."""
 
 from __future__ import annotations
 

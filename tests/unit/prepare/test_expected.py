@@ -1,4 +1,4 @@
-"""What a command line installed the last time, kept for the next."""
+"""Notes about the last installation of a command line."""
 
 from __future__ import annotations
 

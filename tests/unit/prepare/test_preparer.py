@@ -1,4 +1,4 @@
-"""From archives to trees and bytecode, by real worker processes."""
+"""Archives to trees and bytecode, by real worker processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No two trees have the same time."""
+"""File times of trees: no two trees share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of a rescued build is one of its own, and sees what the target has."""
+"""The environment of a rescued build is its own, and sees the target's packages."""
 
 from __future__ import annotations
 

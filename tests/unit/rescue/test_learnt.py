@@ -1,4 +1,4 @@
-"""What one build missed is known to the next."""
+"""A source's next build knows what the last one missed."""
 
 from __future__ import annotations
 

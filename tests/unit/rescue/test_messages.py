@@ -1,4 +1,4 @@
-"""What the user reads of a rescue."""
+"""Messages about a rescue."""
 
 from __future__ import annotations
 

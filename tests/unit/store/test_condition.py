@@ -1,4 +1,4 @@
-"""What is told of a store in which nothing new can be kept."""
+"""Stores in which nothing new can be kept."""
 
 from __future__ import annotations
 

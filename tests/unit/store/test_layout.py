@@ -1,4 +1,4 @@
-"""Which folders may be a store, and how entries come and go."""
+"""Folders that may be a store, and entries that come and go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests: what is written is read; what was damaged is not."""
+"""Manifests are read as written, or not at all if damaged."""
 
 from __future__ import annotations
 

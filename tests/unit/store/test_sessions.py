@@ -1,4 +1,4 @@
-"""Whose maker is alive, and whose is not."""
+"""Living and dead makers of names in tmp/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is noted of addresses."""
+"""Notes about addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings for what the system lets a process have."""
+"""Settings narrowed to the system's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that are refused, as a limit of the system refuses them."""
+"""Threads that the system refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine that went down may have spoiled."""
+"""Entries that a machine's crash may have spoiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prune, purge, verify, and the inventory they stand on."""
+"""Prune, purge, verify, and the inventory that they use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored files that look otherwise than they did: put right where their contents are, else named."""
+"""Stored files that look otherwise are put right if their contents are, else named."""
 
 from __future__ import annotations
 

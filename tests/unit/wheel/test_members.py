@@ -1,4 +1,4 @@
-"""Which archives are kept unpacked, and why others are not."""
+"""Archives that are kept unpacked, and reasons against others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a METADATA file is what the email package says it is, or is left to it."""
+"""METADATA headers: as the email package reads them, or left to it."""
 
 from __future__ import annotations
 

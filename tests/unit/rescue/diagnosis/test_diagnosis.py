@@ -1,4 +1,4 @@
-"""What real builds left behind, and what was missing."""
+"""Evidence of real builds, and what was missing."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Evidence as the probe writes it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The reviewed table of import names."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,4 @@
-"""Packages from the field, round by round: the ends of their real output, and what comes of them.
+"""Real packages, round by round: the ends of their output, and what is granted.
 
 The evidence has the shape the probe gives it: an uncaught exception is there with its chain; an exit, which is
 what setuptools makes of its own errors, leaves the output alone.

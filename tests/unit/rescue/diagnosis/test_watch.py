@@ -1,4 +1,4 @@
-"""Of what the processes of a build note, which is the build's own."""
+"""The build's own imports among all that its processes note."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may name a distribution, and at which version it is taken."""
+"""Who may name a distribution, and the version that is taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a setup.py says is read, not run."""
+"""A setup.py is read, not run."""
 
 from __future__ import annotations
 
