@@ -94,7 +94,10 @@ def _is_address(package: str) -> bool:
 
 
 def normalise(name: str) -> str:
-    """Return a distribution's name in the form in which names are compared."""
+    """Return a distribution's name in the form in which names are compared, as packaging's ``canonicalize_name``.
+
+    Our own, because settings are read before it is known whether there is a packaging.
+    """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -19,16 +19,16 @@ ROOTS = {"pipfast": Path("pipx_fast/pipfast"), "pipfast_hooks": Path("hooks/pipf
 
 FLOORS = (
     "pipfast", "pipfast.errors", "pipfast.address", "pipfast.report", "pipfast.dependencies",
-    "pipfast.extra_builds", "pipfast.settings", "pipfast.placement", "pipfast.daily", "pipfast.system",
-    "pipfast.wheel", "pipfast.store", "pipfast.upkeep", "pipfast.fetch", "pipfast.index", "pipfast.patterns",
-    "pipfast.install", "pipfast.prepare", "pipfast.rescue.diagnosis", "pipfast.rescue.trust", "pipfast.rescue",
-    "pipfast.builds", "pipfast.commands", "pipfast_hooks", "pipfast_hooks.seams", "pipfast_hooks.run",
-    "pipfast_hooks.startup", "pipfast_hooks.guard", "pipfast_hooks.attach", "pipfast_hooks.output",
-    "pipfast_hooks.network", "pipfast_hooks.install", "pipfast_hooks.index", "pipfast_hooks.metadata",
-    "pipfast_hooks.builds", "pipfast_hooks.builds.environments", "pipfast_hooks.builds.rescue",
-    "pipfast_hooks.downloads", "pipfast_hooks.builds.beside", "pipfast_hooks.builds.hooks",
-    "pipfast_hooks.resolver", "pipfast_hooks.command", "pipfast_hooks.own_command", "pipfast_hooks.pip_main",
-    "pipfast_hooks.doctor", "pipfast.launch", "pipfast.__main__",
+    "pipfast.requirements", "pipfast.extra_builds", "pipfast.settings", "pipfast.placement", "pipfast.daily",
+    "pipfast.system", "pipfast.wheel", "pipfast.store", "pipfast.upkeep", "pipfast.fetch", "pipfast.index",
+    "pipfast.patterns", "pipfast.install", "pipfast.prepare", "pipfast.rescue.diagnosis", "pipfast.rescue.trust",
+    "pipfast.rescue", "pipfast.builds", "pipfast.commands", "pipfast_hooks", "pipfast_hooks.seams",
+    "pipfast_hooks.run", "pipfast_hooks.startup", "pipfast_hooks.guard", "pipfast_hooks.attach",
+    "pipfast_hooks.output", "pipfast_hooks.network", "pipfast_hooks.install", "pipfast_hooks.index",
+    "pipfast_hooks.metadata", "pipfast_hooks.builds", "pipfast_hooks.builds.environments",
+    "pipfast_hooks.builds.rescue", "pipfast_hooks.downloads", "pipfast_hooks.builds.beside",
+    "pipfast_hooks.builds.hooks", "pipfast_hooks.resolver", "pipfast_hooks.command", "pipfast_hooks.own_command",
+    "pipfast_hooks.pip_main", "pipfast_hooks.doctor", "pipfast.launch", "pipfast.__main__",
 )
 """Packages and single modules, lowest first: each imports from its own floor and from lower ones."""
 

@@ -1,4 +1,4 @@
-"""Builds that rescue themselves: a hook that misses a module runs again where the module is."""
+"""Build hooks of pip, run again where a missing module is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment in which isolation is off: the target's packages, and over them a folder of our own."""
+"""Overlay environment of a rescued build."""
 
 from __future__ import annotations
 

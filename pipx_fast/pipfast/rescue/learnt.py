@@ -1,4 +1,4 @@
-"""What was learnt about a source: what its build missed, so that the next build of it begins right.
+"""Causes of a source's failed builds, remembered for its next build.
 
 Causes are kept, not grants: who may name a distribution, and at which version, is decided anew in each run.
 """

@@ -1,12 +1,11 @@
-"""What is said of a rescued build: each function returns the text and the hint that ``report.say`` takes."""
+"""Messages about rescued builds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name, read_requirement
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
-from pipfast.rescue.trust.trusted import read_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -109,9 +108,10 @@ def undeclared_of(grants: Iterable[Grant], requires: Iterable[str], there: Itera
     :param requires: the built package's ``Requires-Dist``.
     :param there: names of what the target has, or will have after this run.
     """
-    covered = {normalise(name) for name in there} | BUILD_TOOLS
-    covered |= {normalise(read.name) for read in map(read_requirement, requires) if read is not None}
-    return [name for name in dict.fromkeys(grant.name for grant in grants) if normalise(name) not in covered]
+    covered = {canonicalize_name(name) for name in there} | BUILD_TOOLS
+    covered |= {canonicalize_name(read.name) for read in map(read_requirement, requires) if read is not None}
+    names = dict.fromkeys(grant.name for grant in grants)
+    return [name for name in names if canonicalize_name(name) not in covered]
 
 
 def _last_line(error: str) -> str:

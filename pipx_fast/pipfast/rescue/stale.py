@@ -1,4 +1,4 @@
-"""Installed packages that were built against something else than what stands beside them."""
+"""Installed packages that were built against another version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import site
 from typing import TYPE_CHECKING
 
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name
 from pipfast.rescue.wheels import record_digest, stale
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
@@ -31,8 +31,8 @@ def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> dict[str, 
     there: dict[str, tuple[str, str]] = {}
     for each in importlib.metadata.distributions(path=list(paths if paths is not None else package_folders())):
         name = each.metadata["Name"]
-        if name and normalise(name) not in there:
-            there[normalise(name)] = (each.version, record_digest(each.read_text("RECORD") or ""))
+        if name and canonicalize_name(name) not in there:
+            there[canonicalize_name(name)] = (each.version, record_digest(each.read_text("RECORD") or ""))
     lines: dict[str, str | None] = {}
     arguments: dict[str, str] = {}
     for built, differences in stale(layout, there):

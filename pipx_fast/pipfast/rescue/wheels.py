@@ -1,4 +1,4 @@
-"""Wheels of rescued builds, and of those without isolation, each with what it was built against.
+"""Wheels of rescued and unisolated builds, with what they were built against.
 
 The wheel lies among the store's archives; the note of its key says of which source, and beside which versions of
 which archives it was made. pip's own cache knows the source and the interpreter only.
@@ -18,8 +18,7 @@ import zipfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipfast import dependencies
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name, parse_wheel_filename
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.names import BUILT
@@ -29,12 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from packaging.utils import parse_wheel_filename
-
     from pipfast.store.archives import Archive
     from pipfast.store.layout import Layout
-else:
-    parse_wheel_filename = dependencies.load("packaging", "utils").utils.parse_wheel_filename
 
 STEERING = frozenset({
     "AR", "ARCHFLAGS", "BLIS_ARCH", "CC", "CFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "CPP", "CPPFLAGS", "CXX",
@@ -69,7 +64,7 @@ class Visible:
 
     def is_as(self, other: Visible) -> bool:
         """Tell whether both are the same files: by wheel or by record, whichever both know."""
-        if (normalise(self.name), self.version) != (normalise(other.name), other.version):
+        if (canonicalize_name(self.name), self.version) != (canonicalize_name(other.name), other.version):
             return False
         pairs = [(self.archive, other.archive), (self.record, other.record)]
         known = [first == second for first, second in pairs if first and second]
@@ -225,13 +220,13 @@ def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tupl
     :returns: with each, what differs: ``torch 1.0, and 2.0 is here``.
     """
     for built in all_built(layout):
-        if there.get(normalise(built.name)) != (built.version, built.record):
+        if there.get(canonicalize_name(built.name)) != (built.version, built.record):
             continue
         differences = [
-            f"{each.name} {each.version}, and {there[normalise(each.name)][0]} is here"
+            f"{each.name} {each.version}, and {there[canonicalize_name(each.name)][0]} is here"
             for each in built.visible
-            if each.needed and normalise(each.name) not in BUILD_TOOLS
-            and normalise(each.name) in there and there[normalise(each.name)][0] != each.version
+            if each.needed and canonicalize_name(each.name) not in BUILD_TOOLS
+            and canonicalize_name(each.name) in there and there[canonicalize_name(each.name)][0] != each.version
         ]
         yield built, differences
 

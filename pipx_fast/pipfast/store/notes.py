@@ -1,4 +1,4 @@
-"""Notes of the store: small files with a checksum, each under its key.
+"""Notes of the store: small files with checksums, each under a key.
 
 A note holds what was worked out once and can be worked out again. One that is damaged, truncated or in another
 version's format is removed; that is never an error. It is written aside and renamed into place.

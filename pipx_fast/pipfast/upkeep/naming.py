@@ -43,6 +43,7 @@ def package_of(layout: Layout, entry: Entry) -> str:
 
 def display_name(filename: str) -> str:
     """Return ``six 1.17.0`` for a wheel; other archives have no names that part by themselves."""
+    # Not packaging's `parse_wheel_filename`: it changes the name's spelling.
     return " ".join(filename.split("-")[:2]) if filename.endswith(".whl") else filename
 
 

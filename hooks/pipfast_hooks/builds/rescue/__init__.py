@@ -1,1 +1,1 @@
-"""A failed build's second try without isolation."""
+"""Rescue of failed builds: a second try without isolation."""

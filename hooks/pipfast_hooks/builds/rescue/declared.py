@@ -1,4 +1,4 @@
-"""What a package says of itself in its own files, before anything of it could be built."""
+"""Metadata in a package's own files, before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip's view of an environment with isolation off: what a rescued requirement is built in."""
+"""Build environment of a rescued requirement, as pip sees it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
 
-_PLACES = {
-    "target_dir": "PIP_TARGET", "prefix_path": "PIP_PREFIX", "root_path": "PIP_ROOT", "use_user_site": "PIP_USER",
-}
+_PLACES = (
+    ("target_dir", "PIP_TARGET"), ("prefix_path", "PIP_PREFIX"), ("root_path", "PIP_ROOT"),
+    ("use_user_site", "PIP_USER"),
+)
 """pip's options that say where it installs, and their variables: a configuration file may set them for all."""
 
 
@@ -75,7 +76,7 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
         overlay = self._rescue.overlay
         if overlay is not None:
             options = self._rescue.context.options
-            places = [name for option, name in _PLACES.items() if getattr(options, option, None)]
+            places = [name for option, name in _PLACES if getattr(options, option, None)]
             _set(overlay.environ(self._rescue.context.environ, places))
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What pip knows of distributions while it builds, in the form that the policy reads."""
+"""Distributions that pip knows of while it builds, for the policy."""
 
 from __future__ import annotations
 

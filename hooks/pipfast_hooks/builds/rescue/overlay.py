@@ -1,4 +1,4 @@
-"""What is put beside a rescued build: found and installed by pip itself, in a process of its own.
+"""Packages beside a rescued build: found and installed by pip.
 
 The target has a say in what is found - what it has already is not fetched again - and is never written to.
 """

@@ -1,4 +1,4 @@
-"""Place of a rescued build: an overlay, or a wheel that an earlier build made."""
+"""Place of a rescued build: an overlay or an earlier wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build of one requirement, made again beside what it missed."""
+"""Rescue of one requirement's build, round by round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a requirement is built from, and what its build could see: the key of a wheel that is kept."""
+"""Source of a build, and the distributions that the build sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pip._internal.utils.misc import redact_auth_from_url
 from pip._internal.vcs import vcs
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.rescue.trust.trusted import read_requirement
+from pipfast.requirements import applies, read_requirement
 from pipfast.rescue.wheels import Visible, record_digest, record_of_archive
 from pipfast.store.archives import sha256_of
 
@@ -97,6 +97,6 @@ def visible_from(
             continue
         for text in requires:
             each = read_requirement(text)
-            if each is not None and (each.marker is None or each.marker.evaluate({"extra": ""})):
+            if each is not None and applies(each.marker):
                 waiting.append(canonicalize_name(each.name))
     return tuple(visible[name] for name in sorted(visible))

@@ -1,4 +1,4 @@
-"""Builds without isolation by the user's own wish: what the wheels that pip caches were built against.
+"""Builds without isolation by the user's wish: their wheels' provenance.
 
 pip's cache alone would hand such a wheel out beside whatever is installed by then.
 """
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
+from pipfast.requirements import applies, read_requirement
 from pipfast.rescue import wheels
 from pipfast.rescue.diagnosis.import_names import modules_of, provides
 from pipfast.rescue.messages import BUILD_TOOLS
-from pipfast.rescue.trust.trusted import applies, read_requirement
 from pipfast.rescue.wheels import Visible, record_digest
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import installed_at, source_of

@@ -1,4 +1,4 @@
-"""One call of a build hook, watched for the modules that it misses."""
+"""One call of a build hook under watch."""
 
 from __future__ import annotations
 

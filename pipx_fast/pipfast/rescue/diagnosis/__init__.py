@@ -1,1 +1,1 @@
-"""What a failed build was missing, from its evidence."""
+"""Diagnosis of failed builds: evidence, causes, import names."""

@@ -1,4 +1,4 @@
-"""Why a build failed, where something that can be installed would mend it; and where nothing would."""
+"""Causes of a failed build, each mended by an installation."""
 
 from __future__ import annotations
 

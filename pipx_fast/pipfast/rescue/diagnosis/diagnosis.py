@@ -1,4 +1,4 @@
-"""From the evidence of a failed build to what was missing. Pure: nothing is run or looked up here.
+"""Diagnosis: from the evidence of a failed build to its cause.
 
 The uncaught exception's chain speaks first, outermost first; the output only where the chain says nothing. What is
 only printed counts only if a process of the build looked for that module: a build that prints a false name gets

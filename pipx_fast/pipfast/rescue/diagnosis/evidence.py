@@ -1,9 +1,9 @@
-"""What a failed build hook left behind, as the probe in its processes writes it down."""
+"""Evidence of a failed build hook: exceptions, missing modules, output."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipfast.errors import PipfastError
 
@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 Stage = Literal["requires", "metadata", "wheel"]
 """The hook that failed: ``get_requires_for_build_*``, ``prepare_metadata_for_build_*`` or ``build_*``."""
 
-STAGES: tuple[Stage, ...] = ("requires", "metadata", "wheel")
-
 
 class EvidenceDamaged(PipfastError):
-    """What the probe wrote is not what it writes; the build is left to pip's own error."""
+    """The probe's file has another content than the probe writes; the build is left to pip's own error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +62,41 @@ class Evidence:
     declared: tuple[str, ...] = ()
     """``build-system.requires``, and what ``get_requires_for_build_*`` said."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the evidence as ``json.dumps`` takes it."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, document: object) -> Evidence:
-        """Read what ``json.loads`` made of a probe's file; keys that are not known are passed over.
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """What the probe notes at the end of one process of a build."""
 
-        :raises EvidenceDamaged: something has another type than the probe gives it.
-        """
-        try:
-            return _read(cast("Mapping[str, Any]", document))
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise EvidenceDamaged(f"the record of a failed build cannot be read ({error!r})") from error
+    pid: int
+    argv: tuple[str, ...]
+    errors: tuple[RaisedError, ...]
+    """The exception that ended it and those before; empty where it exited."""
+    sought: tuple[str, ...]
+    """Modules that it looked for and did not find, dotted."""
+    imported: tuple[str, ...]
+    """Top-level modules that it had imported from files."""
 
 
-def _read(document: Mapping[str, Any]) -> Evidence:
-    stage = _text(document["stage"])
-    if stage not in STAGES:
-        raise TypeError(f"unknown stage {stage!r}")
-    return Evidence(
-        stage=stage,
-        editable=bool(document.get("editable")),
-        errors=tuple(
-            RaisedError(
-                _text(each["type"]), _text(each["message"]),
-                None if each.get("name") is None else _text(each["name"]), _texts(each.get("files", ())),
-            )
-            for each in document.get("errors", ())
-        ),
-        sought=tuple(
-            SoughtModule(_text(each["name"]), bool(each["parent_found"]), int(each["pid"]))
-            for each in document.get("sought", ())
-        ),
-        output=_text(document.get("output", "")),
-        declared=_texts(document.get("declared", ())),
+def read_record(document: Mapping[str, Any]) -> ProcessRecord:
+    """Return a line of the probe's file; unknown keys are passed over.
+
+    :raises EvidenceDamaged: something has another type than the probe gives it.
+    """
+    try:
+        return ProcessRecord(
+            int(document.get("pid", 0)), _texts(document.get("argv", ())),
+            tuple(map(_read_error, document.get("errors", ()))), _texts(document.get("sought", ())),
+            _texts(document.get("imported", ())),
+        )
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise EvidenceDamaged(f"the record of a failed build cannot be read ({error!r})") from error
+
+
+def _read_error(each: Mapping[str, Any]) -> RaisedError:
+    name = each.get("name")
+    return RaisedError(
+        _text(each["type"]), _text(each["message"]), None if name is None else _text(name),
+        _texts(each.get("files", ())),
     )
 
 
@@ -112,4 +109,4 @@ def _text(value: object) -> str:
 def _texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{values!r} is no list")
-    return tuple(_text(value) for value in values)
+    return tuple(map(_text, values))

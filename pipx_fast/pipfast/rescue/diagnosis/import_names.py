@@ -1,4 +1,4 @@
-"""The reviewed table of import names, and what a distribution's own record says of its modules."""
+"""Table of import names, and modules of a distribution by its record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,12 +38,12 @@ def reviewed(module: str) -> str | None:
 
 @functools.cache
 def _distributions() -> Mapping[str, str]:
-    return {normalise(distribution): distribution for distribution in table().values()}
+    return {canonicalize_name(distribution): distribution for distribution in table().values()}
 
 
 def reviewed_distribution(name: str) -> str | None:
     """Return a distribution's name as the table has it, if a row brings it; spelling does not matter."""
-    return _distributions().get(normalise(name))
+    return _distributions().get(canonicalize_name(name))
 
 
 @functools.cache

@@ -1,17 +1,17 @@
-"""Sentences in which a build script says what it wants: `please install PyTorch first`."""
+"""Sentences in which a build script asks for a module."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name
 from pipfast.rescue.diagnosis.import_names import reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
-_SPELLINGS = {"pytorch": "torch", "opencv": "cv2", "pillow": "PIL", "beautifulsoup": "bs4"}
+_SPELLINGS = (("pytorch", "torch"), ("opencv", "cv2"), ("pillow", "PIL"), ("beautifulsoup", "bs4"))
 """What people call a module in sentences, where it is neither its name nor its distribution's."""
 
 _WORD = r"['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)['\"`]?"
@@ -51,14 +51,14 @@ def module_asked_for(line: str, sought: Set[str]) -> str | None:
     for module in sorted(sought):
         distribution = reviewed(module)
         if distribution is not None:
-            words.setdefault(normalise(distribution), module)
-    for spelling, module in _SPELLINGS.items():
+            words.setdefault(canonicalize_name(distribution), module)
+    for spelling, module in _SPELLINGS:
         if module in sought:
             words.setdefault(spelling, module)
     for pattern in _ASKING:
         for found in pattern.finditer(line):
             word = found["word"].rstrip(".")
-            module = words.get(word.lower()) or words.get(normalise(word))  # type: ignore[assignment]
+            module = words.get(word.lower()) or words.get(canonicalize_name(word))  # type: ignore[assignment]
             if module is not None:
                 return module
     return None

@@ -1,4 +1,4 @@
-"""What no installed distribution mends: kinds of errors, the lines that speak of them, Python's own modules."""
+"""Errors and modules that no installed distribution mends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One build hook under watch: what its processes note, and how that becomes evidence."""
+"""Watch over one build hook, and the evidence from its processes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipfast.rescue.diagnosis.evidence import Evidence, EvidenceDamaged
+from pipfast.rescue.diagnosis.evidence import (
+    Evidence,
+    EvidenceDamaged,
+    ProcessRecord,
+    RaisedError,
+    SoughtModule,
+    read_record,
+)
 from pipfast.settings import RECORD_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipfast.rescue.diagnosis.evidence import Stage
 
@@ -91,60 +98,61 @@ class Watch:
         """
         stage = stage_of(self.hook)
         assert stage is not None
-        lines = self._lines()
-        sought: dict[str, int] = {}
-        for line in lines:
-            for name in line.get("sought", ()):
-                sought.setdefault(str(name), int(line.get("pid", 0)))
-        errors = _uncaught(lines)
-        if unavailable is not None:
-            errors = _unavailable(*unavailable)
-        document = {
-            "stage": stage,
-            "editable": self.hook.endswith(_EDITABLE),
-            "errors": errors,
-            "sought": [{"name": name, "parent_found": "." in name, "pid": pid} for name, pid in sought.items()],
-            "output": "".join(self.output)[-MAX_OUTPUT_CHARACTERS:],
-            "declared": list(declared),
-        }
         try:
-            return Evidence.from_json(document)
+            records = list(self._records())
         except EvidenceDamaged:
             return None
+        sought: dict[str, int] = {}
+        for record in records:
+            for name in record.sought:
+                sought.setdefault(name, record.pid)
+        return Evidence(
+            stage,
+            editable=self.hook.endswith(_EDITABLE),
+            errors=_uncaught(records) if unavailable is None else _unavailable(*unavailable),
+            sought=tuple(SoughtModule(name, "." in name, pid) for name, pid in sought.items()),
+            output="".join(self.output)[-MAX_OUTPUT_CHARACTERS:],
+            declared=declared,
+        )
 
     def imported(self) -> set[str]:
         """Return the modules that the processes of the hook had imported when they ended."""
-        found = [line.get("imported") for line in self._lines()]
-        return {name for each in found if isinstance(each, list) for name in each if isinstance(name, str)}
+        names: set[str] = set()
+        with suppress(EvidenceDamaged):
+            for record in self._records():
+                names.update(record.imported)
+        return names
 
-    def _lines(self) -> list[dict[str, Any]]:
-        lines = []
+    def _records(self) -> Iterator[ProcessRecord]:
+        """Yield what the processes noted; lines that are no JSON objects are passed over.
+
+        :raises EvidenceDamaged: one has another content than the probe writes.
+        """
         for each in self._record.decode("utf-8", "replace").splitlines():
             with suppress(ValueError):
-                line = json.loads(each)
-                if isinstance(line, dict):
-                    lines.append(line)
-        return lines
+                document = json.loads(each)
+                if isinstance(document, dict):
+                    yield read_record(document)
 
 
-def _uncaught(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _uncaught(records: Sequence[ProcessRecord]) -> tuple[RaisedError, ...]:
     """Return the chain of what ended the hook: none where its own process exited, whatever a child died of before.
 
     A process that was killed notes nothing: then the last chain that any process noted is all there is.
     """
-    for line in reversed(lines):
+    for record in reversed(records):
         # The script that pip and ``build`` have a hook run by.
-        if any(str(each).endswith("_in_process.py") for each in line.get("argv", ())[:1]):
-            return list(line.get("errors", ()))
-    return next((list(line["errors"]) for line in reversed(lines) if line.get("errors")), [])
+        if record.argv and record.argv[0].endswith("_in_process.py"):
+            return record.errors
+    return next((record.errors for record in reversed(records) if record.errors), ())
 
 
-def _unavailable(backend: str, traceback: str) -> list[dict[str, Any]]:
+def _unavailable(backend: str, traceback: str) -> tuple[RaisedError, ...]:
     """Return the errors of a backend that was not there, from the traceback that the hook's process sent."""
-    unavailable = {"type": "pyproject_hooks.BackendUnavailable", "message": f"Cannot import {backend!r}"}
+    unavailable = RaisedError("pyproject_hooks.BackendUnavailable", f"Cannot import {backend!r}")
     found = _LAST_LINE.match(traceback.strip().rpartition("\n")[2])
     if found is None:
-        return [unavailable]
+        return (unavailable,)
     module = _NO_MODULE.search(found["message"])
     kind = found["type"] if "." in found["type"] else f"builtins.{found['type']}"
-    return [unavailable, {"type": kind, "message": found["message"], "name": module[1] if module else None}]
+    return unavailable, RaisedError(kind, found["message"], module[1] if module else None)

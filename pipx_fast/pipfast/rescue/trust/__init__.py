@@ -1,1 +1,1 @@
-"""Which distribution may be added to a build, because somebody trusted has named it."""
+"""Trust: distributions that may join a build, and who named them."""

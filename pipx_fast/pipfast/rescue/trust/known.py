@@ -1,4 +1,4 @@
-"""What this run knows of distributions, and who named them: the ground of every grant."""
+"""Distributions that a run knows of, and who named them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what was missing to a distribution that somebody trusted has named. Pure: nothing is read or run.
+"""Policy: a trusted distribution for a missing module, or a refusal.
 
 A module's name never becomes a distribution's name by guessing. In this order:
 
@@ -13,19 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pipfast import dependencies
-from pipfast.extra_builds import normalise, to_be_set
+from pipfast.extra_builds import to_be_set
+from pipfast.requirements import SpecifierSet, allows, canonicalize_name, joined, read_requirement
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
 from pipfast.rescue.diagnosis.import_names import namespaces, provides, reviewed, reviewed_distribution
-from pipfast.rescue.trust.trusted import Trusted, allows, joined, read_requirement
+from pipfast.rescue.trust.trusted import Trusted
 
 if TYPE_CHECKING:
-    from packaging.specifiers import SpecifierSet
-
     from pipfast.rescue.diagnosis.causes import Cause, NeedsOlderSetuptools
     from pipfast.rescue.trust.known import Known
-else:
-    SpecifierSet = dependencies.load("packaging", "specifiers").specifiers.SpecifierSet
 
 Mode: TypeAlias = Literal["on", "named", "off"]
 """``PIPFAST_BUILD_RESCUE``; ``named``: what this run or the target names, without the reviewed table."""
@@ -117,7 +113,7 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Gran
             why = f"the environment has it, and its own record lists {module}"
             return _grant(installed.name, module, 1, why, trusted)
     if found:
-        same = normalise(found[0].name) == normalise(module)
+        same = canonicalize_name(found[0].name) == canonicalize_name(module)
         why = found[0].who if same else f"{found[0].who}, and the reviewed table gives {module} to it"
         return _grant(found[0].name, module, 1, why, trusted)
     if row is None:

@@ -1,4 +1,4 @@
-"""What a setup.py says of its package, read without running it."""
+"""Arguments of ``setup()`` in a setup.py, read without running it."""
 
 from __future__ import annotations
 

@@ -1,27 +1,17 @@
-"""Who has named which distribution in this run, and at which version it is to be had. Pure."""
+"""Distributions that somebody trusted has named, and their versions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipfast import dependencies
-from pipfast.extra_builds import normalise
+from pipfast.requirements import allows, applies, canonicalize_name, joined, read_requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from packaging.markers import Marker
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
+    from pipfast.requirements import Requirement
     from pipfast.rescue.trust.known import InstalledDistribution, Known
-else:
-    _packaging = dependencies.load("packaging", "requirements", "specifiers")
-    InvalidRequirement = _packaging.requirements.InvalidRequirement
-    Requirement = _packaging.requirements.Requirement
-    InvalidSpecifier = _packaging.specifiers.InvalidSpecifier
-    SpecifierSet = _packaging.specifiers.SpecifierSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +49,9 @@ class Trusted:
         self.setting_key = known.package.name or known.package.address or "PACKAGE"
         """What the setting calls the package."""
         self._named: dict[str, Named] = {}
-        self._resolved = {normalise(name): version for name, version in known.resolved.items()}
-        self._hashes = {normalise(name): hashes for name, hashes in known.hashes.items()}
-        self._installed = {normalise(each.name): each for each in known.installed}
+        self._resolved = {canonicalize_name(name): version for name, version in known.resolved.items()}
+        self._hashes = {canonicalize_name(name): hashes for name, hashes in known.hashes.items()}
+        self._installed = {canonicalize_name(each.name): each for each in known.installed}
         for requirement, who, source in self._namings():
             self._add(requirement, who, source)
 
@@ -86,7 +76,7 @@ class Trusted:
         if requirement.url and source not in ("setting", "user"):
             # What a package takes from an address of its own is not fetched from there by us.
             return
-        key = normalise(requirement.name)
+        key = canonicalize_name(requirement.name)
         named = self._named.get(key) or Named(requirement.name, who, by_setting=source == "setting")
         self._named[key] = replace(
             named,
@@ -96,37 +86,37 @@ class Trusted:
 
     def is_own(self, name: str) -> bool:
         """Tell whether this is the failing package itself: no build requires itself."""
-        return bool(self._known.package.name) and normalise(name) == normalise(self._known.package.name)
+        own = self._known.package.name
+        return bool(own) and canonicalize_name(name) == canonicalize_name(own)
 
     def named(self, name: str) -> Named | None:
         """Return who has named a distribution, however it is spelt."""
-        return self._named.get(normalise(name))
+        return self._named.get(canonicalize_name(name))
 
     def requirer(self, requirement: Requirement, by: str) -> str | None:
         """Return which of some distributions of the target does require exactly this, by its own metadata.
 
         :param by: their names, separated by commas, as a message gives them.
         """
-        for each in by.split(","):
-            here = self.installed(each.strip())
-            for said in map(read_requirement, here.requires if here else ()):
-                if said is not None and not said.url and applies(said.marker) and (
-                    normalise(said.name) == normalise(requirement.name) and said.specifier == requirement.specifier
-                ):
-                    return here.name if here else None
+        wanted = (canonicalize_name(requirement.name), requirement.specifier)
+        for here in filter(None, (self.installed(each.strip()) for each in by.split(","))):
+            for said in filter(None, map(read_requirement, here.requires)):
+                same = (canonicalize_name(said.name), said.specifier) == wanted and not said.url
+                if same and applies(said.marker):
+                    return here.name
         return None
 
     def installed(self, name: str) -> InstalledDistribution | None:
         """Return what the target has of a distribution."""
-        return self._installed.get(normalise(name))
+        return self._installed.get(canonicalize_name(name))
 
     def resolved(self, name: str) -> str | None:
         """Return the version that this run has chosen."""
-        return self._resolved.get(normalise(name))
+        return self._resolved.get(canonicalize_name(name))
 
     def hashes(self, name: str) -> tuple[str, ...]:
         """Return the hashes the user gave."""
-        return self._hashes.get(normalise(name), ())
+        return self._hashes.get(canonicalize_name(name), ())
 
     def pin(self, name: str, *further: str) -> Pin:
         """Return how to ask for a distribution: exactly as this run installs it or the target has it.
@@ -145,31 +135,3 @@ class Trusted:
         if here is not None and allows(wanted, here.version):
             return Pin(f"{shown}=={here.version}", here.version, installed=True)
         return Pin(f"{shown}{joined(wanted)}")
-
-
-def read_requirement(text: str) -> Requirement | None:
-    """Return a requirement, or None for what is none (paths, options, addresses without a name)."""
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None
-
-
-def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:
-    """Tell whether a marker holds here, without any extra or with one that was asked for."""
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
-
-
-def allows(specifiers: str, version: str) -> bool:
-    """Tell whether a version is within specifiers; one that nobody can read is."""
-    try:
-        return SpecifierSet(specifiers).contains(version, prereleases=True)
-    except (InvalidSpecifier, ValueError):
-        return True
-
-
-def joined(specifiers: str) -> str:
-    """Return specifiers without repetitions, in their order."""
-    return ",".join(dict.fromkeys(each.strip() for each in specifiers.split(",") if each.strip()))
-
-

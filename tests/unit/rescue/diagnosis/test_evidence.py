@@ -7,56 +7,59 @@ from typing import Any
 
 import pytest
 
-from pipfast.rescue.diagnosis.evidence import Evidence, EvidenceDamaged, RaisedError, SoughtModule
+from pipfast.rescue.diagnosis.evidence import EvidenceDamaged, ProcessRecord, RaisedError, read_record
 
-WHOLE = Evidence(
-    stage="wheel",
-    editable=True,
-    errors=(
+LINE = {
+    "pid": 71, "argv": ["setup.py"], "sought": ["torch", "torch.utils"], "imported": ["setuptools"],
+    "errors": [
+        {"type": "builtins.RuntimeError", "message": "please install PyTorch first", "files": ["/src/setup.py"]},
+        {"type": "builtins.ModuleNotFoundError", "message": "No module named 'torch'", "name": "torch",
+         "files": ["/a.py", "/b.py"]},
+    ],
+}
+
+RECORD = ProcessRecord(
+    71, ("setup.py",),
+    (
         RaisedError("builtins.RuntimeError", "please install PyTorch first", None, ("/src/setup.py",)),
         RaisedError("builtins.ModuleNotFoundError", "No module named 'torch'", "torch", ("/a.py", "/b.py")),
     ),
-    sought=(SoughtModule("torch", True, 71), SoughtModule("torch.utils", False, 72)),
-    output="No module named 'torch'\n",
-    declared=("setuptools>=40.8.0", "wheel"),
+    ("torch", "torch.utils"), ("setuptools",),
 )
 
 
-def test_evidence_survives_its_file() -> None:
-    """What is written as JSON is read back the same, field by field."""
-    assert Evidence.from_json(json.loads(json.dumps(WHOLE.to_json()))) == WHOLE
+def test_what_the_probe_writes_is_read_field_by_field() -> None:
+    assert read_record(json.loads(json.dumps(LINE))) == RECORD
 
 
 def test_what_a_newer_probe_adds_is_passed_over() -> None:
     """A key that is not known changes nothing."""
-    document = WHOLE.to_json() | {"further": 1}
-    assert Evidence.from_json(document) == WHOLE
+    assert read_record(LINE | {"further": 1}) == RECORD
+
+
+def test_what_a_probe_did_not_get_to_is_empty() -> None:
+    assert read_record({}) == ProcessRecord(0, (), (), (), ())
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        {"stage": "later"},
-        {"stage": None},
+        {"pid": "first"},
+        {"pid": None},
+        {"argv": "setup.py"},
+        {"argv": [3]},
         {"errors": [{"type": "x"}]},
+        {"errors": [{"type": "x", "message": "", "name": 3}]},
         {"errors": "text"},
-        {"sought": [{"name": 3, "parent_found": True, "pid": 1}]},
-        {"sought": [["torch", True, 1]]},
-        {"output": ["lines"]},
-        {"declared": "setuptools"},
+        {"sought": [3]},
+        {"sought": "torch"},
+        {"imported": [["torch"]]},
     ],
 )
 def test_damage_is_one_error(damage: dict[str, Any]) -> None:
     """A record that is not the probe's raises the error that callers expect, never another one."""
     with pytest.raises(EvidenceDamaged):
-        Evidence.from_json(WHOLE.to_json() | damage)
-
-
-@pytest.mark.parametrize("document", [None, [], "text", 3, {}])
-def test_another_document_is_damage_too(document: object) -> None:
-    """Also what is no object at all."""
-    with pytest.raises(EvidenceDamaged):
-        Evidence.from_json(document)
+        read_record(LINE | damage)
 
 
 def test_kind_is_the_name_of_the_class() -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 
 import pytest
 
-from pipfast.extra_builds import normalise
+from pipfast.requirements import canonicalize_name
 from pipfast.rescue.diagnosis import import_names
 from pipfast.rescue.diagnosis.import_names import contradiction, modules_of, provides, reviewed, table
 
@@ -30,7 +30,7 @@ def test_the_table_can_be_reviewed() -> None:
 def test_names_are_names() -> None:
     for module, distribution in _rows():
         assert all(part.isidentifier() for part in module.split(".")), module
-        assert normalise(distribution).replace("-", "").isalnum() and distribution.isascii(), distribution
+        assert canonicalize_name(distribution).replace("-", "").isalnum() and distribution.isascii(), distribution
 
 
 def test_python_s_own_modules_have_no_row() -> None:
@@ -70,10 +70,10 @@ def test_rows_agree_with_what_is_installed_here() -> None:
     here = {}
     for distribution in distributions():
         modules = modules_of(map(str, distribution.files or ()), distribution.read_text("top_level.txt") or "")
-        here[normalise(distribution.metadata["Name"])] = modules
-    checked = {module: name for module, name in table().items() if normalise(name) in here}
+        here[canonicalize_name(distribution.metadata["Name"])] = modules
+    checked = {module: name for module, name in table().items() if canonicalize_name(name) in here}
     assert len(checked) >= 5
-    against = {module: contradiction(module, here[normalise(name)]) for module, name in checked.items()}
+    against = {module: contradiction(module, here[canonicalize_name(name)]) for module, name in checked.items()}
     # Setuptools itself is checked as far as it still has the module.
     against = {module: reason for module, reason in against.items() if module not in ("pkg_resources", "pylab")}
     assert not any(against.values()), against

@@ -7,6 +7,7 @@ what setuptools makes of its own errors, leaves the output alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from pipfast.rescue.diagnosis.diagnosis import diagnose
 from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
 from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, decide
+
+if TYPE_CHECKING:
+    from pipfast.rescue.diagnosis.evidence import Stage
 
 NOISE = ("_distutils_hack.override", "setuptools._vendor.backports", "usercustomize", "numpy", "Cython", "wheel")
 """What setuptools and its vendored packages look for by themselves, and soft imports of the source."""
@@ -25,7 +29,7 @@ class Round:
     tail: str
     requirement: str | None
     """What is granted to a package without requirements, or None for what is passed on."""
-    stage: str = "requires"
+    stage: Stage = "requires"
     exit: bool = False
     """The process ended by ``sys.exit``: there is no exception."""
 
@@ -72,10 +76,7 @@ def _evidence(each: Round) -> Evidence:
     name = message.rpartition("'")[0].rpartition("'")[2] if kind == "ModuleNotFoundError" else None
     errors = () if each.exit else (RaisedError(f"builtins.{kind}", message, name, ("<string>",)),)
     sought = tuple(SoughtModule(module, "." in module, 71) for module in (*NOISE, *([name] if name else [])))
-    return Evidence.from_json({
-        **Evidence("requires", errors=errors, sought=sought, output=f"running egg_info\n{each.tail}\n").to_json(),
-        "stage": each.stage,
-    })
+    return Evidence(each.stage, errors=errors, sought=sought, output=f"running egg_info\n{each.tail}\n")
 
 
 @pytest.mark.parametrize("each", ROUNDS, ids=lambda each: f"{each.package}-{each.requirement}")

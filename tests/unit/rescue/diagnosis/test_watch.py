@@ -57,5 +57,19 @@ def test_the_hook_s_own_exception() -> None:
     assert [each.name for each in evidence.errors] == ["torch"]
 
 
+def test_a_build_that_writes_there_gets_nothing() -> None:
+    """Lines that are no objects are passed over; an object with other content makes the whole record damaged."""
+    with Watch("build_wheel") as watch:
+        path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
+        path.write_text(f'3\n[]\n{{\n{json.dumps(CHILD | {"imported": ["os2"]})}\n', encoding="utf-8")
+    evidence = watch.evidence(())
+    assert evidence is not None and [each.name for each in evidence.errors] == ["yaml"]
+    assert watch.imported() == {"os2"}
+    with Watch("build_wheel") as watch:
+        path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
+        path.write_text(f'{json.dumps(CHILD)}\n{{"errors": 3}}\n', encoding="utf-8")
+    assert watch.evidence(()) is None
+
+
 def test_a_killed_hook_leaves_what_its_children_noted() -> None:
     assert [each.name for each in noted(CHILD).errors] == ["yaml"]

@@ -1,4 +1,4 @@
-"""Runs at the start of every Python of a build, and notes what that Python looked for in vain.
+"""Probe in every Python process of a build: notes its vain imports.
 
 Stands first on ``PYTHONPATH`` in a build's processes. It takes its own folder from ``sys.path`` again, appends a
 finder that never finds anything, and runs the ``sitecustomize`` that would have run without it. What is noted is

@@ -1,0 +1,54 @@
+"""Names, requirements, specifiers and wheel names, read by ``packaging``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipfast import dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.markers import Marker
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.utils import canonicalize_name, parse_wheel_filename
+else:
+    _packaging = dependencies.load("packaging", "requirements", "specifiers", "utils")
+    InvalidRequirement = _packaging.requirements.InvalidRequirement
+    Requirement = _packaging.requirements.Requirement
+    InvalidSpecifier = _packaging.specifiers.InvalidSpecifier
+    SpecifierSet = _packaging.specifiers.SpecifierSet
+    canonicalize_name = _packaging.utils.canonicalize_name
+    parse_wheel_filename = _packaging.utils.parse_wheel_filename
+
+__all__ = (
+    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "parse_wheel_filename",
+    "read_requirement",
+)
+
+
+def read_requirement(text: str) -> Requirement | None:
+    """Return a requirement, or None for what is none (paths, options, addresses without a name)."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:
+    """Tell whether a marker holds here, without any extra or with one that was asked for."""
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+
+
+def allows(specifiers: str, version: str) -> bool:
+    """Tell whether a version is within specifiers; one that nobody can read is."""
+    try:
+        return SpecifierSet(specifiers).contains(version, prereleases=True)
+    except (InvalidSpecifier, ValueError):
+        return True
+
+
+def joined(specifiers: str) -> str:
+    """Return specifiers without repetitions, in their order."""
+    return ",".join(dict.fromkeys(each.strip() for each in specifiers.split(",") if each.strip()))
