@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
-    from pipfast.fetch.servers import Turn
+    from pipfast.fetch.turns import Turn
 
 
 class _Here(threading.local):

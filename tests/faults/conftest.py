@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.fault_server import THRESHOLD, FaultServer, named
-from pipfast.fetch import limiter, segments, worker
+from pipfast.fetch import endings, limiter
+from pipfast.fetch.file import segments
 from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import PlainTransport
 
@@ -31,7 +32,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def random_bytes_are_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these servers send is no archive; that is looked at where a test says so."""
-    monkeypatch.setattr(worker, "is_sound", lambda path, name: True)
+    monkeypatch.setattr(endings, "is_sound", lambda path, name: True)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
-from pipfast.fetch import limiter, scheduler
+from pipfast.fetch import board, limiter, scheduler
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import HttpStatusError, PlainTransport
@@ -242,7 +242,7 @@ def test_plain_answers_bring_what_ranges_do_not(
     server: FaultServer, fetch: Callable[..., Download], monkeypatch: pytest.MonkeyPatch, sent: str, files: int
 ) -> None:
     """One plain request for each file, whose answer goes on when no range comes to its end; then no range more."""
-    monkeypatch.setattr(scheduler, "STALLED_AFTER_S", 0.5)
+    monkeypatch.setattr(board, "STALLED_AFTER_S", 0.5)
     monkeypatch.setattr(scheduler, "LOOK_AGAIN_S", 0.05)
     hangs, given_up = threading.Event(), threading.Event()
 
@@ -283,7 +283,7 @@ def test_stalled_segment_is_taken_over(
     after_headers: bool,
 ) -> None:
     """Idle workers take a stretch that brings nothing, long before the transport's timeout of 20 s."""
-    monkeypatch.setattr(scheduler, "STALLED_AFTER_S", 0.1)
+    monkeypatch.setattr(board, "STALLED_AFTER_S", 0.1)
     monkeypatch.setattr(scheduler, "LOOK_AGAIN_S", 0.05)
 
     def answer(exchange: Exchange) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
-from pipfast.fetch import worker
+from pipfast.fetch import endings
 from pipfast.fetch.pool import DownloadPool
 from pipfast.wheel import soundness
 from support.plain_transport import PlainTransport
@@ -323,7 +323,7 @@ def test_unsound_archive_is_fetched_in_one_stream(
     expected: dict[str, str],
 ) -> None:
     """Without a digest that can be computed, the check sums in a zip show that parts are of another file."""
-    monkeypatch.setattr(worker, "is_sound", soundness.is_sound)
+    monkeypatch.setattr(endings, "is_sound", soundness.is_sound)
     archives = [
         zip_bytes([Member("data", content(LARGE, seed), compression=zipfile.ZIP_STORED)]) for seed in (1, 2)
     ]

@@ -19,7 +19,7 @@ from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.address import shown
-from pipfast.fetch.servers import Turn
+from pipfast.fetch.turns import Turn
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
 from pipfast.report import logger
 from pipfast.store.archives import find_archive

@@ -19,7 +19,8 @@ from pip._vendor.urllib3.connectionpool import HTTPConnectionPool, HTTPSConnecti
 from pip._vendor.urllib3.util.connection import is_connection_dropped
 from pip._vendor.urllib3.util.retry import Retry
 
-from pipfast.fetch.servers import LeftToPip, Server, Turn
+from pipfast.fetch.servers import Server
+from pipfast.fetch.turns import LeftToPip, Turn
 from pipfast.report import logger
 from pipfast.system import threads
 from pipfast_hooks.network import buffers

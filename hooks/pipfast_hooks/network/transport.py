@@ -11,8 +11,8 @@ from pip._internal.network.utils import HEADERS, raise_for_status, response_chun
 from pip._vendor import requests, urllib3
 
 from pipfast.fetch.errors import TruncatedBody
-from pipfast.fetch.servers import LeftToPip, Turn
 from pipfast.fetch.transport import Failure, FailureKind
+from pipfast.fetch.turns import LeftToPip, Turn
 from pipfast_hooks.network import early
 
 if TYPE_CHECKING:

@@ -303,7 +303,7 @@ class Ahead:
                     job.rest()
 
     def _do(self, job: _Job) -> None:
-        from pipfast.fetch.servers import LeftToPip, Turn
+        from pipfast.fetch.turns import LeftToPip, Turn
         from pipfast_hooks.network import early
 
         def begin() -> None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipfast.address import shown
-from pipfast.fetch.hashing import known_algorithms
+from pipfast.fetch.file.hashing import known_algorithms
 from pipfast.fetch.limiter import RetryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from pipfast.fetch.assembly import Assembly
+    from pipfast.fetch.file.assembly import Assembly
     from pipfast.fetch.transport import Response
 
 logger = logging.getLogger(__name__)

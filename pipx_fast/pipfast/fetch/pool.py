@@ -1,12 +1,12 @@
-"""The pool of connections that downloads share: what callers of the engine use."""
+"""Pool of connections that downloads share: the engine's front door."""
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pipfast.fetch.board import Board
 from pipfast.fetch.job import Download
 from pipfast.fetch.scheduler import Scheduler
 from pipfast.fetch.transport import Abortable
@@ -50,8 +50,9 @@ class DownloadPool:
         self._transport = transport
         self._connections = connections
         self._around = on_thread_start or (lambda download: nullcontext())
-        self._scheduler = Scheduler(connections, self._grow_locked)
-        self._worker = Worker(self._scheduler, transport, segment_threshold)
+        self._board = Board(connections, self._grow)
+        self._scheduler = Scheduler(self._board)
+        self._worker = Worker(self._board, transport, segment_threshold)
         self._threads: list[threading.Thread] = []
         self._downloads: dict[tuple[str, Path], Download] = {}
 
@@ -69,23 +70,20 @@ class DownloadPool:
         :param expected: known digests, hex by ``hashlib`` algorithm; a mismatch shows in the result only.
         :raises RuntimeError: the pool is closed, or the system has no thread for it.
         """
-        with self._scheduler.lock:
-            if self._scheduler.closing:
+        with self._board.lock:
+            if self._board.closing:
                 raise RuntimeError("the download pool is closed")
             known = self._downloads.get((url, directory))
             if known is not None and _still_good(known):
                 return known
-            download = Download(url, directory, name, expected, self._scheduler.lock)
-            self._scheduler.submit_locked(download)
+            download = Download(url, directory, name, expected, self._board.lock)
+            self._scheduler.submit(download)
             self._downloads[url, directory] = download
             return download
 
     def close(self, wait_s: float = JOIN_S) -> None:
         """Cancel what is unfinished, and wait until nothing runs any more, so many seconds. Safe to call again."""
-        streams = self._scheduler.close()
-        for response in streams:
-            with contextlib.suppress(Exception):
-                response.close()
+        self._scheduler.close()
         if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
             self._transport.abort()
         threads.join(self._threads, wait_s)
@@ -101,8 +99,8 @@ class DownloadPool:
     ) -> None:
         self.close()
 
-    def _grow_locked(self) -> None:
-        if len(self._threads) < self._connections and not self._scheduler.closing:
+    def _grow(self) -> None:
+        if len(self._threads) < self._connections and not self._board.closing:
             thread = threads.start(self._serve, f"pipfast-fetch-{len(self._threads)}")
             if thread is not None:
                 self._threads.append(thread)
@@ -113,14 +111,11 @@ class DownloadPool:
         while (task := self._scheduler.next_task()) is not None:
             try:
                 with self._around(task.download):
-                    done = self._worker.run(task)
-                    self._scheduler.end_task(task)
-                    if done:
+                    if self._worker.run(task):
                         task.download.call_back()
             except BaseException as error:
                 # Only the caller's context manager can bring us here.
                 self._worker.give_up(task, error)
-                self._scheduler.end_task(task)
 
 
 def _still_good(download: Download) -> bool:

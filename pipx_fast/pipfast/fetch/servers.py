@@ -1,4 +1,4 @@
-"""What one server has been seen to bear, and who may ask it for something now.
+"""Servers: what each has been seen to bear, and the turns of requests to it.
 
 Requests are pip's own, or early ones: those that pip has not come to yet, and may not make at all. An early one
 never costs pip an answer: as long as a server has not answered two at once, two are the most that it gets; what is
@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.fetch.errors import FetchError
+from pipfast.fetch.turns import TOO_MANY, LeftToPip, Told, Turn, break_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 STALL_S = 2.0
 """Seconds without a byte that an early request may cost pip."""
@@ -28,55 +28,8 @@ GRACE_S = 0.1
 """Seconds for which a connection stays open while another one waits for its answer: whether a server takes two
 shows within that, and one that takes one only is not held up for long."""
 
-TOO_MANY = frozenset({401, 407, 408, 425, 429})
-"""Statuses below 500 that have to do with who asks, or how often: no answer to an early request."""
-
 _REMEMBERED = 4
 """Answers whose connections are watched."""
-
-
-class LeftToPip(FetchError):
-    """A server is asked by pip alone."""
-
-    def __str__(self) -> str:
-        return f"{self.url} is left to pip"
-
-
-@dataclass(slots=True, eq=False)
-class Turn:
-    """One request: from when it may be sent until its answer has been read."""
-
-    early: bool
-    url: str = ""
-    target: str = ""
-    """What its first line names on the server."""
-    ranged: bool = False
-    first: bool = False
-    """Whether it may be a server's first."""
-    wait: bool = True
-    """Whether it waits while it is not known what a refusal was."""
-    began: Callable[[], None] | None = None
-    """Called when it may be sent; what it raises ends the request."""
-    kill: Callable[[], None] = lambda: None
-    """Breaks its connection."""
-    silence: Callable[[], float] = lambda: 0.0
-    """Returns the seconds since the last byte came over its connection."""
-    is_over: Callable[[], bool] = lambda: False
-    """Tells whether its connection was closed, unread perhaps."""
-    is_open: Callable[[], bool] = lambda: False
-    """Tells whether its connection could be used again."""
-    server: Server | None = None
-    sent: float = 0.0
-    answered: float | None = None
-    status: int = 0
-    company: bool = False
-    """Whether an early request was under way at the same time, or this is one and any other was."""
-    dead: bool = False
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the server has given what was asked for."""
-        return self.answered is not None and self.status < 400
 
 
 @dataclass(slots=True, eq=False)
@@ -146,21 +99,19 @@ class Server:
             if turn.early and not turn.ranged and rest_s > 0 and (rest_s <= STALL_S or not turn.company):
                 # Alone pip would have been told the same; in company perhaps not, and then waits a little only.
                 self._rests[turn.target] = turn.answered + rest_s
-            if status < 400:
+            told = turn.tells(asks_for_rest=asks_for_rest)
+            if told is Told.GOOD:
                 self.heard = True
                 self._slowest = max(self._slowest, turn.answered - turn.sent)
                 known = (*self._under_way, *self._open)
                 self.two = self.two or any(self._at_once(turn, other) for other in known)
-            elif not turn.early:
+            elif told is Told.LEAVE:
                 # What is under way ends by itself: the server would not learn at once that nobody waits for it.
-                self.left = self.left or (turn.company and (status in TOO_MANY or status >= 500))
-            elif turn.ranged:
-                self.ranges = False
-                self.left = self.left or status in TOO_MANY or status >= 500 or asks_for_rest
-            elif status >= 500 or asks_for_rest or (status in TOO_MANY and turn.company):
                 self.left = True
-            elif turn.company and status not in TOO_MANY | self.believed:
+            elif told is Told.DOUBT and status not in self.believed:
                 self.doubted[turn.url] = status
+            if turn.ranged and told is not Told.GOOD:
+                self.ranges = False
             self._change.notify_all()
 
     def failed(self, turn: Turn) -> None:
@@ -173,7 +124,7 @@ class Server:
             elif turn.early or turn.company:
                 killed = self._leave(keep_streams=turn.early)
             self._change.notify_all()
-        _break(killed)
+        break_off(killed)
 
     def broke(self, turn: Turn) -> None:
         """Note that an answer broke off in its middle; the second time the server is left to pip."""
@@ -188,7 +139,7 @@ class Server:
                 if self._breaks > 1:
                     killed = self._leave(keep_streams=False)
             self._change.notify_all()
-        _break(killed)
+        break_off(killed)
 
     def ended(self, turn: Turn) -> None:
         """Note that an answer has been read, or given up."""
@@ -231,7 +182,7 @@ class Server:
             else:
                 killed = self._leave(keep_streams=False)
             self._change.notify_all()
-        _break(killed)
+        break_off(killed)
 
     # --- while nobody looks ------------------------------------------------------------------
 
@@ -274,7 +225,7 @@ class Server:
                     killed.append(turn)
             if idle:
                 self._open.clear()
-        _break(killed)
+        break_off(killed)
         if idle:
             with suppress(Exception):
                 self.close_idle()
@@ -283,7 +234,7 @@ class Server:
         """End everything early."""
         with self._change:
             killed = self._leave(keep_streams=False)
-        _break(killed)
+        break_off(killed)
 
     def _rest(self, target: str) -> None:
         """Wait as long as an early request for the same was told to."""
@@ -300,7 +251,7 @@ class Server:
                 self._change.wait(left)
             killed = self._kill(keep_streams=False)
             over = time.monotonic() if early else self._broken_off
-        _break(killed)
+        break_off(killed)
         if (left := over + GRACE_S - time.monotonic()) > 0:
             # So that the server, too, is done with it.
             time.sleep(left)
@@ -365,15 +316,3 @@ class Server:
     def _end(self, turn: Turn) -> None:
         if turn in self._under_way:
             self._under_way.remove(turn)
-
-
-def _break(turns: Iterable[Turn]) -> None:
-    servers: list[Server] = []
-    for turn in turns:
-        with suppress(Exception):
-            turn.kill()
-        if turn.server is not None and turn.server not in servers:
-            servers.append(turn.server)
-    for server in servers:
-        with suppress(Exception):
-            server.close_idle()

@@ -1,26 +1,25 @@
-"""What a worker thread does for one task: ask, read, write, and cope with what goes wrong."""
+"""Work of a thread for one task: a request, and its answer read into a file."""
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipfast.fetch.assembly import Assembly
+from pipfast.fetch.endings import Endings
 from pipfast.fetch.errors import TruncatedBody, UnsafeName
-from pipfast.fetch.job import Fetched
-from pipfast.fetch.ranges import FileIdentity, Verdict
-from pipfast.fetch.segments import OPEN_END
-from pipfast.fetch.transport import Failure, FailureKind
-from pipfast.wheel.soundness import is_sound
+from pipfast.fetch.file.assembly import Assembly
+from pipfast.fetch.file.ranges import FileIdentity, Verdict
+from pipfast.fetch.file.segments import OPEN_END
+from pipfast.fetch.streams import Streams
+from pipfast.fetch.transport import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
+    from pipfast.fetch.board import Board, Task
+    from pipfast.fetch.file.segments import Claim
     from pipfast.fetch.job import Download
-    from pipfast.fetch.scheduler import Scheduler, Task
-    from pipfast.fetch.segments import Claim
     from pipfast.fetch.transport import Response, Transport
 
 
@@ -35,37 +34,39 @@ class _Broken(Exception):
 class Worker:
     """Runs tasks; one instance serves all threads."""
 
-    def __init__(self, scheduler: Scheduler, transport: Transport, segment_threshold: int) -> None:
-        self._scheduler = scheduler
-        self._lock = scheduler.lock
+    def __init__(self, board: Board, transport: Transport, segment_threshold: int) -> None:
+        self._board = board
+        self._streams = Streams(board)
+        self._endings = Endings(board, self._streams, transport)
         self._transport = transport
         self._segment_threshold = segment_threshold
 
     def run(self, task: Task) -> bool:
         """Do what ``task`` asks for; return whether this has completed its download."""
         if task.assembly is not None:
-            with self._lock:
+            with self._board:
                 task.assembly.enter()
         try:
             try:
                 self._request(task)
             except _Broken as broken:
-                self._recover(task, broken.error)
-            return self._complete(task)
+                self._endings.recover(task, broken.error)
+            return self._endings.complete(task)
         except BaseException as error:
             # The disk, the caller's name function, or a mistake of ours: none gets better by trying again.
             self.give_up(task, error)
             return False
         finally:
-            if task.assembly is not None:
-                with self._lock:
+            with self._board:
+                if task.assembly is not None:
                     task.assembly.leave()
+                self._board.end(task)
 
     def give_up(self, task: Task, error: BaseException) -> None:
-        """End the download of ``task`` with ``error``, unless it has ended already."""
-        with self._lock:
-            streams = self._scheduler.fail_locked(task.download, error)
-        _close(streams)
+        """End a task, and its download with ``error``, unless they have ended already."""
+        with self._board:
+            self._board.fail(task.download, error)
+            self._board.end(task)
 
     def _request(self, task: Task) -> None:
         if task.assembly is None or task.claim is None:
@@ -91,15 +92,12 @@ class Worker:
                 self._file_name(download, response),
                 response,
                 identity,
-                streams=self._streams(download, response, identity),
+                streams=self._stream_count(download, response, identity),
                 algorithms=download.expected,
             )
             assembly.enter()
-            with self._lock:
-                begun = self._scheduler.begin_locked(task, assembly, response)
-                if not begun:
-                    self._scheduler.discard_locked(assembly)
-                    assembly.leave()
+            with self._board:
+                begun = self._streams.begin(task, assembly, response)
             if begun:
                 self._pump(task, response, 0, OPEN_END if assembly.size is None else assembly.size)
                 if assembly.size is None:
@@ -114,30 +112,30 @@ class Worker:
             download.state.resolved_name = name
         return download.state.resolved_name
 
-    def _streams(self, download: Download, response: Response, identity: FileIdentity) -> int:
+    def _stream_count(self, download: Download, response: Response, identity: FileIdentity) -> int:
         if response.from_cache or not identity.resumable(digest_known=download.has_digest):
             return 1
-        with self._lock:
-            if not self._scheduler.allows_ranges(download):
+        with self._board:
+            if not self._board.allows_ranges(download):
                 return 1
-        return self._scheduler.limiter.connections if (identity.size or 0) >= self._segment_threshold else 1
+        return self._board.limiter.connections if (identity.size or 0) >= self._segment_threshold else 1
 
     def _end_of_open_file(self, assembly: Assembly) -> None:
-        with self._lock:
+        with self._board:
             if not assembly.dead:
                 assembly.size = assembly.received
 
     # --- parts -------------------------------------------------------------------------------
 
     def _read_part(self, task: Task, assembly: Assembly, claim: Claim) -> None:
-        with self._lock:
+        with self._board:
             start, end = claim.position, claim.end
         if start == end:
             return  # the first stream was faster
         try:
             response = self._get(task.download, assembly.identity.request_headers(start, end))
         except _Broken as broken:
-            if self._transport.classify(broken.error).kind is FailureKind.FATAL:
+            if self._endings.classify(broken.error).kind is FailureKind.FATAL:
                 # Such as 416, or a signed address that knows no ranges: the plain request may still work.
                 self._without_ranges(task, assembly, None)
                 return
@@ -145,12 +143,10 @@ class Worker:
         verdict, limit = assembly.identity.judge(response, start, end)
         if verdict is Verdict.PART:
             with _closing(response):
-                with self._lock:
-                    wanted = self._scheduler.attach_locked(task, response)
-                    if wanted and limit < end and self._scheduler.collapse_locked(task, assembly):
+                with self._board:
+                    wanted = self._streams.attach(task, response)
+                    if wanted and limit < end and self._board.collapse(task, assembly):
                         wanted = False  # less than was asked for, and the first answer brings it all
-                    stale = self._scheduler.stale_locked()
-                _close(stale)
                 if wanted:
                     self._pump(task, response, start, limit)
         elif verdict is Verdict.REFUSED:
@@ -160,36 +156,29 @@ class Worker:
 
     def _without_ranges(self, task: Task, assembly: Assembly, response: Response | None) -> None:
         """Go back to one stream: the first one if it is still there, else from the beginning."""
-        with self._lock:
-            kept = self._scheduler.collapse_locked(task, assembly)
-            stale = self._scheduler.stale_locked()
-        _close(stale)
+        with self._board:
+            kept = self._board.collapse(task, assembly)
         if not kept:
             self._start_again(task, assembly, response)
-        elif response is not None:
-            _close([response])
+        else:
+            _close(response)
 
     def _start_again(self, task: Task, assembly: Assembly, response: Response | None) -> None:
         """Throw away what there is, and go on with ``response`` if that is a whole file."""
         download = task.download
-        whole = response is not None and response.status == 200
-        with self._lock:
+        with self._board:
             current = download.state.assembly is assembly and not assembly.finishing
             if current:
                 download.state.ranges_allowed = False
                 # Until the answer at hand is the new beginning, nobody else shall make one.
-                streams = self._scheduler.abandon_locked(download, task)
+                self._board.abandon(download, task)
                 assembly.leave()
                 task.assembly = task.claim = None
                 task.ranged = False
-        if current:
-            _close(streams)
-        if response is None:
-            return
-        if current and whole:
+        if current and response is not None and response.status == 200:
             self._begin(task, response)
         else:
-            _close([response])
+            _close(response)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -198,17 +187,15 @@ class Worker:
         assembly, claim = task.assembly, task.claim
         if assembly is None or claim is None:
             return  # an empty file
-        scheduler = self._scheduler
+        board, streams = self._board, self._streams
         for chunk in self._chunks(response):
             view = memoryview(chunk)
             while view:
-                with self._lock:
+                with board:
                     # The first stream may have brought some of it meanwhile.
                     known = min(claim.position - at, len(view))
                     wanted = len(view) - known
-                    taken = scheduler.take_locked(task, assembly, claim, wanted, limit) if wanted else (at, 0)
-                    stale = scheduler.stale_locked()
-                _close(stale)
+                    taken = streams.take(task, assembly, claim, wanted, limit) if wanted else (at, 0)
                 if taken is None or not (wanted or claim.remaining):
                     return
                 offset, count = taken
@@ -219,16 +206,16 @@ class Worker:
                 try:
                     assembly.write(offset, view[:count], believed=not task.abandoned)
                 finally:
-                    with self._lock:
-                        scheduler.written_locked(assembly, claim)
-                with self._lock:
-                    scheduler.progressed_locked(task, count)
+                    with board:
+                        streams.written(assembly, claim)
+                with board:
+                    streams.progressed(task, assembly, count)
                 view = view[count:]
-            with self._lock:
-                if scheduler.is_cut_short_locked(task, assembly, claim, limit):
+            with board:
+                if streams.is_cut_short(task, assembly, claim, limit):
                     return
-        with self._lock:
-            scheduler.stream_ended_locked(task, assembly, claim, limit)
+        with board:
+            streams.ended(task, assembly, claim, limit)
             if assembly.dead or not claim.remaining or claim.end == OPEN_END or claim.position == limit:
                 return
         raise _Broken(TruncatedBody(task.download.url, claim.position, limit))
@@ -244,82 +231,9 @@ class Worker:
                 return
             yield chunk
 
-    # --- endings -----------------------------------------------------------------------------
 
-    def _recover(self, task: Task, error: BaseException) -> None:
-        """Decide what a failed request or a broken stream means for its download, and for the run."""
-        download, assembly = task.download, task.assembly
-        failure = Failure(FailureKind.BUSY)
-        if not isinstance(error, TruncatedBody):
-            failure = self._transport.classify(error)
-        now = time.monotonic()
-        with self._lock:
-            if not self._scheduler.matters_locked(task):
-                return
-            if task.ranged and assembly is not None and self._scheduler.collapse_locked(task, assembly):
-                streams = self._scheduler.stale_locked()
-            elif failure.kind is FailureKind.FATAL:
-                streams = self._scheduler.fail_locked(download, error)
-            else:
-                limiter, budget = self._scheduler.limiter, download.state.budget
-                alone = limiter.in_flight == 1 or limiter.allowed == 1
-                limiter.busy(download.state.host, started=task.started, now=now, retry_after=failure.retry_after)
-                if budget.failed(now - task.started, alone=alone):
-                    streams = self._scheduler.retry_locked(task, budget.delay())
-                elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
-                    # Perhaps it is only the ranges that this server cannot do: one last time in one stream.
-                    budget.progressed()
-                    download.state.ranges_allowed = False
-                    streams = self._scheduler.abandon_locked(download, task)
-                else:
-                    streams = self._scheduler.fail_locked(download, error)
-        _close(streams)
-
-    def _complete(self, task: Task) -> bool:
-        """If the file is whole, and nobody else is at it: check the digests and publish it."""
-        download, assembly = task.download, task.assembly
-        if assembly is None:
-            return False
-        with self._lock:
-            self._scheduler.settle_claim_locked(task)
-            if assembly.dead or assembly.finishing or assembly.received != assembly.size:
-                return False
-            assembly.finishing = True
-        digests = assembly.hashes.finish()
-        known = {name: digest for name, digest in download.expected.items() if name in digests}
-        matches = all(digests[name] == digest for name, digest in known.items()) if known else None
-        sound = is_sound(assembly.partial, assembly.target.name) if assembly.ranged and not known else matches
-        if assembly.ranged and not sound:
-            self._once_more(task)
-            return False
-        with self._lock:
-            if download.finished:
-                return False
-            fetched = Fetched(
-                path=assembly.publish(),
-                sha256=digests["sha256"],
-                size=assembly.received,
-                digests=digests,
-                headers=assembly.first.headers,
-                from_cache=assembly.first.from_cache,
-                matches=matches,
-            )
-            streams = self._scheduler.succeed_locked(download, fetched)
-        _close(streams)
-        return True
-
-    def _once_more(self, task: Task) -> None:
-        """Fetch in one stream what came in parts that are not of one file: that is what pip would have got."""
-        download = task.download
-        with self._lock:
-            download.state.ranges_allowed = False
-            self._scheduler.no_more_ranges_locked(download)
-            streams = self._scheduler.abandon_locked(download, task)
-        _close(streams)
-
-
-def _close(responses: Iterable[Response]) -> None:
-    for response in responses:
+def _close(response: Response | None) -> None:
+    if response is not None:
         with suppress(Exception):
             response.close()
 
@@ -329,4 +243,4 @@ def _closing(response: Response) -> Iterator[None]:
     try:
         yield
     finally:
-        _close([response])
+        _close(response)

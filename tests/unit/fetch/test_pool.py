@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.fetch import limiter, segments
+from pipfast.fetch import limiter
+from pipfast.fetch.file import segments
 from pipfast.fetch.pool import DownloadPool
 from unit.fetch.fake_transport import BusyError, FakeResponse, FakeTransport, whole
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipfast.fetch import servers
-from pipfast.fetch.servers import LeftToPip, Server, Turn
+from pipfast.fetch.servers import Server
+from pipfast.fetch.turns import LeftToPip, Turn
 
 
 def own() -> Turn:

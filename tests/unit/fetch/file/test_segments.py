@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipfast.fetch.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, STEP, Claim, SegmentPlan
+from pipfast.fetch.file.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, STEP, Claim, SegmentPlan
 
 MB = 1024 * 1024
 

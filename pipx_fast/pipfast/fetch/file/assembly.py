@@ -7,14 +7,14 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from pipfast.fetch.hashing import HashFront, known_algorithms
-from pipfast.fetch.segments import Claim, SegmentPlan
+from pipfast.fetch.file.hashing import HashFront, known_algorithms
+from pipfast.fetch.file.segments import Claim, SegmentPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipfast.fetch.ranges import FileIdentity
+    from pipfast.fetch.file.ranges import FileIdentity
     from pipfast.fetch.transport import Response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.fetch.ranges import FileIdentity, Verdict, content_length
+from pipfast.fetch.file.ranges import FileIdentity, Verdict, content_length
 from unit.fetch.fake_transport import FakeResponse, whole
 
 DATE = "Mon, 01 Jan 2024 10:00:00 GMT"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipfast.fetch import hashing
-from pipfast.fetch.hashing import HashFront, known_algorithms
+from pipfast.fetch.file import hashing
+from pipfast.fetch.file.hashing import HashFront, known_algorithms
 
 
 class Memory:

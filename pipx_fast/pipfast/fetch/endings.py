@@ -1,0 +1,118 @@
+"""End of a task: its file is whole, or its request has failed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pipfast.fetch.errors import TruncatedBody
+from pipfast.fetch.job import Fetched
+from pipfast.fetch.transport import Failure, FailureKind
+from pipfast.wheel.soundness import is_sound
+
+if TYPE_CHECKING:
+    from pipfast.fetch.board import Board, Task
+    from pipfast.fetch.file.assembly import Assembly
+    from pipfast.fetch.streams import Streams
+    from pipfast.fetch.transport import Transport
+
+
+class Endings:
+    """Decides what becomes of a download when one of its tasks is over."""
+
+    def __init__(self, board: Board, streams: Streams, transport: Transport) -> None:
+        self._board = board
+        self._streams = streams
+        self._transport = transport
+
+    def classify(self, error: BaseException) -> Failure:
+        """Return what a failed request or a broken answer means for the run."""
+        return Failure(FailureKind.BUSY) if isinstance(error, TruncatedBody) else self._transport.classify(error)
+
+    def recover(self, task: Task, error: BaseException) -> None:
+        """Decide what a failed request or a broken stream means for its download."""
+        download, assembly = task.download, task.assembly
+        failure = self.classify(error)
+        now = time.monotonic()
+        with self._board:
+            if not self._matters(task):
+                return
+            if task.ranged and assembly is not None and self._board.collapse(task, assembly):
+                return
+            if failure.kind is FailureKind.FATAL:
+                self._board.fail(download, error)
+                return
+            limiter, budget = self._board.limiter, download.state.budget
+            alone = limiter.in_flight == 1 or limiter.allowed == 1
+            limiter.busy(download.state.host, started=task.started, now=now, retry_after=failure.retry_after)
+            if budget.failed(now - task.started, alone=alone):
+                self._retry(task, budget.delay())
+            elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
+                # Perhaps it is only the ranges that this server cannot do: one last time in one stream.
+                budget.progressed()
+                download.state.ranges_allowed = False
+                self._board.abandon(download, task)
+            else:
+                self._board.fail(download, error)
+
+    def complete(self, task: Task) -> bool:
+        """If the file is whole, and nobody else is at it: check the digests, publish it and return True."""
+        download, assembly = task.download, task.assembly
+        if assembly is None:
+            return False
+        with self._board:
+            self._streams.settle(task)
+            if assembly.dead or assembly.finishing or assembly.received != assembly.size:
+                return False
+            assembly.finishing = True
+        digests = assembly.hashes.finish()
+        known = {name: digest for name, digest in download.expected.items() if name in digests}
+        matches = all(digests[name] == digest for name, digest in known.items()) if known else None
+        sound = is_sound(assembly.partial, assembly.target.name) if assembly.ranged and not known else matches
+        with self._board:
+            if assembly.ranged and not sound:
+                # Parts that are not of one file: in one stream comes what pip would have got.
+                download.state.ranges_allowed = False
+                self._board.no_more_ranges(download)
+                self._board.abandon(download, task)
+                return False
+            if download.finished:
+                return False
+            self._board.succeed(download, _fetched(assembly, digests, matches))
+        return True
+
+    def _matters(self, task: Task) -> bool:
+        """Whether a failure of ``task`` is one: not when its bytes are there, or somebody else's by now."""
+        assembly, claim = task.assembly, task.claim
+        if self._board.closing or task.download.finished or task.abandoned:
+            return False
+        return assembly is None or (not assembly.dead and claim is not None and claim.remaining > 0)
+
+    def _retry(self, task: Task, delay: float) -> None:
+        """Put back what a broken task has not brought."""
+        download, assembly = task.download, task.assembly
+        download.state.not_before = time.monotonic() + delay
+        self._board.work.notify_all()
+        if assembly is None:
+            return
+        if task.ranged:
+            self._board.no_more_ranges(download)
+        resumable = assembly.identity.resumable(digest_known=download.has_digest)
+        if task.claim is not None and resumable and download.state.ranges_allowed:
+            assembly.streams.pop(task.claim, None)
+            assembly.plan.release(task.claim)
+        else:
+            self._board.abandon(download, task)
+
+
+def _fetched(assembly: Assembly, digests: dict[str, str], matches: bool | None) -> Fetched:
+    """Give the whole file its name, and tell of it."""
+    return Fetched(
+        path=assembly.publish(),
+        sha256=digests["sha256"],
+        size=assembly.received,
+        digests=digests,
+        headers=assembly.first.headers,
+        from_cache=assembly.first.from_cache,
+        matches=matches,
+    )

@@ -1,0 +1,1 @@
+"""One file on its way: its stretches, its bytes on disk, its digests."""

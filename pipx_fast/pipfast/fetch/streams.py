@@ -1,0 +1,142 @@
+"""Answers under way: which bytes of a file each of them brings."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipfast.fetch.board import Board, Task
+    from pipfast.fetch.file.assembly import Assembly
+    from pipfast.fetch.file.segments import Claim
+    from pipfast.fetch.transport import Response
+
+
+class Streams:
+    """The answers that are being read. Whoever calls a method holds the board's lock."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def begin(self, task: Task, assembly: Assembly, response: Response) -> bool:
+        """Make ``assembly`` the one of its download, its first claim the task's; False if nobody wants it."""
+        download = task.download
+        if self._board.closing or download.finished:
+            self._board.discard(assembly)
+            assembly.leave()
+            return False
+        download.state.assembly = assembly
+        download.announce(response, assembly.size)
+        task.assembly = assembly
+        task.claim = assembly.plan.claim(time.monotonic())
+        assembly.front = task.claim
+        self.attach(task, response)
+        if assembly.plan.streams > 1:
+            self._board.call_for_help()
+        return True
+
+    def attach(self, task: Task, response: Response) -> bool:
+        """Note which answer a claim is being read from; False if it is nobody's any more."""
+        assembly, claim = task.assembly, task.claim
+        if assembly is None or assembly.dead or task.abandoned:
+            return False
+        if claim is not None:
+            claim.touched = time.monotonic()
+            assembly.streams[claim] = response
+        return True
+
+    def take(
+        self, task: Task, assembly: Assembly, claim: Claim, wanted: int, limit: int
+    ) -> tuple[int, int] | None:
+        """Reserve bytes for a stream to write, None if it shall stop reading."""
+        if claim is assembly.front and assembly.plan.streams > 1:
+            # All connections may be busy with what stalls, so that nobody else looks.
+            before = self._board.stalled_before()
+            if any(each is not claim and each.remaining and each.touched < before for each in assembly.plan.live):
+                self._board.leave_to_front(task.download, assembly)
+        if not claim.remaining and not self._extend(task, assembly, claim, limit):
+            # The rest cannot be left to this one any more.
+            assembly.streams.pop(claim, None)
+            return None
+        while assembly.collapsed and assembly.writing:
+            # What others are still writing would lie over what comes now.
+            self._board.written.wait()
+        if task.is_over(assembly):
+            return None
+        if assembly.collapsed:
+            assembly.hashes.forget_beyond(claim.position)
+            assembly.collapsed = False
+        offset, count = assembly.plan.take(claim, wanted, limit, time.monotonic())
+        if not count:
+            return None
+        if claim is not assembly.front:
+            assembly.ranged += count
+            assembly.writing += 1
+        return offset, count
+
+    def written(self, assembly: Assembly, claim: Claim) -> None:
+        """Note that a piece of a ranged answer, well or not, is written no more."""
+        if claim is not assembly.front:
+            assembly.writing -= 1
+            if not assembly.writing:
+                self._board.written.notify_all()
+
+    def progressed(self, task: Task, assembly: Assembly, count: int) -> None:
+        """Count bytes that are on disk."""
+        download = task.download
+        if task.abandoned and not assembly.dead:
+            return  # it comes again
+        assembly.received += count
+        if task.claim is assembly.front:
+            assembly.by_front += count
+        if assembly.received > download.arrived and not assembly.dead:
+            download.arrived = assembly.received
+            download.state.budget.progressed()
+
+    def is_cut_short(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
+        """Whether a stream has done its part, and more is coming in it that others bring."""
+        if assembly.dead:
+            return True
+        cut = not claim.remaining and claim.position < limit and not self._extend(task, assembly, claim, limit)
+        if cut:
+            assembly.streams.pop(claim, None)
+        return cut
+
+    def ended(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> None:
+        """Note an answer that was read to its end, which is at ``limit``."""
+        assembly.streams.pop(claim, None)
+        if task.ranged and claim.begun and claim.position == limit:
+            self._board.with_ranges.add(task.download.state.host)
+        self._board.written.notify_all()
+        if not assembly.dead and not claim.remaining:
+            self._board.limiter.good()
+
+    def settle(self, task: Task) -> None:
+        """Take back the claim of a task that is over."""
+        assembly, claim = task.assembly, task.claim
+        if assembly is None or claim is None or assembly.dead:
+            return
+        assembly.streams.pop(claim, None)
+        self._board.written.notify_all()
+        if claim is assembly.front:
+            assembly.front = None
+        if not task.abandoned:
+            assembly.plan.release(claim)
+            if assembly.plan.free:
+                self._board.work.notify_all()
+
+    def _extend(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
+        """Give the first stream more; it stays until it is known that the server's ranges come to their ends."""
+        board = self._board
+        if claim is not assembly.front:
+            return False
+        while not claim.remaining and not assembly.plan.extend(claim, limit):
+            others = [each for each in assembly.plan.live if each is not claim and each.remaining]
+            if task.is_over(assembly) or task.download.state.host in board.with_ranges or not others:
+                return False
+            left = min(each.touched for each in others) - board.stalled_before()
+            if left > 0:
+                board.written.wait(left)
+            elif not board.leave_to_front(task.download, assembly):
+                return False
+        return not task.is_over(assembly)
