@@ -1,4 +1,4 @@
-"""Commands of pipfast in pip's command line: behind its global options, in its help and its completion."""
+"""pipfast's own commands in pip's command line, help and completion."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import ExitStack
 
     from pipfast.dependencies import Unusable
     from pipfast.patterns import Patterns
@@ -63,18 +64,25 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     return configuration.configured(settings, arguments)
 
 
-def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns | None = None) -> Hooks:
+def hook(
+    settings: Settings, ending: ExitStack, arguments: Sequence[str] = (), patterns: Patterns | None = None
+) -> Hooks:
     """Attach to this process's pip.
 
+    :param ending: gets what ends all that runs beside pip. A command does that itself, unless its seam is stock,
+        or it never began.
     :param arguments: the command line that is going to be run, if that is known.
     :param patterns: what notes regular expressions, if anything does.
     """
     from pipfast_hooks.attach import Hooks
     from pipfast_hooks.command import Start
-    from pipfast_hooks.run import begin_run
+    from pipfast_hooks.run import begin_run, end_run
+    from pipfast_hooks.startup import deferred
 
     hooks = Hooks(settings, pip.__version__)
     run = begin_run(settings)
+    ending.callback(end_run)
+    ending.callback(deferred.stop)
     start = run.part(Start)
     start.patterns = patterns
     start.expect(arguments)
@@ -85,6 +93,7 @@ def hook(settings: Settings, arguments: Sequence[str] = (), patterns: Patterns |
         if any(state.seam.wrapper.startswith("startup.agent:") for state in hooks.states):
             from pipfast_hooks.startup.agent import Agent
 
+            # It starts the programs.
             run.part(Agent)
     return hooks
 
@@ -118,13 +127,6 @@ def defer_modules() -> None:
 
     if OLDEST <= parse_version(pip.__version__)[: len(NEWEST_TESTED)] <= NEWEST_TESTED:
         deferred.defer(DEFERRED)
-
-
-def release() -> None:
-    """End what ran beside pip: a command does that itself, unless its seam is stock, or it never began."""
-    for name, function in (("startup.deferred", "stop"), ("run", "end_run")):
-        if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
-            getattr(module, function)()
 
 
 def needs_hooks(arguments: list[str]) -> bool:

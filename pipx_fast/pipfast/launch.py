@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -97,17 +98,15 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         if patterns is not None:
             patterns.detach()
         return pip_main.run_pip(arguments)
-    try:
+    with ExitStack() as ending:
         try:
             from pipfast.system.limits import narrowed
 
-            pip_main.hook(narrowed(settings), arguments, patterns)
+            pip_main.hook(narrowed(settings), ending, arguments, patterns)
         except Exception as error:
             say(f"pip runs alone: pipfast cannot attach to it ({error!r})", "`pipfast doctor` shows why")
-            pip_main.release()
+            ending.close()
         return pip_main.run_pip(arguments)
-    finally:
-        pip_main.release()
 
 
 def _say_problems(settings: Settings) -> None:

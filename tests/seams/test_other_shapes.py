@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from support.program import Box
 
 DRIVER = """
-import json, os, sys
+import contextlib, json, os, sys
 from pipfast.settings import Settings
 from pipfast_hooks import pip_main
-hooks = pip_main.hook(Settings.from_environ(os.environ))
+hooks = pip_main.hook(Settings.from_environ(os.environ), contextlib.ExitStack())
 status = pip_main.run_pip(json.loads(sys.argv[1]))
 for each in hooks.states:
     sys.stderr.write("STATE " + json.dumps([each.seam.label, each.state]) + "\\n")

@@ -1,4 +1,4 @@
-"""pip's certificate authorities, read when the first connection needs them.
+"""pip's certificate authorities, read for the first connection.
 
 Reading the bundle takes some 20 ms of every command, also of those that open no connection, or none with TLS.
 """
@@ -40,6 +40,8 @@ def _around_create_context(call: Call) -> Any:
 
 def _late(stock: Any) -> Any:
     """Return a subclass whose first ``load_verify_locations`` waits for what needs it."""
+    # Several connections may be opened at once.
+    loading = threading.Lock()
 
     class SSLContext(stock):  # type: ignore[misc]
         _pipfast_waits: str | None = None
@@ -49,12 +51,20 @@ def _late(stock: Any) -> Any:
             if self._pipfast_waits is None and _is_readable(cafile) and capath is None and cadata is None:
                 self._pipfast_waits = cafile
             else:
-                _load(self)
+                self._pipfast_load()
                 stock.load_verify_locations(self, cafile, capath, cadata)
+
+        def _pipfast_load(self) -> None:
+            with loading:
+                if self._pipfast_waits:
+                    stock.load_verify_locations(self, self._pipfast_waits, None, None)
+                    logger.debug("pipfast: certificates are read from %s", self._pipfast_waits)
+                # What is added from now on is added at once.
+                self._pipfast_waits = ""
 
     def using(name: str) -> Callable[..., Any]:
         def use(self: Any, *args: Any, **kwargs: Any) -> Any:
-            _load(self)
+            self._pipfast_load()
             return getattr(stock, name)(self, *args, **kwargs)
 
         return use
@@ -69,19 +79,3 @@ def _is_readable(cafile: Any) -> bool:
         return os.path.isfile(cafile) and os.access(cafile, os.R_OK)
     except TypeError:
         return False
-
-
-_loading = threading.Lock()
-"""Several connections may be opened at once."""
-
-
-def _load(context: Any) -> None:
-    with _loading:
-        cafile = context._pipfast_waits
-        if cafile:
-            super(type(context), context).load_verify_locations(cafile)
-            context._pipfast_waits = ""
-            logger.debug("pipfast: certificates are read from %s", cafile)
-        else:
-            # What is added from now on is added at once.
-            context._pipfast_waits = ""
