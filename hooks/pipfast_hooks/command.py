@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +129,13 @@ def _leave_to_pip(run: Run) -> None:
 
 
 def _name_what_is_stale(run: Run) -> None:
-    if run.stale_before is not None:
-        try:
-            sys.modules["pipfast_hooks.builds.context"].say_what_is_stale(run.stale_before)
-        except Exception:
-            logger.debug("pipfast: what was built against something else is not known", exc_info=True)
+    try:
+        from pipfast_hooks.builds.context import Context
+
+        if (context := run.find(Context)) is not None:
+            context.say_stale()
+    except Exception:
+        logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
 
 def _around_get_installation_order(call: Call) -> Any:
@@ -162,8 +163,10 @@ def _import_what_installs(run: Run) -> None:
             importlib.import_module(name)
         if run.intent.installs:
             _ = run.store.preparer(), run.store.linker
-            builds = sys.modules.get("pipfast_hooks.builds.context")
-            run.stale_before = builds.stale_before() if builds is not None else None
+            from pipfast_hooks.builds.context import Context
+
+            if (context := run.find(Context)) is not None:
+                context.note_stale()
     except Exception:
         _leave_to_pip(run)
 

@@ -17,10 +17,6 @@ from pipfast_hooks.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    BuildSource = Callable[[str, Any, Path], None]
-    """Begins to build a source that has arrived: its canonical name, pip's link, its archive."""
 
 END_S = 0.2
 """Seconds to wait at the end for requests and checks under way: they leave nothing half done, and whoever pressed
@@ -71,14 +67,8 @@ class Run:
         """Requirements of installed distributions, by METADATA file and extras."""
         self.wheels: dict[object, Any] = {}
         """Distributions that were read from wheels and will be asked for once more."""
-        self.stale_before: list[str] | None = None
-        """The packages that were built against something else before this run, one line each."""
         self.ahead: Any = None
         """What is fetched before the resolver asks for it, while there is a resolution."""
-        self.build_ahead: BuildSource | None = None
-        """Builds a source that has arrived, while there is a resolution."""
-        self.builds_ahead: Any = None
-        """What that has begun."""
         self.ranged: dict[int, Any] = {}
         """By ``id()`` of pip's session."""
         self.refusals: dict[str, Any] = {}
@@ -101,6 +91,13 @@ class Run:
         """Return the run's part of a kind if it was made."""
         return self._parts.get(kind)  # type: ignore[return-value]
 
+    def end_part(self, kind: type[Part]) -> None:
+        """End the run's part of a kind before the run ends, if it was made."""
+        with self._making:
+            part = self._parts.pop(kind, None)
+        if part is not None:
+            part.close(END_S)
+
     def say_at_end(self, message: str, hint: str | None = None) -> None:
         """Say something below pip's own error."""
         self._last_words.append((message, hint))
@@ -118,12 +115,6 @@ class Run:
         self.store.stop()
         for part in reversed(list(self._parts.values())):
             part.give_way()
-        for name, function in (
-            ("builds.beside.sources", "forget"), ("builds.environments.runner", "end_server"),
-            ("builds.guard", "forget"),
-        ):
-            if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
-                getattr(module, function)()
 
     def close(self) -> None:
         """Stop connections and workers; nothing of ours is left running."""
@@ -132,9 +123,7 @@ class Run:
         self.store.stop()
         self._close_parts()
         for name in (
-            "network.buffers", "network.early", "builds.giving_way",
-            "builds.environments.runner", "builds.beside.sources", "builds.environments.shared",
-            "builds.context", "builds.guard",
+            "network.buffers", "network.early",
         ):
             if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
                 try:

@@ -150,10 +150,10 @@ SEAMS: tuple[Seam, ...] = (
          "builds.environments.runner:_around_get_runnable_pip", since=(26, 2)),
     # An equal set of requirements is installed once in a run.
     Seam("pip._internal.build_env", "SubprocessBuildEnvironmentInstaller.install", "builds",
-         ("requirements", "prefix", "kind", "for_req"), "builds.environments.shared:_around_install",
+         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install",
          since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "SubprocessBuildEnvironmentInstaller.install", "builds",
-         ("requirements", "prefix", "kind", "for_req"), "builds.environments.shared:_around_install",
+         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install",
          since=(26, 2)),
     # Sources are built beside pip, which then finds the results where it would start a process.
     Seam("pip._internal.distributions.sdist", "runner_with_spinner_message", "builds", ("message",),
@@ -161,13 +161,13 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.operations.build.metadata", "runner_with_spinner_message", "builds", ("message",),
          "builds.beside.answers:_around_runner_with_spinner_message", since=(25, 2)),
     Seam("pip._internal.build_env", "call_subprocess", "builds", _CALL_SUBPROCESS,
-         "builds.beside.sources:_around_call_subprocess", since=(25, 2), before=(26, 2)),
+         "builds.beside.answers:_around_call_subprocess", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "call_subprocess", "builds", _CALL_SUBPROCESS,
-         "builds.beside.sources:_around_call_subprocess", since=(26, 2)),
+         "builds.beside.answers:_around_call_subprocess", since=(26, 2)),
     Seam("pip._internal.build_env", "open_spinner", "builds", ("message",),
-         "builds.beside.sources:_around_open_spinner", since=(25, 2), before=(26, 2)),
+         "builds.beside.answers:_around_open_spinner", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.build_env.installer", "open_spinner", "builds", ("message",),
-         "builds.beside.sources:_around_open_spinner", since=(26, 2)),
+         "builds.beside.answers:_around_open_spinner", since=(26, 2)),
     # A source of which is known what its build misses begins with isolation off.
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("finder",), "builds.hooks:_around_prepare_build_backend", before=(25, 2)),
@@ -187,7 +187,7 @@ SEAMS: tuple[Seam, ...] = (
          "output.progress:_around_open_spinner"),
     # Where pip builds one wheel after another, several are built at once.
     Seam("pip._internal.operations.build.wheel", "runner_with_spinner_message", "builds", ("message",),
-         "builds.beside.wheels:_around_runner_with_spinner_message"),
+         "builds.beside.answers:_around_runner_with_spinner_message"),
     *(Seam(module, "build", "builds", ("requirements", "wheel_cache", "verify"),
            "builds.beside.wheels:_around_build", optional=("build_options", "global_options", "allow_editables"),
            idle_without="requirements")

@@ -1,4 +1,4 @@
-"""What each thread is doing, and for whom."""
+"""Facts about each thread: for whom it works, and how."""
 
 from __future__ import annotations
 
@@ -38,13 +38,6 @@ class _Here(threading.local):
     # Builds
     build: Any = None
     """What it starts its processes with, if it builds beside pip."""
-    taken: Any = None
-    """The answer of such a build that pip is about to ask its backend for."""
-    spinner: Any = None
-    """The spinner that the user sees, which pip's code is to use in the place of another one."""
-    is_silent: bool = False
-    """Whether pip's code must not open a spinner."""
-
     @contextmanager
     def having(self, **values: Any) -> Iterator[None]:
         """Set these values for the block, and afterwards those that were there before."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,20 +40,23 @@ def test_an_interrupt_while_all_is_closed(
 
 
 def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What comes after it ends, and what is to be said is said."""
     ended = []
 
-    def fail() -> None:
-        raise ValueError("cannot end")
+    class Older(Part):
+        def close(self, wait_s: float) -> None:
+            ended.append("older")
 
-    monkeypatch.setitem(sys.modules, "pipfast_hooks.network.buffers", SimpleNamespace(forget=fail))
-    after = SimpleNamespace(forget=lambda: ended.append("builds"))
-    monkeypatch.setitem(sys.modules, "pipfast_hooks.builds.guard", after)
+    class Failing(Part):
+        def close(self, wait_s: float) -> None:
+            raise ValueError("cannot end")
+
+    run.part(Older), run.part(Failing)
     run.say_at_end("the last word")
     run.close()
-    assert ended == ["builds"]
+    assert ended == ["older"]
     assert "the last word" in capsys.readouterr().err
 
 

@@ -1,1 +1,1 @@
-"""Builds of source distributions: hooks, environments, builds beside pip, rescue."""
+"""Builds of source distributions: environments, builds beside pip, rescue."""

@@ -1,4 +1,4 @@
-"""Wheels that were built: unpacked and compiled while others are still being built, if they will be installed."""
+"""Preparation of built wheels, while others are still being built."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.store.archives import add_archive, find_archive, sha256_of
-from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipfast_hooks.run import Run
 
-def prepare(path: Path) -> None:
+
+def prepare(run: Run, path: Path) -> None:
     """Keep a wheel in the store and have it prepared; returns at once. What fails is done when it is installed."""
-    run = current_run()
     try:
         preparer, layout = run.store.preparer(), run.store.layout
         if preparer is None:
@@ -31,9 +31,9 @@ def prepare(path: Path) -> None:
         logger.debug("pipfast: %s is prepared when it is installed", path.name, exc_info=True)
 
 
-def prepare_all(requirements: Iterable[Any]) -> None:
+def prepare_all(run: Run, requirements: Iterable[Any]) -> None:
     """Prepare the wheels of requirements that were built, but for those of local folders, which do not last."""
     for each in requirements:
         source, path = each.original_link, each.local_file_path
         if path and not (source is not None and source.is_existing_dir()):
-            prepare(Path(path))
+            prepare(run, Path(path))

@@ -1,6 +1,6 @@
-"""The code by which a child process, of whatever environment, finds this process's pip and pipfast.
+"""Program by which a child process finds this pip and this pipfast.
 
-Nothing else of this process's is visible there, and neither is the folder that the child is started in.
+Nothing else of this process is visible there, nor is the folder that the child is started in.
 """
 
 from __future__ import annotations

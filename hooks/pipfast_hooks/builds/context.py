@@ -1,9 +1,8 @@
-"""What one run asks for, noted before anything is built: builds are rescued from this."""
+"""Options, requirements and resolution of a command, for its builds."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
@@ -11,36 +10,72 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
 
 VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
 """What pip's isolation changes."""
 
 
-@dataclass(slots=True)
-class Context:
-    """One command line and what pip made of it."""
+class Context(Part):
+    """What a command line asks for, and what pip has made of it; no part of commands that ask for nothing."""
 
-    options: Any
-    finder: Any
-    requirements: list[Any]
-    """pip's own requirements, constraints among them."""
-    environ: Mapping[str, str | None]
-    """``VARIABLES`` as they were before any isolation."""
-    chosen: Any = None
-    """pip's requirements as the resolver has decided them, once it is done."""
-    _resolved: dict[str, str] | None = None
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.options: Any = None
+        self.finder: Any = None
+        self.requirements: list[Any] = []
+        """pip's own requirements, constraints among them."""
+        self.environ: Mapping[str, str | None] = {}
+        """``VARIABLES`` as they were before any isolation."""
+        self.resolver: Any = None
+        """pip's, while it runs and sources may be built beside it."""
+        self.named: frozenset[str] = frozenset()
+        """Canonical names of what the resolver was told of; what that requires may yet be another source."""
+        self.variables: Mapping[str, str] = {}
+        """The environment variables before the resolver; while pip runs a hook, they are those of its build."""
+        self.when_resolved: list[Callable[[bool], None]] = []
+        """Called when the resolver ends, with whether it has succeeded."""
+        self._chosen: list[Any] | None = None
+        self._resolved: dict[str, str] | None = None
+        self._stale_before: set[str] | None = None
+
+    def note(self, options: Any, finder: Any, requirements: list[Any]) -> None:
+        """Note what is asked for, before anything is isolated."""
+        self.options, self.finder, self.requirements = options, finder, requirements
+        self.environ = {name: os.environ.get(name) for name in VARIABLES}
+        self._chosen = self._resolved = None
+
+    def begin_resolution(self, resolver: Any, roots: Iterable[Any]) -> None:
+        """Let sources be built beside a resolver from now on.
+
+        :param roots: pip's requirements, constraints among them.
+        """
+        self.resolver, self.variables = resolver, dict(os.environ)
+        self.named = frozenset(
+            canonicalize_name(each.req.name) for each in roots if each.req is not None and not each.constraint
+        )
+
+    def end_resolution(self, *, has_succeeded: bool) -> None:
+        """Let nothing more begin, and what pip will not ask for any more end."""
+        self.resolver = None
+        for end in self.when_resolved:
+            end(has_succeeded)
+
+    def note_chosen(self, requirements: Iterable[Any]) -> None:
+        """Note pip's requirements as the resolver has decided them."""
+        self._chosen, self._resolved = list(requirements), None
 
     def resolved(self) -> dict[str, str]:
         """Return name to version of what the resolver has decided; empty before it is done."""
-        if self._resolved is None and self.chosen is not None:
+        if self._resolved is None and self._chosen is not None:
             self._resolved = {}
-            for requirement in self.chosen:
+            for requirement in self._chosen:
                 try:
                     found = requirement.satisfied_by or requirement.get_dist()
                     self._resolved[str(requirement.name)] = str(found.version)
@@ -57,65 +92,44 @@ class Context:
             for each in self.requirements if each.name and each.hash_options
         }
 
+    def note_stale(self) -> None:
+        """Note, before installing begins, which installed packages were built against something else.
 
-_context: Context | None = None
+        What ``say_stale`` needs is imported here.
+        """
+        layout = self.run.store.layout
+        if getattr(self.options, "target_dir", None) or not has_notes(layout, BUILT):
+            return
+        from pipfast.rescue.stale import stale_here
 
+        self._stale_before = set(stale_here(layout))
 
-def current() -> Context | None:
-    """Return what the run under way asks for; None for commands that ask for nothing."""
-    return _context
+    def say_stale(self) -> None:
+        """Name the packages that this run has left behind."""
+        layout = self.run.store.layout
+        if self._stale_before is None or not layout.keeps:
+            return
+        from pipfast.rescue.stale import stale_here
 
-
-def forget() -> None:
-    """The run is over."""
-    global _context
-    _context = None
+        for line, arguments in stale_here(layout).items():
+            if line not in self._stale_before:
+                self.run.say_at_end(line, f"build it again:\n  pipfast {arguments}")
 
 
 def _around_get_requirements(call: Call) -> Any:
     """Note what is asked for."""
-    global _context
     requirements = call.original()
     try:
-        environ = {name: os.environ.get(name) for name in VARIABLES}
-        _context = Context(call["options"], call["finder"], list(requirements), environ)
+        current_run().part(Context).note(call["options"], call["finder"], list(requirements))
     except Exception:
         logger.debug("pipfast: builds will not be rescued", exc_info=True)
-        _context = None
     return requirements
 
 
 def _around_prepare_linked_requirements_more(call: Call) -> Any:
     """Note what the resolver decided, before anything of that is built or fetched."""
+    context = current_run().find(Context)
     # What is resolved while something is being built is for that build (``inprocess-build-deps``).
-    if _context is not None and not getattr(call.instance.build_tracker, "_entries", None):
-        _context.chosen, _context._resolved = list(call["reqs"]), None
+    if context is not None and not getattr(call.instance.build_tracker, "_entries", None):
+        context.note_chosen(call["reqs"])
     return call.original()
-
-
-def stale_before() -> Iterable[str] | None:
-    """Return which installed packages were built against something else, or None if nothing was ever built.
-
-    What this needs later is imported here, before installing begins.
-    """
-    layout = current_run().store.layout
-    if _context is None or getattr(_context.options, "target_dir", None):
-        return None
-    if not has_notes(layout, BUILT):
-        return None
-    from pipfast.rescue.stale import stale_here
-
-    return stale_here(layout)
-
-
-def say_what_is_stale(before: Iterable[str] | None) -> None:
-    """Name the packages that this run has left behind."""
-    layout = current_run().store.layout
-    if before is None or not layout.keeps:
-        return
-    from pipfast.rescue.stale import stale_here
-
-    known = set(before)
-    for line, arguments in stale_here(layout).items():
-        if line not in known:
-            current_run().say_at_end(line, f"build it again:\n  pipfast {arguments}")

@@ -1,4 +1,4 @@
-"""Room for pip's own processes: where the system refuses one, what runs beside pip ends, and pip asks again."""
+"""Precedence of pip's processes over those that run beside it."""
 
 from __future__ import annotations
 
@@ -9,46 +9,43 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part
 from pipfast_hooks.seams import STARTS_PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipfast_hooks.run import Run
+
 _SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """No further process, no memory for one, no descriptor for its pipes."""
 
-_changed: list[tuple[Any, Any]] = []
-"""pip's module and what its ``subprocess`` was, while its processes are started here."""
 
+class GivingWay(Part):
+    """Starts pip's processes; where the system refuses one, ends what runs beside pip and asks again."""
 
-def begin() -> None:
-    """From now on, let pip's processes come before those beside it."""
-    if not _changed:
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
         module: Any = import_module(STARTS_PROCESSES)
-        stock = module.subprocess
+        self._module, self._stock = module, module.subprocess
+        stock = self._stock
 
         def popen(*args: Any, **kwargs: Any) -> Any:
-            return in_place_of_ours(lambda: stock.Popen(*args, **kwargs))
+            return self._in_place_of_ours(lambda: stock.Popen(*args, **kwargs))
 
-        module.subprocess = SimpleNamespace(**vars(stock) | {"Popen": popen})
-        _changed.append((module, stock))
+        self._module.subprocess = SimpleNamespace(**vars(stock) | {"Popen": popen})
 
-
-def forget() -> None:
-    """Leave pip's processes to pip."""
-    while _changed:
-        module, stock = _changed.pop()
-        module.subprocess = stock
-
-
-def in_place_of_ours(start: Callable[[], Any]) -> Any:
-    """Start a process of pip's; if that is refused, once more when nothing of ours runs."""
-    try:
+    def _in_place_of_ours(self, start: Callable[[], Any]) -> Any:
+        """Start a process of pip's; if that is refused, once more when nothing of ours runs."""
+        try:
+            return start()
+        except OSError as error:
+            if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
+                raise
+            logger.debug("pipfast: nothing runs beside pip any more: %r", error)
+        self.run.give_way()
         return start()
-    except OSError as error:
-        if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
-            raise
-        logger.debug("pipfast: nothing runs beside pip any more: %r", error)
-    current_run().give_way()
-    return start()
+
+    def close(self, wait_s: float) -> None:
+        """Leave pip's processes to pip."""
+        self._module.subprocess = self._stock

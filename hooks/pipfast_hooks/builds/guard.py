@@ -10,22 +10,41 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pipfast.builds import session_guard
+from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipfast_hooks.run import Run
+
 _END_S = 2.0
 """Seconds for it to end what is left."""
 
+_NONE = -1
+"""No descriptor: there is no process."""
 
-class Guard:
-    """The command's side."""
 
-    def __init__(self) -> None:
-        """Start the process.
+class Guard(Part):
+    """The command's side; the process is started when it is first needed."""
 
-        :raises OSError: it cannot be started.
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._starting = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = _NONE
+        self._left: set[int] = set()
+
+    def begin(self) -> int:
+        """Start the process if there is none; return the descriptor for lines about sessions.
+
+        :raises OSError: it cannot be started: nothing may run beside pip.
         """
+        with self._starting:
+            if self._process is None:
+                self._start()
+            return self._pipe
+
+    def _start(self) -> None:
         ours, self._pipe = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -34,15 +53,10 @@ class Guard:
             )
         except BaseException:
             os.close(self._pipe)
+            self._pipe = _NONE
             raise
         finally:
             os.close(ours)
-        self._left: set[int] = set()
-
-    @property
-    def pipe(self) -> int:
-        """Return the descriptor for lines about sessions."""
-        return self._pipe
 
     @contextmanager
     def over(self, session: int) -> Iterator[None]:
@@ -59,16 +73,25 @@ class Guard:
             with suppress(OSError):
                 tell(self._pipe, session, begun=False)
 
-    def close(self) -> None:
-        """End it, and whatever is left of what it watches over."""
+    def give_way(self) -> None:
+        """End the process, and whatever is left of what it watches over."""
+        with self._starting:
+            process, self._process = self._process, None
+            pipe, self._pipe = self._pipe, _NONE
+        if process is None:
+            return
         if not self._left:
-            self._process.kill()
-        os.close(self._pipe)
+            process.kill()
+        os.close(pipe)
         try:
-            self._process.wait(_END_S)
+            process.wait(_END_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            process.kill()
+            process.wait()
+
+    def close(self, wait_s: float) -> None:
+        """End the process, and whatever is left of what it watches over."""
+        self.give_way()
 
 
 def tell(pipe: int, session: int, *, begun: bool) -> None:
@@ -77,28 +100,3 @@ def tell(pipe: int, session: int, *, begun: bool) -> None:
     :raises OSError: nobody is there.
     """
     os.write(pipe, b"%s%d\n" % (b"+" if begun else b"-", session))
-
-
-_guard: Guard | None = None
-
-_starting = threading.Lock()
-
-
-def of_run() -> Guard:
-    """Return the guard of this run, started when it is first needed.
-
-    :raises OSError: it cannot be started: nothing may run beside pip.
-    """
-    global _guard
-    with _starting:
-        if _guard is None:
-            _guard = Guard()
-        return _guard
-
-
-def forget() -> None:
-    """End the guard; the run is over."""
-    global _guard
-    guard, _guard = _guard, None
-    if guard is not None:
-        guard.close()

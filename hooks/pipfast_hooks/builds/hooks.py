@@ -1,14 +1,15 @@
-"""Build hooks of pip, run again where a missing module is."""
+"""Build hooks that pip calls, answered or rescued."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.rescue.diagnosis.watch import stage_of
+from pipfast_hooks.builds.beside.answers import Answers
+from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.rescue.cached import PassedOver
 from pipfast_hooks.builds.rescue.rescues import Rescues
 from pipfast_hooks.builds.rescue.watched import Hook
@@ -21,26 +22,28 @@ if TYPE_CHECKING:
 
 def _around_call_hook(call: Call) -> Any:
     """Run one build hook under watch; rescue it where it fails for want of a module."""
-    # A thread does what pip has not come to: what fails there, pip will call.
-    if stage_of(str(call["hook_name"])) is None or records.are_held_back():
-        _fill_environment(call.instance)
+    run, caller, name = current_run(), call.instance, call["hook_name"]
+    requirement = getattr(caller, "config_holder", None)
+
+    def alone() -> Any:
+        run.part(Environments).fill(requirement)
         return call.original()
-    run = current_run()
+
+    # A thread does what pip has not come to: what fails there, pip will call.
+    if stage_of(str(name)) is None or records.are_held_back():
+        return alone()
     rescues = run.part(Rescues)
-    rescue = rescues.of(getattr(call.instance, "config_holder", None))
+    rescue = rescues.of(requirement)
 
-    def run_hook() -> Any:
-        if (run.builds_ahead or run.build_ahead) is None or (rescue is not None and rescue.is_rescued):
-            _fill_environment(call.instance)
-            return call.original()
-        from pipfast_hooks.builds.beside.answers import instead_of
-
-        with instead_of(call.instance, call["hook_name"], call["kwargs"]):
+    def answered() -> Any:
+        if rescue is not None and rescue.is_rescued:
+            return alone()
+        with run.part(Answers).given(caller, name, call["kwargs"]):
             return call.original()
 
     if rescue is None:
-        return run_hook()
-    hook = Hook(call["hook_name"], call["kwargs"], call.instance, run_hook)
+        return answered()
+    hook = Hook(name, call["kwargs"], caller, answered)
     opened = rescues.open(rescue)
     try:
         return (opened or rescue).call(hook)
@@ -50,13 +53,6 @@ def _around_call_hook(call: Call) -> Any:
         if path is None:
             raise
     return os.path.basename(shutil.copy(path, hook.kwargs["wheel_directory"]))
-
-
-def _fill_environment(instance: Any) -> None:
-    """Fill the environment that a hook is about to run in, where that was put off."""
-    reuse = sys.modules.get("pipfast_hooks.builds.environments.shared")
-    if reuse is not None:
-        reuse.fill(getattr(instance, "config_holder", None))
 
 
 def _around_prepare_build_backend(call: Call) -> Any:

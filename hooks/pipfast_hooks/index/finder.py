@@ -9,9 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import os
-import sys
-import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -25,6 +22,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
+from pipfast_hooks.builds.context import Context
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.network import compressed, fresh
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import BuildSource
+    from pipfast_hooks.run import Run
 
 _VERBOSE = 15
 """pip's own level between INFO and DEBUG."""
@@ -230,13 +228,13 @@ def _around_resolve(call: Call) -> Any:
     run = current_run()
     try:
         roots = call["root_reqs"]
-        build = _sources(call.instance, roots)
-        run.ahead = _begin_ahead(call.instance, roots, build)
+        run.ahead = _begin_ahead(run, call.instance, roots)
         # Neither where pip says of everything what it does.
-        run.build_ahead = build if run.ahead is not None else None
+        if run.ahead is not None and (context := run.find(Context)) is not None:
+            context.begin_resolution(call.instance, roots)
     except Exception:
         logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
-        run.ahead = run.build_ahead = None
+        run.ahead = None
     resolved = False
     try:
         result = call.original()
@@ -246,24 +244,21 @@ def _around_resolve(call: Call) -> Any:
         if run.ahead is not None:
             run.ahead.stop()
             run.ahead = None
-        run.build_ahead = None
-        if run.builds_ahead is not None:
-            builds_ahead = sys.modules["pipfast_hooks.builds.beside.sources"]
-            builds_ahead.resolved() if resolved else builds_ahead.forget()
+        if (context := run.find(Context)) is not None:
+            context.end_resolution(has_succeeded=resolved)
 
 
-def _begin_ahead(resolver: Any, roots: list[Any], build: BuildSource | None) -> Ahead | None:
+def _begin_ahead(run: Run, resolver: Any, roots: list[Any]) -> Ahead | None:
     finder = resolver.factory._finder
     adapter = finder._link_collector.session.get_adapter("https://")
     if _pip_logger.isEnabledFor(logging.DEBUG) or not isinstance(adapter, CacheControlAdapter):
         return None
-    run = current_run()
     ahead = Ahead(
         finder, connections=run.settings.connections, evaluate=evaluate,
         require_hashes=resolver.factory.preparer.require_hashes, dependencies=not resolver.ignore_dependencies,
-        archives=_archives(resolver.factory),
+        archives=_archives(run, resolver.factory),
         ranges=_ranges(resolver.factory),
-        sources=build,
+        sources=_sources(run),
         installed=resolver.factory._installed_dists,
     )
     constraints: dict[str, Any] = {}
@@ -282,32 +277,21 @@ def _begin_ahead(resolver: Any, roots: list[Any], build: BuildSource | None) -> 
     return ahead
 
 
-def _sources(resolver: Any, roots: list[Any]) -> BuildSource | None:
-    """Return what builds sources that the user has named; what others require may yet be another."""
-    run = current_run()
-    if "builds" in run.settings.disabled:
+def _sources(run: Run) -> Callable[[str, Any, Path], None] | None:
+    """Return what builds sources that have arrived."""
+    if run.find(Context) is None:
         return None
-    names = {canonicalize_name(each.req.name) for each in roots if each.req is not None and not each.constraint}
-    # While a hook of pip's own runs, the variables are those of its environment.
-    environ = dict(os.environ)
-    first = threading.Lock()
 
     def build(name: str, link: Any, archive: Path) -> None:
-        if name not in names:
-            return
         # Not at the top: hardly any run builds anything.
-        from pipfast_hooks.builds.beside import sources as builds_ahead
+        from pipfast_hooks.builds.beside.resolution import Resolution
 
-        with first:
-            if run.builds_ahead is None and run.build_ahead is not None:
-                run.builds_ahead = builds_ahead.begin(resolver, environ)
-        if run.builds_ahead is not None:
-            run.builds_ahead.begin(name, link, archive)
+        run.part(Resolution).begin(name, link, archive)
 
     return build
 
 
-def _archives(factory: Any) -> Callable[..., None] | None:
+def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
     """Return what fetches archives ahead, if pip's own downloads will find them there."""
     downloader = factory.preparer._download
     # A seam that is not attached leaves pip's method as it is.
@@ -322,18 +306,19 @@ def _archives(factory: Any) -> Callable[..., None] | None:
             if factory.get_wheel_cache_entry(link, name) is not None:
                 # Built before: pip takes the wheel.
                 return
-            if current_run().build_ahead is not None:
-                from pipfast_hooks.builds.environments import runner
+            context = run.find(Context)
+            if context is not None and context.resolver is not None:
+                from pipfast_hooks.builds.environments.runner import runner_of
 
                 # What fills its environment takes a while to start.
-                runner.runner()
+                runner_of(run)
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads.downloader import connections_of
 
         def whole() -> None:
             connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
 
-        if not (needed and current_run().intent.metadata_only and link.is_wheel):
+        if not (needed and run.intent.metadata_only and link.is_wheel):
             return whole()
         from pipfast_hooks.metadata import ranged
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
-    from pipfast_hooks.run import BuildSource
 
 SMALL_BYTES = 4 << 20
 """Size below which a wheel that pip would pick is fetched before the resolver has come to it: where it decides
@@ -130,7 +129,7 @@ class Ahead:
         require_hashes: bool = False,
         dependencies: bool = True,
         archives: Callable[..., None] | None = None,
-        sources: BuildSource | None = None,
+        sources: Callable[[str, Any, Path], None] | None = None,
         ranges: Callable[[Any, Callable[[bytes], None]], None] | None = None,
         installed: Container[str] = (),
     ) -> None:

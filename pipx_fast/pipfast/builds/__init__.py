@@ -1,1 +1,1 @@
-"""Helpers of build processes: the host of hooks, the guard of sessions, native sources."""
+"""Scripts of build processes, and native sources."""

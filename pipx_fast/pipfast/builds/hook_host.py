@@ -1,11 +1,14 @@
-"""Run as a script by a build's interpreter: a process that imports the backend once, and forks for each hook.
+"""Fork host of build hooks: a process that has imported the backend.
 
-PEP 517 wants a fresh process for each hook. A fork of one that has done nothing but import the backend is what
-such a process is when it has imported it. Where an import does what a fork would not have of its own (threads,
-open files, output, functions for the exit), or looks at what a hook may change, this process ends before it
-serves: each hook has one of its own.
+Run as a script by a build's interpreter. PEP 517 wants a fresh process for each hook. A fork of a process that has
+done nothing but import the backend is as fresh as one that has just imported it. Where the import starts threads,
+opens files, prints, registers functions for the exit, or looks at files that a hook may change, this process ends
+before it serves, and each hook has a process of its own.
 
-Imported here is hardly more than the hooks' own script imports.
+It imports hardly more than the script of pyproject_hooks does, nothing of pip's or ours: it stands in the build's
+environment, and what it imports, the backend finds imported. So it shares no code and no protocol with the fork
+server of pips that fill environments, which has all of pip and pipfast in it, serves many at once, and takes
+descriptors and variables from whoever asks.
 
 Usage: ``hook_host.py SOCKET SCRIPT HOOK CONTROL``: a descriptor, and what the first hook's own process would be
 started with. A question is a line, a JSON list of the hook's name, its control folder and the file for its

@@ -1,4 +1,4 @@
-"""Sources that need a compiler, and those whose builds want the machine for themselves."""
+"""Native code in source trees, and builds that need much memory."""
 
 from __future__ import annotations
 

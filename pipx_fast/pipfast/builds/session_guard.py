@@ -1,11 +1,11 @@
-"""Run as a script: a process that ends sessions of processes once the command that has started them is gone.
+"""Guard process that ends sessions of processes when their command is gone.
 
-What runs in a session of its own gets neither a terminal's Ctrl-C nor its end, and outlives a command that is
-killed. This process has one as well, and reads a pipe of which the command, and the fork server, hold the other
-end: a line ``+123`` names a session, ``-123`` one that has ended by itself. At the pipe's end all that are
-left are ended, with whatever was started in them.
+Run as a script. A process in a session of its own gets neither a terminal's Ctrl-C nor its end, and outlives a
+command that is killed. This process has such a session as well, and reads a pipe; the command and the fork server
+hold the other end. A line ``+123`` names a session, ``-123`` one that has ended by itself. At the pipe's end it
+kills what is left, with all that was started there.
 
-Imported here is what costs least: it starts with each command that builds.
+It imports what costs least: it starts with each command that builds.
 """
 
 import os

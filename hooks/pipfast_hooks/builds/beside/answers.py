@@ -1,4 +1,4 @@
-"""pip's calls of hooks, answered with what ran ahead of them."""
+"""Answers to pip's calls of hooks, from builds beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,47 +15,91 @@ from pip._internal.cli.spinners import open_spinner
 from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
 from pipfast.report import logger
-from pipfast_hooks.builds.beside.begun import begun
-from pipfast_hooks.builds.beside.sources import MAKES, METADATA, REQUIRES, WHEEL
-from pipfast_hooks.builds.environments import shared
+from pipfast_hooks.builds.beside.build import MAKES, METADATA, REQUIRES, WHEEL, Failed
+from pipfast_hooks.builds.beside.resolution import resolution_of
+from pipfast_hooks.builds.beside.wheels import Wheels
+from pipfast_hooks.builds.environments.shared import Environments
+from pipfast_hooks.builds.jobs import of_thread
+from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import lively
-from pipfast_hooks.threads import here
+from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
-    from pipfast_hooks.builds.beside.sources import Build, Result
+    from pipfast_hooks.builds.beside.build import Build, Result
     from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
 
 
-@contextmanager
-def instead_of(instance: Any, hook: str, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Within the block, let pip's next process be what was done ahead of it."""
-    build = None
-    # What the user has said about how to build it, a build beside pip does not know.
-    if not arguments.get("config_settings"):
-        build = begun(instance.config_holder, anew=hook == REQUIRES)
+class Answers(Part):
+    """Answers the hooks that pip calls with what ran ahead of them."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.environments = run.part(Environments)
+        self._taken: _Taken | None = None
+        """Takes the place of pip's next process."""
+
+    @contextmanager
+    def given(self, caller: Any, hook: str, arguments: Mapping[str, Any]) -> Iterator[None]:
+        """Within the block, let pip's next process be what was done ahead of it."""
+        requirement = getattr(caller, "config_holder", None)
+        build = self._build_of(requirement, hook, arguments)
+        if build is None:
+            self.environments.fill(requirement)
+            yield
+            return
+        self._taken = _Taken(self, build, hook, arguments, caller)
+        try:
+            yield
+        finally:
+            self._taken = None
+
+    def _build_of(self, requirement: Any, hook: str, arguments: Mapping[str, Any]) -> Build | None:
+        """Return what has the result of a hook, or will have it."""
+        wheels, resolution = self.run.find(Wheels), resolution_of(self.run)
+        build = wheels.begun(requirement) if wheels is not None and hook == WHEEL else None
+        # What the user has said about how to build it, a build of a source beside pip does not know.
+        if build is not None or resolution is None or arguments.get("config_settings"):
+            return build
+        build = resolution.begun(requirement, anew=hook == REQUIRES)
         if build is not None and not (build.gives(hook) or (hook == WHEEL and build.given)):
-            build = None
-    if build is None:
-        shared.fill(instance.config_holder)
-        yield
-        return
-    with here.having(taken=_Taken(build, hook, arguments, instance)):
-        yield
+            return None
+        return build
+
+    def runner(self, original: Callable[..., None], message: str) -> Callable[..., None]:
+        """Return a runner for pip's calls of hooks: it answers those of ``given``; ``original`` has the rest."""
+
+        def run(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
+            taken, self._taken = self._taken, None
+            if taken is not None and cmd[-2] == taken.hook:
+                taken.run(message, cmd, cwd, extra_environ)
+                return
+            with self.alone():
+                original(cmd, cwd=cwd, extra_environ=extra_environ)
+
+        return run
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Return what is entered to have no wheel built beside pip's process, until it is left."""
+        wheels = self.run.find(Wheels)
+        return nullcontext() if wheels is None else wheels.alone()
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """One hook that pip calls, and the build that has its result or will have it."""
 
+    answers: Answers
     build: Build
     hook: str
     arguments: Mapping[str, Any]
     caller: Any
     """pip's own, for this source."""
 
-    def run(self, message: str, cmd: Any, cwd: Any = None, extra: Any = None) -> None:
+    def run(self, message: str, cmd: Any, cwd: Any, extra: Any) -> None:
         """Stand in the place of pip's runner."""
         with lively(open_spinner(message)) as spinner:
             result = self.build.wait(self.hook, spinner)
@@ -66,10 +110,11 @@ class _Taken:
                     subprocess_logger.verbose(line.rstrip())
                 spinner.finish("done")
                 return
-            shared.fill(self.caller.config_holder)
-            if self.hook == WHEEL:
-                self._catch_up()
-            call_subprocess(cmd, command_desc=message, cwd=cwd, extra_environ=extra, spinner=spinner)
+            self.answers.environments.fill(self.caller.config_holder)
+            with self.answers.alone():
+                if self.hook == WHEEL and self.build.has_own_tree:
+                    self._catch_up()
+                call_subprocess(cmd, command_desc=message, cwd=cwd, extra_environ=extra, spinner=spinner)
 
     def _gives(self, result: Result, cmd: Any, source: str) -> bool:
         if self.hook == WHEEL and self.arguments.get("metadata_directory") != self.build.given:
@@ -104,8 +149,7 @@ class _Taken:
             )
 
         caller = copy.copy(self.caller)
-        caller._subprocess_runner = runner
-        with tempfile.TemporaryDirectory(prefix="pipfast-metadata-") as folder:
+        with tempfile.TemporaryDirectory(prefix="pipfast-metadata-") as folder, caller.subprocess_runner(runner):
             # It did not fail before; if it does now, the build will, and its error is what there is to say.
             with suppress(Exception):
                 caller.get_requires_for_build_wheel()
@@ -114,17 +158,52 @@ class _Taken:
 
 def _around_runner_with_spinner_message(call: Call) -> Any:
     """Hand pip a runner that knows what ran already."""
-    return taking(call.original(), call["message"])
+    original = call.original()
+    return original if records.are_held_back() else current_run().part(Answers).runner(original, call["message"])
 
 
-def taking(original: Callable[..., None], message: str) -> Callable[..., None]:
-    """Return a runner for pip's calls of hooks: it answers those of ``instead_of``; ``original`` has the rest."""
+def _around_install(call: Call) -> Any:
+    """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
+    run = current_run()
+    environments, is_ours = run.part(Environments), of_thread() is not None
+    asked = build = None
+    try:
+        asked, resolution = environments.asked(call), resolution_of(run)
+        if asked is not None and resolution is not None and not is_ours:
+            build = resolution.begun(call["for_req"], anew=True)
+    except Exception:
+        logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
+        asked = None
+    if asked is None:
+        result = call.original()
+        if is_ours:
+            # No other one is taken from it; whether a build has changed it is asked all the same.
+            environments.note_files(call["prefix"].path)
+        return result
+    if build is None:
+        return environments.install(asked)
+    with lively(open_spinner(asked.message)) as spinner, environments.shown(spinner):
+        if build.wait_filled(asked.key, spinner) and environments.install_later(call["for_req"], asked):
+            return spinner.finish("done")
+        return environments.install(asked)
 
-    def runner(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
-        taken, here.taken = here.taken, None
-        if taken is None or cmd[-2] != taken.hook:
-            original(cmd, cwd=cwd, extra_environ=extra_environ)
-        else:
-            taken.run(message, cmd, cwd, extra_environ)
 
-    return runner
+def _around_call_subprocess(call: Call) -> Any:
+    """In a thread of ours, start a process that ends with the run."""
+    ours = of_thread()
+    if ours is None:
+        return call.original()
+    environ = {**ours.environ, **(call.get("extra_environ") or {})}
+    with ours.jobs.turn(urgent=True):
+        status, output = ours.jobs.run(call["cmd"], call.get("cwd"), environ)
+    if status:
+        raise Failed(output)
+    return output
+
+
+def _around_open_spinner(call: Call) -> Any:
+    """Show nothing of what is done beside pip, and nothing twice."""
+    run = current_run()
+    if of_thread() is not None:
+        return nullcontext()
+    return run.part(Environments).opened_or(lambda _: lively(call.original()), call["message"])

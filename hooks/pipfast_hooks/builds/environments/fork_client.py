@@ -1,6 +1,6 @@
-"""The asking side of ``fork_server``: what a process does that is to be a copy of a server's instead.
+"""Client of the fork server, which runs its command line.
 
-Imports nothing of pip's: it takes a few milliseconds where the whole of pip takes half a second.
+It imports nothing of pip's, and takes a few milliseconds where pip takes half a second.
 """
 
 from __future__ import annotations

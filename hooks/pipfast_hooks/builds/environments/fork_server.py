@@ -1,10 +1,12 @@
-"""A process that has imported pip and pipfast, and forks for each pip that fills a build environment.
+"""Fork server of the pips that fill build environments.
 
-Half of what such a pip does is to start: to import, and to ask ``lsb_release`` and ``rustc`` what it tells
-servers. The asking process (``fork_client``) is the one that pip has started and waits for; it goes on alone
-wherever this one is not there, or is not what it is itself.
+Half of the time of such a pip goes into its start: it imports pip, and asks ``lsb_release`` and ``rustc`` what it
+tells servers. This process has done so, and forks for each. pip starts the client (``fork_client``) and waits for
+it; the client goes on alone where there is no server, or where that runs with another interpreter, variables or
+folder.
 
-Linux only: elsewhere system libraries do not survive a fork.
+Linux only: elsewhere system libraries do not survive a fork. The host of build hooks (``hook_host``) is another
+process: it stands in a build's environment, where neither pip nor pipfast may be imported.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.builds import session_guard
 from pipfast_hooks.builds import guard as builds_guard
 from pipfast_hooks.builds.environments.fork_client import SOCKET, STARTED, interpreter
+from pipfast_hooks.run import hand_down
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +49,13 @@ _OWN = ("PIP_", "_PIP_", "PIPFAST_")
 
 _RECEIVE_S = 5.0
 """Seconds for a request, once it has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerFile:
+    """The runner of the server that a process was forked by."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,9 +339,7 @@ def _become(request: _Request) -> None:
     sys.argv[:] = request.argv
     # Read from the variables once, and kept.
     tempfile.tempdir = None
-    from pipfast_hooks.builds.environments import runner as builds_runner
-
-    builds_runner.inherit(sys.argv[0])
+    hand_down(RunnerFile(sys.argv[0]))
 
 
 def _close(streams: list[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.report import logger, say
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
-from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.builds.context import Context
 from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class PassedOver(Part):
 
     def passes_over(self, path: str, address: str) -> bool:
         """Tell whether a wheel is not to be taken for a source; said each time."""
-        context, layout = builds_context.current(), self.run.store.layout
+        context, layout = self.run.find(Context), self.run.store.layout
         if context is None or not has_notes(layout, BUILT):
             return False
         if path not in self._differences:

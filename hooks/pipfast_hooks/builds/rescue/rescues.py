@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
-from pipfast_hooks.builds import context as builds_context
+from pipfast_hooks.builds.context import Context
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Rescues(Part):
 
     def of(self, requirement: Any) -> Rescue | None:
         """Return the rescue of a requirement's build; None where builds are not rescued."""
-        context = builds_context.current()
+        context = self.run.find(Context)
         if requirement is None or context is None or self.run.settings.build_rescue == "off":
             return None
         rescue = self.made(requirement)

@@ -1,0 +1,98 @@
+"""Sources of a resolution: their builds beside pip, begun as they arrive."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.builds.native import has_native_code
+from pipfast_hooks.builds.beside.sources import SourceBuilds, recipe_for
+from pipfast_hooks.builds.context import Context
+from pipfast_hooks.run import Part
+
+if TYPE_CHECKING:
+    from pipfast_hooks.builds.beside.build import Build
+    from pipfast_hooks.builds.beside.sources import Recipe
+    from pipfast_hooks.run import Run
+
+
+def resolution_of(run: Run) -> Resolution | None:
+    """Return what begins and finds builds; None for commands that ask for nothing."""
+    return None if run.find(Context) is None else run.part(Resolution)
+
+
+class Resolution(Part):
+    """Begins builds while the resolver runs, and finds them when pip comes to their sources."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._context = run.part(Context)
+        self._context.when_resolved.append(self._end)
+        self._recipe: Recipe | None = None
+        self._beginning = threading.Lock()
+
+    def begin(self, name: str, link: Any, archive: Path) -> None:
+        """Begin to build a source that has arrived, if that is one to build beside pip; returns at once.
+
+        :param name: canonical.
+        """
+        if name not in self._context.named:
+            return
+        with self._beginning:
+            if self._recipe is None and self._context.resolver is not None:
+                self._recipe = recipe_for(self.run, self._context)
+            if self._recipe is not None:
+                self.run.part(SourceBuilds).begin(name, link, archive, self._recipe)
+
+    def begun(self, requirement: Any, *, anew: bool) -> Build | None:
+        """Find or begin the build of a requirement's source; None where pip alone builds it.
+
+        :param anew: pip has run nothing of it yet: it may begin now.
+        """
+        link = getattr(requirement, "link", None)
+        if link is None or requirement.editable or link.is_vcs or link.subdirectory_fragment:
+            return None
+        build = self._found(link)
+        if build is not None or not anew or self._context.resolver is None:
+            return build
+        archive = requirement.local_file_path
+        if requirement.name and archive and os.path.isfile(archive):
+            # It has not arrived ahead of pip. pip builds it alone where there is code for a compiler, and where
+            # nothing else is asked for: little is gained if that succeeds, and if it fails, pip does it again.
+            if self._are_several() and not has_native_code(requirement.unpacked_source_directory):
+                self.begin(canonicalize_name(requirement.name), link, Path(archive))
+        return self._found(link)
+
+    def _found(self, link: Any) -> Build | None:
+        builds = self.run.find(SourceBuilds)
+        return None if builds is None else builds.begun(link)
+
+    def _are_several(self) -> bool:
+        """Tell whether the user asks for more than one thing."""
+        return sum(not each.constraint for each in self._context.requirements) > 1
+
+    def gives_wheel(self, link: Any) -> bool:
+        """Tell whether the wheel of a source is here, or may come."""
+        builds = self.run.find(SourceBuilds)
+        return builds is not None and link is not None and builds.gives_wheel(link)
+
+    def _end(self, has_succeeded: bool) -> None:
+        builds = self.run.find(SourceBuilds)
+        if has_succeeded and builds is not None and self._recipe is not None and self._recipe.with_wheels:
+            builds.stop_beginning()
+        else:
+            self.end_builds()
+
+    def end_builds(self) -> None:
+        """End what is under way; pip removes the environments that it belongs to."""
+        with self._beginning:
+            self._recipe = None
+        self.run.end_part(SourceBuilds)
+
+    def give_way(self) -> None:
+        """Have pip build alone from now on."""
+        self.end_builds()
