@@ -135,15 +135,17 @@ class Store:
 
     def make_preparer(self) -> Preparer:
         """Make what prepares wheels, and the workers that it needs."""
+        from pipfast.prepare.jobs import Terms
         from pipfast.prepare.preparer import Preparer
         from pipfast.prepare.workers import Inside, Workers
 
         run, layout = self._run, self.layout
         # It writes the names of files as a worker does.
         inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
-        self._workers = Inside() if inside else Workers(run.settings.workers)
+        terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode)
+        self._workers = Inside(terms) if inside else Workers(run.settings.workers, terms)
         link_mode = self.link_mode if run.intent.link_ahead and _is_beside(layout) else None
-        self._preparer = Preparer(layout, self._workers, run.umask, run.intent.bytecode, link_mode)
+        self._preparer = Preparer(layout, self._workers, link_mode)
         return self._preparer
 
     def settle(self) -> None:

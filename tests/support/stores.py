@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipfast.prepare.bytecode import current_kind
+from pipfast.prepare.jobs import Terms
 from pipfast.prepare.preparer import Preparer
 from pipfast.prepare.workers import Workers
 from pipfast.store.archives import add_archive
@@ -36,9 +37,9 @@ def preparing(
 ) -> Iterator[Preparer]:
     """Yield what prepares archives of this store, with real worker processes."""
     kind = current_kind(dict(os.environ if environ is None else environ)) if compile_ else None
-    processes = Workers(workers)
+    processes = Workers(workers, Terms(str(layout.root), umask, kind))
     try:
-        yield Preparer(layout, processes, umask, kind)
+        yield Preparer(layout, processes)
     finally:
         processes.close()
 

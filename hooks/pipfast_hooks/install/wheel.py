@@ -161,8 +161,8 @@ def _ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
         return None
     changed = preparer.mend(digest)
     if changed is not None:
-        path, how = changed
-        say(f"a stored file of {os.path.basename(request.wheel_path)} {how}; it is made again ({path})")
+        name = os.path.basename(request.wheel_path)
+        say(f"a stored file of {name} {changed.how}; it is made again ({changed.path})")
         prepared = preparer.wait(digest, archive, again=True)
         if prepared is None:
             return None

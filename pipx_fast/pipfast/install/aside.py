@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from pipfast.settings import LinkMode
     from pipfast.store.prepared import Prepared
 
 LIB = "lib"
@@ -31,10 +32,9 @@ class Unmovable(PipfastError):
     """New files would be others than renamed ones, or go through a symbolic link; or there is nothing to move."""
 
 
-def arrange(prepared: Prepared, folder: Path, mode: str, umask: int, mend: Callable[[], bool]) -> bool:
+def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], bool]) -> bool:
     """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
 
-    :param mode: a ``settings.LinkMode``.
     :param mend: puts stored files right that look otherwise than they did; tells whether all are right then.
     :returns: False where files would have to be copied, or are not as they were stored.
     :raises OSError: something could not be written; what was written stays.

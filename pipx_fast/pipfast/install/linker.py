@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipfast.report import logger, say
 from pipfast.system.copying import copy_bytes
@@ -14,6 +14,7 @@ from pipfast.system.copying import copy_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipfast.settings import LinkMode
     from pipfast.store.manifest import StoredFile
 
 _FICLONE = 0x40049409
@@ -49,14 +50,17 @@ def is_own_source(file: StoredFile) -> bool:
 class Linker:
     """Puts stored files in place; the first file decides how, for the whole run.
 
-    :param mode: a ``settings.LinkMode``.
     :param umask: of the user; None: as this process has it now.
     """
 
-    def __init__(self, mode: str = "auto", umask: int | None = None) -> None:
+    def __init__(self, mode: LinkMode = "auto", umask: int | None = None) -> None:
         self._asked = mode
         self._own_sources = mode == "own-sources"
-        self.mode: str | None = {"auto": None, "own-sources": "hardlink"}.get(mode, mode)
+        self.mode: Literal["clone", "hardlink", "copy"] | None
+        if mode == "auto":
+            self.mode = None
+        else:
+            self.mode = "hardlink" if mode == "own-sources" else mode
         """What is done with a file that is not to be the environment's own; None until the first file."""
         self._umask = _current_umask() if umask is None else umask
 
@@ -107,7 +111,8 @@ class Linker:
         self.copy(source, file, target)
 
     def _decide(self, source: str, file: StoredFile, target: str, source_fd: int, target_fd: int) -> None:
-        for mode in ("clone", "hardlink"):
+        attempts: tuple[Literal["clone", "hardlink"], ...] = ("clone", "hardlink")
+        for mode in attempts:
             self.mode = mode
             try:
                 if mode == "clone":

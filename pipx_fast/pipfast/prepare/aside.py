@@ -1,24 +1,30 @@
-"""Links of stored wheels, made aside by worker processes."""
+"""Links of stored wheels, made aside by worker processes.
+
+A folder for each wheel; ``install.aside`` tells what is in it. Who makes that folder, a worker or the thread that
+installs, places the wheel's files.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipfast.prepare.jobs import Arrange, Arranged, Checked, Done, Failed, Priority, Read
 from pipfast.report import logger
+from pipfast.store.layout import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from pipfast.prepare.workers import Answer, Workers
-
-_FIRST, _LAST = 0, 9
-"""Priorities: what is read is waited for soonest; pip's own thread can make links, too, but nothing else that
-workers do."""
+    from pipfast.prepare.jobs import Answer, Note
+    from pipfast.prepare.workers import Workers
+    from pipfast.settings import LinkMode
+    from pipfast.store.layout import Layout
 
 COMPARED_S = 2.0
 """Seconds for which a comparison of stored files with their manifest stands."""
@@ -27,11 +33,79 @@ _AT_ONCE = 16
 """Wheels linked aside by one job. After each, the next one waits until pip's thread lets go of the interpreter."""
 
 
+class Aside:
+    """All that one run has linked aside.
+
+    :param mode: how to link.
+    """
+
+    def __init__(self, layout: Layout, workers: Workers, mode: LinkMode) -> None:
+        self._layout = layout
+        self._workers = workers
+        self._mode = mode
+        self._lock = threading.Lock()
+        self._folder: Path | None = None
+        self._numbers = itertools.count()
+        self._closed = False
+        self._expected: dict[str, Arrangement] = {}
+        self._reading: Reading | None = None
+
+    def expect(self, digests: Sequence[str]) -> None:
+        """Have stored wheels linked that will most likely be installed, in this order.
+
+        Before that their archives are read. By all workers but one: the core that remains is pip's.
+        """
+        count = max(1, min(self._workers.count - 1, len(digests)))
+        lanes = [self._lane(digests[first::count]) for first in range(count)]
+        for lane in lanes:
+            self._expected.update(lane.arrangements)
+        self._reading = Reading(self._workers, digests, lanes[0].go_on)
+        for lane in lanes[1:]:
+            lane.go_on()
+
+    def has_read(self, digest: str) -> bool:
+        """Tell whether a worker has found an archive to have its digest; waits only while it reads that one."""
+        return self._reading is not None and self._reading.is_sound(digest)
+
+    def arrange(self, digest: str) -> Arrangement | None:
+        """Have a stored wheel linked, unless that has begun; None if it cannot be."""
+        with self._lock:
+            arrangement = self._expected.pop(digest, None)
+        try:
+            if arrangement is None:
+                lane = self._lane([digest])
+                arrangement = lane.arrangements[digest]
+                lane.go_on()
+        except (OSError, RuntimeError) as error:
+            logger.debug("pipfast: nothing is linked aside: %r", error)
+            self._layout.note_refusal(getattr(error, "errno", None))
+            return None
+        return arrangement
+
+    def close(self) -> None:
+        """Remove what was not used; no worker may be at work any more."""
+        with self._lock:
+            self._closed = True
+            folder, self._folder = self._folder, None
+        if folder is not None:
+            _remove_emptied(folder)
+            remove(folder)
+
+    def _lane(self, digests: Sequence[str]) -> Lane:
+        with self._lock:
+            if self._closed:
+                raise OSError("the run is over")
+            if self._folder is None:
+                self._folder = self._layout.new_staging()
+            folder = self._folder / str(next(self._numbers))
+        folder.mkdir()
+        return Lane(self._workers, self._mode, folder, digests)
+
+
 class Arrangement:
     """One wheel's links, on their way.
 
-    :param folder: where they are made; see ``install.arranged`` for what is in it. Who makes this folder, the
-        worker or the thread that installs, places the wheel's files.
+    :param folder: where they are made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,14 +132,14 @@ class Arrangement:
         """Tell whether the stored files were compared so long ago that they may have been changed since."""
         return time.monotonic() - self._finished > COMPARED_S
 
-    def finish(self, answer: Answer) -> None:
-        """Note what a worker says of it, or that no worker is going to; the first time counts."""
+    def finish(self, tree_id: str, reason: str) -> None:
+        """Note which tree is linked, or why none is (``tree_id`` is empty); the first time counts."""
         if self._done.is_set():
             return
-        self._tree_id = str(answer.get("id", ""))
+        self._tree_id = tree_id
         self._finished = time.monotonic()
-        if not self._tree_id:
-            logger.debug("pipfast: not linked aside: %s (%s)", self._folder.name, answer.get("reason"))
+        if not tree_id:
+            logger.debug("pipfast: not linked aside: %s (%s)", self._folder.name, reason)
         self._done.set()
 
     def _is_ours(self) -> bool:
@@ -79,18 +153,17 @@ class Arrangement:
 
 
 class Reading:
-    """Archives that a worker reads again, one after another."""
+    """Archives that a worker hashes, one after another.
 
-    def __init__(
-        self, workers: Workers, root: Path, digests: Iterable[str], then: Callable[[], None]
-    ) -> None:
-        """:param then: called when all are read, or as many as are worth it."""
+    :param then: called when all are read, or as many as are worth it.
+    """
+
+    def __init__(self, workers: Workers, digests: Iterable[str], then: Callable[[], None]) -> None:
         self._then = then
         self._change = threading.Condition()
         self._sound: dict[str, bool | None] = {}
         """By digest; None while it is being read."""
-        job = {"do": "read", "root": str(root), "digests": list(digests)}
-        workers.put(_FIRST, job, self._over, self._step)
+        workers.put(Priority.AWAITED, Read(list(digests)), self._over, self._step)
 
     def is_sound(self, digest: str) -> bool:
         """Tell whether an archive's bytes were found to have its digest; waits only while it is being read."""
@@ -98,10 +171,11 @@ class Reading:
             self._change.wait_for(lambda: self._sound.get(digest, False) is not None)
             return self._sound.get(digest) is True
 
-    def _step(self, answer: Answer) -> None:
-        with self._change:
-            self._sound[answer["digest"]] = answer.get("sound")
-            self._change.notify_all()
+    def _step(self, note: Note) -> None:
+        if isinstance(note, Checked):
+            with self._change:
+                self._sound[note.digest] = note.sound
+                self._change.notify_all()
 
     def _over(self, answer: Answer) -> None:
         with self._change:
@@ -111,15 +185,15 @@ class Reading:
 
 
 class Lane:
-    """Wheels that workers link aside one after another, some at once: what is urgent comes in between.
+    """Wheels that workers link one after another, some at once: what is urgent comes in between.
 
-    :param job: what the workers' jobs have besides, see ``worker``.
     :param folder: below which they are linked.
     """
 
-    def __init__(self, workers: Workers, job: Answer, folder: Path, digests: Iterable[str]) -> None:
+    def __init__(self, workers: Workers, mode: LinkMode, folder: Path, digests: Iterable[str]) -> None:
         self._workers = workers
-        self._job = {**job, "do": "arrange", "folder": str(folder)}
+        self._mode = mode
+        self._folder = folder
         self._left = list(digests)
         self.arrangements = {digest: Arrangement(folder / digest) for digest in self._left}
 
@@ -127,29 +201,28 @@ class Lane:
         """Have the next ones linked, and then those after them."""
         now, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
         if now:
-            job = {**self._job, "digests": now}
-            self._workers.put(_LAST, job, lambda answer: self._over(now, answer), self._step)
+            job = Arrange(str(self._folder), self._mode, now)
+            self._workers.put(Priority.ASIDE, job, lambda answer: self._over(now, answer), self._step)
 
-    def _step(self, answer: Answer) -> None:
-        self.arrangements[answer["digest"]].finish(answer)
+    def _step(self, note: Note) -> None:
+        if isinstance(note, Arranged):
+            self.arrangements[note.digest].finish(note.tree_id, note.reason)
 
     def _over(self, digests: Iterable[str], answer: Answer) -> None:
+        reason = answer.reason if isinstance(answer, Failed) else "pip's thread came first"
         for digest in digests:
-            self.arrangements[digest].finish({"reason": answer.get("reason")})
-        if answer["ok"]:
+            self.arrangements[digest].finish("", reason)
+        if isinstance(answer, Done):
             self.go_on()
 
 
-def remove_emptied(aside: Path) -> None:
-    """Take away the folders of wheels of which everything was moved: most of them, in a few calls each.
-
-    :param aside: the parent of the folders of lanes.
-    """
+def _remove_emptied(folder: Path) -> None:
+    """Take away the folders of wheels of which everything was moved: most of them, in a few calls each."""
     with suppress(OSError):
-        for batch in os.listdir(aside):
-            for digest in os.listdir(aside / batch):
-                folder = f"{aside}/{batch}/{digest}"
+        for lane in os.listdir(folder):
+            for digest in os.listdir(folder / lane):
+                wheel = f"{folder}/{lane}/{digest}"
                 with suppress(OSError):
-                    for name in os.listdir(folder):
-                        os.rmdir(f"{folder}/{name}")
-                    os.rmdir(folder)
+                    for name in os.listdir(wheel):
+                        os.rmdir(f"{wheel}/{name}")
+                    os.rmdir(wheel)

@@ -11,8 +11,7 @@ import stat
 import struct
 import sys
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.store.manifest import Damaged
 from pipfast.store.reading import read_file
@@ -34,8 +33,7 @@ TIMESTAMP = "timestamp"
 CHECKED_HASH = "checked-hash"
 
 
-@dataclass(frozen=True, slots=True)
-class BytecodeKind:
+class BytecodeKind(NamedTuple):
     """What the .pyc files of one source differ in."""
 
     cache_tag: str

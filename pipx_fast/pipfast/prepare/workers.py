@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 import os
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipfast import dependencies
+from pipfast.prepare.jobs import Arranged, Checked, Failed, decode_answer, encode
 from pipfast.report import logger
 from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Answer = dict[str, Any]
+    from pipfast.prepare.jobs import Answer, Job, Note, Priority, Terms
 
 _START = (
     "import sys; sys.path.append({root!r}); from pipfast import dependencies; dependencies.look_in({places!r}); "
@@ -28,21 +28,34 @@ _START = (
 )
 
 
+T = TypeVar("T")
+
+_STOPPED = Failed("stopped")
+
 _TUNABLES = "GLIBC_TUNABLES"
 """The variable that the GNU C library reads its settings from when a program starts; others pass over it."""
+
+
+class _Queued(NamedTuple):
+    priority: Priority
+    order: int
+    job: Job
+    done: Callable[[Answer], None]
+    step: Callable[[Note], None] | None
 
 
 class Workers:
     """At most ``count`` worker processes; each is fed by one thread, started when a job finds the others busy.
 
-    Jobs with a smaller ``priority`` come first, equal ones in the order they were put. ``done`` is
-    called in the feeding thread with the job's answer, and may put further jobs; ``step`` before that, with each
-    answer about a part of the job, for which the worker does not wait.
+    Jobs with a smaller priority come first, equal ones in the order in which they were put. ``done`` is called in
+    the feeding thread with the job's answer, and may put further jobs; before that ``step`` is called with each
+    note about a part of the job, and the worker goes on meanwhile.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, terms: Terms) -> None:
         self.count = count
-        self._queue: list[tuple[int, int, Answer, Callable[[Answer], None], Callable[[Answer], None] | None]] = []
+        self.terms = terms
+        self._queue: list[_Queued] = []
         self._order = itertools.count()
         self._change = threading.Condition()
         self._closed = False
@@ -52,8 +65,8 @@ class Workers:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def put(
-        self, priority: int, job: Answer, done: Callable[[Answer], None],
-        step: Callable[[Answer], None] | None = None,
+        self, priority: Priority, job: Job, done: Callable[[Answer], None],
+        step: Callable[[Note], None] | None = None,
     ) -> None:
         """Queue a job; after ``close`` its answer comes at once and is a failure.
 
@@ -63,15 +76,17 @@ class Workers:
             if not self._closed:
                 if self._idle <= len(self._queue):
                     self._start_one()
-                heapq.heappush(self._queue, (priority, next(self._order), job, done, step))
+                heapq.heappush(self._queue, _Queued(priority, next(self._order), job, done, step))
                 self._change.notify()
                 return
-        done({"ok": False, "reason": "stopped", "storable": True})
+        done(_STOPPED)
 
-    def hasten(self, priority: int, is_meant: Callable[[Answer], bool]) -> None:
+    def hasten(self, priority: Priority, is_meant: Callable[[Job], bool]) -> None:
         """Give queued jobs another priority."""
         with self._change:
-            self._queue = [(priority if is_meant(each[2]) else each[0], *each[1:]) for each in self._queue]
+            self._queue = [
+                each._replace(priority=priority) if is_meant(each.job) else each for each in self._queue
+            ]
             heapq.heapify(self._queue)
 
     def close(self) -> None:
@@ -83,8 +98,8 @@ class Workers:
         for process in self._processes:
             with suppress(OSError):
                 process.kill()
-        for *_, done, _ in queued:
-            done({"ok": False, "reason": "stopped", "storable": True})
+        for each in queued:
+            each.done(_STOPPED)
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
@@ -103,28 +118,27 @@ class Workers:
         try:
             process = self._spawn()
             while (next_one := self._next()) is not None:
-                job, done, step = next_one
-                answer = self._ask(process, job, step) if process else None
+                answer = self._ask(process, next_one) if process else None
                 if answer is None:
                     # A worker that died (out of memory, killed) takes its job with it, no other one.
-                    answer = {"ok": False, "reason": "the worker process ended", "storable": True}
+                    answer = Failed("the worker process ended")
                     process = self._respawn(process)
-                self._tell(done, answer)
+                self._tell(next_one.done, answer)
         finally:
             if process is not None:
                 _end(process)
 
-    def _next(self) -> tuple[Answer, Callable[[Answer], None], Callable[[Answer], None] | None] | None:
+    def _next(self) -> _Queued | None:
         """Wait for a job; None if there will be none."""
         with self._change:
             while not self._queue and not self._closed:
                 self._idle += 1
                 self._change.wait()
                 self._idle -= 1
-            return None if self._closed else heapq.heappop(self._queue)[2:]
+            return None if self._closed else heapq.heappop(self._queue)
 
     @staticmethod
-    def _tell(whom: Callable[[Answer], None], answer: Answer) -> None:
+    def _tell(whom: Callable[[T], None], answer: T) -> None:
         try:
             whom(answer)
         except Exception:
@@ -136,6 +150,8 @@ class Workers:
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _program()],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
             )
+            assert process.stdin is not None
+            process.stdin.write(encode(self.terms))
         except Exception as error:
             # Not OSError alone: jobs would wait for ever for a thread that has ended.
             logger.debug("pipfast: no worker process: %r", error)
@@ -152,22 +168,18 @@ class Workers:
         return None if self._closed else self._spawn()
 
     @classmethod
-    def _ask(
-        cls, process: subprocess.Popen[bytes], job: Answer, step: Callable[[Answer], None] | None
-    ) -> Answer | None:
+    def _ask(cls, process: subprocess.Popen[bytes], queued: _Queued) -> Answer | None:
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps(job).encode() + b"\n")
+            process.stdin.write(encode(queued.job))
             process.stdin.flush()
             for line in process.stdout:
-                answer = json.loads(line)
-                if not isinstance(answer, dict):
-                    return None
-                if not answer.pop("step", False):
+                answer = decode_answer(line)
+                if not isinstance(answer, Arranged | Checked):
                     return answer
-                if step is not None:
-                    cls._tell(step, answer)
-        except (OSError, ValueError):
+                if queued.step is not None:
+                    cls._tell(queued.step, answer)
+        except (OSError, ValueError, TypeError, LookupError):
             pass
         return None
 
@@ -178,20 +190,19 @@ class Inside(Workers):
     For the little that a build environment needs a process of its own takes longer to start than to do it.
     """
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(1, terms)
 
     def _feed(self) -> None:
-        from pipfast.prepare.worker import answers
+        from pipfast.prepare.worker import Worker
 
+        worker = Worker(self.terms)
         while (next_one := self._next()) is not None:
-            job, done, step = next_one
-            for answer in answers(job):
-                if answer.pop("step", False):
-                    if step is not None:
-                        self._tell(step, answer)
-                else:
-                    self._tell(done, answer)
+            for answer in worker.answers(next_one.job):
+                if not isinstance(answer, Arranged | Checked):
+                    self._tell(next_one.done, answer)
+                elif next_one.step is not None:
+                    self._tell(next_one.step, answer)
 
 
 def _variables() -> dict[str, str]:

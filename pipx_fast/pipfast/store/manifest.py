@@ -12,7 +12,6 @@ import json
 import os
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipfast.errors import PipfastError
@@ -55,16 +54,14 @@ class StoredFile(NamedTuple):
         return bool(self.mode & 0o111)
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """One folder's files; ``path`` is relative with ``/``, empty for the root."""
 
     path: str
     files: tuple[StoredFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeManifest:
+class TreeManifest(NamedTuple):
     """An unpacked wheel."""
 
     tree_id: str
@@ -88,8 +85,7 @@ class TreeManifest:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class BytecodeManifest:
+class BytecodeManifest(NamedTuple):
     """The .pyc files for one tree and one interpreter, optimisation level and pyc mode.
 
     Folders are those of the sources; the files are in the ``__pycache__`` of each. A source that

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.report import logger
-from pipfast.store.manifest import TREE
+from pipfast.store.manifest import TREE, read_bytecode_manifest, read_tree_manifest
 from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from pipfast.store.manifest import BytecodeManifest, StoredFile, TreeManifest
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A wheel in the store, ready to be placed."""
 
     layout: Layout
@@ -50,3 +48,18 @@ class Prepared:
     def _info(self, name: str) -> StoredFile | None:
         folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
         return next((file for folder in folders for file in folder.files if file.name == name), None)
+
+
+def read_prepared(layout: Layout, digest: str, umask: int, tag: str | None) -> Prepared:
+    """Return a stored wheel.
+
+    :param tag: the kind of bytecode, or None for none.
+    :raises FileNotFoundError: it is not all there.
+    :raises Damaged: a manifest is not as it was written.
+    """
+    tree = layout.tree(digest, umask)
+    manifest = read_tree_manifest(tree)
+    if tag is None:
+        return Prepared(layout, tree, manifest)
+    code = layout.bytecode(digest, umask, manifest.tree_id, tag)
+    return Prepared(layout, tree, manifest, code, read_bytecode_manifest(code))

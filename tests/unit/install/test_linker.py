@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch
 from pipfast.store.manifest import StoredFile
+
+if TYPE_CHECKING:
+    from pipfast.settings import LinkMode
 
 NAMES = ("a.py", "b.py", "c.py")
 
@@ -52,7 +55,7 @@ def test_hard_links_share_the_stored_file(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "own-sources", "copy"])
-def test_every_mode_gives_the_same_files(mode: str, batch: Batch) -> None:
+def test_every_mode_gives_the_same_files(mode: LinkMode, batch: Batch) -> None:
     """Content, permissions and mtime: stored bytecode names the mtime."""
     place([batch], Linker(mode))
     for name in NAMES:
@@ -94,7 +97,7 @@ def test_one_file_with_too_many_names_is_copied_alone(
 
 
 @pytest.mark.parametrize("mode", ["auto", "hardlink", "copy"])
-def test_what_is_there_is_replaced_never_written_through(mode: str, batch: Batch, tmp_path: Path) -> None:
+def test_what_is_there_is_replaced_never_written_through(mode: LinkMode, batch: Batch, tmp_path: Path) -> None:
     """The old file may be another environment's, by a link."""
     outside = tmp_path / "outside"
     outside.write_text("precious")
@@ -109,7 +112,7 @@ def test_what_is_there_is_replaced_never_written_through(mode: str, batch: Batch
 @pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "copy"])
 @pytest.mark.parametrize("name", ["a.py", "b.py"])
 @pytest.mark.parametrize("to", ["file", "nothing"])
-def test_symbolic_link_is_left_as_it_is(mode: str, name: str, to: str, batch: Batch, tmp_path: Path) -> None:
+def test_symbolic_link_is_left_as_it_is(mode: LinkMode, name: str, to: str, batch: Batch, tmp_path: Path) -> None:
     """It depends on where it leads what pip does; whether it is the first file's name does not matter."""
     (tmp_path / "file").write_text("precious")
     link = Path(batch.target, name)
@@ -161,7 +164,7 @@ def test_a_store_below_a_folder_that_gives_its_group(batch: Batch) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "hardlink"])
 def test_unwritable_folder_is_an_error_and_no_reason_to_copy(
-    mode: str, batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mode: LinkMode, batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is said of copying where a copy would be refused as well."""
     refusing(monkeypatch, errno.EACCES)
@@ -277,7 +280,7 @@ def test_own_sources_where_nothing_can_be_linked(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize(("mode", "said"), [("auto", False), ("hardlink", True), ("own-sources", True)])
 def test_another_filesystem_is_no_news_unless_links_were_asked_for(
-    mode: str, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mode: LinkMode, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = stored(tmp_path / "stored", b"x", "a.so")
     refusing(monkeypatch, errno.EXDEV)
@@ -287,7 +290,7 @@ def test_another_filesystem_is_no_news_unless_links_were_asked_for(
 
 @pytest.mark.parametrize("mode, verb", [("clone", "clone"), ("hardlink", "link"), ("own-sources", "link")])
 def test_what_was_asked_for_is_what_cannot_be_done(
-    mode: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mode: LinkMode, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = stored(tmp_path / "stored", b"x", "a.so")
     monkeypatch.setattr("pipfast.install.linker._ioctl", None)
@@ -313,7 +316,7 @@ def test_copies_have_the_mode_that_pip_gives(umask: int, executable: int, tmp_pa
 
 @pytest.mark.parametrize("executable", [0, 1])
 @pytest.mark.parametrize("mode", ["auto", "hardlink", "own-sources", "copy"])
-def test_files_get_the_access_list_of_their_folder(mode: str, executable: int, tmp_path: Path) -> None:
+def test_files_get_the_access_list_of_their_folder(mode: LinkMode, executable: int, tmp_path: Path) -> None:
     """A folder with a default access list gives it to what is made there, as to a file that pip makes."""
     batch = stored(tmp_path / "stored", b"x", "a.so", executable=executable)
     Path(batch.target).mkdir(parents=True)

@@ -10,11 +10,12 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipfast.prepare.bytecode import current_kind
+from pipfast.prepare.jobs import Compile, Done, Plan, Priority, Seal, Terms, Unpack
 from pipfast.prepare.preparer import Preparer
 from pipfast.prepare.workers import Workers
 from pipfast.store.archives import find_archive, sha256_of
@@ -26,7 +27,7 @@ from support.wheels import Wheel, wheel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipfast.prepare.workers import Answer
+    from pipfast.prepare.jobs import Answer, Job, Note
     from pipfast.store.layout import Layout
     from pipfast.store.prepared import Prepared
 
@@ -85,14 +86,14 @@ def test_shares_of_one_archive(layout: Layout, tmp_path: Path, monkeypatch: pyte
 class Overheard(Workers):
     """Workers whose jobs and answers are noted; ``before`` sees a job before it is put."""
 
-    def __init__(self, count: int, before: Callable[[Answer], None] = lambda _: None) -> None:
-        super().__init__(count)
-        self.notes: list[tuple[str, Answer]] = []
+    def __init__(self, layout: Layout, before: Callable[[Job], None] = lambda _: None) -> None:
+        super().__init__(1, Terms(str(layout.root), UMASK, current_kind(os.environ)))
+        self.notes: list[tuple[str, Job]] = []
         self._before = before
 
     def put(
-        self, priority: int, job: Answer, done: Callable[[Answer], None],
-        step: Callable[[Answer], None] | None = None,
+        self, priority: Priority, job: Job, done: Callable[[Answer], None],
+        step: Callable[[Note], None] | None = None,
     ) -> None:
         self._before(job)
         self.notes.append(("put", job))
@@ -103,9 +104,9 @@ class Overheard(Workers):
 
         super().put(priority, job, noted, step)
 
-    def order(self, what: str, do: str) -> list[int]:
+    def order(self, what: str, kind: type[Job]) -> list[int]:
         """Return the positions of such notes."""
-        return [index for index, (noted, job) in enumerate(self.notes) if (noted, job["do"]) == (what, do)]
+        return [index for index, (noted, job) in enumerate(self.notes) if noted == what and isinstance(job, kind)]
 
 
 LARGE_SHARES: dict[str, str | bytes] = {
@@ -121,17 +122,17 @@ def test_a_share_is_compiled_while_others_are_unpacked(layout: Layout, tmp_path:
     """The largest member is begun first and alone; compiling does not wait for the whole tree."""
     archive = Wheel("demo", files=LARGE_SHARES).build()
     path = keep(layout, archive, tmp_path)
-    workers = Overheard(1)
+    workers = Overheard(layout)
     try:
-        prepared = Preparer(layout, workers, UMASK, current_kind(os.environ)).wait(archive.sha256, path)
+        prepared = Preparer(layout, workers).wait(archive.sha256, path)
     finally:
         workers.close()
     assert prepared is not None and prepared.bytecode_manifest is not None
     sizes = [file.size for folder in prepared.manifest.folders for file in folder.files]
     assert sizes[:3] == [6, 1 << 20, 48 << 20], "the manifest has the archive's order"
-    _, first = workers.notes[workers.order("put", "unpack")[0]]
-    assert tuple(first["bounds"]) == (2, 3)
-    assert min(workers.order("put", "compile")) < max(workers.order("done", "unpack"))
+    _, first = workers.notes[workers.order("put", Unpack)[0]]
+    assert isinstance(first, Unpack) and (first.begin, first.end) == (2, 3)
+    assert min(workers.order("put", Compile)) < max(workers.order("done", Unpack))
     assert [file.name.partition(".")[0] for file in prepared.bytecode_manifest.folders[0].files] == [
         "first", "last",
     ]
@@ -148,16 +149,16 @@ def test_bytecode_of_a_tree_that_lost_the_race_is_not_kept(
     path = keep(layout, archive, tmp_path)
     other: list[Prepared] = []
 
-    def before(job: Answer) -> None:
-        if job["do"] in ("plan", "seal") and not other:
+    def before(job: Job) -> None:
+        if isinstance(job, Plan | Seal) and not other:
             with preparing(layout, compile_=False) as preparer:
                 found = preparer.wait(archive.sha256, path)
                 assert found is not None
                 other.append(found)
 
-    workers = Overheard(1, before)
+    workers = Overheard(layout, before)
     try:
-        prepared = Preparer(layout, workers, UMASK, current_kind(os.environ)).wait(archive.sha256, path)
+        prepared = Preparer(layout, workers).wait(archive.sha256, path)
     finally:
         workers.close()
     assert prepared is not None and prepared.bytecode_manifest is not None
@@ -224,28 +225,25 @@ def test_damaged_entries_are_made_again(bucket: str, damage: str, layout: Layout
 
 def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> None:
     """The wheel that was being unpacked goes to pip; the next one is prepared."""
-    workers = Workers(1)
+    workers = Workers(1, Terms(str(layout.root), UMASK, None))
     answers: list[bool] = []
     try:
         first, second = threading.Event(), threading.Event()
         archive = keep(layout, wheel("demo"), tmp_path)
-        job = {
-            "do": "plan", "archive": str(archive), "digest": sha256_of(archive), "hashed": True, "umask": UMASK,
-            "root": str(layout.root), "staging": str(layout.new_staging()), "code": "",
-        }
-        workers.put(0, job, lambda _: first.set())
+        job = Plan(sha256_of(archive), str(archive), True, str(layout.new_staging()), "")
+        workers.put(Priority.AWAITED, job, lambda _: first.set())
         assert first.wait(60)
         (process,) = workers._processes
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        job = {**job, "staging": str(layout.new_staging())}
-        workers.put(0, job, lambda answer: answers.append(answer["ok"]))
+        job = job._replace(staging=str(layout.new_staging()))
+        workers.put(Priority.AWAITED, job, lambda answer: answers.append(isinstance(answer, Done)))
 
-        def last(answer: dict[str, Any]) -> None:
-            answers.append(answer["ok"])
+        def last(answer: Answer) -> None:
+            answers.append(isinstance(answer, Done))
             second.set()
 
-        workers.put(0, job, last)
+        workers.put(Priority.AWAITED, job, last)
         assert second.wait(60)
         assert answers == [False, True]
     finally:
@@ -255,8 +253,8 @@ def test_killed_worker_loses_its_job_only(layout: Layout, tmp_path: Path) -> Non
 
 def test_close_leaves_no_process_and_answers_what_waits(layout: Layout, tmp_path: Path) -> None:
     archives = [wheel(f"demo{number}") for number in range(5)]
-    workers = Workers(2)
-    preparer = Preparer(layout, workers, UMASK, None)
+    workers = Workers(2, Terms(str(layout.root), UMASK, None))
+    preparer = Preparer(layout, workers)
     paths = [keep(layout, archive, tmp_path) for archive in archives]
     for archive, path in zip(archives, paths, strict=True):
         preparer.start(archive.sha256, path)

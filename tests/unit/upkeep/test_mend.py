@@ -20,8 +20,8 @@ from pipfast.install.linker import Linker
 from pipfast.install.place import place
 from pipfast.install.plan import check_sources, plan_wheel
 from pipfast.prepare.bytecode import current_kind
-from pipfast.prepare.worker import _stored
 from pipfast.store.layout import open_layout
+from pipfast.store.prepared import read_prepared
 from pipfast.upkeep.mend import mend
 from pipfast.upkeep.verify import verify
 from pipfast.wheel.members import SCHEME_KEYS
@@ -49,7 +49,9 @@ def planned(prepared: Prepared, env: Path) -> Plan:
 
 def again(layout: Layout) -> Prepared:
     """Return what the next command finds."""
-    return _stored(layout, DEMO.sha256, UMASK, current_kind(os.environ))
+    kind = current_kind(os.environ)
+    assert kind is not None
+    return read_prepared(layout, DEMO.sha256, UMASK, kind.tag)
 
 
 def inodes(prepared: Prepared) -> dict[str, int]:

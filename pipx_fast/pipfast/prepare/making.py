@@ -1,0 +1,218 @@
+"""Trees and bytecode of archives, made by the jobs of a worker.
+
+Jobs leave their results as files in a staging folder: what one job learns of tens of thousands of files never
+passes through the process that runs pip.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.prepare.bytecode import compile_sources
+from pipfast.prepare.jobs import Compile, Done, Seal, SealBytecode, Shares, Sources, Unpack
+from pipfast.prepare.seconds import claim_second
+from pipfast.prepare.unpack import unpack_members
+from pipfast.store.archives import stored_sha256
+from pipfast.store.manifest import (
+    TREE,
+    BytecodeManifest,
+    Damaged,
+    StoredFile,
+    TreeManifest,
+    group_by_folder,
+    info_digests,
+    read_digests,
+    read_tree_manifest,
+    write_bytecode_manifest,
+    write_digests,
+    write_tree_manifest,
+)
+from pipfast.wheel.members import read_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipfast.prepare.bytecode import BytecodeKind
+    from pipfast.prepare.jobs import Plan, PlanCompile
+    from pipfast.store.layout import Layout
+
+UNPACK_SHARE = 48 << 20
+"""Bytes unpacked by one job: larger archives are shared between the workers."""
+
+COMPILE_SHARE = 2 << 20
+"""Bytes of Python source compiled by one job, about a quarter of a second's work."""
+
+SourceFiles = list[tuple[str, StoredFile]]
+"""Folder and file of each source."""
+
+
+class Maker:
+    """Does the jobs about one archive; remembers what it has read, since these mostly come in a row."""
+
+    def __init__(self, layout: Layout, umask: int, kind: BytecodeKind | None) -> None:
+        self._layout = layout
+        self._umask = umask
+        self._kind = kind
+        self._members = lru_cache(maxsize=2)(read_members)
+        self._tree_digests = lru_cache(maxsize=2)(_tree_digests)
+        self._tree_sources = lru_cache(maxsize=2)(_tree_sources)
+        self._share_sources = lru_cache(maxsize=2)(_share_sources)
+
+    def plan(self, job: Plan) -> Done | Shares | Sources:
+        """Prepare a small archive, or divide a larger one, the largest shares first."""
+        archive = Path(job.archive)
+        if not job.hashed and stored_sha256(archive) != job.digest:
+            self._layout.discard(self._layout.archive(job.digest))
+            raise Damaged(f"{archive} is not what it was")
+        sizes = [member.file_size for member in self._members(archive).files]
+        bounds = divide(sizes, UNPACK_SHARE)
+        Path(job.staging, TREE).mkdir(exist_ok=True)
+        second = claim_second(self._layout)
+        if len(bounds) > 1:
+            shares = [(number, begin, end) for number, (begin, end) in enumerate(bounds)]
+            shares.sort(key=lambda share: sum(sizes[share[1] : share[2]]), reverse=True)
+            return Shares(shares, second)
+        sources = self.unpack(Unpack(job.digest, job.archive, job.staging, 0, *bounds[0], second))
+        if len(sources.parts) > 1:
+            return sources
+        for begin, end in sources.parts:
+            self.compile(Compile(job.digest, "", job.staging, job.code, 0, 0, begin, end))
+        return self.seal(Seal(job.digest, job.archive, job.staging, job.code))
+
+    def unpack(self, job: Unpack) -> Sources:
+        """Unpack some of the members, and divide their sources for compiling."""
+        members = self._members(Path(job.archive)).files[job.begin : job.end]
+        tree = Path(job.staging, TREE)
+        if not tree.is_dir():
+            raise Damaged(f"{tree} was given up")
+        facts = unpack_members(Path(job.archive), members, tree, self._umask, job.second)
+        _write_facts(_facts_of_share(job.staging, job.share), facts)
+        sizes = [file.size for _, file in _sources_in(facts)] if self._kind is not None else []
+        return Sources(job.share, divide(sizes, COMPILE_SHARE) if sizes else [])
+
+    def seal(self, job: Seal) -> Done:
+        """Write the manifests of an unpacked archive and of its bytecode, and rename both into place."""
+        staging = Path(job.staging)
+        members = self._members(Path(job.archive))
+        tree_id = secrets.token_hex(8)
+        facts = _take_facts(staging)
+        manifest = TreeManifest(
+            tree_id, members.info_dir, members.root_is_purelib, members.entry_points,
+            members.rows, group_by_folder(facts), info_digests(facts, members.info_dir),
+        )
+        write_tree_manifest(staging, manifest)
+        write_digests(staging, facts)
+        if self._layout.settle(staging, self._layout.tree(job.digest, self._umask)):
+            for superseded in self._layout.bytecode_of_others(job.digest, self._umask, tree_id):
+                self._layout.discard(superseded)
+            if self._kind is not None:
+                self.seal_bytecode(SealBytecode(job.digest, tree_id, job.code))
+        elif job.code:
+            # Another process was first; what was compiled here does not belong to its sources.
+            self._layout.discard(Path(job.code))
+        return Done()
+
+    def plan_compile(self, job: PlanCompile) -> Sources:
+        """Divide the sources of a stored tree."""
+        sources = self._tree_sources(self._layout.tree(job.digest, self._umask), job.tree_id)
+        return Sources(0, divide([file.size for _, file in sources], COMPILE_SHARE))
+
+    def compile(self, job: Compile) -> Done:
+        """Compile some sources."""
+        assert self._kind is not None
+        if job.tree_id:
+            entry = self._layout.tree(job.digest, self._umask)
+            sources = self._tree_sources(entry, job.tree_id)
+        else:
+            entry = Path(job.staging)
+            sources = self._share_sources(job.staging, job.share)
+        code = Path(job.code)
+        if not code.is_dir():
+            raise Damaged(f"{code} was given up")
+        digests = self._tree_digests(entry, job.tree_id) if job.tree_id else {}
+        try:
+            facts = compile_sources(entry / TREE, sources[job.begin : job.end], code / TREE, self._kind, digests)
+        except Damaged:
+            self._layout.discard(entry)
+            raise
+        _write_facts(code / f"facts-{job.share}-{job.part}.json", facts)
+        return Done()
+
+    def seal_bytecode(self, job: SealBytecode) -> Done:
+        """Write the manifest of a tree's bytecode and rename it into place."""
+        assert self._kind is not None
+        code = Path(job.code)
+        facts = _take_facts(code)
+        write_bytecode_manifest(code, BytecodeManifest(group_by_folder(facts)))
+        write_digests(code, facts)
+        self._layout.settle(code, self._layout.bytecode(job.digest, self._umask, job.tree_id, self._kind.tag))
+        return Done()
+
+
+def divide(sizes: list[int], share: int) -> list[tuple[int, int]]:
+    """Divide items into runs of about ``share`` bytes; at least one run, perhaps empty.
+
+    An item as large as that stands alone, so that nothing waits for what happens to be beside it.
+    """
+    bounds: list[tuple[int, int]] = []
+    begin = total = 0
+    for index, size in enumerate(sizes):
+        if size >= share and begin < index:
+            bounds.append((begin, index))
+            begin, total = index, 0
+        total += size
+        if total >= share:
+            bounds.append((begin, index + 1))
+            begin, total = index + 1, 0
+    if begin < len(sizes) or not bounds:
+        bounds.append((begin, len(sizes)))
+    return bounds
+
+
+def _tree_sources(tree: Path, tree_id: str) -> SourceFiles:
+    manifest = read_tree_manifest(tree)
+    if manifest.tree_id != tree_id:
+        # Another process threw the tree away and made it again: its sources have other times.
+        raise Damaged(f"{tree} is another tree by now")
+    return manifest.sources()
+
+
+def _tree_digests(tree: Path, tree_id: str) -> dict[str, str]:
+    """Return the digests of a tree that ``_tree_sources`` has found to be this one."""
+    return read_digests(tree)
+
+
+def _share_sources(staging: str, share: int) -> SourceFiles:
+    return _sources_in(_read_facts(_facts_of_share(staging, share)))
+
+
+def _sources_in(facts: Iterable[Any]) -> SourceFiles:
+    sources = [each for each in facts if each[0].endswith(".py")]
+    return [(folder.path, file) for folder in group_by_folder(sources) for file in folder.files]
+
+
+def _facts_of_share(staging: str, share: int) -> Path:
+    return Path(staging, f"facts-{share}-0.json")
+
+
+def _write_facts(path: Path, facts: list[Any]) -> None:
+    path.write_text(json.dumps(facts), encoding="ascii")
+
+
+def _read_facts(path: Path) -> list[Any]:
+    facts: list[Any] = json.loads(path.read_bytes())
+    return facts
+
+
+def _take_facts(folder: Path) -> list[Any]:
+    """Return what the jobs have left in a folder, in the order of the archive, and remove it."""
+    facts: list[Any] = []
+    paths = sorted(folder.glob("facts-*.json"), key=lambda path: [int(n) for n in path.stem.split("-")[1:]])
+    for path in paths:
+        facts += _read_facts(path)
+        path.unlink()
+    return facts

@@ -1,0 +1,255 @@
+"""Preparation of one archive, from job to job."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pipfast.prepare.jobs import (
+    ArchiveJob,
+    Compile,
+    Failed,
+    Plan,
+    PlanCompile,
+    Priority,
+    Prove,
+    Seal,
+    SealBytecode,
+    Shares,
+    Sources,
+    Unpack,
+)
+from pipfast.report import logger
+from pipfast.store.manifest import Damaged, read_bytecode_manifest, read_tree_manifest
+from pipfast.store.prepared import Prepared
+from pipfast.upkeep.boots import is_unproved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipfast.prepare.aside import Arrangement
+    from pipfast.prepare.jobs import Answer, Job
+    from pipfast.prepare.workers import Workers
+    from pipfast.store.layout import Layout
+    from pipfast.store.manifest import TreeManifest
+    from pipfast.upkeep.boots import Times
+
+
+class Preparation:
+    """One archive on its way: jobs for the workers, and what follows when all of them are done.
+
+    :param hashed: all its bytes were hashed just now.
+    :param unproved: returns the times of entries that are proved before they are used.
+    :param arrange: has a stored wheel linked aside; None where that is not wanted.
+    """
+
+    def __init__(
+        self, layout: Layout, workers: Workers, digest: str, archive: Path, *, hashed: bool,
+        unproved: Callable[[], Times], arrange: Callable[[str], Arrangement | None] | None,
+    ) -> None:
+        self.done = threading.Event()
+        self.reason = ""
+        """Why the archive is not kept unpacked."""
+        self.vanished = False
+        """It failed because an entry of the store went away meanwhile."""
+        self.prepared: Prepared | None = None
+        self.arrangement: Arrangement | None = None
+        """Its files linked aside, where all of it was in the store."""
+        self._layout = layout
+        self._workers = workers
+        self._kind = workers.terms.kind
+        self._digest = digest
+        self._archive = archive
+        self._hashed = hashed
+        self._unproved = unproved
+        self._arrange = arrange
+        self._is_proved = False
+        self._tree = layout.tree(digest, workers.terms.umask)
+        self._staging: Path | None = None
+        """Where the tree is made."""
+        self._code: Path | None = None
+        """Where bytecode is made."""
+        self._tree_id = ""
+        """Of the stored tree for which bytecode is made."""
+        self._hasty = False
+        self._made = False
+        """Something had to be made of it in this run."""
+        self._running = 0
+        self._then: Callable[[], None] | None = None
+        """Follows when no job is left."""
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Use what is there, or put the first job for what is missing."""
+        try:
+            try:
+                manifest = read_tree_manifest(self._tree)
+            except FileNotFoundError:
+                self._begin_tree()
+            except (Damaged, NotADirectoryError) as error:
+                # Another version's, truncated, or flipped bits: made again.
+                logger.debug("pipfast: %s", error)
+                self._layout.discard(self._tree)
+                self._begin_tree()
+            else:
+                if not self._proves(self._tree):
+                    self._begin_bytecode(manifest)
+        except Exception as error:
+            self._layout.note_refusal(getattr(error, "errno", None))
+            self._fail(repr(error))
+
+    def wait(self) -> None:
+        """Wait for it, and let its jobs come first: pip installs one wheel after another, and this one is next."""
+        if not self.done.is_set():
+            self._hasty = True
+            self._workers.hasten(Priority.AWAITED, self._is_ours)
+            self.done.wait()
+
+    def _is_ours(self, job: Job) -> bool:
+        return isinstance(job, ArchiveJob) and job.digest == self._digest
+
+    def _proves(self, entry: Path) -> bool:
+        """Have an entry compared with its digests where a power cut may have spoiled it, and begin again then."""
+        if self._is_proved or not is_unproved(self._unproved(), entry):
+            return False
+        self._is_proved = True
+        self._then = self.begin
+        self._put(Priority.UNPACK, Prove(self._digest))
+        return True
+
+    def _begin_tree(self) -> None:
+        self._staging = self._layout.new_staging()
+        if self._kind is not None:
+            self._code = self._layout.new_staging()
+        plan = Plan(self._digest, str(self._archive), self._hashed, *self._folders())
+        self._put(Priority.UNPACK, plan, self._planned)
+
+    def _folders(self) -> tuple[str, str]:
+        """Return the folders in which the tree and its bytecode are made; empty where nothing is."""
+        return os.fspath(self._staging or ""), os.fspath(self._code or "")
+
+    def _planned(self, answer: Answer) -> None:
+        if isinstance(answer, Sources):
+            self._then = self._seal
+            self._compile(answer)
+        elif isinstance(answer, Shares):
+            self._then = self._seal
+            for number, begin, end in answer.shares:
+                job = Unpack(
+                    self._digest, str(self._archive), str(self._staging), number, begin, end, answer.second
+                )
+                self._put(Priority.UNPACK, job, self._compile)
+        else:
+            self._then = self._sealed
+
+    def _compile(self, answer: Answer) -> None:
+        """Compile what one share brought while others are still being unpacked."""
+        assert isinstance(answer, Sources)
+        for part, (begin, end) in enumerate(answer.parts):
+            job = Compile(self._digest, self._tree_id, *self._folders(), answer.share, part, begin, end)
+            self._put(Priority.COMPILE, job)
+
+    def _seal(self) -> None:
+        self._then = self._sealed
+        self._put(Priority.UNPACK, Seal(self._digest, str(self._archive), *self._folders()))
+
+    def _sealed(self) -> None:
+        # Another process may have been first: then its tree stands there, and has other times.
+        self._begin_bytecode(read_tree_manifest(self._tree))
+
+    def _begin_bytecode(self, manifest: TreeManifest) -> None:
+        if self._kind is None:
+            self._succeed(Prepared(self._layout, self._tree, manifest))
+            return
+        target = self._bytecode(manifest)
+        try:
+            bytecode = read_bytecode_manifest(target)
+        except FileNotFoundError:
+            pass
+        except (Damaged, NotADirectoryError) as error:
+            logger.debug("pipfast: %s", error)
+            self._layout.discard(target)
+        else:
+            if not self._proves(target):
+                self._succeed(Prepared(self._layout, self._tree, manifest, target, bytecode))
+            return
+        self._staging, self._code = None, self._layout.new_staging()
+        self._tree_id = manifest.tree_id
+        self._put(Priority.COMPILE, PlanCompile(self._digest, self._tree_id), self._compile_planned)
+
+    def _bytecode(self, manifest: TreeManifest) -> Path:
+        assert self._kind is not None
+        return self._layout.bytecode(self._digest, self._workers.terms.umask, manifest.tree_id, self._kind.tag)
+
+    def _compile_planned(self, answer: Answer) -> None:
+        self._then = self._seal_bytecode
+        self._compile(answer)
+
+    def _seal_bytecode(self) -> None:
+        self._then = self._bytecode_sealed
+        self._put(Priority.COMPILE, SealBytecode(self._digest, self._tree_id, str(self._code)))
+
+    def _bytecode_sealed(self) -> None:
+        # The tree's manifest is read once more: it may be another process's tree by now.
+        manifest = read_tree_manifest(self._tree)
+        target = self._bytecode(manifest)
+        self._succeed(
+            Prepared(self._layout, self._tree, manifest, target, read_bytecode_manifest(target))
+        )
+
+    def _succeed(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        if not self._made and self._arrange is not None:
+            self.arrangement = self._arrange(self._digest)
+        self.done.set()
+
+    def _put(
+        self, priority: Priority, job: ArchiveJob, done: Callable[[Answer], None] | None = None
+    ) -> None:
+        self._made = True
+        with self._lock:
+            self._running += 1
+        try:
+            urgency = Priority.AWAITED if self._hasty else priority
+            self._workers.put(urgency, job, lambda answer: self._advance(answer, done))
+        except BaseException:
+            with self._lock:
+                self._running -= 1
+            raise
+
+    def _advance(self, answer: Answer, done: Callable[[Answer], None] | None) -> None:
+        """Go on after a job, in whichever thread had it done; after the last one, to what follows."""
+        try:
+            if isinstance(answer, Failed):
+                self._layout.note_refusal(answer.number)
+                self._fail(answer.reason, vanished=answer.vanished)
+            elif done is not None and not self.reason:
+                done(answer)
+            with self._lock:
+                self._running -= 1
+                last, then = not self._running, self._then
+                if last:
+                    self._then = None
+            if last and self.reason:
+                # What a share wrote that was still at work when another one failed.
+                self._discard_staging()
+            elif last and then is not None:
+                then()
+        except Exception as error:
+            self._layout.note_refusal(getattr(error, "errno", None))
+            self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
+
+    def _fail(self, reason: str, *, vanished: bool = False) -> None:
+        with self._lock:
+            if self.reason:
+                return
+            self.reason, self.vanished = reason, vanished
+        self._discard_staging()
+        self.done.set()
+
+    def _discard_staging(self) -> None:
+        for folder in (self._staging, self._code):
+            if folder is not None:
+                self._layout.discard(folder)
