@@ -12,7 +12,7 @@ from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks.call import Call
 from pipfast_hooks.guard import call_seam
-from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, Seam, parse_version
+from pipfast_hooks.seams import SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
 
 with deferred.without(("asyncio",)):
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pipfast.settings import Settings
-    from pipfast_hooks.seams import Version
 
 WAITING = "waiting for its module"
 ATTACHED = "attached"
@@ -225,10 +224,8 @@ class Hooks:
         seam = state.seam
         if seam.family in self._settings.disabled:
             return f"PIPFAST_DISABLE names {seam.family}"
-        if self.pip < OLDEST:
-            return f"this pip is older than {_text(OLDEST)}"
-        if seam.writes and self.pip[: len(NEWEST_TESTED)] > NEWEST_TESTED:
-            return f"it writes, and was tested up to pip {_text(NEWEST_TESTED)}"
+        if reason := seam.reason_against(self.pip):
+            return reason
         found: Any = module
         for part in seam.name.split("."):
             found = vars(found).get(part) if inspect.isclass(found) else getattr(found, part, None)
@@ -266,10 +263,6 @@ def _difference(parameters: list[str], seam: Seam) -> str:
     if parameters[: len(expected)] != expected or not set(further) <= set(seam.optional):
         return f"its parameters are ({', '.join(parameters)})"
     return ""
-
-
-def _text(version: Version) -> str:
-    return ".".join(map(str, version))
 
 
 def without_disabled(states: Iterable[SeamState]) -> Iterator[SeamState]:

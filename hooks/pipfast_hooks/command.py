@@ -13,7 +13,7 @@ import pip
 from pipfast.report import logger
 from pipfast_hooks.intent import Aim, Intent
 from pipfast_hooks.run import Part, Run, current_run, end_run
-from pipfast_hooks.seams import DRY_RUN_FETCHES_NOTHING, IMPORTED_TO_READ, parse_version
+from pipfast_hooks.seams import IMPORTED_TO_READ, fetches_nothing_in_dry_run
 from pipfast_hooks.startup import deferred
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _intent(options: Any, run: Run) -> Intent:
     """Return what an installation with these options does, whose ``stores`` is known."""
     aim, bytecode = Aim.INSTALL, None
     if getattr(options, "dry_run", False):
-        aim = Aim.METADATA if parse_version(pip.__version__) >= DRY_RUN_FETCHES_NOTHING else Aim.ARCHIVES
+        aim = Aim.METADATA if fetches_nothing_in_dry_run(pip.__version__) else Aim.ARCHIVES
     elif options.compile:
         bytecode = _bytecode_kind()
         if bytecode is None:

@@ -9,7 +9,7 @@ import pip
 from pipfast import dependencies
 from pipfast.commands.facts import Examination, PipFacts, SeamFacts
 from pipfast_hooks.pip_main import pip_location
-from pipfast_hooks.seams import NEWEST_TESTED, parse_version
+from pipfast_hooks.seams import is_newer_than_tested, newest_tested
 
 if TYPE_CHECKING:
     from pipfast.settings import Settings
@@ -22,9 +22,9 @@ def examine(settings: Settings) -> Examination:
     wrapt, seams = "unknown", []
     if all(each.name != "wrapt" for each in found):
         wrapt, seams = str(dependencies.load("wrapt").__version__), _seams(settings)
-    newest = ".".join(map(str, NEWEST_TESTED))
-    newer = parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED
-    return Examination(PipFacts(pip.__version__, pip_location(), newest, newer), wrapt, seams, problems)
+    version = pip.__version__
+    facts = PipFacts(version, pip_location(), newest_tested(), is_newer_than_tested(version))
+    return Examination(facts, wrapt, seams, problems)
 
 
 def _seams(settings: Settings) -> list[SeamFacts]:

@@ -100,12 +100,11 @@ def hook(
 
 def note_newer_pip(run: Run) -> None:
     """Note to say that this pip is newer than the newest tested: what writes stays pip's own then."""
-    from pipfast_hooks.seams import NEWEST_TESTED, parse_version
+    from pipfast_hooks.seams import is_newer_than_tested, newest_tested
 
-    if parse_version(pip.__version__)[: len(NEWEST_TESTED)] > NEWEST_TESTED:
-        newest = ".".join(map(str, NEWEST_TESTED))
+    if is_newer_than_tested(pip.__version__):
         run.say_daily(
-            f"pip {pip.__version__} is newer than {newest}, the newest tested: it installs by itself",
+            f"pip {pip.__version__} is newer than {newest_tested()}, the newest tested: it installs by itself",
             "a newer pipfast may know it; `pipfast doctor` shows what runs",
         )
 
@@ -122,10 +121,10 @@ def unusable_libraries() -> list[Unusable]:
 
 def defer_modules() -> None:
     """Let the modules wait that pip imports for what hardly ever happens."""
-    from pipfast_hooks.seams import DEFERRED, NEWEST_TESTED, OLDEST, parse_version
+    from pipfast_hooks.seams import DEFERRED, can_defer
     from pipfast_hooks.startup import deferred
 
-    if OLDEST <= parse_version(pip.__version__)[: len(NEWEST_TESTED)] <= NEWEST_TESTED:
+    if can_defer(pip.__version__):
         deferred.defer(DEFERRED)
 
 

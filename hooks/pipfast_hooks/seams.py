@@ -17,10 +17,6 @@ NEWEST_TESTED: Version = (26, 3)
 a signature does not tell what else a function has come to do."""
 
 
-DRY_RUN_FETCHES_NOTHING: Version = (25, 3)
-"""The first pip that fetches no archive for ``install --dry-run`` whose metadata it has."""
-
-
 @dataclass(frozen=True, slots=True)
 class Seam:
     """One function of pip's.
@@ -54,7 +50,15 @@ class Seam:
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
-        return self.since <= pip and (self.before is None or pip < self.before)
+        return _fits(pip, self.since, self.before)
+
+    def reason_against(self, pip: Version) -> str:
+        """Return why the seam is not attached to that pip, whatever its shape; an empty string if it may be."""
+        if pip < OLDEST:
+            return f"this pip is older than {_text(OLDEST)}"
+        if self.writes and _is_newer(pip):
+            return f"it writes, and was tested up to pip {_text(NEWEST_TESTED)}"
+        return ""
 
     @property
     def label(self) -> str:
@@ -321,6 +325,45 @@ DRAWS_BARS = ("pip._internal.cli.progress_bars", "Progress")
 
 PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
+
+
+def seams_of(pip: str) -> list[Seam]:
+    """Return the rows that speak of a pip."""
+    version = parse_version(pip)
+    return [seam for seam in SEAMS if seam.fits(version)]
+
+
+def newest_tested() -> str:
+    """Return the newest tested pip as one writes it."""
+    return _text(NEWEST_TESTED)
+
+
+def is_newer_than_tested(pip: str) -> bool:
+    """Tell whether a pip is newer than the newest tested."""
+    return _is_newer(parse_version(pip))
+
+
+def can_defer(pip: str) -> bool:
+    """Tell whether a pip is known to do without ``DEFERRED`` until it uses them."""
+    version = parse_version(pip)
+    return version >= OLDEST and not _is_newer(version)
+
+
+def fetches_nothing_in_dry_run(pip: str) -> bool:
+    """Tell whether a pip fetches no archive for ``install --dry-run`` whose metadata it has."""
+    return parse_version(pip) >= (25, 3)
+
+
+def _fits(pip: Version, since: Version, before: Version | None) -> bool:
+    return since <= pip and (before is None or pip < before)
+
+
+def _is_newer(pip: Version) -> bool:
+    return pip[: len(NEWEST_TESTED)] > NEWEST_TESTED
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))
 
 
 def parse_version(text: str) -> Version:

@@ -289,7 +289,7 @@ def version_comparisons(module: Module) -> list[int]:
     of_versions = {
         alias.asname or alias.name for node in ast.walk(module.tree)
         if isinstance(node, ast.ImportFrom) and node.module == "pipfast_hooks.seams"
-        for alias in node.names if alias.name.isupper() or alias.name == "parse_version"
+        for alias in node.names if alias.name in ("OLDEST", "NEWEST_TESTED", "parse_version")
     }
 
     def is_version(node: ast.AST) -> bool:
@@ -298,7 +298,10 @@ def version_comparisons(module: Module) -> list[int]:
         return isinstance(node, ast.Name) and node.id in of_versions
 
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Assign) and any(map(is_version, ast.walk(node.value))):
+        if not isinstance(node, ast.Assign) or not any(map(is_version, ast.walk(node.value))):
+            continue
+        # What another function makes of a version is none.
+        if not isinstance(node.value, ast.Call) or is_version(node.value.func):
             of_versions |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return [
         node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.Compare)

@@ -148,12 +148,11 @@ def _prepare() -> None:
     import pip
     from pip._vendor import distro
 
-    from pipfast_hooks.seams import IMPORTED_TO_INSTALL, SEAMS, parse_version
+    from pipfast_hooks.seams import IMPORTED_TO_INSTALL, seams_of
     from pipfast_hooks.startup import agent
 
     asked = agent.start()
-    version = parse_version(pip.__version__)
-    wrappers = {f"pipfast_hooks.{each.wrapper.partition(':')[0]}" for each in SEAMS if each.fits(version)}
+    wrappers = {f"pipfast_hooks.{each.wrapper.partition(':')[0]}" for each in seams_of(pip.__version__)}
     for name in (*IMPORTED_TO_INSTALL, *_IMPORTED, *sorted(wrappers)):
         # An error of ours is the fork's to report, where it matters.
         with contextlib.suppress(Exception):
