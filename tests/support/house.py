@@ -32,6 +32,8 @@ FLOORS = (
     "pipfast.wheel",
     "pipfast.store",
     "pipfast.upkeep",
+    "pipfast.fetch.transport",
+    "pipfast.fetch.file",
     "pipfast.fetch",
     "pipfast.index",
     "pipfast.patterns",
