@@ -10,13 +10,18 @@ import pytest
 
 from pipfast import settings
 from pipfast.launch import OWN_COMMANDS
+from pipfast.rescue.diagnosis.causes import MissingModule
+from pipfast.rescue.messages import granted, refused
+from pipfast.rescue.trust.known import FailingPackage, Known
+from pipfast.rescue.trust.policy import Grant, Refusal, decide
+from pipfast_hooks.seams import NEWEST_TESTED
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 def test_it_is_short() -> None:
-    assert len(README.splitlines()) < 200
+    assert len(README.splitlines()) <= 160
 
 
 def test_first_commands_need_no_python_of_that_name_and_no_systems_environment() -> None:
@@ -41,6 +46,35 @@ def test_commands_take_what_is_said(command: str) -> None:
     import_module(f"pipfast.commands.{words[0]}").parser().parse_args(words[1:])
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (CHECKOUT / target).exists(), target
+@pytest.mark.parametrize(("module", "requirement"), [("Cython", "cython==3.3.1"), ("numpy", "numpy==2.4.6")])
+def test_rescue_is_shown_as_it_is_told(module: str, requirement: str) -> None:
+    grant = Grant(requirement, module.lower(), module, 1, "bhtsne itself requires it")
+    message, _ = granted("bhtsne", MissingModule(module, ""), grant)
+    assert f"    pipfast: {message}\n" in README
+
+
+def test_refusal_is_shown_as_it_is_told() -> None:
+    cause = MissingModule("torch", "")
+    refusal = decide(cause, Known(FailingPackage("torch-scatter")), "named")
+    assert isinstance(refusal, Refusal)
+    message, hint = refused("torch-scatter", cause, refusal)
+    assert f"pipfast: {message}\nhint: {hint}\n" in README.replace("\n    ", "\n")
+
+
+def test_newest_pip_is_the_tables() -> None:
+    newest = ".".join(map(str, NEWEST_TESTED))
+    assert f"pips up to {newest}" in README and f"a pip newer than {newest}" in README
+
+
+@pytest.mark.parametrize("page", ["README.md", "hooks/DIFFERENCES.md", "hooks/README.md", "pipx_fast/README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    path = CHECKOUT / page
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_differences_are_items_under_headings() -> None:
+    text = (CHECKOUT / "hooks/DIFFERENCES.md").read_text(encoding="utf-8")
+    for section in text.split("\n## ")[1:]:
+        heading, _, items = section.partition("\n")
+        assert all(line.startswith(("- ", "  ")) for line in items.splitlines() if line), heading
