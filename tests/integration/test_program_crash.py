@@ -40,7 +40,7 @@ def audit(event, args):
 def seen():
     return {str(path.relative_to(base)) for path in base.rglob("*")
             if path.name != "__pycache__" and path.suffix != ".pyc"}
-stock_place, stock_install = install._place, install._install
+stock_place, stock_install = install.place_wheel, install._install
 def kill_at_each_step(request, ready, run):
     global armed
     if request.name != "demo":
@@ -72,7 +72,7 @@ def kill_at_each_step(request, ready, run):
     return stock_place(request, ready, run)
 sys.argv_stop = sys.argv.pop(1)
 sys.addaudithook(audit)
-install._place = kill_at_each_step
+install.place_wheel = kill_at_each_step
 from pipfast.launch import main
 sys.exit(main())
 """

@@ -222,7 +222,7 @@ def patch(module):
 """
 
 
-@pytest.mark.parametrize("function", ["_ready", "_place"])
+@pytest.mark.parametrize("function", ["get_ready", "place_wheel"])
 def test_pip_can_take_over_when_installing_has_begun(box: Box, spaces: Index, function: str) -> None:
     """Then pip opens wheels that nobody has opened in this run, and from 26.3 on can import nothing for that."""
     assert box.pip("install", *spaces.args, "first").status == 0

@@ -1,0 +1,119 @@
+"""Checks of a stored wheel before it is placed, and its plan."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipfast.install.plan import check_sources, plan_wheel
+from pipfast.report import logger, say, timed
+from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.manifest import is_tree
+from pipfast.store.names import TMP
+from pipfast.wheel.members import NotStorable
+from pipfast_hooks.install.request import Ready, Request
+from pipfast_hooks.install.scripts import read_entry_points
+
+if TYPE_CHECKING:
+    from pipfast.prepare.preparer import Preparer
+    from pipfast.store.prepared import Prepared
+    from pipfast_hooks.run import Run
+
+
+def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
+    """Get a wheel ready to be placed, or return None if pip is to install it.
+
+    :param again: what was ready before has gone from the store.
+    :raises NotStorable: its files cannot be placed one by one.
+    """
+    preparer = run.store.preparer()
+    if preparer is None or request.is_passing or request.pycompile != (run.intent.bytecode is not None):
+        return None
+    found = _stored(request.wheel_path, run)
+    if found is None:
+        return None
+    digest, archive = found
+    with timed("prepare", name=request.name):
+        prepared = preparer.wait(digest, archive, again=again)
+        if prepared is not None and not is_tree(prepared.tree, prepared.manifest.tree_id):
+            # Pruned since it was prepared, during the downloads perhaps.
+            prepared = preparer.wait(digest, archive, again=True)
+    if prepared is None:
+        return None
+    ready = _planned(request, prepared)
+    arranged = _arranged(ready, preparer, digest)
+    if arranged is not None or check_sources(ready.plan.batches) is None:
+        return arranged or ready
+    if not os.access(run.store.layout.root / TMP, os.W_OK | os.X_OK):
+        # A store in an image: nothing there can be put right, but what was only made read-only serves as it is.
+        if check_sources(ready.plan.batches, read_only=True) is None:
+            return replace(ready, copied=True)
+        logger.debug("pipfast: %s is not as it was stored, in a store that is read-only", request.name)
+        return None
+    return _mended(ready, request, preparer, digest, archive)
+
+
+def _stored(wheel_path: str, run: Run) -> tuple[str, Path] | None:
+    """Return digest and path of the stored archive; a wheel that is not there yet is taken in."""
+    layout = run.store.layout
+    known = run.store.known(wheel_path)
+    digest = known.digest if known is not None else sha256_of(Path(wheel_path))
+    archive = find_archive(layout, digest)
+    if archive is None:
+        archive = add_archive(layout, Path(wheel_path), digest, os.path.basename(wheel_path), move=False)
+    return None if archive is None else (digest, archive.path)
+
+
+def _planned(request: Request, prepared: Prepared) -> Ready:
+    """Return where the files of a wheel go.
+
+    :raises NotStorable: the wheel is another package's, or two of its files go to the same place.
+    """
+    info_dir = canonicalize_name(prepared.manifest.info_dir)
+    if not info_dir.startswith(canonicalize_name(request.name)):
+        raise NotStorable(f"{info_dir} is not the metadata of {request.name}")
+    entry_points = read_entry_points(request, prepared.manifest.entry_points)
+    scheme = request.schemes()
+    lib_dir = scheme["purelib" if prepared.manifest.root_is_purelib else "platlib"]
+
+    def is_wrapper(name: str) -> bool:
+        # pip leaves out what setuptools put into the wheel for an entry point.
+        for suffix in (".exe", "-script.py", ".pya"):
+            if name.lower().endswith(suffix):
+                name = name[: -len(suffix)]
+                break
+        return name in entry_points.console or name in entry_points.gui
+
+    plan = plan_wheel(prepared, scheme, lib_dir, is_wrapper)
+    targets = [f"{batch.target}/{file.name}" for batch in plan.batches for file in batch.files]
+    if len(set(targets)) != len(targets):
+        raise NotStorable("two of its files go to the same place")
+    return Ready(prepared, plan, entry_points, lib_dir)
+
+
+def _arranged(ready: Ready, preparer: Preparer, digest: str) -> Ready | None:
+    """Return the wheel with its files linked aside, if they are and are still the stored ones."""
+    arrangement = preparer.arrangement(digest)
+    if arrangement is None:
+        return None
+    arranged = arrangement.take(ready.prepared.manifest.tree_id)
+    # Long ago - during downloads, or builds - is not now. Scripts are never linked aside.
+    batches = ready.plan.batches if arrangement.is_old() else ready.script_batches()
+    return replace(ready, arranged=arranged) if arranged is not None and check_sources(batches) is None else None
+
+
+def _mended(ready: Ready, request: Request, preparer: Preparer, digest: str, archive: Path) -> Ready | None:
+    """Return the wheel when its stored files are as they were stored; made again if need be, which is said."""
+    changed = preparer.mend(digest)
+    if changed is not None:
+        name = os.path.basename(request.wheel_path)
+        say(f"a stored file of {name} {changed.how}; it is made again ({changed.path})")
+        prepared = preparer.wait(digest, archive, again=True)
+        if prepared is None:
+            return None
+        ready = _planned(request, prepared)
+    return ready if check_sources(ready.plan.batches) is None else None
