@@ -1,4 +1,7 @@
-"""Addresses as they may be shown: signed ones carry a password in their query."""
+"""Addresses without passwords, to be shown.
+
+A signed address carries a password in its query.
+"""
 
 from __future__ import annotations
 

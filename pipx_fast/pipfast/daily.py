@@ -1,7 +1,7 @@
-"""Words about the surroundings: each at most once a day, and not under ``-q``.
+"""Messages about the surroundings, each at most once a day.
 
-What was said is noted as an empty file, by its time: in the user's cache folder, else in the temporary one. Where
-neither can be written it is said each time.
+The time of an empty file notes when a message was printed. It is in the user's cache folder, else in the temporary
+one; where neither can be written, the message is printed each time. Under ``-q`` none is.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 platformdirs = dependencies.load("platformdirs")
 
 DAY_S = 86_400.0
+"""Seconds in which a message is printed once."""
 
 
 def say_daily(message: str, hint: str | None = None) -> None:
-    """Say something unless it was said within a day, or the user wants to hear nothing."""
+    """Print a message unless it was printed within a day, or pip is quiet."""
     if not is_quiet() and not _was_said(message):
         say(message, hint)
 
 
 def is_quiet() -> bool:
-    """Tell whether pip, which has read its options, prints warnings at most."""
+    """Tell whether pip prints warnings at most; it has read its options by now."""
     console = [each for each in logging.getLogger().handlers if each.get_name() == "console"]
     return bool(console) and all(each.level > logging.INFO for each in console)
 
@@ -49,12 +50,12 @@ def _was_said(message: str) -> bool:
 
 
 def _is_noted(path: str) -> bool:
-    """Tell whether a file's time is of today; make it so.
+    """Tell whether a file's time is less than a day ago, and set it to now if not.
 
-    :raises OSError: it cannot be written, or is another's.
+    :raises OSError: the file cannot be written, or belongs to another user.
     """
     try:
-        # Nothing of another user is ever opened, and no link followed: anybody may write in the temporary folder.
+        # Anybody may write in the temporary folder: another user's file is not opened, no link is followed.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         found = os.lstat(path)
@@ -67,11 +68,11 @@ def _is_noted(path: str) -> bool:
 
 
 def _folders() -> Iterator[str]:
-    """Yield the beginnings of a note's path, the best one first."""
+    """Yield the prefixes of a note's path, the best one first."""
     try:
         cache = platformdirs.user_cache_dir("pipfast", appauthor=False)
         parent = os.path.dirname(cache)
-        # Root may have another user's HOME (`sudo -E`): a folder of root's there would shut that user out.
+        # With `sudo -E` HOME is another user's: a folder that root makes there would shut that user out.
         if _is_own(parent):
             os.makedirs(parent, mode=0o700, exist_ok=True)
             yield cache
@@ -81,12 +82,12 @@ def _folders() -> Iterator[str]:
 
 
 def _is_own(folder: str) -> bool:
-    """Tell whether a folder is this user's, or would be made in one that is."""
+    """Tell whether a folder, or the first one above it that exists, is this user's."""
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
     return os.stat(folder).st_uid == _user()
 
 
 def _user() -> int:
-    """Return this user's id: where there are none, what all files have."""
+    """Return this user's id; 0, as all files have, on systems without ids."""
     return os.geteuid() if hasattr(os, "geteuid") else 0

@@ -1,8 +1,8 @@
-"""The libraries that pipfast needs: where they are, and whether they are what it needs.
+"""Libraries that pipfast needs, found beside it and checked.
 
-They are imported as submodules of this one (``from pipfast.dependencies.packaging.version import Version``),
-from folders found by our own place. What the user's ``sys.path`` has of these names is neither used nor
-hidden: in ``sys.modules`` both stand beside each other.
+They are imported as submodules of this one (``from pipfast.dependencies.packaging.version import Version``), from
+pipfast's own folder first. The user's ``sys.path`` may have other copies: these are neither used nor hidden, since
+``sys.modules`` has both under different names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipfast.errors import PipfastError
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-NEEDED = {"wrapt": "1.16", "packaging": "23.1", "platformdirs": "3.5"}
-"""The oldest version of each that serves; without one of them pip runs alone."""
+NEEDED = MappingProxyType({"wrapt": "1.16", "packaging": "23.1", "platformdirs": "3.5"})
+"""Oldest usable versions; without one of these libraries pip runs alone."""
 
-OPTIONAL = {"isal": "1.6.1"}
-"""The same for those that something else stands in for."""
+OPTIONAL = MappingProxyType({"isal": "1.6.1"})
+"""Oldest usable versions of libraries that have a substitute."""
 
 
 class Unusable(PipfastError):
@@ -47,7 +48,7 @@ class Unusable(PipfastError):
 
 
 def load(name: str, *submodules: str) -> Any:
-    """Import and return one of the libraries, with some of its modules.
+    """Import and return a library, and import some of its modules.
 
     :raises Unusable: it is missing, too old or broken.
     """
@@ -74,7 +75,7 @@ def load(name: str, *submodules: str) -> Any:
 
 
 def problems() -> list[Unusable]:
-    """Return what is wrong with the libraries that we cannot do without."""
+    """Return the needed libraries that cannot be used."""
     found = []
     for name in NEEDED:
         try:
@@ -85,17 +86,17 @@ def problems() -> list[Unusable]:
 
 
 def summary(found: Sequence[Unusable]) -> tuple[str, str]:
-    """Return one line about all that is wrong, and a hint."""
+    """Return one line about all unusable libraries, and a hint."""
     return "; ".join(map(str, found)), _hint([each.requirement for each in found])
 
 
 def places() -> list[str]:
-    """Return the folders that the libraries are looked for in."""
+    """Return the folders in which libraries are looked for."""
     return list(__path__)
 
 
 def look_in(folders: Sequence[str]) -> None:
-    """Look for them where another process of ours found them."""
+    """Look for libraries in these folders: a child process uses its parent's."""
     __path__[:] = folders
 
 
@@ -105,10 +106,10 @@ def _hint(requirements: Sequence[str]) -> str:
 
 
 def _places() -> list[str]:
-    """Return the folder that pipfast is in, then those that the interpreter itself has put on ``sys.path``.
+    """Return the folder of pipfast, then those that the interpreter itself has put on ``sys.path``.
 
-    The second are for an editable install, and for one that takes the libraries from the system. Not among them
-    are PYTHONPATH, the current folder and the script's: others put there what they like.
+    The second are for an editable install, and for one that takes libraries from the system. PYTHONPATH, the
+    current folder and the script's are left out: anything may be there.
     """
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     site = sys.modules.get("site")
@@ -126,28 +127,28 @@ def _places() -> list[str]:
 
 
 class _Alias:
-    """Finds and loads a library by its own name: as the module that it is among ours."""
+    """Import hook that gives a library's own name to our copy of it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return a spec for the library and for each of its modules."""
+        """Return a spec for the library or one of its modules."""
         if fullname == self._name or fullname.startswith(f"{self._name}."):
             return ModuleSpec(fullname, self)  # type: ignore[arg-type]  # as much of a loader as is used
         return None
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Let the import system make a module that nobody sees."""
+        """Let the import system make a placeholder."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put ours in its place."""
+        """Replace the placeholder by our copy."""
         sys.modules[module.__name__] = import_module(f"{__name__}.{module.__name__}")
 
 
 @contextmanager
 def _by_its_own_name(name: str, submodules: Sequence[str]) -> Iterator[None]:
-    """Let a library import itself by its name, as some do; afterwards the name is again whose it was."""
+    """Let a library import itself by its own name, as some do, and then give the name back."""
     wanted = [f"{__name__}.{name}", *(f"{__name__}.{name}.{each}" for each in submodules)]
     if sys.modules.keys() >= set(wanted):
         yield
@@ -186,5 +187,5 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-# What makes a module a package: the import system looks for submodules here.
+# Makes this module a package: the import system looks for submodules here.
 __path__ = _places()

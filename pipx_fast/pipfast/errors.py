@@ -1,4 +1,4 @@
-"""The errors pipfast raises: what happened, to which thing, and what to do."""
+"""Root of pipfast's errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the command line to pip, hooked, or to a command of pipfast's own."""
+"""Command line: pip with hooks, pip alone, or our own commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import ExitStack
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipfast import __version__
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from pipfast.commands.facts import Examination
     from pipfast.patterns import Patterns
 
-OWN_COMMANDS = {
+OWN_COMMANDS = MappingProxyType({
     "doctor": "Show what pipfast does here, and what is wrong.",
     "store": "Look at what pipfast keeps, check it, make it smaller.",
-}
+})
 """Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it.
 
 Each is a module of ``pipfast.commands`` with ``parser()`` and ``main(arguments, settings, examine)``."""
@@ -29,8 +30,9 @@ Each is a module of ``pipfast.commands`` with ``parser()`` and ``main(arguments,
 _SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
 
 GC_THRESHOLD = 20_000
-"""New containers between two looks for cycles, for which 700 is usual: a command makes a million containers and
-hardly any cycle, and ends with the same peak memory a sixth sooner."""
+"""New containers between two collections of the youngest generation (Python's default: 700).
+
+A command makes a million containers and hardly a cycle: it ends a sixth sooner, with the same peak memory."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     gc.set_threshold(GC_THRESHOLD)
     status = _run(sys.argv[1:])
     if status == 0 and not sys.flags.dev_mode:
-        # The process ends here, and takes a tenth of a second less if it need not look for cycles once more. After
-        # a failure it must: a progress bar that an exception left behind prints its last line when it is freed.
+        # The last collection of a process takes 100 ms. After a failure it is needed: a progress bar that an
+        # exception left behind prints its last line when it is freed.
         gc.freeze()
     return status
 
@@ -57,7 +59,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _patterns(settings: Settings) -> Patterns | None:
-    """Return what knows pip's regular expressions, which are compiled while it is imported."""
+    """Return the stored regular expressions, attached: importing pip compiles 200 of them."""
     if not settings.enabled or "program" in settings.disabled:
         return None
     try:
@@ -115,7 +117,7 @@ def _say_problems(settings: Settings) -> None:
 
 
 def _has_what_it_needs(arguments: list[str]) -> bool:
-    """Tell whether the libraries that we need are there; if not, say so."""
+    """Tell whether the libraries that we need can be used; print a message if not."""
     from pipfast import dependencies
     from pipfast_hooks import pip_main
 
@@ -127,7 +129,7 @@ def _has_what_it_needs(arguments: list[str]) -> bool:
 
 
 def _version(arguments: list[str]) -> int:
-    """Print pip's line, which programs read, and on a terminal ours."""
+    """Print pip's line, which programs read, and on a terminal a line of ours."""
     from pipfast_hooks import pip_main
 
     try:
@@ -141,14 +143,14 @@ def _version(arguments: list[str]) -> int:
 
 
 def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
-    """Run a command of pipfast's; a standard output that is closed early ends it as it ends pip's."""
+    """Run a command of ours; if standard output is closed early, it ends as pip's commands do."""
     command = import_module(f"pipfast.commands.{name}")
     try:
         status: int = command.main(arguments, settings, _examine)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # What is left in the buffer would be written at the interpreter's end.
+        # The interpreter would write the rest of the buffer at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.stderr.write("ERROR: Pipe to stdout was broken\n")
         return 1

@@ -1,4 +1,4 @@
-"""Where the store is: where it was said, or inside the cache folder that pip was told to use."""
+"""Place of the store: where settings say, or inside pip's cache folder."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OPTION = "--cache-dir"
 def placed(
     settings: Settings, arguments: Sequence[str], environ: Mapping[str, str], configured: str = ""
 ) -> Settings:
-    """Return the settings with the store inside pip's cache folder, where somebody has said which that is.
+    """Return the settings with the store inside pip's cache folder, if somebody has named that.
 
-    :param configured: what pip's configuration files say of it.
+    :param configured: the cache folder in pip's configuration files.
     """
     if settings.store is not None:
         return settings
@@ -31,12 +31,12 @@ def placed(
     named = _from_arguments(arguments) or ("" if isolated else environ.get("PIP_CACHE_DIR", "")) or configured
     if not named:
         return settings
-    # Not Path.expanduser: that knows no way out for an unknown user.
+    # Path.expanduser raises for an unknown user.
     return replace(settings, store=Path(os.path.abspath(os.path.expanduser(named)), FOLDER))
 
 
 def _from_arguments(arguments: Sequence[str]) -> str:
-    """Return the value of ``--cache-dir``, or of what it may be shortened to; the last one counts."""
+    """Return the value of ``--cache-dir`` or of an abbreviation; the last one counts."""
     found = ""
     for number, word in enumerate(arguments):
         if word == "--":

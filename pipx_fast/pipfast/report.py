@@ -1,4 +1,4 @@
-"""Messages on standard error, each said once, and times of phases for a file."""
+"""Messages on standard error, each printed once, and times of phases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("pipfast")
 
 
 def _redact(record: logging.LogRecord) -> bool:
-    """Take passwords out of a record: addresses stand in settings, configuration files and errors of others."""
+    """Remove passwords from a record: addresses occur in settings, configuration files and errors of libraries."""
     from pipfast.address import redacted
 
     record.msg, record.args = redacted(record.getMessage()), ()
@@ -30,19 +30,19 @@ def _redact(record: logging.LogRecord) -> bool:
 logger.addFilter(_redact)
 
 _said: set[str] = set()
-"""Lines that were printed: a hint is not repeated below each message that it helps with."""
+"""Printed lines. A hint is not repeated below each message that it helps with."""
 _timings: Path | None = None
 _before: Callable[[], None] | None = None
 
 
 def before_saying(call: Callable[[], None] | None) -> None:
-    """Have ``call`` called before each message: progress rows make room for it. None for nothing."""
+    """Call ``call`` before each message, so that progress rows make room for it; None ends that."""
     global _before
     _before = call
 
 
 def say(message: str, hint: str | None = None) -> None:
-    """Print ``pipfast: message`` and ``hint: …`` on standard error; the same message or hint is printed once."""
+    """Print ``pipfast: message`` and ``hint: …`` on standard error, each only the first time."""
     from pipfast.address import redacted
 
     message, hint = redacted(message), redacted(hint) if hint else hint
@@ -57,19 +57,19 @@ def say(message: str, hint: str | None = None) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
-        # A closed or missing standard error must not fail the installation it speaks of.
+        # Standard error may be closed or missing: the installation goes on.
         logger.debug("%s", text)
 
 
 def keep_timings(path: Path | None) -> None:
-    """Append the time of each later phase to ``path`` as a JSON line; None for nothing."""
+    """Append the time of each later phase to ``path`` as a JSON line; None ends that."""
     global _timings
     _timings = path
 
 
 @contextmanager
 def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
-    """Measure a phase in seconds; fields put into the yielded dict are written as well."""
+    """Measure a phase in seconds; the fields of the yielded dict are written, too."""
     began = time.perf_counter()
     try:
         yield fields
@@ -82,7 +82,7 @@ def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
 
 
 def _write_timing(path: Path, line: str) -> None:
-    """Append a line; where that cannot be done, say so once, and the phase is none the worse for it."""
+    """Append a line; if that fails, print a message and keep no more timings."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

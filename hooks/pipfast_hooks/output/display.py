@@ -1,7 +1,7 @@
-"""Display of running downloads on a terminal: a row each, and a total.
+"""Display of running downloads on a terminal: rows and a total.
 
-The cursor rests at the start of the first row, so "erase from here to the end" removes the rows whatever the
-terminal made of them when it was resized.
+The cursor rests at the start of the first row: "erase from here to the end" removes all rows, even after a resize
+has wrapped them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 SHOWN_FROM = 512 * 1024
-"""Bytes: pip draws no bar for smaller files."""
+"""Bytes; pip draws no bar for smaller files."""
 
 REFRESH_S = 0.125
 """Seconds between two updates."""
@@ -41,7 +41,7 @@ JOIN_S = 1.0
 """Seconds to wait for the thread that draws."""
 
 RATE_S = 5.0
-"""Seconds over which a rate is measured: longer than a hiccup of the network."""
+"""Seconds over which a rate is measured; longer than a hiccup of the network."""
 
 _ERASE = Control()
 # rich has no name for "erase to the end of the screen" (ED 0).
@@ -68,13 +68,13 @@ class Shown(Part):
 
 
 class Meter:
-    """Bytes per second over the last seconds; the first time since the bytes began to come."""
+    """Bytes per second over the last ``RATE_S`` seconds; at first, since the first byte."""
 
     def __init__(self, began: float) -> None:
         self._samples: deque[tuple[float, int]] = deque([(began, 0)])
 
     def rate(self, now: float, arrived: int) -> float | None:
-        """Take what has arrived by ``now`` and return the rate, None while it is unknown."""
+        """Note the bytes that have arrived by ``now``, and return the rate; None while it is unknown."""
         samples = self._samples
         samples.append((now, arrived))
         while len(samples) > 2 and samples[1][0] < now - RATE_S:
@@ -85,7 +85,7 @@ class Meter:
 
 
 class Display:
-    """Rows that follow downloads until the display is left; then they are gone."""
+    """Rows that follow downloads; they are erased when the display is left."""
 
     def __init__(
         self, run: Run, console: Any, downloads: Callable[[], Iterable[Download]], indent: int
@@ -114,7 +114,7 @@ class Display:
             if console is not None and console is not self._console:
                 handler.addFilter(self._filter)
                 self._handlers.append(handler)
-        # Without a thread, the rows change when bytes of the file come that pip waits for.
+        # Without a thread, rows are drawn when bytes of the file arrive that pip waits for.
         self._thread = threads.start(self._paint, "pipfast-display")
         return self
 
@@ -136,7 +136,7 @@ class Display:
                 self._console.show_cursor(True)
 
     def watch(self, increments: Iterator[int]) -> Iterator[int]:
-        """Pass the increments of one download through, and keep the rows up to date."""
+        """Pass the increments of one download through; draw the rows if no thread does."""
         for increment in increments:
             if self._thread is None:
                 self._refresh()
@@ -144,7 +144,7 @@ class Display:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the rows off the screen for what others write there."""
+        """Erase the rows while others write to the screen."""
         with self._lock:
             if not self._paused:
                 self._console.control(_ERASE)
@@ -160,14 +160,14 @@ class Display:
                     self._console.show_cursor(False)
 
     def make_room(self) -> None:
-        """Take the rows off the screen for a moment, for a line on standard error."""
+        """Erase the rows until the next refresh but one, for a line on standard error."""
         with self._lock:
             if not self._paused and not self._left.is_set():
                 self._skip = True
                 self._console.control(_ERASE)
 
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
-        """Put the rows below what pip prints; rich calls this for its render hooks."""
+        """Add the rows below pip's output; rich calls this for its render hooks."""
         with self._lock:
             if self._paused or self._left.is_set():
                 return renderables
@@ -178,7 +178,7 @@ class Display:
             while not self._left.wait(REFRESH_S):
                 self._refresh()
         except Exception:
-            # A standard output that was closed is pip's to find out.
+            # If standard output was closed, pip finds out by itself.
             report.logger.debug("pipfast: the display of downloads ends", exc_info=True)
 
     def _refresh(self) -> None:
@@ -190,7 +190,7 @@ class Display:
                 self._console.print(Control())
 
     def rows(self, now: float) -> list[Row]:
-        """Return what is to be shown."""
+        """Return the rows of running downloads, and of the total if there are several."""
         downloads = [
             (each, size or 0) for each in self._downloads()
             if (size := each.size or self._sizes.get(each.url)) or each.began is not None
@@ -214,7 +214,7 @@ class Display:
     def _segments(self) -> list[Segment]:
         console = self._console
         height = max(console.size.height - 2, 1)
-        # In its last column, some terminals go on to the next line.
+        # Some terminals wrap a line when its last column is written.
         room = min(columns(console.file), console.width) - 1
         options = console.options
         rows = self.rows(time.monotonic())
@@ -243,7 +243,7 @@ class Display:
 
 
 class _Frame:
-    """What rich prints as it is."""
+    """Segments that rich prints unchanged."""
 
     def __init__(self, segments: list[Segment]) -> None:
         self._segments = segments

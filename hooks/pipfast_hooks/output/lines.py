@@ -28,7 +28,7 @@ RATE_WINDOW_S = 29.0
 
 
 class StandIn:
-    """The part of a response that pip's code reads when the bytes are here already."""
+    """The attributes of a response that pip's code reads when the bytes are here already."""
 
     def __init__(self, size: int | None, from_cache: bool) -> None:
         self.headers = CaseInsensitiveDict({"Content-Length": str(size)} if size is not None else {})
@@ -37,7 +37,7 @@ class StandIn:
 
 
 class _Told:
-    """A response whose body is only counted: pip's progress bar wants lengths, not bytes."""
+    """A response without bytes: pip's progress bar needs their lengths only."""
 
     def __init__(self, response: Any, increments: Iterable[int]) -> None:
         self.headers = response.headers
@@ -46,7 +46,7 @@ class _Told:
         self._increments = increments
 
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[range]:
-        """Yield something of the right length for each increment."""
+        """Yield an object of the right length for each increment."""
         for increment in self._increments:
             yield range(increment)
 
@@ -68,7 +68,7 @@ class _OnceOnly(logging.Filter):
 
 @contextlib.contextmanager
 def told_already() -> Iterator[None]:
-    """Have pip's code leave out the line that ``tell`` has printed for this download."""
+    """Drop the first line of pip's code about a download: ``tell`` has printed it."""
     once = _OnceOnly()
     pip_download.logger.addFilter(once)
     try:
@@ -87,16 +87,15 @@ def tell(
     times: Callable[[], tuple[float, float] | None] = lambda: None,
     aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
-    """Print pip's line about a download, wait until all increments have come, and print pip's finished bar.
+    """Print pip's line about a download, wait for all increments, and print pip's finished bar.
 
-    A bar is drawn only for a file that is here: none is left behind by one that fails.
+    The bar is drawn when the file is here: a download that fails leaves none.
 
-    :param times: when bytes began to come and when the last one was here, in seconds of a monotonic clock; None if
-        nothing was fetched.
+    :param times: of the first byte and of the last, in seconds of a monotonic clock; None if nothing was fetched.
     :param aside: a context in which the screen is free for the bar.
     """
     if progress_bar == "raw":
-        # `Progress 262144 of 1048576`: programs that read these lines want them while the bytes come.
+        # Programs read lines like `Progress 262144 of 1048576` while the bytes come.
         _log(_Told(response, increments), link, progress_bar, size)
         return
     _log(_Told(response, ()), link, "off", size)
@@ -113,17 +112,17 @@ def _is_narrow() -> bool:
 def _draw(
     response: Any, link: Any, progress_bar: str, size: int | None, arrived: int, times: tuple[float, float] | None
 ) -> None:
-    """Have pip draw the bar of a download that is over, with the rate it had."""
+    """Have pip draw the bar of a finished download, with its real rate."""
     clock = _Clock()
 
     def increments() -> Iterator[int]:
         if times is None or arrived < 2 or times[1] <= times[0]:
-            # Nothing was transferred: rich shows `?` for the rate.
+            # Nothing was transferred, so rich shows `?` for the rate.
             yield arrived
             return
         began, ended = times
         clock.now = max(began, ended - RATE_WINDOW_S)
-        # rich starts to count after the first increment.
+        # rich measures from the first increment on.
         first = max(1, int(arrived * (clock.now - began) / (ended - began)))
         yield first
         clock.now = ended
@@ -142,7 +141,7 @@ def _draw(
 
 
 class _Clock:
-    """A clock that shows what it is told."""
+    """A clock that is set by hand."""
 
     now = 0.0
 

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pipfast_hooks.call import Call
 
 _PLAIN = re.compile(r"[ -~]*[!-~]")
-"""A line that rich prints unchanged: no tab, no control character, no blank at the end."""
+"""A line that rich prints unchanged: without tabs, control characters and blanks at the end."""
 
 _AS_IT_IS = MappingProxyType({
     "is_terminal": False, "is_jupyter": False, "color_system": None, "legacy_windows": False, "quiet": False,
     "record": False, "style": None, "stderr": False, "_buffer_index": 0,
 })
-"""Attributes of a console that adds nothing to a text: rich is not needed for it."""
+"""Attributes of a console that adds nothing to a text."""
 
 
 def _around_emit(call: Call) -> Any:
-    """Write a plain message to the console's file; leave all others to rich, tracebacks without our frames."""
+    """Write a plain message to the console's file; leave others to rich, tracebacks without our frames."""
     try:
         record = call["record"]
         leave_ours_out(record)

@@ -1,7 +1,7 @@
-"""Status of a long build on a terminal: its time and last line.
+"""Status of a long build on a terminal: time and last line.
 
-pip's spinner turns only when a line comes, and stands still while a compiler is silent. The status is erased at
-the end and pip's line remains. Where standard output is no terminal nothing is added.
+pip's spinner turns only when a line comes, and stands still while a compiler is silent. At the end the status is
+erased, and pip's line remains. Nothing is added where standard output is no terminal.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Progress:
     def __init__(self, spinner: InteractiveSpinner) -> None:
         self._spinner = spinner
         self._began = time.monotonic()
-        # pip's indentation is known in this thread only.
+        # Only this thread knows pip's indentation.
         self._begins_at = get_indentation() + len(spinner._message) + len(" ... ")
         self._can_erase = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
         self._is_shown = False
         self._last = ""
         self._over = threading.Event()
         self._lock = threading.Lock()
-        # Without a thread it shows what pip's spinner shows.
+        # Without a thread, pip's spinner is all that is shown.
         self._thread = threads.start(self._show, "pipfast-progress")
 
     def said(self, line: str) -> None:
@@ -85,7 +85,7 @@ class Progress:
                     self._draw(self._status(seconds))
 
     def _draw(self, status: str) -> None:
-        """Show ``status``, and leave the cursor before it: so it can be erased even if a resize has wrapped it."""
+        """Show ``status`` and leave the cursor before it, to erase it even after a resize has wrapped it."""
         spinner = self._spinner
         if not self._can_erase:
             spinner._write(status)
@@ -97,7 +97,7 @@ class Progress:
         spinner._file.flush()
 
     def _status(self, seconds: int) -> str:
-        # One column stays free: in the last one, some terminals go on to the next line.
+        # Some terminals wrap a line when its last column is written.
         room = columns(self._spinner._file) - self._begins_at - 1
         return f"{seconds // 60}:{seconds % 60:02} {plain(self._last)}".rstrip()[: max(room, 0)]
 

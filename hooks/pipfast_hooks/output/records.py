@@ -27,7 +27,7 @@ _REPLAYED = "_pipfast_replayed"
 
 @contextlib.contextmanager
 def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
-    """Keep this thread's log records in ``records`` instead of writing them."""
+    """Add this thread's log records to ``records`` instead of writing them."""
     for handler in logging.getLogger().handlers:
         if _hold_back not in handler.filters:
             handler.addFilter(_hold_back)
@@ -37,7 +37,7 @@ def held_back(records: list[logging.LogRecord]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
-    """Keep this thread's records in ``records`` as well; the first list that is replayed writes them."""
+    """Add this thread's records to ``records``, too; whichever list is replayed first writes them."""
     mine: list[logging.LogRecord] = []
     try:
         with held_back(mine):
@@ -49,7 +49,7 @@ def held_back_twice(records: list[logging.LogRecord]) -> Iterator[None]:
 
 
 def are_held_back() -> bool:
-    """Return whether this is a worker thread, which must not ask the user for anything."""
+    """Return whether this is a worker thread, which must not ask the user anything."""
     return here.records is not None
 
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 NAME_MAX = 32
 """Columns; `nvidia-cuda-nvrtc-cu12 12.8.93` has 31."""
 NAME_MIN = 4
-"""Columns; a shorter rest of a name tells nothing."""
+"""Columns; less of a name is useless."""
 BAR_MAX = 40
 """Columns; the width of pip's own bar."""
 BAR_GOOD = 10
-"""Columns that the bar keeps as long as there is a name to be cut."""
+"""Columns that the bar keeps while the name can be cut."""
 BAR_MIN = 5
 """Columns; a shorter bar shows nothing."""
 ETA = "eta "
 ETA_FROM = 20
-"""Columns of the bar from which there is room for the word."""
+"""Columns of the bar from which the word ``eta`` has room."""
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"), (1, "bytes"))
 """pip's units: powers of ten."""
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The text of one row; ``before`` stands before the bar, which takes ``bar`` columns."""
+    """The texts of one row; the bar takes ``bar`` columns after ``before``."""
 
     before: str
     bar: int
@@ -113,7 +113,7 @@ def _cut(name: str, width: int, ascii_only: bool) -> str:
 
 
 def _within(size: str, rate: str, left: str, room: int) -> tuple[str, str, str]:
-    """Leave out the time, then the rate, where there is no room for them."""
+    """Leave out the time left, then the rate, if there is no room for them."""
     if len(size) + len(rate) + len(left) + 2 <= room:
         return size, rate, left
     if len(size) + len(rate) + 1 <= room:

@@ -1,4 +1,4 @@
-"""pip's tracebacks without the frames of ours in their middle."""
+"""pip's tracebacks without our frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _ours() -> tuple[str, ...]:
 
 
 def leave_ours_out(record: logging.LogRecord) -> None:
-    """Have a record show the frames that pip would show; an error that was raised in our own code keeps all."""
+    """Remove our frames from a record's traceback; an error that our own code raised keeps all."""
     if not record.exc_info or record.exc_info[1] is None or record.exc_text:
         return
     kind, error, _ = record.exc_info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from pipfast.commands.output import display_size, program
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipfast.commands.facts import Diagnosis, SeamFacts
 
-_DOES = {
+_DOES = MappingProxyType({
     "downloads": "archives come in parallel, and from the store",
     "index": "index pages come ahead, and are read once",
     "metadata": "metadata comes ahead, and is read once",
@@ -20,21 +21,21 @@ _DOES = {
     "installed": "installed packages are read once",
     "builds": "build environments come from the store; builds run in parallel and are rescued",
     "program": "commands load only what they use",
-}
+})
 """What each family of hooks does, in a few words."""
 
-_DOES_WITHOUT_STORE = {
+_DOES_WITHOUT_STORE = MappingProxyType({
     "downloads": "archives come in parallel",
     "install": "left to pip: there is no store",
     "builds": "builds run in parallel",
     "index": "index pages come ahead",
-}
-"""The same where nothing is kept, as far as it differs."""
+})
+"""The same without a store, as far as it differs."""
 
-_LINKS = {
+_LINKS = MappingProxyType({
     "clone": "clones", "hardlink": "hard links", "own-sources": "copies of sources and links",
     "copy": "copies", "none": "nothing", "pip": "as pip alone does",
-}
+})
 
 
 PAGE_LINES = 25

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from fnmatch import fnmatch
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipfast.commands.output import display_size, program
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from pipfast.settings import Settings
     from pipfast.upkeep.maintenance import Freed
 
-_SIZE_UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9,
-               "t": 10**12, "tb": 10**12}
-_WHAT = {
+_SIZE_UNITS = MappingProxyType({
+    "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12,
+    "tb": 10**12,
+})
+_WHAT = MappingProxyType({
     ARCHIVES: "what was downloaded or built, as it came",
     TREES: "wheels, unpacked: what environments link to",
     BYTECODE: "their compiled sources, likewise",
@@ -35,8 +38,8 @@ _WHAT = {
     BUILT: "what rescued wheels were built against",
     EXPECTED: "what commands installed the last time",
     PATTERNS: "regular expressions, compiled",
-}
-_AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+})
+_AGE_UNITS = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800})
 
 
 def main(arguments: list[str], settings: Settings, examine: object = None) -> int:

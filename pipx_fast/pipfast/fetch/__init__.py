@@ -1,6 +1,10 @@
-"""Bytes from the network: one pool of connections, large files in segments, hashed as they arrive.
+"""Bytes from the network, over a pool of connections.
 
-The parts, from the caller inwards: ``pool`` (what callers use), ``job`` (the handle of one download),
-``worker`` (what a thread does for it), ``scheduler`` (who does what next), ``assembly`` (one file being
-put together), and the pure parts ``segments``, ``ranges``, ``hashing``, ``limiter``.
+Large files come in segments; each file is hashed while it arrives. From the caller inwards:
+
+- ``pool``: the front door; ``job``: one download
+- ``scheduler``: the choice of the next task; ``worker``: its request; ``streams``: the bytes of each answer;
+  ``endings``: results and failures; ``board``: the state that these share
+- ``file``: one file in the making; ``limiter``: the number of connections; ``transport``: HTTP, from the caller
+- ``servers``, ``turns``: early requests, as many as a server bears
 """

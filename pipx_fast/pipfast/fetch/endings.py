@@ -1,4 +1,4 @@
-"""End of a task: its file is whole, or its request has failed."""
+"""Endings of tasks: a whole file, or a failed request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Endings:
-    """Decides what becomes of a download when one of its tasks is over."""
+    """Decides what a task's end means for its download."""
 
     def __init__(self, board: Board, streams: Streams, transport: Transport) -> None:
         self._board = board

@@ -1,4 +1,4 @@
-"""What the engine itself can have to say; everything else is the transport's own exception."""
+"""Errors of downloads, besides the transport's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipfast.errors import PipfastError
 
 
 class FetchError(PipfastError):
-    """A download that went wrong for a reason the transport did not see."""
+    """A download failed for a reason that the transport did not see."""
 
     def __init__(self, url: str) -> None:
         super().__init__(shown(url))
@@ -15,7 +15,7 @@ class FetchError(PipfastError):
 
 
 class TruncatedBody(FetchError):
-    """A response ended before its Content-Length, and the transport took that for the end."""
+    """A response ended before its Content-Length, which the transport took for its end."""
 
     def __init__(self, url: str, position: int, end: int) -> None:
         super().__init__(url)

@@ -1,4 +1,4 @@
-"""The handle of one download: what its caller can wait for, watch and get."""
+"""One download: progress, result and callbacks for its caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 0.05
-"""Seconds between two looks at the progress: as often as a display can use, not once per chunk."""
+"""Seconds between two looks at the progress; chunks come more often, and a display needs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Fetched:
     headers: Mapping[str, str]
     from_cache: bool
     matches: bool | None
-    """Whether all expected digests are right; None when none was given that could be computed."""
+    """Whether all expected digests are right; None if none of them could be computed."""
 
 
 class Download:
@@ -55,16 +55,16 @@ class Download:
     ) -> None:
         self.url = url
         self.size: int | None = None
-        """Bytes in all, once a server has said so."""
+        """Bytes in all, once a server has told."""
         self.arrived = 0
-        """Bytes so far; never goes back."""
+        """Bytes so far; it never decreases."""
         self.began: float | None = None
         """When the first answer came, in seconds of a monotonic clock."""
         self.ended: float | None = None
         self.directory = directory
         self.expected = {algorithm.lower(): digest.lower() for algorithm, digest in expected.items()}
         self.has_digest = any(name in known_algorithms([name]) for name in self.expected)
-        """Whether one of the expected digests can be computed here, and so tells in the end."""
+        """Whether one of the expected digests can be computed here."""
         self.state = JobState(name, urlsplit(url).netloc)
         self._lock = lock
         self._changed = threading.Condition(lock)
@@ -75,9 +75,9 @@ class Download:
         self._called_back_by: int | None = None
 
     def first_response(self) -> Response:
-        """Wait for the headers; the body is not the caller's to read.
+        """Wait for the headers of the first answer, whose body the caller must not read.
 
-        :raises BaseException: what the transport raised, if it never got any.
+        :raises BaseException: the transport's exception, if no answer came.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._first is not None or self.finished)
@@ -86,9 +86,9 @@ class Download:
             return self._first
 
     def received(self) -> Iterator[int]:
-        """Yield how many bytes have arrived since the last time, until all have: they add up to the size.
+        """Yield the number of bytes since the last one, until all are here; the numbers add up to the size.
 
-        :raises BaseException: what the download failed with.
+        :raises BaseException: the download's error.
         """
         seen = 0
         while True:
@@ -104,7 +104,7 @@ class Download:
                 return
 
     def result(self) -> Fetched:
-        """Wait for the end, and until the callbacks have run.
+        """Wait until the file is whole and the callbacks have run.
 
         :raises BaseException: the transport's exception, a local error, or ``DownloadCancelled``.
         """
@@ -115,11 +115,11 @@ class Download:
             return self._fetched
 
     def add_done_callback(self, callback: Callable[[Download], None]) -> None:
-        """Have ``callback`` called in the worker thread once the file is whole and hashed.
+        """Call ``callback`` in the worker thread once the file is whole and hashed.
 
-        It is called at once, here, if that has happened already, and never if the download fails. It finds
-        the result in ``fetched``. ``result()`` returns to others after it, so a callback may move the file;
-        it holds up a worker thread, so it should hand on anything long. What it raises is logged, no more.
+        If it is whole already, ``callback`` is called here; if the download fails, never. ``fetched`` has the
+        result. ``result()`` returns to others afterwards, so a callback may move the file. It should be short, for
+        it holds up a worker. Its exceptions are logged.
         """
         with self._lock:
             if self._callbacks is not None:
@@ -134,20 +134,20 @@ class Download:
 
     @property
     def fetched(self) -> Fetched | None:
-        """The result, if it is there by now."""
+        """The result, if there is one by now."""
         return self._fetched
 
     def times(self) -> tuple[float, float] | None:
-        """Return when bytes began to come and when the last one was here; None before that."""
+        """Return when the first answer and the last byte came; None before that."""
         return (self.began, self.ended) if self.began is not None and self.ended is not None else None
 
     def _settled(self) -> bool:
-        """Whether waiting is over: for callbacks when the file is there, for others after the callbacks."""
+        """Whether waiting is over: for callbacks once the file is whole, for others after the callbacks."""
         if self._fetched is not None:
             return self._callbacks is None or self._called_back_by == threading.get_ident()
         return self._error is not None
 
-    # What follows is for the scheduler, which holds the lock, and for workers.
+    # For workers; the first two are called with the board's lock held.
 
     def announce(self, response: Response, size: int | None) -> None:
         """Publish the first answer's headers."""
@@ -168,7 +168,7 @@ class Download:
         self._changed.notify_all()
 
     def call_back(self) -> None:
-        """Call the callbacks; by the worker that finished the file, without the lock."""
+        """Call the callbacks in the worker that finished the file, without the lock."""
         self._called_back_by = threading.get_ident()
         while True:
             with self._lock:
@@ -178,13 +178,13 @@ class Download:
                     self._changed.notify_all()
                     return
                 callback = self._callbacks.pop(0)
-            with suppress(BaseException):  # whatever happens, those who wait for the result get it
+            with suppress(BaseException):  # others wait for the result, whatever a callback does
                 self._call(callback)
 
     def _call(self, callback: Callable[[Download], None]) -> None:
         try:
             callback(self)
-        except Exception:  # a download does not fail for what is made of it
+        except Exception:  # the download itself is fine
             logger.debug("a callback of the download of %s failed", shown(self.url), exc_info=True)
 
     def _failure(self) -> BaseException:
@@ -193,7 +193,7 @@ class Download:
 
 
 class JobState:
-    """Where a download stands; guarded by the scheduler's lock."""
+    """The state of a download; the board's lock guards it."""
 
     __slots__ = (
         "assembly",

@@ -1,4 +1,4 @@
-"""How many connections the servers can take: additive increase, multiplicative decrease."""
+"""Number of connections: additive increase, multiplicative decrease."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import random
 from dataclasses import dataclass
 
 RETRY_AFTER_CAP_S = 60.0
-"""Seconds of Retry-After that are honoured at the most; a server that wants longer is asked again."""
+"""Seconds of Retry-After that are waited for; a server that wants more is asked again after that."""
 
 RECOVER_AFTER = 12
-"""Answers in a row, all good, before one more connection is tried: slow, a refusal costs a server work."""
+"""Good answers in a row before one more connection is tried: many, since a refusal costs a server work."""
 
 MAX_ATTEMPTS = 5
-"""Failures without progress while nothing else ran: then it was not our number of connections."""
+"""Failures without progress while nothing else ran: our number of connections is not the reason."""
 
 MAX_FAILURES = 12
-"""Failures without progress in all: enough for 8 connections to come down to 1 and be counted there."""
+"""Failures without progress in all: enough to come down from 8 connections to 1 and fail there."""
 
 SPENT_LIMIT_S = 60.0
-"""Seconds lost in failing requests; pip's own retries and timeouts are in them, so no more on top."""
+"""Seconds spent in failed requests; pip's own retries and timeouts are among them."""
 
 BACKOFF_START_S = 0.1
 BACKOFF_CAP_S = 5.0
-"""Seconds before a second attempt, doubled from then on; the transport has waited by itself before."""
+"""Seconds before the second attempt, doubled for each further one; the transport waits besides."""
 
 
 class ConnectionLimiter:
-    """Counts requests in flight against what is allowed now. The caller holds its own lock."""
+    """Counts requests in flight against the number that is allowed now. The caller holds its own lock."""
 
     def __init__(self, connections: int) -> None:
         if connections < 1:
@@ -60,8 +60,7 @@ class ConnectionLimiter:
     def busy(self, host: str, *, started: float, now: float, retry_after: float | None = None) -> None:
         """Note a refusal, reset or stall of a request that began at ``started``.
 
-        Requests that began before the last cut were part of what that cut answered: eight resets
-        at once are one sign, not eight.
+        Requests that began before the last cut do not count again: eight resets at once are one sign.
         """
         self._good = 0
         if started >= self._cut_at:
@@ -72,25 +71,25 @@ class ConnectionLimiter:
             self._paused_until[host] = max(until, self._paused_until.get(host, until))
 
     def paused_until(self, host: str) -> float:
-        """The time before which ``host`` wants no request; minus infinity if any time is fine."""
+        """Return the time before which ``host`` wants no request; minus infinity if it named none."""
         return self._paused_until.get(host, float("-inf"))
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """What one download may still fail."""
+    """Failures of one download, and whether it may be tried again."""
 
     alone: int = 0
     total: int = 0
     spent_s: float = 0.0
 
     def progressed(self) -> None:
-        """Forget the failures: something new has arrived."""
+        """Forget the failures: new bytes have arrived."""
         self.alone = self.total = 0
         self.spent_s = 0.0
 
     def failed(self, seconds: float, *, alone: bool) -> bool:
-        """Count a failed request that took ``seconds``; return whether another attempt is in order."""
+        """Count a failed request that took ``seconds``; return whether to try again."""
         self.total += 1
         if not alone:
             return self.total < MAX_FAILURES
@@ -99,6 +98,6 @@ class RetryBudget:
         return self.alone < MAX_ATTEMPTS and self.total < MAX_FAILURES and self.spent_s < SPENT_LIMIT_S
 
     def delay(self) -> float:
-        """Seconds to wait before the next attempt, jittered so that streams do not come back in step."""
+        """Return the seconds before the next attempt, with jitter: streams must not come back in step."""
         backoff = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** max(0, self.total - 1))
         return backoff * random.uniform(0.5, 1.0)

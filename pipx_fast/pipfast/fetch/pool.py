@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from pipfast.fetch.transport import Response, Transport
 
 CONNECTIONS = 8
-"""Requests in flight at once: enough for capped connections, few enough for any server."""
+"""Requests in flight at once: enough where each connection is capped, not too many for any server."""
 
 SEGMENT_THRESHOLD = 8 * 1024 * 1024
-"""Bytes from which a file comes in several ranges: below, more requests cost more than they bring."""
+"""Bytes from which a file comes in several ranges; for smaller ones a request costs more than it saves."""
 
 JOIN_S = 1.0
-"""Seconds that closing waits for requests that will not end, such as one for which nobody is there to connect to;
-after that they are left to themselves. Ctrl-C waits for this: pip alone would end at once."""
+"""Seconds that closing waits for requests that will not end, such as one to a host that does not answer.
+
+Then they are left alone. Ctrl-C waits for this; pip alone would end at once."""
 
 
 class DownloadPool:
@@ -46,7 +47,7 @@ class DownloadPool:
         segment_threshold: int = SEGMENT_THRESHOLD,
         on_thread_start: Callable[[Download], AbstractContextManager[object]] | None = None,
     ) -> None:
-        """:param on_thread_start: gives what a worker thread enters around its work for one download."""
+        """:param on_thread_start: returns the context in which a worker works for a download."""
         self._transport = transport
         self._connections = connections
         self._around = on_thread_start or (lambda download: nullcontext())
@@ -64,9 +65,9 @@ class DownloadPool:
         name: Callable[[Response], str],
         expected: Mapping[str, str] = MappingProxyType({}),
     ) -> Download:
-        """Queue a file for download into ``directory``; a file on its way there already is not fetched twice.
+        """Queue a file for download into ``directory``; one that is on its way there is not fetched twice.
 
-        :param name: gives the file's name, a single path component, from the first answer's headers.
+        :param name: returns the file's name, a single path component, from the first answer's headers.
         :param expected: known digests, hex by ``hashlib`` algorithm; a mismatch shows in the result only.
         :raises RuntimeError: the pool is closed, or the system has no thread for it.
         """
@@ -82,7 +83,7 @@ class DownloadPool:
             return download
 
     def close(self, wait_s: float = JOIN_S) -> None:
-        """Cancel what is unfinished, and wait until nothing runs any more, so many seconds. Safe to call again."""
+        """Cancel unfinished downloads, and wait at most ``wait_s`` seconds for threads. Safe to call again."""
         self._scheduler.close()
         if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
             self._transport.abort()
@@ -119,6 +120,6 @@ class DownloadPool:
 
 
 def _still_good(download: Download) -> bool:
-    """Whether a download is under way, or has ended in a file that is still there."""
+    """Whether a download is under way, or its file still exists."""
     fetched = download.fetched
     return fetched.path.is_file() if fetched is not None else not download.finished

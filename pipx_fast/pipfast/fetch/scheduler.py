@@ -1,4 +1,4 @@
-"""Choice of the download, or of the part of one, for a free connection."""
+"""Choice of the next task for a free connection."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Scheduler:
     def _choose(self, now: float) -> Task | None:
         ready = [download for download in self._board.unfinished.values() if self._ready_at(download) <= now]
         for download in ready:
-            # Files nobody works on come first, in the order they were asked for ...
+            # Files that nobody works on come first, in the order they were asked for ...
             if not download.state.running and (task := self._task_for(download, now)):
                 return task
         for download in ready:
@@ -119,7 +119,7 @@ class Scheduler:
         return None
 
     def _patience(self, now: float) -> float | None:
-        """Seconds after which an idle worker has to look again by itself."""
+        """Return the seconds after which an idle worker must look again by itself."""
         unfinished = self._board.unfinished.values()
         pending = [wait for download in unfinished if (wait := self._ready_at(download) - now) > 0]
         if any(each.state.assembly and each.state.assembly.plan.streams > 1 for each in unfinished):

@@ -1,4 +1,4 @@
-"""Servers: what each has been seen to bear, and the turns of requests to it.
+"""Servers: what each can bear, and who may ask it now.
 
 Requests are pip's own, or early ones: those that pip has not come to yet, and may not make at all. An early one
 never costs pip an answer: as long as a server has not answered two at once, two are the most that it gets; what is

@@ -1,4 +1,4 @@
-"""What the engine asks of whoever can speak HTTP: the caller supplies it, around pip's session."""
+"""Interface of HTTP for downloads; the caller implements it with pip's session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FailureKind(Enum):
-    """What a transport's exception means for the run."""
+    """Meaning of a transport's exception for the run."""
 
     BUSY = "busy"
     """429, 503, a reset, a stall, a timeout, a truncated body: fewer connections, try again."""
@@ -25,23 +25,23 @@ class Failure:
 
     kind: FailureKind
     retry_after: float | None = None
-    """Seconds the server asked to be left alone; the engine caps them."""
+    """Seconds of Retry-After, uncapped."""
 
 
 class Response(Protocol):
     """The headers of one answer, and its body as a stream.
 
-    Only the worker that asked reads the body. The engine reads ``chunks()`` to its end where it wants the
-    connection to be used again, and calls ``close()`` in any case, also after the end.
+    Only the worker that asked reads the body. It reads ``chunks()`` to the end if the connection shall be used
+    again, and calls ``close()`` in any case.
     """
 
     @property
     def status(self) -> int:
-        """200, 206 ...; errors have been raised already."""
+        """200, 206 ...; for errors ``get`` has raised."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers, looked up without regard to case."""
+        """The headers, case-insensitive."""
 
     @property
     def url(self) -> str:
@@ -52,24 +52,24 @@ class Response(Protocol):
         """Whether pip's own HTTP cache answered."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the raw body, undecoded, in pieces of at most 1 MiB (256 KiB is a good size)."""
+        """Yield the body, undecoded, in pieces of at most 1 MiB (256 KiB is a good size)."""
 
     def close(self) -> None:
-        """End this answer; a read that another thread is blocked in must end too, with any exception."""
+        """End this answer; a read that blocks in another thread must end, too, with any exception."""
 
 
 class Transport(Protocol):
-    """Makes requests. Called in worker threads, several at once.
+    """Makes requests, several at once in worker threads.
 
-    It brings its own read timeout: the engine interrupts bodies by ``Response.close``, but not a ``get``
-    that still waits for its headers, unless the transport is :class:`Abortable` too.
+    It has a read timeout of its own: ``Response.close`` interrupts a body, but only :class:`Abortable` a ``get``
+    that waits for its headers.
     """
 
     def get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send a GET with ``headers`` besides the usual ones; raise on 4xx, 5xx and connection errors."""
 
     def classify(self, error: BaseException) -> Failure:
-        """Say what an exception of ``get`` or ``chunks`` means."""
+        """Return the meaning of an exception of ``get`` or ``chunks``."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Work of a thread for one task: a request, and its answer read into a file."""
+"""Work on one task: a request, its answer read into a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Broken(Exception):
-    """Carries an exception of the transport past those of ours."""
+    """Carrier of an exception of the transport, to tell it from ours."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
@@ -53,7 +53,7 @@ class Worker:
                 self._endings.recover(task, broken.error)
             return self._endings.complete(task)
         except BaseException as error:
-            # The disk, the caller's name function, or a mistake of ours: none gets better by trying again.
+            # The disk, the caller's name function, or a mistake of ours: a retry would fail, too.
             self.give_up(task, error)
             return False
         finally:
@@ -136,7 +136,7 @@ class Worker:
             response = self._get(task.download, assembly.identity.request_headers(start, end))
         except _Broken as broken:
             if self._endings.classify(broken.error).kind is FailureKind.FATAL:
-                # Such as 416, or a signed address that knows no ranges: the plain request may still work.
+                # E.g. 416, or a signed address without ranges: the plain request may work.
                 self._without_ranges(task, assembly, None)
                 return
             raise
@@ -155,7 +155,7 @@ class Worker:
             self._start_again(task, assembly, response)
 
     def _without_ranges(self, task: Task, assembly: Assembly, response: Response | None) -> None:
-        """Go back to one stream: the first one if it is still there, else from the beginning."""
+        """Go back to one stream: the first one if it is alive, else a new one from the beginning."""
         with self._board:
             kept = self._board.collapse(task, assembly)
         if not kept:
@@ -164,13 +164,13 @@ class Worker:
             _close(response)
 
     def _start_again(self, task: Task, assembly: Assembly, response: Response | None) -> None:
-        """Throw away what there is, and go on with ``response`` if that is a whole file."""
+        """Discard the file so far, and begin with ``response`` if that has all of it."""
         download = task.download
         with self._board:
             current = download.state.assembly is assembly and not assembly.finishing
             if current:
                 download.state.ranges_allowed = False
-                # Until the answer at hand is the new beginning, nobody else shall make one.
+                # The task stays in flight, so that nobody else begins the file.
                 self._board.abandon(download, task)
                 assembly.leave()
                 task.assembly = task.claim = None

@@ -1,1 +1,1 @@
-"""What package indexes say, kept in the shape the resolver wants it."""
+"""Pages of package indexes, kept as the resolver needs them."""

@@ -1,8 +1,7 @@
-"""Which page pip's HTTP cache holds, and until when it answers without asking the server.
+"""Notes about pages in pip's HTTP cache that are still fresh.
 
-pip reads an entry of its cache, works out how old it is, and makes a response of it: for a page that has been
-evaluated before, only the outcome is of interest. It is kept with what the entry's files looked like, and is
-worth nothing as soon as one of them is another.
+pip reads an entry of its cache, computes its age and makes a response. For a page that was evaluated before, only
+the result matters: it is kept with inode, size and times of the entry's files, and holds while these are the same.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ Looks = tuple[tuple[int, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class FreshPage:
-    """A page as pip's cache gives it."""
+    """A page in pip's cache."""
 
     until: float
-    """Seconds since the epoch: from then on pip asks the server."""
+    """Seconds since the epoch after which pip asks the server."""
     looks: Looks
     url: str
     content_type: str
@@ -41,9 +40,9 @@ class FreshPage:
 
 
 def looks_of(paths: Sequence[Path]) -> Looks:
-    """Return what tells files from others in their places.
+    """Return the looks of files.
 
-    :raises OSError: one is not there.
+    :raises OSError: a file does not exist.
     """
     found = [path.stat() for path in paths]
     return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found)
@@ -52,13 +51,13 @@ def looks_of(paths: Sequence[Path]) -> Looks:
 def fresh_key(context: Sequence[object]) -> str:
     """Return the key of a page in the cache: 64 lowercase hex digits.
 
-    :param context: plain values: the request, and all else that the cache's answer depends on besides its files.
+    :param context: plain values: the request, and whatever else the cache's answer depends on besides its files.
     """
     return note_key("fresh ", context)
 
 
 def find_fresh(layout: Layout, key: str, looks: Looks, now: float) -> FreshPage | None:
-    """Return what is kept, if the files are the same and it is not too old."""
+    """Return the note if the files are the same and the page is fresh."""
     found = load_note(layout, PAGES, key, _read)
     return found if found is not None and found.looks == looks and now < found.until else None
 
@@ -73,7 +72,7 @@ def _read(payload: bytes) -> FreshPage:
 
 
 def keep_fresh(layout: Layout, key: str, page: FreshPage) -> None:
-    """Keep in the store what ``find_fresh`` returns."""
+    """Keep a note for ``find_fresh``."""
     row = [page.until, page.looks, page.url, page.content_type, page.encoding, page.digest.hex()]
     keep_note(layout, PAGES, key, row)
 

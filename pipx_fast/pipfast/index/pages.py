@@ -1,7 +1,7 @@
-"""An evaluated index page: which of its files an interpreter could install, best last, kept by content.
+"""Evaluated index pages: the installable files of each, best last.
 
-The entry's key names the page's bytes and everything that the evaluation depends on, so that an entry
-is either exactly what the evaluation would say again, or is not found.
+A note's key covers the page's bytes and everything else that the evaluation depends on: a note that is found is
+exactly what the evaluation would return.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ WHEEL = 2
 class PageTable:
     """The files of one page that can be installed, in ascending order of preference.
 
-    The order is pip's for equal hashes: yanked files first, then by version, then by how well a file
-    fits the interpreter; files that are alike in the page's order.
+    The order is pip's for equal hashes: yanked files first, then by version, then by how well a file fits the
+    interpreter, then as on the page.
     """
 
     versions: tuple[str, ...]
-    """The different versions, each once."""
+    """The versions, each once."""
     rows: tuple[tuple[int, int, int], ...]
     """For each file: index into ``versions``, flags, position on the page."""
     files: Sequence[bytes]
-    """For each row, what the page says of the file (JSON)."""
+    """For each row, the page's entry of the file (JSON)."""
     rejected: tuple[str, ...] = ()
-    """Reasons against files for another Python, which an error message repeats."""
+    """Reasons against files for another Python, for pip's error message."""
     base: str | None = None
-    """For an HTML page the address that its links start from; None for a JSON page."""
+    """The base address of the links of an HTML page; None for a JSON page."""
 
 
 def content_digest(content: bytes) -> bytes:
@@ -50,7 +50,7 @@ def content_digest(content: bytes) -> bytes:
 
 
 def find_content_digest(layout: Layout, stored: bytes) -> bytes | None:
-    """Return the SHA-256 of what a compressed page inflates to, if that has been seen before."""
+    """Return the SHA-256 of a compressed page's content, if the page was inflated before."""
     return load_note(layout, PAGES, _stored_key(stored), _read_digest)
 
 
@@ -61,7 +61,7 @@ def _read_digest(payload: bytes) -> bytes:
 
 
 def keep_content_digest(layout: Layout, stored: bytes, digest: bytes) -> None:
-    """Keep in the store what ``find_content_digest`` returns."""
+    """Keep a digest for ``find_content_digest``."""
     write_note(layout, PAGES, _stored_key(stored), digest)
 
 
@@ -73,7 +73,7 @@ def page_key(digest: bytes, context: Sequence[object]) -> str:
     """Return the key of a page's evaluation: 64 lowercase hex digits.
 
     :param digest: the SHA-256 of the page's content.
-    :param context: plain values: all that the evaluation depends on besides the page's bytes.
+    :param context: plain values: whatever the evaluation depends on besides the page's bytes.
     """
     return note_key(digest, context)
 
@@ -85,7 +85,7 @@ def keep_table(layout: Layout, key: str, table: PageTable) -> None:
 
 
 def find_table(layout: Layout, key: str) -> PageTable | None:
-    """Return a kept evaluation; None if there is none, or none that can be read."""
+    """Return a kept evaluation, if there is one that can be read."""
     return load_note(layout, PAGES, key, _read_table)
 
 

@@ -1,4 +1,6 @@
-"""The METADATA of a wheel that stays where it is: its directory and that one member, by ranges.
+"""METADATA of a remote wheel, read in ranges.
+
+Ranged requests bring the wheel's directory and that member; the rest stays where it is.
 
 HTTP semantics (RFC 9110), section 14; binary distribution format, "File format".
 """
@@ -14,21 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TAIL_BYTES = 64 << 10
-"""Bytes that are asked for at first, from the end: the directory of most wheels, and METADATA stands near it."""
+"""Bytes of the first request, from the end: it has the directory of most wheels, and METADATA is near that."""
 
 MAX_BYTES = 32 << 20
-"""Bytes beyond which the whole is left to others: the directory of 50,000 files has some 6 MB."""
+"""Bytes beyond which the wheel is given up: the directory of 50,000 files has some 6 MB."""
 
 MAX_REQUESTS = 16
-"""Requests for one wheel; three are usual for a large one."""
+"""Requests for one wheel; a large one takes three."""
 
 
 class TooMuch(Exception):
-    """More would have to be read than a directory and a METADATA file can be."""
+    """More bytes are asked for than a directory and a METADATA file can have."""
 
 
 class _Sparse:
-    """A file of which pieces are fetched when they are read."""
+    """A remote file whose pieces are fetched when they are read."""
 
     def __init__(self, size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> None:
         self._size = size
@@ -47,7 +49,7 @@ class _Sparse:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            # As of a real file; zipfile tells by it that this is too short.
+            # zipfile expects a real file's error when the file is too short.
             raise OSError(f"before the beginning: {start + offset}")
         self._position = start + offset
         return self._position
@@ -77,12 +79,12 @@ class _Sparse:
 
 
 def read_ranged(size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> bytes | None:
-    """Return the METADATA of a wheel, or None where there is not exactly one, or a huge one.
+    """Return the METADATA of a wheel; None if the wheel has none, several, or a huge one.
 
-    :param size: of the whole archive, in bytes.
+    :param size: bytes of the whole archive.
     :param tail: its last bytes.
-    :param fetch: returns the bytes from a first position up to, without, a last one.
-    :raises TooMuch: it is no archive that could be read in this way.
-    :raises zipfile.BadZipFile: it is no archive; the member's check sum is wrong.
+    :param fetch: ``fetch(start, stop)`` returns the bytes in ``[start, stop)``.
+    :raises TooMuch: the archive cannot be read in this way.
+    :raises zipfile.BadZipFile: the file is no archive, or the member's check sum is wrong.
     """
     return read_metadata(_Sparse(size, tail, fetch))

@@ -1,1 +1,1 @@
-"""What the operating system gives: threads, limits, owners, copies, inflating."""
+"""Services of the operating system: threads, limits, owners, copies, inflating."""

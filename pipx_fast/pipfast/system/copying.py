@@ -1,4 +1,4 @@
-"""Copies of what files hold."""
+"""Copies of the content of files."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 from contextlib import suppress
 
 _BLOCK = 1 << 20
-"""Bytes copied at once; what is no larger is read and written sooner than it is cloned."""
+"""Bytes copied at once. A file that is no larger is read and written in less time than it is cloned."""
 
 
 def copy_bytes(read: int, written: int, size: int) -> None:
-    """Copy what an open file holds; large ones share their extents where the filesystem can.
+    """Copy the content of an open file; a large one shares its extents where the filesystem can.
 
-    :param size: how large it most likely is.
+    :param read: a file descriptor, as is ``written``.
+    :param size: the most likely number of bytes.
     """
     if size > _BLOCK and hasattr(os, "copy_file_range"):
         with suppress(OSError):
-            # From where both are: what fails half-way is gone on with below.
+            # Both positions move, so the loop below goes on where this fails.
             while os.copy_file_range(read, written, 1 << 30):
                 pass
     while block := os.read(read, min(size + 1, _BLOCK)):

@@ -1,4 +1,4 @@
-"""The inflater: isal's where it can be used, else the standard library's, which it takes the place of."""
+"""Inflating: isal's inflater, or zlib's where isal cannot be used."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipfast.report import logger
 
 inflater: Any = zlib
 version: str | None = None
-"""isal's, where it is used."""
+"""isal's version, if it is used."""
 
 try:
-    # The same interface, more than twice as fast.
+    # It has zlib's interface and takes less than half the time.
     _isal = dependencies.load("isal", "isal_zlib")
     inflater = _isal.isal_zlib
     version = str(_isal.__version__)
 except Exception as error:
-    # Whatever is wrong with it: zlib does the same.
+    # zlib can do the same, whatever the error was.
     logger.debug("pipfast: inflating with zlib (%s)", error)

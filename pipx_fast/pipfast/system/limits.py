@@ -1,4 +1,4 @@
-"""What the system lets this process have, and the settings that this leaves room for."""
+"""Limits of the system, and settings narrowed to them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ if TYPE_CHECKING:
     from pipfast.settings import Settings
 
 PIPS_DESCRIPTORS = 40
-"""Descriptors left to pip and to what it imports: its connections, the file it writes, the pipes of a build."""
+"""Descriptors left to pip: its connections, the file it writes, the pipes of a build."""
 
 PER_CONNECTION, PER_WORKER, PER_BUILD = 4, 4, 8
-"""Descriptors: a connection of each kind (pages, archives, ranges) and the file it writes to; a worker's pipes
-while it starts; a build's files, its socket, and the pipes of two processes that start."""
+"""Descriptors of one connection of each kind (pages, archives, ranges) and its file; of a worker's pipes while it
+starts; of a build's files, its socket and the pipes of two processes that start."""
 
 PIPS_TASKS = 32
 """Processes and threads left to pip: a build, the pip that fills its environment, a compiler and its parts."""
 
 TASKS_PER_CONNECTION, TASKS_PER_WORKER, TASKS_PER_BUILD = 3, 2, 8
+"""Processes and threads of each."""
 
 ADDRESS_SPACE = 2 << 30
-"""Bytes of ``ulimit -v`` below which pip runs alone: a thread takes 8 MiB of it for its stack and the GNU C
-library up to 128 MiB for what the thread allocates, whether that is used or not."""
+"""Bytes of ``ulimit -v`` below which pip runs alone: a thread's stack takes 8 MiB of it, and the GNU C library up
+to 128 MiB for the thread's allocations, used or not."""
 
 MEMORY_PER_WORKER = 192 << 20
-"""Bytes that a worker may take to compile the largest modules there are."""
+"""Bytes that a worker needs to compile the largest known modules."""
 
 MANY = 4096
-"""A limit from which nothing is counted: there is room for whatever pipfast may be told to have."""
+"""A limit from which nothing is counted: it has room for the highest settings."""
 
 _GROUPS = "/proc/self/cgroup"
 _CGROUP_ROOT = "/sys/fs/cgroup"
 
 
 def narrowed(settings: Settings) -> Settings:
-    """Return the settings with as many connections, workers and builds as there is room for.
+    """Return the settings with as many connections, workers and builds as the limits allow.
 
-    Where there is no room for one of each, all hooks are off: pip's own way needs least.
+    If they do not allow one of each, all hooks are off: pip alone needs least.
     """
     try:
         return _within(settings, _descriptors(), _tasks(), _limit("RLIMIT_AS"), _memory())
@@ -60,7 +61,7 @@ def narrowed(settings: Settings) -> Settings:
 def _within(
     settings: Settings, descriptors: int | None, tasks: int | None, address_space: int | None, memory: int | None
 ) -> Settings:
-    """Return settings for so much room; None where there is no limit."""
+    """Return settings for this much room; None means no limit."""
     connections, workers, builds = settings.connections, settings.workers, settings.builds
     if address_space is not None and address_space < ADDRESS_SPACE:
         return _alone(settings, f"{address_space >> 20} MiB of address space")
@@ -74,7 +75,7 @@ def _within(
             continue
         if room - taken < sum(shares):
             return _alone(settings, f"room for {room} {what}")
-        # A build is worth most, and where there are builds hardly anything else is under way.
+        # Builds get the largest share: while they run, hardly anything else does.
         parts = [(room - taken) * share // sum(shares) // share for share in shares]
         connections, workers, builds = map(min, (connections, workers, builds), parts)
     if (connections, workers, builds) != (settings.connections, settings.workers, settings.builds):
@@ -96,7 +97,7 @@ def _limit(name: str) -> int | None:
 
 
 def _descriptors() -> int | None:
-    """Return how many more descriptors there may be."""
+    """Return how many more descriptors this process may open; None for no limit."""
     soft = _limit("RLIMIT_NOFILE")
     if soft is None or soft >= MANY:
         return None
@@ -107,24 +108,24 @@ def _descriptors() -> int | None:
 
 
 def _tasks() -> int | None:
-    """Return how many more processes and threads there may be."""
+    """Return how many more processes and threads may start; None for no limit."""
     groups = _of_cgroup("pids", ("pids.max", "pids.current"), ("pids.max", "pids.current"))
     rooms = [most - current for most, current in groups]
     soft = _limit("RLIMIT_NPROC")
-    # The limit does not bind root.
+    # Root is exempt from RLIMIT_NPROC.
     if soft is not None and soft < MANY and os.geteuid() != 0:
         rooms.append(soft - _running(os.getuid()))
     return min(rooms, default=None)
 
 
 def _memory() -> int | None:
-    """Return how many bytes of memory all processes here may have."""
+    """Return how many bytes of memory this control group may use; None for no limit."""
     groups = _of_cgroup("memory", ("memory.max",), ("memory.limit_in_bytes",))
     return min((most for most, in groups), default=None)
 
 
 def _running(user: int) -> int:
-    """Return how many processes and threads a user has, as far as can be seen."""
+    """Return how many processes and threads of a user /proc shows."""
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -138,9 +139,11 @@ def _running(user: int) -> int:
 
 
 def _of_cgroup(controller: str, names: tuple[str, ...], names_before: tuple[str, ...]) -> Iterator[list[int]]:
-    """Yield numbers of this process's control group and of those above it, where each of them is one.
+    """Yield the numbers in these files of this process's control group and of each one above it.
 
-    :param names_before: what version 1 calls them, where each controller has a tree of its own.
+    A group without one of the numbers is left out.
+
+    :param names_before: the file names of version 1, where each controller has a tree of its own.
     """
     try:
         with open(_GROUPS, encoding="utf-8") as file:
@@ -154,7 +157,7 @@ def _of_cgroup(controller: str, names: tuple[str, ...], names_before: tuple[str,
             root, files = f"{_CGROUP_ROOT}/{controller}", names_before
         else:
             continue
-        # In a container the path may be that of the machine, which is not to be seen there; the root is.
+        # In a container the path may be the host's, which is not visible there; the root is.
         while True:
             numbers = [_number(f"{root}{path.rstrip('/')}/{each}") for each in files]
             if all(each is not None for each in numbers):
@@ -165,7 +168,7 @@ def _of_cgroup(controller: str, names: tuple[str, ...], names_before: tuple[str,
 
 
 def _number(path: str) -> int | None:
-    """Return the number in a file; None if there is none, `max`, or one that stands for no limit."""
+    """Return the number in a file; None without a file, for `max`, and for version 1's huge number (no limit)."""
     try:
         with open(path, encoding="ascii") as file:
             text = file.read().strip()

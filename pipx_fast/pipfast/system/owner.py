@@ -1,4 +1,4 @@
-"""Whose the folder is that root installs into."""
+"""Owner of the folder that root installs into."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ if TYPE_CHECKING:
 
 
 def is_root() -> bool:
-    """Tell whether this process may change owners: a link that root gives away gives the store's file away."""
+    """Tell whether this process may change owners: the owner of a link is the owner of the store's file."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def effective_mode(asked: LinkMode, target: str) -> LinkMode:
-    """Return the link mode for a folder: the one that is set, but copies where root installs into another user's.
+    """Return the link mode for a folder: ``copy`` if root installs into another user's with ``auto``, else as set.
 
-    Whose it is will most likely get the files, too (``chown -R``).
+    The files will most likely be given to that user (``chown -R``).
 
-    :param asked: only ``auto`` is changed.
-    :param target: it need not be there yet.
+    :param target: a folder that need not exist yet.
     """
     if asked != "auto" or not is_root():
         return asked

@@ -1,4 +1,4 @@
-"""Threads that the system may refuse: each is started, or its work is done the other way."""
+"""Threads, with a way out where the system refuses one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ REFUSED = (RuntimeError, MemoryError)
 
 
 def start(function: Callable[[], object], name: str) -> threading.Thread | None:
-    """Start a thread that the interpreter's end does not wait for.
+    """Start a daemon thread, if the system allows one more after it: pip's bars need one, and fail without.
 
-    One more must be possible after it, or it ends at once: pip starts one for each bar, and fails without.
-
-    :returns: None where the system gives no more threads (a pids limit, ``ulimit -u`` or ``-v``).
+    :returns: None if the system allows no more threads (a pids limit, ``ulimit -u`` or ``-v``).
     """
     may_begin: SimpleQueue[bool] = SimpleQueue()
     thread = threading.Thread(target=lambda: may_begin.get() and function(), name=name, daemon=True)
@@ -46,7 +44,7 @@ def start(function: Callable[[], object], name: str) -> threading.Thread | None:
 
 
 def join(threads: Iterable[threading.Thread], wait_s: float) -> None:
-    """Wait for threads, at most that many seconds in all; this one is not waited for."""
+    """Wait for threads other than this one, at most ``wait_s`` seconds in all."""
     deadline = time.monotonic() + wait_s
     for thread in threads:
         if thread is not threading.current_thread():
@@ -54,7 +52,7 @@ def join(threads: Iterable[threading.Thread], wait_s: float) -> None:
 
 
 class Task(Future[_T], Generic[_T]):
-    """A call on its way. Where no thread can be had, who asks for the result makes the call."""
+    """A call on its way. Without threads, whoever asks for the result makes the call."""
 
     def __init__(self, call: Callable[[], _T], is_served: Callable[[], bool]) -> None:
         super().__init__()
@@ -63,7 +61,7 @@ class Task(Future[_T], Generic[_T]):
         self._begun = threading.Lock()
 
     def run(self) -> None:
-        """Make the call, unless that has begun."""
+        """Make the call, unless it has begun."""
         if not self._begun.acquire(blocking=False) or not self.set_running_or_notify_cancel():
             return
         try:
@@ -72,14 +70,14 @@ class Task(Future[_T], Generic[_T]):
             self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> _T:
-        """Return what the call returns, or raise what it raises."""
+        """Return the call's result, or raise its exception."""
         if not self._is_served():
             self.run()
         return super().result(timeout)
 
 
 class Pool:
-    """At most ``count`` threads for calls, each started when a call finds the others busy."""
+    """At most ``count`` threads for calls; one is started when a call finds the others busy."""
 
     def __init__(self, count: int, name: str) -> None:
         self._count = count
@@ -88,7 +86,7 @@ class Pool:
         self._queue: deque[Task[Any]] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        """Threads that wait for a call."""
+        """Threads without a call."""
         self._closed = False
 
     def submit(self, call: Callable[[], _T]) -> Task[_T]:
@@ -109,7 +107,7 @@ class Pool:
         return task
 
     def close(self, wait_s: float) -> None:
-        """Cancel what has not begun; wait at most that many seconds for what has."""
+        """Cancel the calls that have not begun; wait at most ``wait_s`` seconds for those that have."""
         with self._change:
             self._closed = True
             queued = list(self._queue)
@@ -125,7 +123,7 @@ class Pool:
     def _work(self) -> None:
         while (task := self._next()) is not None:
             task.run()
-            # It may hold much, and the next one may be long in coming.
+            # The task may hold much memory, and the next one may come late.
             del task
 
     def _next(self) -> Task[Any] | None:

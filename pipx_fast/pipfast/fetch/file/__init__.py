@@ -1,1 +1,1 @@
-"""One file on its way: its stretches, its bytes on disk, its digests."""
+"""One file in the making: segments, bytes on disk, digests."""

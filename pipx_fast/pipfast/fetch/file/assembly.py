@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class Assembly:
-    """A partial file, the plan for the rest of it, and its digests so far.
+    """A partial file, the plan of its missing bytes, and its digests so far.
 
-    The plan, ``streams`` and the flags are guarded by the scheduler's lock; ``write`` and ``hashes`` need
-    none. A dead assembly takes no more bytes; its file goes as soon as it dies, its descriptor with the
-    last worker that may still write.
+    The board's lock guards everything but ``write`` and ``hashes``, which need none. A dead assembly takes no more
+    bytes: its file is removed at once, its descriptor is closed by the last worker that may write.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Assembly:
         self.identity = identity
         self.target = directory / name
         self.partial = directory / f".pipfast-{secrets.token_hex(8)}.part"
-        # The mode is the one that open() would give: pip copies modes from here to the user's folders.
+        # As open() would: pip copies the mode from here to the user's folders.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._file: int | None = os.open(self.partial, flags, 0o666)
         self.plan = SegmentPlan(identity.size, streams)
@@ -57,14 +56,14 @@ class Assembly:
         self.writing = 0
         """Pieces of ranged answers that are being written."""
         self.collapsed = False
-        """The first answer brings all from where it stands; what came by ranges is not believed."""
+        """The first answer brings everything from its position on; bytes from ranges are not believed."""
         self.size = identity.size
         self.users = 0
         self.finishing = False
         self.dead = False
 
     def write(self, offset: int, data: memoryview, *, believed: bool = True) -> None:
-        """Put ``data`` into the file, and into the digests when its turn has come; unless it comes again."""
+        """Put ``data`` into the file and, in its turn, into the digests; not if it comes again."""
         if not believed:
             return
         file = self._descriptor()
@@ -88,7 +87,7 @@ class Assembly:
         self.users += 1
 
     def leave(self) -> None:
-        """Count a worker out; the last one closes the file when there is nothing more to come."""
+        """Count a worker out; the last one closes a dead file."""
         self.users -= 1
         self.close_if_unused()
 

@@ -1,4 +1,4 @@
-"""Hash a file in order while its parts arrive out of order."""
+"""Digests of a file whose parts arrive out of order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ STEP = 1024 * 1024
 """Bytes read back at a time."""
 
 CATCH_UP = 4 * 1024 * 1024
-"""Bytes a worker hashes for others before it goes back to its own stream."""
+"""Bytes that a worker hashes for others before it reads its own stream again."""
 
 
 def known_algorithms(names: Iterable[str]) -> list[str]:
-    """SHA-256, and those of ``names`` that this interpreter can compute with a fixed length."""
+    """Return SHA-256, and those of ``names`` that this interpreter computes with a fixed length."""
     algorithms = ["sha256"]
     for name in names:
         try:
@@ -32,12 +32,12 @@ def known_algorithms(names: Iterable[str]) -> list[str]:
 class HashFront:
     """Digests that follow the contiguous front of a file.
 
-    Each part is reported after it was written. One that lies at the front is hashed from memory, the others
-    are read back as soon as the front has reached them, by whichever worker gets there, one at a time.
+    Each part is reported after it was written. A part at the front is hashed from memory; the others are read back
+    when the front reaches them, by one worker at a time.
     """
 
     def __init__(self, algorithms: Iterable[str], read: Callable[[int, int], bytes]) -> None:
-        """:param read: ``read(offset, count)`` gives bytes that were reported before, at least one."""
+        """:param read: ``read(offset, count)`` returns reported bytes, at least one."""
         self._hashes = {name: hashlib.new(name) for name in algorithms}
         self._read = read
         self._state = threading.Condition()
@@ -61,18 +61,18 @@ class HashFront:
         self._advance(CATCH_UP, data if offset == self._hashed else None)
 
     def forget_beyond(self, position: int) -> None:
-        """Forget the parts that arrived from ``position`` on: they come again; nobody reports any meanwhile."""
+        """Forget the parts from ``position`` on, which come again; nobody reports any meanwhile."""
         with self._state:
             self._state.wait_for(lambda: not self._busy)
             self._islands.clear()
             self._front = min(self._front, position)
             if self._hashed > position:
-                # A digest cannot be taken back; what lies before is read again.
+                # A digest cannot go back: the part before is read again.
                 self._hashes = {name: hashlib.new(name) for name in self._hashes}
                 self._hashed = 0
 
     def finish(self) -> dict[str, str]:
-        """Hash the rest up to the front; return hex digests by algorithm."""
+        """Hash up to the front, and return hex digests by algorithm."""
         with self._state:
             self._state.wait_for(lambda: not self._busy)
             self._busy = True
@@ -88,7 +88,7 @@ class HashFront:
             self._front = self._islands.pop(self._front)
 
     def _advance(self, budget: int, data: bytes | memoryview | None) -> None:
-        """Hash on from the front until nothing is ready or ``budget`` is used up; ``_busy`` is ours."""
+        """Hash until nothing is ready or ``budget`` bytes are done; the caller has set ``_busy``."""
         try:
             if data is not None:
                 self._update(data)

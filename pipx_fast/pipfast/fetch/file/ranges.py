@@ -1,4 +1,4 @@
-"""Asking for a part of a file, and making sure that the part is of the same file."""
+"""Ranged requests, and the check that parts are of one file."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII | re.IGNORECASE
 
 
 class Verdict(Enum):
-    """What an answer to a ranged request is."""
+    """A judgement on the answer to a ranged request."""
 
     PART = "part"
-    """The bytes that were asked for, or the first of them."""
+    """It has the bytes that were asked for, or the first of them."""
     REFUSED = "refused"
-    """Not a part we can use, and no sign that the file is another one."""
+    """It has no usable part, and no sign that the file has changed."""
     CHANGED = "changed"
-    """Of another file than the first answer."""
+    """It is about another file than the first answer."""
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """The announced size of a body, or None."""
+    """Return the announced size of a body, or None."""
     text = headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What the first answer said about the file; later answers must agree."""
+    """The first answer's headers about the file; later answers must agree."""
 
     size: int | None
     etag: str | None
     last_modified: str | None
     validator: str | None
-    """What If-Range can name: a strong ETag, or a date that is strong in the sense of RFC 9110, 8.8.2.2."""
+    """A value for If-Range: a strong ETag, or a date that is strong by RFC 9110, 8.8.2.2."""
     accepts_ranges: bool
 
     @classmethod
@@ -62,20 +62,20 @@ class FileIdentity:
     def resumable(self, *, digest_known: bool) -> bool:
         """Whether a part of this file can be asked for, and be checked to belong to it.
 
-        A date is enough only where a digest tells in the end.
+        A date is enough only if the whole file's digest is known.
         """
         named = self.validator is not None and (digest_known or self.validator == self.etag)
         return self.accepts_ranges and bool(self.size) and named
 
     def request_headers(self, start: int, end: int) -> dict[str, str]:
-        """Headers that ask for ``[start, end)``."""
+        """Return headers that ask for ``[start, end)``."""
         headers = {"Range": f"bytes={start}-{end - 1}"}
         if self.validator is not None:
             headers["If-Range"] = self.validator
         return headers
 
     def judge(self, response: Response, start: int, end: int) -> tuple[Verdict, int]:
-        """Compare an answer with what was asked for, ``[start, end)``.
+        """Judge the answer to a request for ``[start, end)``.
 
         :returns: the verdict, and for a part the position behind its last byte.
         """
@@ -85,7 +85,7 @@ class FileIdentity:
             whole = response.status == 200 and content_length(response.headers) == self.size
             return (Verdict.REFUSED if whole else Verdict.CHANGED), start
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        # RFC 9110, 15.3.7: an answer to If-Range need not repeat the date, but the tag.
+        # RFC 9110, 15.3.7: the answer to If-Range must repeat the tag; it need not repeat the date.
         untold = self.validator is not None and self.validator == self.etag != response.headers.get("ETag")
         if untold or match is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
             return Verdict.REFUSED, start
@@ -117,5 +117,5 @@ def _strong_validator(headers: Mapping[str, str]) -> str | None:
         age = parsedate_to_datetime(headers.get("Date", "")) - parsedate_to_datetime(last_modified)
     except (TypeError, ValueError):
         return None
-    # A file written in the second it was sent in could change within that second, and keep its date.
+    # A file that was written in the second of the answer could change within it and keep its date.
     return last_modified if age.total_seconds() >= 1 else None

@@ -1,4 +1,4 @@
-"""Which stream brings which bytes of a file: a plan that streams claim stretches from."""
+"""Plan of a file's bytes, from which streams claim segments."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import bisect
 from dataclasses import dataclass
 
 MIN_BLOCK = 4 * 1024 * 1024
-"""Bytes of the smallest stretch asked for: at 10 MB/s worth several round trips."""
+"""Bytes of the smallest segment: several round trips at 10 MB/s."""
 
 MAX_BLOCK = 16 * 1024 * 1024
-"""Bytes of the largest stretch: what lies behind the hashing front has to be read again from the cache."""
+"""Bytes of the largest segment: parts beyond the hashing front are read again from the page cache."""
 
 MIN_SPLIT = 2 * 1024 * 1024
-"""Bytes that each half must have for a stretch under way to be split."""
+"""Bytes of each half of a segment that is split while it is under way."""
 
 STEP = 256 * 1024
-"""Bytes that a stream which is ahead takes at once from one behind it that has brought nothing yet."""
+"""Bytes that a stream takes from the next segment, if that has brought nothing yet."""
 
 OPEN_END = 1 << 62
-"""The end of a file whose size nobody has said."""
+"""The end of a file of unknown size."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,9 +28,9 @@ class Claim:
     position: int
     end: int
     touched: float
-    """When its stream last brought something."""
+    """When its stream last brought bytes."""
     begun: bool = False
-    """Its stream has brought something."""
+    """Whether its stream has brought bytes."""
 
     @property
     def remaining(self) -> int:
@@ -39,10 +39,10 @@ class Claim:
 
 
 class SegmentPlan:
-    """The bytes of a file that nobody has brought yet: free ones, and claimed ones.
+    """The missing bytes of a file, free or claimed.
 
-    Claims go out from the front of the file in growing order, so that what arrives can be hashed soon.
-    The caller holds its own lock. With ``streams=1`` there is one claim at a time, for all that is left.
+    Claims are handed out from the front, so that bytes can be hashed soon after they arrive. The caller holds its
+    own lock. With ``streams=1`` there is one claim at a time, for all free bytes.
     """
 
     def __init__(self, size: int | None, streams: int = 1) -> None:
@@ -58,11 +58,11 @@ class SegmentPlan:
 
     @property
     def free(self) -> tuple[tuple[int, int], ...]:
-        """The stretches ``[start, end)`` nobody works on, in order."""
+        """The free segments ``[start, end)``, in order."""
         return tuple(self._free)
 
     def claim(self, now: float) -> Claim | None:
-        """Hand out the first free stretch, or half of the longest under way; None if it is not worth it."""
+        """Hand out the first free segment, or half of the longest claim; None if that is too short."""
         if self.streams == 1 and self._live:
             return None
         claim = self._claim_free(now) if self._free else self._split_longest(now)
@@ -71,7 +71,7 @@ class SegmentPlan:
         return claim
 
     def take(self, claim: Claim, wanted: int, limit: int, now: float) -> tuple[int, int]:
-        """Reserve up to ``wanted`` bytes at the claim's position, none beyond ``limit``.
+        """Reserve up to ``wanted`` bytes at the claim's position, but none beyond ``limit``.
 
         :returns: offset and count. Reserved bytes cannot be split off any more.
         """
@@ -83,9 +83,9 @@ class SegmentPlan:
         return offset, count
 
     def extend(self, claim: Claim, limit: int) -> bool:
-        """Let a stream that could read on to ``limit`` have more right behind its claim.
+        """Extend a claim whose stream can read on to ``limit``; return whether that was possible.
 
-        These are free bytes, or some of a claim whose stream has yet to bring its first.
+        It gets the free bytes behind it, or some of the next claim if that one's stream has brought none.
         """
         if not self._free or self._free[0][0] != claim.end:
             index = bisect.bisect_left(self._free, (claim.end, 0))
@@ -111,7 +111,7 @@ class SegmentPlan:
         return False
 
     def release(self, claim: Claim) -> None:
-        """Take a claim back; what it has not brought is free again."""
+        """Take a claim back; its missing bytes are free again."""
         if claim not in self._live:
             return
         self._live.remove(claim)
@@ -120,11 +120,11 @@ class SegmentPlan:
         claim.end = claim.position
 
     def stalled(self, before: float) -> Claim | None:
-        """A claim whose stream has brought nothing since ``before``."""
+        """Return a claim whose stream has brought nothing since ``before``."""
         return next((claim for claim in self._live if claim.remaining and claim.touched < before), None)
 
     def collapse(self, survivor: Claim) -> None:
-        """Leave everything from ``survivor``'s position on to it, as one stream."""
+        """Leave everything from ``survivor``'s position on to this one claim."""
         for claim in self._live:
             if claim is not survivor:
                 claim.end = claim.position
