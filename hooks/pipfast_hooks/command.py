@@ -155,6 +155,7 @@ def _import_what_installs(run: Run) -> None:
     try:
         deferred.load_all()
         importlib.import_module("pipfast_hooks.install.wheel")
+        importlib.import_module("pipfast_hooks.downloads.credentials")
         importlib.import_module("pipfast_hooks.downloads.downloader")
         importlib.import_module("pipfast.store.sessions")
         # For the run's end.

@@ -111,10 +111,10 @@ SEAMS: tuple[Seam, ...] = (
 
     # A worker thread never asks for a password: the main thread comes to that download itself.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._prompt_for_password", "downloads", ("netloc",),
-         "downloads.downloader:_around_prompt"),
+         "downloads.credentials:_around_prompt"),
     # Several connections may need what the user's keyring has, which is asked once.
     Seam("pip._internal.network.auth", "MultiDomainBasicAuth._get_keyring_auth", "downloads", ("url", "username"),
-         "downloads.downloader:_around_keyring", since=(23, 1)),
+         "downloads.credentials:_around_keyring", since=(23, 1)),
     Seam("pip._internal.network.download", "Downloader.__call__", "downloads", ("link", "location"),
          "downloads.downloader:_around_call", needs=_QUIET_WORKERS),
     Seam("pip._internal.network.download", "BatchDownloader.__call__", "downloads", ("links", "location"),

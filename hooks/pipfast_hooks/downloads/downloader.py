@@ -1,4 +1,4 @@
-"""pip's downloads, all at once: from the store where it has them, else over parallel connections.
+"""pip's seams of downloads: one, a batch, metadata, digests.
 
 What pip prints about a download, and in which order, stays pip's: the bytes move in worker threads,
 the lines are written by the main thread when pip comes to each download.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,7 @@ from pip._vendor.urllib3.exceptions import HTTPError
 from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
-from pipfast_hooks.downloads.connections import Connections, Job, Sessions
-from pipfast_hooks.output import records
+from pipfast_hooks.downloads.connections import Connections, Sessions
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already
 from pipfast_hooks.run import current_run
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.job import Download
     from pipfast_hooks.call import Call
+    from pipfast_hooks.downloads.job import Job
 
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz",
              ".tar.lzma")
@@ -41,15 +40,6 @@ _OURS = (
 )
 """Errors of ours, or of the network (urllib3's come raw from a body that breaks off), after which pip
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
-
-_keyring = threading.Lock()
-"""Held while the keyring is asked."""
-
-_ANSWERS = "_pipfast_answers"
-"""The attribute of pip's authentication that has the keyring's answers, by address and user."""
-
-_UNSAID = "_pipfast_unsaid"
-"""The one that has what was said as the keyring was asked in other threads: that it fails, which pip says once."""
 
 
 def connections_of(downloader: Any) -> Connections:
@@ -178,30 +168,6 @@ def _around_fetch_metadata_only(call: Call) -> Any:
         except Exception:
             logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
     return metadata
-
-
-def _around_keyring(call: Call) -> Any:
-    """Ask the user's keyring once for what several connections need at the same time: it may ask the user."""
-    key = call["url"], call["username"]
-    with _keyring:
-        answers = vars(call.instance).setdefault(_ANSWERS, {})
-        unsaid = vars(call.instance).setdefault(_UNSAID, [])
-        if records.are_held_back():
-            if key not in answers:
-                # What is said in a thread whose request is refused is thrown away.
-                with records.held_back_twice(unsaid):
-                    answers[key] = call.original()
-            return answers[key]
-        records.replay(unsaid)
-        # In pip's own thread an answer counts as what pip would have got here; the next time it asks again.
-        return answers.pop(key) if key in answers else call.original()
-
-
-def _around_prompt(call: Call) -> Any:
-    """Never ask in a worker thread: no credentials, so that the main thread asks when its turn comes."""
-    if records.are_held_back():
-        return None, None, False
-    return call.original()
 
 
 def _around_check_against_path(call: Call) -> Any:

@@ -1,0 +1,60 @@
+"""pip's HTTP cache: what it has, would have, and is given."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.network.session import CacheControlAdapter
+
+from pipfast.report import logger
+from pipfast.store.urls import Origin, find_origin
+
+if TYPE_CHECKING:
+    from pipfast.fetch.job import Download, Fetched
+    from pipfast.store.layout import Layout
+
+
+def has_cache(session: Any, url: str = "https://") -> bool:
+    """Tell whether answers of this address go through pip's cache; under ``--no-cache-dir`` there is none."""
+    return isinstance(session.get_adapter(url), CacheControlAdapter)
+
+
+def find_stored_origin(session: Any, layout: Layout, link: Any) -> Origin:
+    """Tell how pip would get a stored file: out of its own cache, and told how large it is?"""
+    url = link.url_without_fragment
+    noted = find_origin(layout, url, link.hash)
+    if noted is None:
+        return Origin(kept=False, sized=True)
+    return replace(noted, kept=noted.kept and has_cache(session, url))
+
+
+def would_keep(session: Any, download: Download) -> bool:
+    """Tell whether pip's cache would have kept this answer: cachecontrol's rules for a 200."""
+    if not has_cache(session, download.url):
+        return False
+    headers = download.first_response().headers
+    directives = [part.strip() for part in headers.get("Cache-Control", "").lower().split(",")]
+    if "no-store" in directives or headers.get("Vary") == "*":
+        return False
+    if "etag" in headers:
+        return True
+    fresh = any(part.startswith("max-age=") and part[8:].isdigit() and int(part[8:]) > 0 for part in directives)
+    return "date" in headers and (fresh or bool(headers.get("Expires")))
+
+
+def give(response: Any, fetched: Fetched) -> None:
+    """Put into pip's cache what the store will not be asked for."""
+    keep = getattr(response, "keep", None)
+    if keep is not None and fetched.size:
+        try:
+            # As cachecontrol itself hands over what it has collected.
+            with (
+                fetched.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+                memoryview(content) as view,
+            ):
+                keep(view)
+        except Exception as error:
+            logger.debug("pipfast: %s is not in pip's cache: %r", fetched.path.name, error)
