@@ -176,12 +176,18 @@ def test_many_at_once(forks: Forks) -> None:
 WAIT = "import time; print(os.getpid(), flush=True); time.sleep(600)"
 
 
-def test_nothing_runs_on_for_one_that_was_killed(forks: Forks) -> None:
-    forks.serve()
+def _waiting(forks: Forks) -> tuple[subprocess.Popen[str], int]:
+    """Return a process that waits, and its copy's id."""
     process = forks.start(WAIT)
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     assert pid != process.pid
+    return process, pid
+
+
+def test_nothing_runs_on_for_one_that_was_killed(forks: Forks) -> None:
+    forks.serve()
+    process, pid = _waiting(forks)
     process.kill()
     process.communicate()
     _wait_until_gone(pid)
@@ -217,10 +223,7 @@ def test_ctrl_c_reaches_both(forks: Forks) -> None:
 
 def test_the_end_of_the_server_is_the_end_of_all(forks: Forks) -> None:
     server = forks.serve()
-    process = forks.start(WAIT)
-    assert process.stdout is not None
-    pid = int(process.stdout.readline())
-    assert pid != process.pid
+    process, pid = _waiting(forks)
     forks.close()
     process.communicate(timeout=FAR_S)
     assert process.returncode == 1
@@ -240,10 +243,7 @@ def test_a_server_ends_with_the_command_that_started_it(forks: Forks) -> None:
     )
     assert command.stdout is not None
     server = int(command.stdout.readline())
-    process = forks.start(WAIT)
-    assert process.stdout is not None
-    pid = int(process.stdout.readline())
-    assert pid != process.pid
+    process, pid = _waiting(forks)
     command.kill()
     command.communicate()
     for each in (pid, server):

@@ -83,6 +83,15 @@ def test_interrupt_during_a_download_is_as_under_pip(box: Box, endless: EndlessS
     assert "endless" not in box.installed()
 
 
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C, and see the command end as pip does, with all that it has started."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert group_is_empty(process.pid)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == CANCELLED
+
+
 @NOT_LINUX
 def test_interrupt_while_workers_unpack(box: Box, laborious: Index) -> None:
     """Workers that are busy end with the command; the store has no half of anything."""
@@ -92,11 +101,7 @@ def test_interrupt_while_workers_unpack(box: Box, laborious: Index) -> None:
         for worker in workers_of(process.pid):
             # It does nothing any more: the command is still waiting when the interrupt comes.
             os.kill(worker, signal.SIGSTOP)
-        os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        assert group_is_empty(process.pid)
-    assert process.returncode == 1
-    assert err.splitlines()[-1] == CANCELLED
+        interrupt(process)
     assert box.leftovers() == []
     assert box.broken_entries() == []
     assert "laborious" not in box.installed()
@@ -124,11 +129,7 @@ def test_interrupt_while_files_are_placed(box: Box, index: Index) -> None:
     reached = box.root / "reached"
     with box.started("-m", "pipfast", "install", *index.args, "app", REACHED=str(reached)) as process:
         wait_until(reached.exists, "the installation")
-        os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        assert group_is_empty(process.pid)
-    assert process.returncode == 1
-    assert err.splitlines()[-1] == CANCELLED
+        interrupt(process)
     assert box.leftovers() == []
     assert box.broken_entries() == []
     add_shim(box, "")
