@@ -48,7 +48,7 @@ def test_commands_take_what_is_said(command: str) -> None:
 
 @pytest.mark.parametrize(("module", "requirement"), [("Cython", "cython==3.3.1"), ("numpy", "numpy==2.4.6")])
 def test_rescue_is_shown_as_it_is_told(module: str, requirement: str) -> None:
-    grant = Grant(requirement, module.lower(), module, 1, "bhtsne itself requires it")
+    grant = Grant(requirement, module.lower(), module, "bhtsne itself requires it")
     message, _ = granted("bhtsne", MissingModule(module, ""), grant)
     assert f"    pipfast: {message}\n" in README
 

@@ -6,13 +6,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger
 from pipfast.rescue.diagnosis.watch import stage_of
 from pipfast_hooks.builds.beside.answers import Answers
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.rescue.cached import PassedOver
 from pipfast_hooks.builds.rescue.rescues import Rescues
 from pipfast_hooks.builds.rescue.watched import Hook
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.output import records
 from pipfast_hooks.run import current_run
 
@@ -57,12 +57,10 @@ def _around_call_hook(call: Call) -> Any:
 
 def _around_prepare_build_backend(call: Call) -> Any:
     """Begin with isolation off where it is known that the build needs that."""
-    try:
+    with guarded("a build begins as ever"):
         rescue = current_run().part(Rescues).of(call.instance.req)
         if rescue is not None and rescue.begin():
             return None
-    except Exception:
-        logger.debug("pipfast: a build begins as ever", exc_info=True)
     return call.original()
 
 

@@ -8,9 +8,9 @@ from pipfast.rescue import messages
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
 from pipfast.rescue.trust.policy import Grant, Refusal
 
-TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", 1, "a constraint of this command names it")
+TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", "a constraint of this command names it")
 MISSED = MissingModule("torch", "x")
-YAML = Grant("PyYAML", "PyYAML", "yaml", 2, "the reviewed table gives yaml to PyYAML", wheels_only=True)
+YAML = Grant("PyYAML", "PyYAML", "yaml", "the reviewed table gives yaml to PyYAML", wheels_only=True)
 
 
 def test_a_grant_says_what_for_whom_which_and_why() -> None:
@@ -19,7 +19,7 @@ def test_a_grant_says_what_for_whom_which_and_why() -> None:
         "flash-attn imports torch without declaring it. Building it again without isolation, with "
         "torch 2.13.0+cpu (a constraint of this command names it).", None
     )
-    chosen = Grant("torch==2.4.0", "torch", "torch", 1, "x", chosen=True)
+    chosen = Grant("torch==2.4.0", "torch", "torch", "x", chosen=True)
     assert messages.granted("rotary_emb", MISSED, chosen)[0] == (
         "rotary_emb imports torch without declaring it. Building it again without isolation, with torch 2.4.0 "
         "(the version that this command installs)."
@@ -34,7 +34,7 @@ def test_a_grant_says_what_for_whom_which_and_why() -> None:
 
 
 def test_what_the_environment_has_is_said_to_be_its_own() -> None:
-    own = Grant("torch==1.0", "torch", "torch", 1, "x", installed=True)
+    own = Grant("torch==1.0", "torch", "torch", "x", installed=True)
     assert "(the version that the environment has)" in messages.granted("demo", MISSED, own)[0]
 
 
@@ -62,7 +62,7 @@ def test_a_failed_rescue_has_both_errors_and_the_rounds() -> None:
 )
 def test_what_is_undeclared(requires: tuple[str, ...], there: tuple[str, ...], left: list[str]) -> None:
     """Neither declared, nor there, nor a mere tool of builds."""
-    cython = Grant("Cython", "Cython", "Cython", 2, "x")
+    cython = Grant("Cython", "Cython", "Cython", "x", wheels_only=True)
     assert messages.undeclared_of([TORCH, YAML, cython, TORCH], requires, there) == left
 
 

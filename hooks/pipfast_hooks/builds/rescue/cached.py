@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger, say
+from pipfast.report import say
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.builds.context import Context
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class PassedOver(Part):
         if path not in self._differences:
             from pipfast_hooks.builds.rescue.unisolated import difference
 
-            self._differences[path] = difference(self.run, context, Path(path))
+            self._differences[path] = difference(context, Path(path))
         sentence = self._differences[path]
         if sentence is None:
             return False
@@ -59,11 +60,9 @@ def _around_get_cache_entry(call: Call) -> Any:
     entry = call.original()
     if entry is None or not entry.persistent:
         return entry
-    try:
+    with guarded("pip's cached wheel is taken as it is"):
         if current_run().part(PassedOver).passes_over(entry.link.file_path, call["link"].url):
             return None
-    except Exception:
-        logger.debug("pipfast: pip's cached wheel is taken as it is", exc_info=True)
     return entry
 
 

@@ -11,8 +11,8 @@ from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.rescue.environment import kept
+from pipfast.rescue.installed import installed_at
 from pipfast_hooks.builds.rescue.overlay import target_sites
-from pipfast_hooks.builds.rescue.source import installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -29,10 +29,7 @@ from pipfast_hooks.builds import child
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipfast.settings import Settings
-    from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.run import Run
 
 _VALUES = (
     "cert", "client_cert", "proxy", "retries", "timeout", "resume_retries", "keyring_provider", "cache_dir",
@@ -85,7 +82,7 @@ def target_sites(context: Context) -> list[str]:
     return [*([os.path.abspath(target)] if target else []), *sites]
 
 
-def resolve(run: Run, context: Context, wanted: Wanted) -> list[Found]:
+def resolve(context: Context, wanted: Wanted) -> list[Found]:
     """Return what the target lacks of ``wanted``, dependencies included.
 
     :raises OverlayFailed: pip cannot resolve it.
@@ -97,7 +94,7 @@ def resolve(run: Run, context: Context, wanted: Wanted) -> list[Found]:
             lines.insert(0, f"-c {shlex.quote(_written(folder, 'constraints.txt', constraints))}")
         report = os.path.join(folder, "report.json")
         with timed("build-resolve", wanted=[*wanted.declared, *wanted.granted]):
-            _pip(run.settings, context, "install", "--dry-run", "--quiet", "--report", report,
+            _pip(context, "install", "--dry-run", "--quiet", "--report", report,
                  "-r", _written(folder, "requirements.txt", lines))
         with open(report, encoding="utf-8") as file:
             found = [_found(item) for item in json.load(file)["install"]]
@@ -120,14 +117,12 @@ def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
             raise OverlayFailed(f"{each.name} {each.version} has none of the hashes that the requirements give")
 
 
-def make(
-    run: Run, context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool
-) -> Overlay:
+def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
     """Install what was found into a new folder and return it; the caller removes it.
 
     :raises OverlayFailed: pip cannot install it.
     """
-    overlay = Overlay(_new_folder(run.store.layout))
+    overlay = Overlay(_new_folder(context))
     try:
         overlay.create(target_sites(context))
         if found:
@@ -135,7 +130,7 @@ def make(
                 lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
                 options = [] if compiled else ["--no-compile"]
                 with timed("build-overlay", count=len(found)):
-                    _pip(run.settings, context, "install", "--quiet", "--no-deps", "--ignore-installed",
+                    _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
                          "--no-warn-script-location", *options,
                          "-r", _written(folder, "requirements.txt", lines), python=overlay.python)
     except BaseException:
@@ -144,10 +139,10 @@ def make(
     return overlay
 
 
-def _new_folder(layout: Layout) -> Path:
+def _new_folder(context: Context) -> Path:
     """Return a new folder, on the store's filesystem where there is a store: links need that."""
     with suppress(OSError):
-        return layout.new_staging()
+        return context.run.store.layout.new_staging()
     return Path(tempfile.mkdtemp(prefix="pipfast-build-"))
 
 
@@ -220,7 +215,7 @@ def _found(item: dict[str, Any]) -> Found:
     )
 
 
-def _pip(settings: Settings, context: Context, *arguments: str, python: str = sys.executable) -> None:
+def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
     """Run a command of pip's, with pipfast, as this run reaches its indexes.
 
     :param python: the interpreter of the environment that is written to.
@@ -229,7 +224,7 @@ def _pip(settings: Settings, context: Context, *arguments: str, python: str = sy
     given = [*arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
     ended = subprocess.run(
-        [python, "-c", child.program(), *given], env=_environ(settings, context),
+        [python, "-c", child.program(), *given], env=_environ(context),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace", check=False,
     )
@@ -254,10 +249,10 @@ def _connection_options(options: Any) -> list[str]:
     return given
 
 
-def _environ(settings: Settings, context: Context) -> dict[str, str]:
+def _environ(context: Context) -> dict[str, str]:
     """Return a child's variables: those of the run before any isolation, without pip's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    for name, value in {**context.environ, **settings.for_children()}.items():
+    for name, value in {**context.environ, **context.run.settings.for_children()}.items():
         environ.pop(name, None)
         if value is not None:
             environ[name] = value

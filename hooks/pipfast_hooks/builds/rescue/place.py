@@ -11,9 +11,10 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
 from pipfast.rescue import wheels
+from pipfast.rescue.installed import installed_at
 from pipfast_hooks.builds.rescue.known import known_for
 from pipfast_hooks.builds.rescue.overlay import Wanted, make, resolve, target_sites
-from pipfast_hooks.builds.rescue.source import installed_at, visible_from
+from pipfast_hooks.builds.rescue.source import visible_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds.context import Context
     from pipfast_hooks.builds.rescue.overlay import Found
     from pipfast_hooks.builds.rescue.watched import Hook
-    from pipfast_hooks.run import Run
 
 
 class Place:
     """What the build of one requirement sees, and the wheel that was built where all of it was the same."""
 
-    def __init__(self, run: Run, context: Context, requirement: Any) -> None:
-        self.run = run
+    def __init__(self, context: Context, requirement: Any) -> None:
         self.context = context
         self.requirement = requirement
         self.source: str | None = None
@@ -65,7 +64,7 @@ class Place:
 
     def known(self) -> Known:
         """Return everything that may vouch for a distribution in this build."""
-        return known_for(self.run.settings, self.context, self.requirement, self.declared)
+        return known_for(self.context, self.requirement, self.declared)
 
     def settle(self) -> None:
         """Find a wheel that was built against what is granted now, or make the overlay to build one.
@@ -82,11 +81,11 @@ class Place:
         :raises OverlayFailed: pip cannot resolve or install it.
         """
         wanted = self._wanted(self.declared)
-        found = resolve(self.run, self.context, wanted)
+        found = resolve(self.context, wanted)
         if self.overlay is not None and found == self._found:
             return
-        compiled = any(each.tier == 1 for each in self.grants)
-        self.overlay = make(self.run, self.context, found, wanted, compiled=compiled)
+        compiled = any(not each.wheels_only for each in self.grants)
+        self.overlay = make(self.context, found, wanted, compiled=compiled)
         self._overlays.append(self.overlay)
         self._found = found
 
@@ -116,7 +115,7 @@ class Place:
     def _visible(self) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
         return visible_from(
-            [each.name for each in self.grants], self._found, installed_at(paths), self.run.store.layout
+            [each.name for each in self.grants], self._found, installed_at(paths), self.context.run.store.layout
         )
 
     def _key(self) -> str:
@@ -124,15 +123,13 @@ class Place:
         return wheels.key_of(self.source, self.requirement.config_settings, os.environ)
 
     def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
-        layout = self.run.store.layout
+        layout = self.context.run.store.layout
         if not self.may_be_earlier or self.source is None:
             return None
         if not wheels.has(layout, self._key()):
             return None
         wanted = self._wanted(())
-        self._found = (
-            [] if all(each.installed for each in self.grants) else resolve(self.run, self.context, wanted)
-        )
+        self._found = [] if all(each.installed for each in self.grants) else resolve(self.context, wanted)
         return wheels.find(layout, self._key(), self._visible())
 
     def keep(self, layout: Layout, wheel: Path, label: str) -> None:
@@ -151,9 +148,9 @@ def answer_from(hook: Hook, built: BuiltWheel, archive: Archive, label: str) -> 
 
     :raises Exception: the archive cannot be read.
     """
-    if hook.name.startswith("get_requires_for_build_"):
+    if hook.stage == "requires":
         return []
-    if hook.name.startswith("prepare_metadata_for_build_"):
+    if hook.stage == "metadata":
         folder = hook.kwargs["metadata_directory"]
         with zipfile.ZipFile(archive.path) as wheel:
             members = [name for name in wheel.namelist() if name.partition("/")[0].endswith(".dist-info")]

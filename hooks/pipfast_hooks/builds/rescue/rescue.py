@@ -14,14 +14,16 @@ from pipfast.report import logger, say
 from pipfast.rescue import learnt, messages
 from pipfast.rescue.diagnosis.causes import NoCause
 from pipfast.rescue.diagnosis.diagnosis import examine
+from pipfast.rescue.installed import installed_at
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.environment import RescueEnvironment
 from pipfast_hooks.builds.rescue.known import known_for
 from pipfast_hooks.builds.rescue.overlay import OverlayFailed, target_sites
 from pipfast_hooks.builds.rescue.place import Place, answer_from
-from pipfast_hooks.builds.rescue.source import installed_at, source_of
+from pipfast_hooks.builds.rescue.source import source_of
 from pipfast_hooks.builds.rescue.watched import error_of, evidence_of, watched
+from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
     from pipfast_hooks.builds.rescue.watched import HeldError, Hook
-    from pipfast_hooks.run import Run
 
 MAX_ROUNDS = 12
 """Rounds of one package: each brings one module; scripts with more than a handful have yet to be seen."""
@@ -49,13 +50,13 @@ class Unrescued(InstallationError):  # type: ignore[misc]
 class Rescue:
     """The build of one requirement; nothing is special about it until a hook fails."""
 
-    def __init__(self, run: Run, context: Context, requirement: Any) -> None:
-        self.run = run
+    def __init__(self, context: Context, requirement: Any) -> None:
+        self.run = context.run
         self.context = context
         self.requirement = requirement
         self.imported: set[str] = set()
         """Modules that hooks which succeeded had imported."""
-        self._place = Place(run, context, requirement)
+        self._place = Place(context, requirement)
         self._causes: list[Cause] = []
         self._first: tuple[Exception, HeldError] | None = None
         """The first failure of a hook, and what pip says of it: the error that pip itself would end with."""
@@ -197,13 +198,13 @@ class Rescue:
         """
         place = self._place
         try:
-            if hook.name.startswith("build_"):
+            if hook.stage == "wheel":
                 self._meet_resolution()
             if place.earlier is None:
                 return None
             try:
                 answer = answer_from(hook, *place.earlier, self.label)
-                if hook.name.startswith("build_"):
+                if hook.stage == "wheel":
                     self._hint_undeclared()
                 return answer
             except Exception:
@@ -308,15 +309,13 @@ class Rescue:
 
     def _note(self, hook: Hook, result: Any, watch: Watch) -> None:
         """Learn from a hook that succeeded; no error of that is the build's."""
-        try:
+        with guarded("nothing is learnt of %s", self.label):
             self.imported |= watch.imported()
             self._learn(hook, result)
-        except Exception:
-            logger.debug("pipfast: nothing is learnt of %s", self.label, exc_info=True)
 
     def _learn(self, hook: Hook, result: Any) -> None:
         place = self._place
-        if hook.name.startswith("get_requires_for_build_") and isinstance(result, list):
+        if hook.stage == "requires" and isinstance(result, list):
             place.ask(tuple(map(str, result)))
         if not self.is_rescued:
             return
@@ -328,11 +327,11 @@ class Rescue:
             learnt.remember(layout, place.source, self._causes)
             if hook.name == "build_wheel":
                 place.keep(layout, Path(hook.kwargs["wheel_directory"], str(result)), self.label)
-        if hook.name in ("build_wheel", "build_editable"):
+        if hook.stage == "wheel":
             self._hint_undeclared()
 
     def _hint_undeclared(self) -> None:
-        requires = known_for(self.run.settings, self.context, self.requirement, ()).package.requires
+        requires = known_for(self.context, self.requirement, ()).package.requires
         there = {*installed_at(target_sites(self.context)), *self.context.resolved()}
         names = messages.undeclared_of(self._place.grants, requires, there)
         if names:

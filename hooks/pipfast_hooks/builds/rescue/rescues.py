@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast_hooks.builds.context import Context
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Rescues(Part):
         rescue = self.made(requirement)
         if rescue is None:
             try:
-                # Not at the top: hardly any build is rescued, and this loads packaging.
+                # Not at the top: it needs packaging, without which builds are pip's alone.
                 from pipfast_hooks.builds.rescue.rescue import Rescue
             except Unusable as error:
                 say(f"builds are not rescued: {error}", error.hint)
@@ -45,7 +46,7 @@ class Rescues(Part):
             except Exception:
                 logger.debug("pipfast: builds are not rescued", exc_info=True)
                 return None
-            rescue = self._rescues[id(requirement)] = Rescue(self.run, context, requirement)
+            rescue = self._rescues[id(requirement)] = Rescue(context, requirement)
         return rescue
 
     def opened(self, requirement: Any) -> OpenBuild | None:
@@ -57,13 +58,11 @@ class Rescues(Part):
         key = id(rescue.requirement)
         if key not in self._open:
             self._open[key] = None
-            try:
-                if not getattr(rescue.context.options, "build_isolation", True) and self.run.store.layout.keeps:
+            if not getattr(rescue.context.options, "build_isolation", True) and self.run.store.layout.keeps:
+                with guarded("a build without isolation is left to pip"):
                     from pipfast_hooks.builds.rescue.unisolated import OpenBuild
 
                     self._open[key] = OpenBuild(rescue)
-            except Exception:
-                logger.debug("pipfast: a build without isolation is left to pip", exc_info=True)
         return self._open[key]
 
     def close(self, wait_s: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,23 @@ from pip._internal.vcs import vcs
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.requirements import applies, read_requirement
-from pipfast.rescue.wheels import Visible, record_digest, record_of_archive
+from pipfast.rescue.installed import record_of
+from pipfast.rescue.wheels import Visible, record_of_archive
 from pipfast.store.archives import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from importlib.metadata import Distribution
 
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.rescue.overlay import Found
 
 
 def source_of(requirement: Any) -> str | None:
-    """Return what cannot change about a source, or None: a folder, a branch that moves on."""
+    """Return the source of a requirement as a note's key has it; None for a folder, which can change.
+
+    :returns: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``; with ``#subdirectory=``.
+    """
     link = requirement.link
     if link is None or requirement.editable or link.is_existing_dir():
         return None
@@ -55,25 +59,14 @@ def _parts(address: str) -> tuple[str, str, str]:
     return scheme + separator, host, slash + path
 
 
-def installed_at(paths: Sequence[str]) -> dict[str, importlib.metadata.Distribution]:
-    """Return normalised name to distribution; the first of a name is the one that is imported."""
-    there: dict[str, importlib.metadata.Distribution] = {}
-    for each in importlib.metadata.distributions(path=list(paths)):
-        name = each.metadata["Name"]
-        if name:
-            there.setdefault(canonicalize_name(name), each)
-    return there
-
-
 def visible_from(
-    names: Iterable[str], found: Sequence[Found], there: Mapping[str, importlib.metadata.Distribution],
-    layout: Layout,
+    names: Iterable[str], found: Sequence[Found], there: Mapping[str, Distribution], layout: Layout
 ) -> tuple[Visible, ...]:
-    """Return what was granted and all it depends on, by name.
+    """Return the distributions of these names and all their dependencies, by name.
 
-    :param found: what goes over the target's packages.
+    :param found: the distributions of the overlay, which win over the target's.
     :param there: all that is installed: the overlay's own, where it is made already, and the target's.
-    :param layout: the store: what it has of an archive tells whether that is what was installed elsewhere.
+    :param layout: the store, whose archives tell their records.
     """
     over = {canonicalize_name(each.name): each for each in found}
     needed = {canonicalize_name(name) for name in names}
@@ -87,12 +80,11 @@ def visible_from(
             requires: Iterable[str] = new.requires
             record = record_of_archive(layout, new.sha256) if new.sha256 else None
             if record is None and here is not None and here.version == new.version:
-                record = record_digest(here.read_text("RECORD") or "")
+                record = record_of(here)
             visible[name] = Visible(name, new.version, new.sha256, record, name in needed)
         elif here is not None:
             requires = here.requires or ()
-            record = record_digest(here.read_text("RECORD") or "")
-            visible[name] = Visible(name, here.version, None, record, name in needed)
+            visible[name] = Visible(name, here.version, None, record_of(here), name in needed)
         else:
             continue
         for text in requires:

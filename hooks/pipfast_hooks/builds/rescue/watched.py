@@ -12,12 +12,12 @@ from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
 from pipfast.report import logger
-from pipfast.rescue.diagnosis.watch import Watch
+from pipfast.rescue.diagnosis.watch import Watch, stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast.rescue.diagnosis.evidence import Evidence
+    from pipfast.rescue.diagnosis.evidence import Evidence, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Hook:
     backend: Any
     """pip's hook caller."""
     call: Callable[[], Any]
+
+    @property
+    def stage(self) -> Stage | None:
+        """Return the stage of the build; None for a hook that is not rescued."""
+        return stage_of(self.name)
 
 
 class HeldError(logging.Filter):

@@ -11,7 +11,7 @@ A module's name never becomes a distribution's name by guessing. In this order:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from pipfast.extra_builds import to_be_set
 from pipfast.requirements import SpecifierSet, allows, canonicalize_name, joined, read_requirement
@@ -22,9 +22,7 @@ from pipfast.rescue.trust.trusted import Trusted
 if TYPE_CHECKING:
     from pipfast.rescue.diagnosis.causes import Cause, NeedsOlderSetuptools
     from pipfast.rescue.trust.known import Known
-
-Mode: TypeAlias = Literal["on", "named", "off"]
-"""``PIPFAST_BUILD_RESCUE``; ``named``: what this run or the target names, without the reviewed table."""
+    from pipfast.settings import BuildRescue
 
 _SETUPTOOLS = tuple(
     "81.0.0 80.10.2 80.9.0 79.0.1 78.1.1 75.8.2 72.2.0 70.3.0 69.5.1 68.2.2 67.8.0 65.7.0 63.4.3 60.10.0 59.8.0 "
@@ -43,13 +41,12 @@ class Grant:
     """The distribution's name as its namer writes it."""
     module: str
     """What the build missed."""
-    tier: int
-    """1: named by this run, the target or the package itself. 2: from the reviewed table."""
     why: str
     """Why it is trusted: a whole sentence without its full stop."""
     installed: bool = False
     """It is the one that the target has: nothing is fetched."""
     wheels_only: bool = False
+    """It comes from the reviewed table, and nobody else has named it: no source distribution of it is taken."""
     chosen: bool = False
     """It is the one that this run installs."""
     hashes: tuple[str, ...] = ()
@@ -67,7 +64,7 @@ class Refusal:
     """The exact setting that would allow it, where one would."""
 
 
-def decide(cause: Cause, known: Known, mode: Mode) -> Grant | Refusal:
+def decide(cause: Cause, known: Known, mode: BuildRescue) -> Grant | Refusal:
     """Return the distribution that brings what is missing, at the version this run has or installs."""
     if mode == "off":
         return Refusal(cause.subject, "PIPFAST_BUILD_RESCUE is off")
@@ -86,19 +83,21 @@ def extra_grants(known: Known) -> tuple[Grant | Refusal, ...]:
     trusted = Trusted(known)
     named = [trusted.named(requirement.name) for requirement in map(read_requirement, known.extra) if requirement]
     return tuple(
-        _with_hashes(_grant(each.name, each.name, 1, each.who, trusted), trusted, known) for each in named if each
+        _with_hashes(_grant(each.name, each.name, each.who, trusted), trusted, known) for each in named if each
     )
 
 
-def _grant(name: str, module: str, tier: int, why: str, trusted: Trusted, *further: str) -> Grant:
+def _grant(
+    name: str, module: str, why: str, trusted: Trusted, *further: str, wheels_only: bool = False
+) -> Grant:
     pin, named = trusted.pin(name, *further), trusted.named(name)
     return Grant(
-        pin.requirement, named.name if named else name, module, tier, why, pin.installed, tier == 2,
+        pin.requirement, named.name if named else name, module, why, pin.installed, wheels_only,
         pin.version is not None and not pin.installed,
     )
 
 
-def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Grant | Refusal:
+def _for_module(module: str, trusted: Trusted, known: Known, mode: BuildRescue) -> Grant | Refusal:
     row = reviewed(module)
     candidates = [*([row] if row else []), *_with_the_same_name(module)]
     if any(map(trusted.is_own, candidates)):
@@ -107,20 +106,21 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: Mode) -> Gran
     # The user's own word for this very package stands above all records.
     for named in found:
         if named.by_setting:
-            return _grant(named.name, module, 1, named.who, trusted)
+            return _grant(named.name, module, named.who, trusted)
     for installed in sorted(known.installed, key=lambda each: (trusted.named(each.name) is None, each.name)):
         if provides(installed.modules, module) and not trusted.is_own(installed.name):
             why = f"the environment has it, and its own record lists {module}"
-            return _grant(installed.name, module, 1, why, trusted)
+            return _grant(installed.name, module, why, trusted)
     if found:
         same = canonicalize_name(found[0].name) == canonicalize_name(module)
         why = found[0].who if same else f"{found[0].who}, and the reviewed table gives {module} to it"
-        return _grant(found[0].name, module, 1, why, trusted)
+        return _grant(found[0].name, module, why, trusted)
     if row is None:
         return _refused(module, known, None, f"pipfast does not know which distribution brings {module}")
     if mode != "on":
         return _refused(module, known, row, f"pipfast may not add {row} (build-rescue = named)")
-    return _grant(row, module, 2, f"the reviewed table of import names gives {module} to {row}", trusted)
+    why = f"the reviewed table of import names gives {module} to {row}"
+    return _grant(row, module, why, trusted, wheels_only=True)
 
 
 def _with_the_same_name(module: str) -> list[str]:
@@ -133,7 +133,7 @@ def _with_the_same_name(module: str) -> list[str]:
 
 
 def _for_distribution(
-    cause: MissingDistribution, trusted: Trusted, known: Known, mode: Mode
+    cause: MissingDistribution, trusted: Trusted, known: Known, mode: BuildRescue
 ) -> Grant | Refusal:
     requirement = read_requirement(cause.requirement)
     if requirement is None or requirement.url:
@@ -142,7 +142,7 @@ def _for_distribution(
     if trusted.is_own(name):
         return Refusal(name, f"{trusted.package} would have to be built to build it")
     named, here, row = trusted.named(name), trusted.installed(name), reviewed_distribution(name)
-    tier = 1
+    wheels_only = False
     if named is not None:
         why = named.who
     elif here is not None:
@@ -150,7 +150,7 @@ def _for_distribution(
     elif requirer := trusted.requirer(requirement, cause.by):
         why = f"{requirer}, which the environment has, requires it"
     elif row is not None and mode == "on":
-        tier, why = 2, "the build asks for it by its name, and the reviewed table has it"
+        wheels_only, why = True, "the build asks for it by its name, and the reviewed table has it"
     else:
         may_not = f"pipfast may not add {name} (build-rescue = named)"
         reason = may_not if row is not None else "pipfast adds nothing that only a message of a build names"
@@ -158,11 +158,11 @@ def _for_distribution(
     version = trusted.resolved(name) or (here.version if here is not None and named is None else None)
     if version is not None and not allows(specifier, version):
         return Refusal(name, f"it wants {cause.requirement} where this run has {name} {version}")
-    return _grant(name, name, tier, why, trusted, *([specifier] if specifier else []))
+    return _grant(name, name, why, trusted, *([specifier] if specifier else []), wheels_only=wheels_only)
 
 
 def _for_setuptools(
-    cause: NeedsOlderSetuptools, trusted: Trusted, known: Known, mode: Mode
+    cause: NeedsOlderSetuptools, trusted: Trusted, known: Known, mode: BuildRescue
 ) -> Grant | Refusal:
     """Return a setuptools that still has the module: a tool of this build alone, whatever the target has."""
     name, below = "setuptools", f"<{cause.below}"
@@ -171,16 +171,16 @@ def _for_setuptools(
         reason = f"pipfast may not add {name}{below} (build-rescue = named)"
         return _refused(cause.module, known, f"{name}{below}", reason)
     who = named.who if named else "the environment has it" if here else "the reviewed table of import names has it"
-    why, tier = f"{who}, and below {cause.below} it has {cause.module}", 1 if named or here else 2
+    why, wheels_only = f"{who}, and below {cause.below} it has {cause.module}", not (named or here)
     specifiers = ",".join(named.specifiers) if named else ""
     for version in (trusted.resolved(name), here.version if here else None):
         if version is not None and allows(f"{specifiers},{below}".strip(","), version):
             installed = here is not None and here.version == version
-            return Grant(f"{name}=={version}", name, cause.module, tier, why, installed, tier == 2)
+            return Grant(f"{name}=={version}", name, cause.module, why, installed, wheels_only)
     wanted = joined(f"{specifiers},{below}")
     if not _some_release(wanted):
         return Refusal(cause.module, f"that needs {name}{below} where this run asks for {name}{wanted}")
-    return Grant(f"{name}{wanted}", name, cause.module, tier, why, wheels_only=tier == 2)
+    return Grant(f"{name}{wanted}", name, cause.module, why, wheels_only=wheels_only)
 
 
 def _some_release(specifiers: str) -> bool:
@@ -193,7 +193,7 @@ def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Gran
     if isinstance(found, Refusal) or not known.require_hashes or found.installed:
         return found
     hashes = trusted.hashes(found.name)
-    if found.tier > 1 or not hashes:
+    if found.wheels_only or not hashes:
         reason = f"{found.name}, which would bring it, needs a hash under --require-hashes"
         return Refusal(found.module, reason, f"add {found.name} with its hashes to the requirements")
     return replace(found, hashes=hashes)

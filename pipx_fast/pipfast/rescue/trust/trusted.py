@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipfast.requirements import allows, applies, canonicalize_name, joined, read_requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipfast.requirements import Requirement
     from pipfast.rescue.trust.known import InstalledDistribution, Known
+
+
+_Source: TypeAlias = Literal["setting", "user", "run", "package"]
+"""Who names a distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +59,25 @@ class Trusted:
         for requirement, who, source in self._namings():
             self._add(requirement, who, source)
 
-    def _namings(self) -> Iterator[tuple[Requirement, str, str]]:
+    def _namings(self) -> Iterator[tuple[Requirement, str, _Source]]:
         """Yield requirement, reason and source; who is nearest to the user comes first."""
         known = self._known
         package = known.package
-        for texts, who, source in (
+        namings: tuple[tuple[Iterable[str], str, _Source], ...] = (
             (known.extra, f"the setting extra-build-dependencies names it for {self.package}", "setting"),
             (known.requirements, "this command asks for it", "user"),
             (known.constraints, "a constraint of this command names it", "user"),
             (known.resolved, "this command installs it", "run"),
             (() if package.alone else package.requires, f"{self.package} itself requires it", "package"),
             (package.build_requires, f"{self.package} declares it as a build requirement", "package"),
-        ):
+        )
+        for texts, who, source in namings:
             for text in texts:
                 requirement = read_requirement(text)
                 if requirement is not None and applies(requirement.marker, package.extras):
                     yield requirement, who, source
 
-    def _add(self, requirement: Requirement, who: str, source: str) -> None:
+    def _add(self, requirement: Requirement, who: str, source: _Source) -> None:
         if requirement.url and source not in ("setting", "user"):
             # What a package takes from an address of its own is not fetched from there by us.
             return

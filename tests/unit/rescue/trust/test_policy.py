@@ -50,7 +50,7 @@ def test_an_unknown_module_is_never_installed_by_its_name() -> None:
 
 def test_the_table_is_the_last_word_and_takes_wheels_only() -> None:
     grant = granted(module("yaml"), NOTHING)
-    assert (grant.requirement, grant.name, grant.tier, grant.wheels_only) == ("PyYAML", "PyYAML", 2, True)
+    assert (grant.requirement, grant.name, grant.wheels_only) == ("PyYAML", "PyYAML", True)
     assert "reviewed table" in grant.why
 
 
@@ -61,7 +61,7 @@ def test_named_leaves_the_table_out() -> None:
     value = refusal.hint.partition("PIPFAST_EXTRA_BUILD_DEPENDENCIES=")[2].strip("'")
     assert read_extras(value) == {"flash-attn": ("PyYAML",)}
     again = replace(NOTHING, extra=read_extras(value)["flash-attn"])
-    assert granted(module("yaml"), again, "named").tier == 1
+    assert not granted(module("yaml"), again, "named").wheels_only
 
 
 def test_off_grants_nothing() -> None:
@@ -83,15 +83,15 @@ def test_off_grants_nothing() -> None:
     ],
 )
 def test_whoever_is_trusted_may_name_it(known: Known, who: str) -> None:
-    """Tier 1 needs no table: also with ``named``, and not for wheels alone."""
+    """A name needs no table: also with ``named``, and not for wheels alone."""
     grant = granted(module("torch"), known, "named")
-    assert (grant.tier, grant.why, grant.wheels_only) == (1, who, False)
+    assert (grant.why, grant.wheels_only) == (who, False)
 
 
 def test_a_name_of_another_spelling_needs_the_table() -> None:
     """`yaml` and a requirement `PyYAML`: the table says that they belong together, nothing else does."""
     grant = granted(module("yaml"), replace(NOTHING, requirements=("pyyaml<7",)), "named")
-    assert (grant.requirement, grant.tier) == ("pyyaml<7", 1)
+    assert (grant.requirement, grant.wheels_only) == ("pyyaml<7", False)
     assert refused(module("_fancy_"), replace(NOTHING, requirements=("py-fancy",)))
 
 
@@ -194,13 +194,13 @@ def test_pkg_resources_takes_a_setuptools_that_has_it() -> None:
     """Whatever setuptools the target has; the package's own specifiers hold."""
     cause = NeedsOlderSetuptools("pkg_resources", "82", "x")
     grant = granted(cause, NOTHING, "named")
-    assert (grant.requirement, grant.tier) == ("setuptools>=40.8.0,<82", 1)
+    assert (grant.requirement, grant.wheels_only) == ("setuptools>=40.8.0,<82", False)
     newer = replace(NOTHING, installed=(installed("setuptools", "83.0.0", "setuptools"),))
     assert granted(cause, newer).requirement == "setuptools>=40.8.0,<82"
     older = replace(NOTHING, installed=(installed("setuptools", "65.5.0", "setuptools", "pkg_resources"),))
     assert granted(cause, older).requirement == "setuptools==65.5.0" and granted(cause, older).installed
     alone = Known(FailingPackage("mmcv"))
-    assert granted(cause, alone).requirement == "setuptools<82" and granted(cause, alone).tier == 2
+    assert granted(cause, alone).requirement == "setuptools<82" and granted(cause, alone).wheels_only
     assert "setuptools<82" in (refused(cause, alone, "named").hint or "")
 
 
@@ -236,14 +236,14 @@ def test_a_distribution_that_the_metadata_it_speaks_of_names(requires: tuple[str
     found = decide(MissingDistribution("stranger>=1", "x", "other, scipy"), known, "named")
     assert isinstance(found, Grant) is counts
     if isinstance(found, Grant):
-        assert (found.requirement, found.tier) == ("stranger>=1", 1)
+        assert (found.requirement, found.wheels_only) == ("stranger>=1", False)
 
 
 def test_a_distribution_that_the_package_declares() -> None:
     """Both specifiers hold: the message does not widen what is declared."""
     known = replace(NOTHING, package=replace(PACKAGE, build_requires=("stranger<3",)))
     grant = granted(MissingDistribution("stranger>=1", "x"), known, "named")
-    assert (grant.requirement, grant.tier) == ("stranger<3,>=1", 1)
+    assert (grant.requirement, grant.wheels_only) == ("stranger<3,>=1", False)
     here = replace(known, installed=(installed("stranger", "0.9", "stranger"),), resolved={"stranger": "0.9"})
     assert "0.9" in refused(MissingDistribution("stranger>=1", "x"), here).reason
     chosen = replace(known, resolved={"stranger": "2.0"})
@@ -261,11 +261,12 @@ def test_a_distribution_that_is_only_asked_about() -> None:
     """`importlib.metadata.version("stranger")` is easily a wrong name: somebody else must have named it."""
     refusal = refused(MissingDistribution("stranger", "x"), NOTHING)
     assert refusal.hint is not None and "'flash-attn: stranger'" in refusal.hint
-    assert granted(MissingDistribution("stranger", "x"), replace(NOTHING, requirements=("stranger",))).tier == 1
+    named = replace(NOTHING, requirements=("stranger",))
+    assert not granted(MissingDistribution("stranger", "x"), named).wheels_only
     alone = Known(FailingPackage("bhtsne"))
     wheel = granted(MissingDistribution("wheel", "error: invalid command 'bdist_wheel'"), alone)
-    assert (wheel.requirement, wheel.tier, wheel.wheels_only) == ("wheel", 2, True)
-    assert granted(MissingDistribution("wheel", "x"), NOTHING, "named").tier == 1
+    assert (wheel.requirement, wheel.wheels_only) == ("wheel", True)
+    assert not granted(MissingDistribution("wheel", "x"), NOTHING, "named").wheels_only
 
 
 def test_what_is_no_requirement_is_refused() -> None:
