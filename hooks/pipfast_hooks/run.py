@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
@@ -63,20 +62,6 @@ class Run:
         """What is said when pip has said everything."""
         self._daily_words: list[Callable[[], None]] = []
         """Say the same, at most once a day: what makes things slower here."""
-        self.dependencies: dict[object, tuple[Any, ...]] = {}
-        """Requirements of installed distributions, by METADATA file and extras."""
-        self.wheels: dict[object, Any] = {}
-        """Distributions that were read from wheels and will be asked for once more."""
-        self.ahead: Any = None
-        """What is fetched before the resolver asks for it, while there is a resolution."""
-        self.ranged: dict[int, Any] = {}
-        """By ``id()`` of pip's session."""
-        self.refusals: dict[str, Any] = {}
-        """Responses, by address, that ask who asks: pip's first ones, once it asks."""
-        self.fresh: dict[str, Any] = {}
-        """Pages that came out of pip's cache, by address, and until when they do."""
-        self.sizes: dict[str, int] = {}
-        """Bytes of files by address, as an index says, of links that were made."""
 
     def part(self, kind: type[P]) -> P:
         """Return the run's one part of a kind, made now if it is not there."""
@@ -122,18 +107,7 @@ class Run:
         self.intent = replace(self.intent, aim=Aim.ARCHIVES)
         self.store.stop()
         self._close_parts()
-        for name in (
-            "network.buffers", "network.early",
-        ):
-            if (module := sys.modules.get(f"{__package__}.{name}")) is not None:
-                try:
-                    module.forget()
-                except Exception:
-                    # The others still have threads, processes and files to end.
-                    logger.debug("pipfast: at the end of %s", name, exc_info=True)
         self._say_last_words()
-        self.dependencies.clear()
-        self.wheels.clear()
         self.store.tidy()
 
     def _say_last_words(self) -> None:
@@ -147,22 +121,10 @@ class Run:
 
     def _close_parts(self) -> None:
         """End the parts, last made first: all are told to stop before any is waited for."""
-        early = sys.modules.get("pipfast_hooks.network.early")
-        if early is not None:
-            early.close()
-        endings: list[Callable[[float], None]] = [each.close for each in list(self.ranged.values())]
-        if self.ahead is not None:
-            endings.insert(0, self.ahead.stop)
-        for end in endings:
-            end(0.0)
         parts = list(reversed(self._parts.values()))
         for part in parts:
             self._end(part, part.stop)
         deadline = time.monotonic() + END_S
-        for end in endings:
-            end(max(0.0, deadline - time.monotonic()))
-        self.ahead = None
-        self.ranged.clear()
         for part in parts:
             self._end(part, partial(part.close, max(0.0, deadline - time.monotonic())))
             self._parts.pop(type(part), None)

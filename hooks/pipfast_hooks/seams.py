@@ -207,15 +207,15 @@ SEAMS: tuple[Seam, ...] = (
 
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index",
-         ("method", "url", "args", "kwargs"), "network.cached:_around_request"),
+         ("method", "url", "args", "kwargs"), "network.session:_around_request"),
     # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
-         ("root_reqs", "check_supported_wheels"), "index.finder:_around_resolve"),
+         ("root_reqs", "check_supported_wheels"), "resolver.resolve:_around_resolve"),
     Seam("pip._internal.resolution.resolvelib.candidates", "_InstallRequirementBackedCandidate.iter_dependencies",
          "index",
-         ("with_requires",), "index.finder:_around_candidate_dependencies"),
+         ("with_requires",), "resolver.resolve:_around_candidate_dependencies"),
     Seam("pip._internal.resolution.resolvelib.candidates", "ExtrasCandidate.iter_dependencies", "index",
-         ("with_requires",), "index.finder:_around_extras_dependencies"),
+         ("with_requires",), "resolver.resolve:_around_extras_dependencies"),
     Seam("pip._internal.index.collector", "LinkCollector.collect_sources", "index",
          ("project_name", "candidates_from_page"), ""),
     Seam("pip._internal.index.collector", "LinkCollector.fetch_response", "index", ("location",), "",

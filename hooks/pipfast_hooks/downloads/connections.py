@@ -21,7 +21,7 @@ from pipfast.system import threads
 from pipfast_hooks.downloads import pip_cache
 from pipfast_hooks.downloads.job import Job
 from pipfast_hooks.downloads.scratch import Scratch, move
-from pipfast_hooks.network import early
+from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Connections:
     """The parallel downloads of one pip session."""
 
-    def __init__(self, session: Any, run: Run) -> None:
+    def __init__(self, session: Any, run: Run, early: EarlyRequests) -> None:
         self.session = session
         self.run = run
         self._jobs: dict[str, Job] = {}
@@ -57,9 +57,10 @@ class Connections:
         self._keeps = pip_cache.has_cache(session) or (run.intent.installs and run.intent.stores)
         # A core remains pip's.
         self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
+        self._early = early
         early.attach(session)
         self._pool = DownloadPool(
-            SessionTransport(session, self._is_kept),
+            SessionTransport(early, session, self._is_kept),
             connections=run.settings.connections,
             on_thread_start=self._routed,
         )
@@ -167,7 +168,7 @@ class Connections:
             if getattr(getattr(error, "response", None), "status_code", None) == 401:
                 # pip fetches it then, and has its own to say: it asks for a password first.
                 job.records.clear()
-                self.run.refusals[job.url] = error.response  # type: ignore[attr-defined]
+                self._early.refusals[job.url] = error.response  # type: ignore[attr-defined]
             records.replay(job.records)
             raise
         records.replay(job.records)
@@ -260,6 +261,7 @@ class Sessions(Part):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
+        self._early = run.part(EarlyRequests)
         self._connections: dict[int, Connections] = {}
         """By session, as ``id()``; the value keeps its session alive."""
         self._making = threading.Lock()
@@ -270,7 +272,7 @@ class Sessions(Part):
         with self._making:
             connections = self._connections.get(id(session))
             if connections is None:
-                connections = self._connections[id(session)] = Connections(session, self.run)
+                connections = self._connections[id(session)] = Connections(session, self.run, self._early)
         return connections
 
     def stop(self) -> None:

@@ -19,6 +19,8 @@ from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
 from pipfast_hooks.downloads.connections import Connections, Sessions
+from pipfast_hooks.index.sizes import Sizes
+from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already
 from pipfast_hooks.run import current_run
@@ -55,9 +57,9 @@ def _around_call(call: Call) -> Any:
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = connections_of(call.instance)
             job = connections.begin(link, location)
-            ahead = current_run().ahead
-            if ahead is not None and link.is_wheel and job.archive is None:
-                ahead.comes(link)
+            ahead = current_run().find(Ahead)
+            if ahead is not None and ahead.requests is not None and link.is_wheel and job.archive is None:
+                ahead.requests.on_wheel(link)
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
     if connections is None or job is None:
@@ -78,7 +80,8 @@ def _display(
     console = terminal_console(downloader._progress_bar)
     if console is None:
         return None
-    return Display(connections.run, console, downloads, get_indentation() + 2)
+    sizes = connections.run.part(Sizes).by_address
+    return Display(connections.run, console, downloads, get_indentation() + 2, sizes)
 
 
 def _around_batch(call: Call) -> Any:
@@ -152,12 +155,12 @@ def _finish_or_leave(
 
 def _around_fetch_metadata_only(call: Call) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
-    metadata = call.original()
-    if metadata is None and current_run().intent.metadata_only:
+    metadata, run = call.original(), current_run()
+    if metadata is None and run.intent.metadata_only:
         try:
-            from pipfast_hooks.metadata import ranged
+            from pipfast_hooks.metadata.ranged import RangedMetadata
 
-            return ranged.distribution(call.instance, call["req"])
+            return run.part(RangedMetadata).distribution(call.instance, call["req"])
         except Exception:
             logger.debug("pipfast: an archive is fetched for its metadata", exc_info=True)
     if metadata is not None:

@@ -1,4 +1,4 @@
-"""pip's candidates, made when somebody looks at them, and pip's choice among them."""
+"""Candidates made on demand, and pip's choice among them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.version import parse as parse_version
 
 from pipfast.index.pages import WHEEL, YANKED
-from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,12 +21,16 @@ if TYPE_CHECKING:
 class PageCandidates:
     """The candidates of one evaluated page, as pip's finder holds them."""
 
-    __slots__ = ("_in_order", "_page_url", "_table", "_versions", "in_page_order", "name", "representatives")
+    __slots__ = (
+        "_in_order", "_page_url", "_sizes", "_table", "_versions", "in_page_order", "name", "representatives",
+    )
 
-    def __init__(self, name: str, page_url: str, table: PageTable) -> None:
+    def __init__(self, name: str, page_url: str, table: PageTable, sizes: dict[str, int] | None = None) -> None:
+        """:param sizes: gets the bytes of each file whose link is made, by address."""
         self.name = name
         self._page_url = page_url
         self._table = table
+        self._sizes = sizes
         self._versions: list[Any] = [None] * len(table.versions)
         self._in_order = [PageCandidate(self, row) for row in range(len(table.rows))]
         by_position = sorted(range(len(table.rows)), key=lambda row: table.rows[row][2])
@@ -53,8 +56,8 @@ class PageCandidates:
         described = json.loads(self._table.files[row])
         if self._table.base is None:
             link = Link.from_json(described, self._page_url)
-            if link is not None and isinstance(described.get("size"), int):
-                current_run().sizes[link.url_without_fragment] = described["size"]
+            if self._sizes is not None and link is not None and isinstance(described.get("size"), int):
+                self._sizes[link.url_without_fragment] = described["size"]
             return link
         return Link.from_element(described, page_url=self._page_url, base_url=self._table.base)
 

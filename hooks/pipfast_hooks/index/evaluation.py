@@ -1,4 +1,4 @@
-"""One index page, judged by pip's rules for one interpreter, each question asked once.
+"""Judgement of an index page by pip's rules for one interpreter.
 
 pip builds a `Link` for every file of a page and parses every file name anew in every run. Here the
 answers that depend on a part of the name only (the tags, the version, ``Requires-Python``) are pip's own

@@ -1,4 +1,4 @@
-"""A candidate's METADATA as pip's distribution, its header read once.
+"""Distributions of candidates and wheels, whose METADATA header is read once.
 
 pip writes each METADATA that comes alone into a folder of its own, reads it from there four times, and parses
 all of it, the description included, each time; and that of a wheel four times more when it is there.
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
 
+_COMPARED = ("sidecar_dist", "wheel_dist")
 
 _METADATA = "metadata"
 """The attribute in which pip's distributions keep the parsed METADATA."""
@@ -125,8 +127,9 @@ def _made(distribution: Any, metadata_contents: bytes) -> Any | None:
 
 def _around_from_wheel(call: Call) -> Any:
     """Read the header of a wheel's METADATA once, where it is plain and complete, and out of the store."""
+    run = current_run()
     try:
-        made = _stored(call)
+        made = _stored(run, call)
     except Exception:
         logger.debug("pipfast: the metadata of a stored wheel is left to pip", exc_info=True)
         made = None
@@ -141,12 +144,12 @@ def _around_from_wheel(call: Call) -> Any:
     return made
 
 
-def _stored(call: Call) -> Any | None:
+def _stored(run: Run, call: Call) -> Any | None:
     """Return the distribution of a wheel that is unpacked in the store; pip would read the archive for it.
 
     A member list of some thousand files is most of what that takes.
     """
-    run, wheel = current_run(), call["wheel"]
+    wheel = call["wheel"]
     known = run.store.known(wheel.location)
     preparer = run.store.preparer() if known is not None else None
     prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None
@@ -189,8 +192,7 @@ def _set_header(distribution: Any, inner: Callable[[], Any], read_text: Callable
 
 def _around_check_sidecar_matches_wheel(call: Call) -> Any:
     """Have pip compare only what is not equal to the letter: it would parse all of it, twice."""
-    both = call["sidecar_dist"], call["wheel_dist"]
-    sidecar, wheel = (getattr(each, "__dict__", {}).get(_METADATA) for each in both)
+    sidecar, wheel = (getattr(call.get(name), "__dict__", {}).get(_METADATA) for name in _COMPARED)
     if isinstance(sidecar, Fields) and isinstance(wheel, Fields) and sidecar.says_the_same(wheel):
         return None
     return call.original()
@@ -198,7 +200,7 @@ def _around_check_sidecar_matches_wheel(call: Call) -> Any:
 
 def _around_check_metadata_consistency(call: Call) -> Any:
     """Have pip check what could be wrong: most requirements are an extra's, and of a form that is always valid."""
-    attributes = getattr(call["dist"], "__dict__", {})
+    attributes = getattr(call.get("dist"), "__dict__", {})
     fields = attributes.get(_METADATA)
     if not isinstance(fields, Fields):
         return call.original()

@@ -1,4 +1,4 @@
-"""The fields of a candidate's METADATA that pip asks for again and again, read once."""
+"""METADATA fields that pip asks for repeatedly, read once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the installed distributions say of themselves, read once in a run.
+"""METADATA of installed distributions, read once in a run.
 
 pip's resolver, its check for conflicts and its summary each make distributions of their own for the same folders,
 and each of these parses the whole METADATA, description and all, for a few lines of its header.
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
 from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
-
     from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
 
 KEPT = "_pipfast_dependencies"
 """The attribute of a distribution in which its requirements are kept, by extras."""
@@ -28,18 +28,35 @@ _PLAIN_VERSION = re.compile(r"(?m)^Wheel-Version: 1\.0$")
 _WANTED = "requires-dist"
 
 
+class InstalledFacts(Part):
+    """Keeps what distributions said when they were asked first."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.dependencies: dict[object, tuple[Any, ...]] = {}
+        """Requirements of installed distributions, by METADATA file and extras."""
+        self.wheels: dict[object, Any] = {}
+        """Distributions that were read from wheels, and will be asked for once more."""
+
+    def close(self, wait_s: float) -> None:
+        """Let the distributions go."""
+        self.dependencies.clear()
+        self.wheels.clear()
+
+
 def _around_iter_dependencies(call: Call) -> Any:
     """Return the requirements that were found before, as long as the files are the same.
 
     Where pip's own loop ends with an error, it is run again for the caller: it may have yielded some.
     """
+    instance = call.instance
     try:
         extras = tuple(call.get("extras", ()))
-        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(call.instance).setdefault(KEPT, {})
+        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(KEPT, {})
         found = kept.get(extras)
         if found is None:
-            key = _key(call.instance)
-            shared = current_run().dependencies
+            key = _key(instance)
+            shared = current_run().part(InstalledFacts).dependencies
             found = shared.get((key, extras)) if key is not None else None
             if found is None:
                 found = _dependencies(call, extras, known=key is not None)
@@ -59,12 +76,13 @@ def _around_get_metadata_distribution(call: Call) -> Any:
     """
     key = None
     try:
-        run = current_run()
-        path = call.instance.req.local_file_path
+        run, requirement = current_run(), call.instance.req
+        wheels = run.part(InstalledFacts).wheels
+        path = requirement.local_file_path
         if run.intent.installs and path:
             found = os.stat(path)
-            key = (path, call.instance.req.name, *_identity(found))
-            if (kept := run.wheels.pop(key, None)) is not None:
+            key = (path, requirement.name, *_identity(found))
+            if (kept := wheels.pop(key, None)) is not None:
                 return kept
     except Exception:
         logger.debug("pipfast: a wheel is read once more", exc_info=True)
@@ -72,7 +90,7 @@ def _around_get_metadata_distribution(call: Call) -> Any:
     try:
         # pip warns of a newer version each time it reads it.
         if key is not None and _PLAIN_VERSION.search(distribution.read_text("WHEEL")):
-            run.wheels[key] = distribution
+            wheels[key] = distribution
     except Exception:
         logger.debug("pipfast: a wheel will be read once more", exc_info=True)
     return distribution

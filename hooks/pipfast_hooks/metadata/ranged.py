@@ -1,7 +1,7 @@
-"""The METADATA of large wheels, read by ranges where the index has no metadata files.
+"""METADATA of large wheels, read by ranges of their bytes.
 
-Where nothing is going to be installed (``--dry-run``) pip gets it in the place of the whole archive; what pip says
-of that stands as ever. For an installation it tells what to fetch next while the archive is still on its way.
+Under ``--dry-run`` pip gets it in the place of the whole archive, and says what it always says. For an
+installation it tells what to fetch next while the archive is still on its way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.metadata import get_metadata_distribution
@@ -26,11 +27,12 @@ from pipfast.store.archives import find_archive
 from pipfast.store.names import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
-from pipfast_hooks.network import early
-from pipfast_hooks.network.cached import fresh_answer
+from pipfast_hooks.index.sizes import Sizes
+from pipfast_hooks.network.early import EarlyRequests, reading
+from pipfast_hooks.network.fresh import FreshPages
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part
 from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from pipfast.store.layout import Layout
+    from pipfast_hooks.run import Run
 
 LARGE_BYTES = 4 << 20
 """Size from which a wheel is not worth being fetched for its metadata; below, that is a matter of a second."""
 
-HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+_HEADERS = MappingProxyType({"Accept-Encoding": "identity", "Cache-Control": "no-cache"})
 """As pip's own ranged requests have them: pip's cache keeps whole answers only."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
@@ -61,42 +64,86 @@ class Found:
     """Of the whole wheel, in bytes."""
 
 
-class RangedMetadata:
-    """What is read by ranges through one pip session; one job for each address."""
+class RangedMetadata(Part):
+    """Reads METADATA by ranges; one job for each address."""
 
-    def __init__(self, session: Any, connections: int) -> None:
-        self._session = session
-        self._threads = threads.Pool(connections, "pipfast-ranged")
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._early = run.part(EarlyRequests)
+        self._pages = run.part(FreshPages)
+        self._sizes = run.part(Sizes)
+        self._threads = threads.Pool(run.settings.connections, "pipfast-ranged")
         self._jobs: dict[str, Future[Found | None]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, link: Any, then: Callable[[Found | None], None] | None = None) -> Future[Found | None]:
+    def is_wanted(self, link: Any) -> bool:
+        """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
+        return self.run.intent.metadata_only and self._tells_itself(link, LARGE_BYTES)
+
+    def is_sooner(self, link: Any) -> bool:
+        """Tell whether an archive is known to be so large that its metadata is here long before it."""
+        return self._tells_itself(link, 0)
+
+    def _tells_itself(self, link: Any, size_unknown: int) -> bool:
+        return bool(
+            link.is_wheel
+            and link.scheme in ("http", "https")
+            # Reports have the digest, which would come of the bytes otherwise.
+            and link.hash_name == "sha256"
+            and link.metadata_link() is None
+            and self._sizes.of(link, size_unknown) >= LARGE_BYTES
+        )
+
+    def begin(
+        self, session: Any, link: Any, then: Callable[[Found | None], None] | None = None
+    ) -> Future[Found | None]:
         """Read a wheel's METADATA in another thread, once; ``then`` is called there with what came of it."""
         url = link.url_without_fragment
         with self._lock:
             job = self._jobs.get(url)
             if job is None:
-                job = self._jobs[url] = self._threads.submit(functools.partial(self._find, url, link.hash))
+                find = functools.partial(self._find, session, url, link.hash)
+                job = self._jobs[url] = self._threads.submit(find)
         if then is not None:
             job.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
         return job
 
+    def distribution(self, preparer: Any, requirement: Any) -> Any:
+        """Return pip's distribution for a requirement; None if pip has to fetch the archive."""
+        if preparer.require_hashes or preparer.legacy_resolver or not self.is_wanted(requirement.link):
+            return None
+        link, name = requirement.link, requirement.req.name
+        found = self.begin(preparer._session, link).result()
+        if found is None:
+            return None
+        made = get_metadata_distribution(found.content, link.filename, name)
+        if canonicalize_name(made.raw_name) != canonicalize_name(name):
+            # pip has its own words for it, after the whole archive.
+            return None
+        logger.debug("pipfast: %s was read by ranges", redact_auth_from_url(link.url_without_fragment))
+        tell(StandIn(found.size, False), link, preparer._download._progress_bar, found.size, iter((found.size,)))
+        return made
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._threads.close(0.0)
+
     def close(self, wait_s: float) -> None:
-        """Wait for nothing that has not begun, and at most that many seconds for what has."""
+        """Wait at most that many seconds for what has begun."""
         self._threads.close(wait_s)
 
-    def _find(self, url: str, digest: str) -> Found | None:
+    def _find(self, session: Any, url: str, digest: str) -> Found | None:
         with records.held_back([]), here.having(ours=True):
             try:
                 # An index could claim any digest: what it says counts for its own address only.
                 key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
-                layout = current_run().store.layout
-                if self._is_at_hand(url, digest, layout):
+                layout = self.run.store.layout
+                if self._is_at_hand(session, url, digest, layout):
                     return None
                 kept = _read(read_note(layout, PAGES, key))
                 if kept is not None:
                     return kept
-                found = self._fetch(url)
+                found = self._fetch(session, url)
                 if found is not None:
                     size = json.dumps(found.size).encode("ascii")
                     write_note(layout, PAGES, key, size + b"\n" + found.content)
@@ -105,18 +152,18 @@ class RangedMetadata:
                 logger.debug("pipfast: %s is not read by ranges: %r", shown(url), error)
                 return None
 
-    def _is_at_hand(self, url: str, digest: str, layout: Layout) -> bool:
+    def _is_at_hand(self, session: Any, url: str, digest: str, layout: Layout) -> bool:
         """Tell whether the whole archive need not be fetched: it is in the store, or in pip's cache."""
         if find_archive(layout, digest) is not None:
             return True
-        cached = fresh_answer(self._session, url, {"Accept-Encoding": "identity"}, stream=True)
+        cached = self._pages.answer(session, url, {"Accept-Encoding": "identity"}, stream=True)
         if cached is None:
             return False
         cached.close()
         return True
 
-    def _fetch(self, url: str) -> Found | None:
-        tail, start, size, validator = self._get(url, f"bytes=-{TAIL_BYTES}", None)
+    def _fetch(self, session: Any, url: str) -> Found | None:
+        tail, start, size, validator = self._get(session, url, f"bytes=-{TAIL_BYTES}", None)
         if size < LARGE_BYTES or start + len(tail) != size:
             return None
 
@@ -124,7 +171,7 @@ class RangedMetadata:
             if validator is None:
                 # The next part could be another file's.
                 raise _NoRanges("no validator")
-            content, start, total, same = self._get(url, f"bytes={first}-{stop - 1}", validator)
+            content, start, total, same = self._get(session, url, f"bytes={first}-{stop - 1}", validator)
             if (start, total) != (first, size) or same not in (validator, None):
                 raise _NoRanges("another range")
             return content
@@ -132,15 +179,17 @@ class RangedMetadata:
         content = read_ranged(size, tail, fetch)
         return Found(content, size) if content is not None else None
 
-    def _get(self, url: str, wanted: str, validator: str | None) -> tuple[bytes, int, int, str | None]:
+    def _get(
+        self, session: Any, url: str, wanted: str, validator: str | None
+    ) -> tuple[bytes, int, int, str | None]:
         """Return a range's bytes, where it begins, the size of the whole, and what tells it from another one.
 
         :raises _NoRanges: the server answers otherwise, or the file has changed.
         """
-        headers = {**HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
+        headers = {**_HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
         # Whoever waits for it asks for nothing else meanwhile.
         turn = Turn(early=True, ranged=True, first=True, wait=False)
-        with early.get(self._session, url, headers, turn, stream=True) as response, early.reading(response):
+        with self._early.get(session, url, headers, turn, stream=True) as response, reading(response):
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if response.status_code != 206 or found is None or "Content-Encoding" in response.headers:
                 raise _NoRanges(str(response.status_code))
@@ -161,50 +210,3 @@ def _read(note: bytes | None) -> Found | None:
         return None
     size, _, content = note.partition(b"\n")
     return Found(content, int(size)) if size.isdigit() else None
-
-
-def of_session(session: Any) -> RangedMetadata:
-    """Return what reads through a session in this run."""
-    run = current_run()
-    found: RangedMetadata | None = run.ranged.get(id(session))
-    if found is None:
-        found = run.ranged[id(session)] = RangedMetadata(session, run.settings.connections)
-    return found
-
-
-def is_wanted(link: Any) -> bool:
-    """Tell whether pip wants nothing but the metadata of a link that it would fetch as a whole."""
-    return current_run().intent.metadata_only and _tells_itself(link, LARGE_BYTES)
-
-
-def is_sooner(link: Any) -> bool:
-    """Tell whether an archive is known to be so large that its metadata is here long before it."""
-    return _tells_itself(link, 0)
-
-
-def _tells_itself(link: Any, size_unknown: int) -> bool:
-    return bool(
-        link.is_wheel
-        and link.scheme in ("http", "https")
-        # Reports have the digest, which would come of the bytes otherwise.
-        and link.hash_name == "sha256"
-        and link.metadata_link() is None
-        and current_run().sizes.get(link.url_without_fragment, size_unknown) >= LARGE_BYTES
-    )
-
-
-def distribution(preparer: Any, requirement: Any) -> Any:
-    """Return pip's distribution for a requirement; None if pip has to fetch the archive."""
-    if preparer.require_hashes or preparer.legacy_resolver or not is_wanted(requirement.link):
-        return None
-    link, name = requirement.link, requirement.req.name
-    found = of_session(preparer._session).begin(link).result()
-    if found is None:
-        return None
-    made = get_metadata_distribution(found.content, link.filename, name)
-    if canonicalize_name(made.raw_name) != canonicalize_name(name):
-        # pip has its own words for it, after the whole archive.
-        return None
-    logger.debug("pipfast: %s was read by ranges", redact_auth_from_url(link.url_without_fragment))
-    tell(StandIn(found.size, False), link, preparer._download._progress_bar, found.size, iter((found.size,)))
-    return made

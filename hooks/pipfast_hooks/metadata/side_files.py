@@ -1,4 +1,4 @@
-"""The metadata files of candidates (core metadata beside the archive), out of pip's cache.
+"""Metadata files beside archives (PEP 658), out of pip's cache.
 
 pip asks for one when its resolver comes to a candidate. Which one, what is said about it and what is in it stays
 pip's to check.
@@ -16,11 +16,11 @@ from pip._internal.operations.prepare import File
 from pipfast.address import shown
 from pipfast.report import logger
 from pipfast.wheel.metadata import MAX_BYTES
+from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
-
     from pipfast_hooks.call import Call
 
 SUFFIX = ".metadata"
@@ -75,8 +75,8 @@ def _around_get_http_url(call: Call) -> Any:
     if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
         try:
             # What comes ahead is in the cache by then perhaps, and yet no answer that pip would have found there.
-            ahead = current_run().ahead
-            if ahead is None or not ahead.is_coming(link.url.split("#", 1)[0]):
+            ahead = current_run().find(Ahead)
+            if ahead is None or ahead.requests is None or not ahead.requests.is_coming(link.url.split("#", 1)[0]):
                 found = kept(download._session, link)
         except Exception:
             logger.debug("pipfast: %s is left to pip", shown(link.url), exc_info=True)

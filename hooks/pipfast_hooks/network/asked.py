@@ -1,4 +1,4 @@
-"""What pip would ask a server for, learnt from its own code: run up to a request, or with an answer at hand."""
+"""Requests that pip would send, learnt from its own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index pages as they lie in pip's cache: inflated only if nothing is known of their content."""
+"""Index pages kept compressed until their content is needed."""
 
 from __future__ import annotations
 

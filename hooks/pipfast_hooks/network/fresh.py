@@ -1,33 +1,100 @@
-"""Index pages that pip's HTTP cache would give without a word to the server, and what came of them before.
+"""Fresh answers of pip's HTTP cache, and pages evaluated before.
 
-Whether a page is fresh is worked out once, by the rule and the reading of pip's cache controller; after that two
-files are looked at instead of read, until the page is too old or another one lies there.
+Whether an answer is fresh is decided by pip's own cache controller, which also reads it. No request is prepared
+for it (proxies, cookies, credentials): that takes longer than both.
 """
 
 from __future__ import annotations
 
 import calendar
+import re
 import time
+import zlib
 from email.utils import parsedate_tz
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pip
 from pip._internal.network.session import CacheControlAdapter
+from pip._vendor.requests.models import PreparedRequest
+from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
 from pipfast_hooks.network.asked import request_for
+from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipfast.index.fresh import Looks
     from pipfast.store.layout import Layout
+    from pipfast_hooks.run import Run
+
+_PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
+"""Addresses that requests would not change, and that name no user."""
 
 
-class Entry:
+class FreshPages(Part):
+    """Takes pages out of pip's cache, and remembers until when pip would find them there.
+
+    Freshness is worked out once, by pip's rule. After that two files are looked at, not read, until the page is
+    too old or another one lies there.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._noted: dict[str, tuple[_Entry, Looks, float]] = {}
+        """The cache's entry of an address, its look before it was read, and until when it is fresh."""
+
+    def answer(self, session: Any, url: str, headers: Mapping[str, str], *, stream: bool) -> Any:
+        """Return pip's response from its cache, or None if the server has to be asked."""
+        if _PLAIN_URL.fullmatch(url) is None:
+            return None
+        adapter = session.get_adapter(url)
+        if not isinstance(adapter, CacheControlAdapter):
+            return None
+        entry = _entry_of(session, url, headers) if not stream else None
+        looks = entry.looks() if entry is not None else None
+        response = _cached_response(session, adapter, url, headers)
+        if response is None:
+            return None
+        if not stream:
+            content = content_of(response)
+            if content is not None:
+                response._content, response._content_consumed = content, True
+            _ = response.content
+        if entry is not None and looks is not None:
+            self._note(adapter, entry, looks, response)
+        return response
+
+    def _note(self, adapter: Any, entry: _Entry, looks: Looks, response: Any) -> None:
+        """Note until when an answer that came out of the cache is going to come from there.
+
+        :param looks: of before it was read.
+        """
+        headers = response.headers
+        max_age = adapter.controller.parse_cache_control(headers).get("max-age")
+        date = parsedate_tz(headers.get("Date", ""))
+        if max_age and date is not None and response.url == entry.url:
+            # As cachecontrol reckons it: without the zone, which HTTP has only one of.
+            self._noted[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
+
+    def keep(self, layout: Layout, page: Any, digest: bytes) -> None:
+        """Keep what pip has made of an answer that was noted."""
+        noted = self._noted.pop(page.url, None)
+        if noted is None:
+            return
+        entry, looks, until = noted
+        # Another process may have put another page there while this one was read.
+        if entry.looks() == looks:
+            keep_fresh(
+                layout, entry.key, FreshPage(until, looks, page.url, page.content_type, page.encoding, digest)
+            )
+
+
+class _Entry:
     """Where pip's cache keeps the answer to a request for a page."""
 
     def __init__(self, session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> None:
@@ -45,13 +112,31 @@ class Entry:
             return None
 
 
-def entry_of(session: Any, url: str, headers: Mapping[str, str]) -> Entry | None:
+def _entry_of(session: Any, url: str, headers: Mapping[str, str]) -> _Entry | None:
     """Return the cache's entry for a request whose answer is fresh by its age alone; None for any other."""
     adapter = session.get_adapter(url)
     asks_for_news = any(name.lower() in ("cache-control", "pragma") for name in (*headers, *session.headers))
     if asks_for_news or not isinstance(adapter, CacheControlAdapter):
         return None
-    return Entry(session, adapter, url, headers)
+    return _Entry(session, adapter, url, headers)
+
+
+def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> Any:
+    """Return a response out of the cache whose body has not been read; None if the server has to be asked."""
+    request = PreparedRequest()
+    request.method, request.url = "GET", url
+    request.headers = CaseInsensitiveDict(session.headers)
+    request.headers.update(headers)
+    try:
+        cached = adapter.controller.cached_request(request)
+    except zlib.error:
+        return None
+    if not cached:
+        return None
+    if cached.status != 200 or "Set-Cookie" in cached.headers:
+        cached.close()
+        return None
+    return adapter.build_response(request, cached, from_cache=True)
 
 
 def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
@@ -62,32 +147,8 @@ def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | No
     # What pip says before it asks, it says when it does.
     with records.held_back([]):
         asked = request_for(collector, link, name)
-    entry = entry_of(collector.session, *asked) if asked is not None else None
+    entry = _entry_of(collector.session, *asked) if asked is not None else None
     looks = entry.looks() if entry is not None else None
     if entry is None or looks is None:
         return None
     return find_fresh(layout, entry.key, looks, time.time())
-
-
-def note(adapter: Any, entry: Entry, looks: Looks, response: Any) -> None:
-    """Note until when an answer that came out of the cache is going to come from there.
-
-    :param looks: of before it was read.
-    """
-    headers = response.headers
-    max_age = adapter.controller.parse_cache_control(headers).get("max-age")
-    date = parsedate_tz(headers.get("Date", ""))
-    if max_age and date is not None and response.url == entry.url:
-        # As cachecontrol reckons it: without the zone, which HTTP has only one of.
-        current_run().fresh[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
-
-
-def keep(layout: Layout, page: Any, digest: bytes) -> None:
-    """Keep what pip has made of an answer that was noted."""
-    noted = current_run().fresh.pop(page.url, None)
-    if noted is None:
-        return
-    entry, looks, until = noted
-    # Another process may have put another page there while this one was read.
-    if entry.looks() == looks:
-        keep_fresh(layout, entry.key, FreshPage(until, looks, page.url, page.content_type, page.encoding, digest))

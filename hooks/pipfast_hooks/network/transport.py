@@ -13,10 +13,12 @@ from pip._vendor import requests, urllib3
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.transport import Failure, FailureKind
 from pipfast.fetch.turns import LeftToPip, Turn
-from pipfast_hooks.network import early
+from pipfast_hooks.network.early import is_answer, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from pipfast_hooks.network.early import EarlyRequests
 
 _CHUNK = 256 * 1024
 """Bytes read at once, pip's own number since 24.1; older ones read 10 KiB at twice the CPU time."""
@@ -59,7 +61,7 @@ class SessionResponse:
         try:
             yield from response_chunks(self.response, _CHUNK)
         except Exception:
-            early.over(self.response, broken=True)
+            over(self.response, broken=True)
             raise
 
     def close(self) -> None:
@@ -73,14 +75,15 @@ class SessionResponse:
             raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self.response.close()
-        early.over(self.response)
+        over(self.response)
 
 
 class SessionTransport:
     """GET through ``session``: its authentication, proxies, certificates, retries and cache."""
 
-    def __init__(self, session: Any, kept: Callable[[str], bool]) -> None:
+    def __init__(self, early: EarlyRequests, session: Any, kept: Callable[[str], bool]) -> None:
         """:param kept: tells whether the store will keep what an address gives; else pip's own cache may."""
+        self._early = early
         self._session = session
         self._kept = kept
 
@@ -91,10 +94,10 @@ class SessionTransport:
         :raises LeftToPip: pip has to ask itself.
         """
         turn = Turn(early=True, ranged="Range" in headers, first=True, wait=False)
-        response = early.get(self._session, url, {**HEADERS, **headers}, turn, stream=True)
-        if not early.is_answer(response):
+        response = self._early.get(self._session, url, {**HEADERS, **headers}, turn, stream=True)
+        if not is_answer(response):
             response.close()
-            early.over(response)
+            over(response)
             raise LeftToPip(url)
         if response.status_code == 401:
             # Nothing is left of it on its connection when pip comes to it.

@@ -26,7 +26,7 @@ from pipfast_hooks.output.rows import Row, lay_out, short_name
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipfast.fetch.job import Download
     from pipfast_hooks.run import Run
@@ -88,13 +88,15 @@ class Display:
     """Rows that follow downloads; they are erased when the display is left."""
 
     def __init__(
-        self, run: Run, console: Any, downloads: Callable[[], Iterable[Download]], indent: int
+        self, run: Run, console: Any, downloads: Callable[[], Iterable[Download]], indent: int,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
+        """:param sizes: bytes by address, as far as indexes tell."""
         self._shown = run.part(Shown)
         self._console = console
         self._downloads = downloads
         self._indent = indent
-        self._sizes = run.sizes
+        self._sizes = {} if sizes is None else sizes
         self._meters: dict[object, Meter] = {}
         self._lock = threading.RLock()
         self._paused = 0

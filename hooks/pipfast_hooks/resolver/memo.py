@@ -1,4 +1,4 @@
-"""What the resolver asks itself again and again, answered once."""
+"""Questions that pip's resolver asks again and again, answered once."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from pip._internal.network.session import PipSession
 
 from pipfast.fetch.pool import DownloadPool
 from pipfast.settings import Settings
+from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.run import begin_run, end_run
 from support.index import serving
 from support.wheels import Wheel
@@ -56,7 +57,7 @@ def connections(tmp_path: Path) -> Iterator[Connections]:
 
     run = begin_run(Settings(store=tmp_path / "store"))
     with PipSession(cache=str(tmp_path / "cache")) as session:
-        connections = Connections(session, run)
+        connections = Connections(session, run, run.part(EarlyRequests))
         yield connections
         connections.close(1.0)
     end_run()

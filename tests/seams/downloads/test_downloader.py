@@ -28,7 +28,9 @@ def watch(module):
 
 ROOM = """
 from pip._internal.network.session import PipSession
-from pipfast_hooks.network import early
+from pipfast_hooks.network.early import EarlyRequests
+from pipfast_hooks.run import current_run
+early = current_run().part(EarlyRequests)
 session = PipSession(cache={cache!r})
 def room(url):
     return session.get_adapter(url).poolmanager.connection_from_url(url).pool.maxsize

@@ -20,9 +20,11 @@ from pip._internal.utils.hashes import Hashes
 from pip._vendor.packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pip._vendor.packaging.version import InvalidVersion
 
+from pipfast.settings import Settings
 from pipfast_hooks.index.candidates import PageCandidates, choose
 from pipfast_hooks.index.evaluation import OddPage, PageEvaluation
-from pipfast_hooks.index.finder import _known
+from pipfast_hooks.index.finder import EvaluatedPages
+from pipfast_hooks.run import Run
 
 if TYPE_CHECKING:
     from pipfast.index.pages import PageTable
@@ -116,7 +118,7 @@ def finder(options: dict[str, Any]) -> Any:
 
 def evaluated(found: Any, page: IndexContent) -> PageTable:
     """Return our evaluation of a page."""
-    known = _known(found)
+    known = EvaluatedPages(Run(Settings(), 0o022), found)
     links = found.make_link_evaluator("proj-ect")
     return PageEvaluation(known.judge, links, known.candidate_evaluator).table(page)
 

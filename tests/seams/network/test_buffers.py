@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipfast_hooks.network import buffers
+from pipfast.settings import Settings
+from pipfast_hooks.network.buffers import Buffers
+from pipfast_hooks.run import Run
 from pipfast_hooks.seams import COLLECTS_ANSWERS
 
 if TYPE_CHECKING:
@@ -19,11 +21,12 @@ def test_what_a_thread_still_writes_to_goes_with_the_run(tmp_path: Path, monkeyp
     module: Any = import_module(COLLECTS_ANSWERS[0])
     stock = getattr(module, COLLECTS_ANSWERS[1])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    buffers = Buffers(Run(Settings(), 0o022))
     buffers.begin()
     buffers.begin()
     collecting = module.CallbackFileWrapper(None, None)
     assert len(list(tmp_path.iterdir())) == 1
-    buffers.forget()
+    buffers.close(0.0)
     assert list(tmp_path.iterdir()) == []
     assert getattr(module, COLLECTS_ANSWERS[1]) is stock
     del collecting

@@ -20,6 +20,7 @@ from pip._internal.models.search_scope import SearchScope
 from pip._internal.network.session import PipSession
 from pipfast_hooks.run import current_run
 from pipfast_hooks.network import asked
+from pipfast_hooks.network.ahead import Ahead
 
 def refuse(*args, **kwargs):
     raise AssertionError("it was sent")
@@ -27,7 +28,7 @@ def refuse(*args, **kwargs):
 session = PipSession()
 session.send = refuse
 collector = LinkCollector(session=session, search_scope=SearchScope([], [], False))
-assert current_run().ahead is None
+assert current_run().find(Ahead) is None
 print(json.dumps(asked.request_for(collector, Link("https://index.test/simple/x/"), "x")))
 """
 

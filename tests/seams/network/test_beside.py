@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipfast.fetch.servers import Server
-from pipfast_hooks.network import buffers, early
+from pipfast.settings import Settings
+from pipfast_hooks.network.early import EarlyRequests
+from pipfast_hooks.run import Run
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     import pytest
@@ -23,15 +26,17 @@ class Session:
 
     def request(self, method: str, url: str, **options: Any) -> Any:
         status = self.answers.pop(0)
-        early._thread.company = status == 404
+        here.had_company = status == 404
         return SimpleNamespace(status_code=status, close=lambda: None)
 
 
 def test_what_is_refused_in_company_is_asked_for_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(heard=True)
-    monkeypatch.setattr(early, "server_at", lambda url: server)
+    run = Run(Settings(), 0o022)
+    early = run.part(EarlyRequests)
+    monkeypatch.setattr(early.servers, "at", lambda url: server)
     session = Session()
     early.attach(session)
-    buffers.forget()
+    run.close()
     assert session.request("GET", "http://localhost/x", headers={}).status_code == 200
     assert server.left and not session.answers

@@ -1,0 +1,312 @@
+"""GETs that threads send before pip comes to them, while it resolves."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipfast.fetch.turns import LeftToPip, Turn
+from pipfast.report import logger
+from pipfast.system import threads
+from pipfast_hooks.network.asked import streamed
+from pipfast_hooks.network.authentication import as_pips_first
+from pipfast_hooks.network.early import EarlyRequests, is_answer
+from pipfast_hooks.output import records
+from pipfast_hooks.run import Part
+from pipfast_hooks.threads import here
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pipfast_hooks.run import Run
+
+    Then = Callable[[Any], Callable[[], None] | None]
+    """Gets a response before pip does, and returns what is left to do after that."""
+
+NEAR_S = 0.01
+"""Seconds to a server's first byte below which it is near: then what is done with the answers is all that takes
+time, and threads that do it at once only wait for one another."""
+
+SLOW_S = 0.1
+"""Seconds after which a request under way is no reason any more to let others wait."""
+
+NEAR_REQUESTS = 2
+"""Requests at once to near servers: one on its way while another is dealt with."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One GET on its way."""
+
+    url: str
+    headers: dict[str, str]
+    then: Then
+    response: Any = None
+    records: list[logging.LogRecord] = field(default_factory=list)
+    started: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+    rest: Callable[[], None] | None = None
+    """What is left to do with the answer, which pip itself has got."""
+
+
+class _Turns:
+    """Lets as many requests be under way at once as it pays to have."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._began: dict[int, float] = {}
+        """When the requests under way began, by thread."""
+        self._usual: dict[str, float] = {}
+        """Seconds to the first byte of the last few answers, by host and port."""
+        self._change = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._change:
+            while len(self._began) >= self._limit():
+                self._change.wait(SLOW_S)
+            self._began[get_ident()] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        with self._change:
+            del self._began[get_ident()]
+            self._change.notify_all()
+
+    def note(self, host: str, seconds: float) -> None:
+        """Note how soon a server has begun to answer."""
+        with self._change:
+            # One that has to ask another server itself is as slow as that, from its next answer on.
+            self._usual[host] = (3 * self._usual.get(host, seconds) + seconds) / 4
+            self._change.notify_all()
+
+    def _limit(self) -> int:
+        near = self._usual and max(self._usual.values()) < NEAR_S
+        if not near or (self._began and time.monotonic() - min(self._began.values()) > SLOW_S):
+            return self._most
+        return min(self._most, NEAR_REQUESTS)
+
+
+class RequestsAhead:
+    """The GETs of one resolution; none is sent as long as pip's cache has fresh answers to everything."""
+
+    def __init__(
+        self, early: EarlyRequests, session: Any, connections: int, on_wheel: Callable[[Any], None]
+    ) -> None:
+        """:param on_wheel: called with pip's link of a wheel that pip itself begins to fetch."""
+        self.session = session
+        self.on_wheel = on_wheel
+        self._early = early
+        self._connections = connections
+        self._turns = _Turns(connections)
+        self._waiting: list[Callable[[], None]] = []
+        self._active = False
+        self._stopped = False
+        self._jobs: dict[str, _Job] = {}
+        self._asked_by_pip: set[str] = set()
+        self._left_to_pip: dict[str, _Job] = {}
+        """What pip asks for itself, and what is to be done with the answer."""
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.RLock()
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether requests are sent ahead now."""
+        return self._active
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether no request is sent ahead any more."""
+        return self._stopped
+
+    # What pip does
+
+    def activate(self) -> None:
+        """Begin with all that waits: the cache has no answer to something."""
+        with self._lock:
+            if self._active or self._stopped:
+                return
+            self._active = True
+            self._early.attach(self.session)
+            waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
+
+    def take(self, url: str, headers: Any, *, stream: bool) -> Any:
+        """Return the response to a request of pip's, if it was fetched ahead; else pip sends it itself."""
+        with self._lock:
+            self._asked_by_pip.add(url)
+            job = self._jobs.pop(url, None)
+            if job is None or job.headers != dict(headers):
+                return None
+            if not job.started:
+                if not stream:
+                    self._left_to_pip[url] = job
+                return None
+        job.done.wait()
+        response = job.response
+        if response is None or not is_answer(response):
+            # pip asks itself, and alone if that is why.
+            return None
+        if response.status_code == 401:
+            return as_pips_first(self.session, response, stream=stream)
+        records.replay(job.records)
+        return streamed(self.session, response) if stream else response
+
+    def has_come(self, url: str, response: Any) -> None:
+        """Use what pip has got to a request of its own that was to be sent ahead."""
+        with self._lock:
+            job = self._left_to_pip.pop(url, None)
+            if job is None or self._stopped or response.status_code != 200:
+                return
+        with records.held_back([]), left_to_itself("what a page says"):
+            rest = job.then(response)
+            if rest is not None:
+                with self._lock:
+                    if self._has_threads():
+                        self._queue.put(_Job(url, {}, lambda _: None, rest=rest))
+
+    def is_coming(self, url: str) -> bool:
+        """Tell whether ``take`` has, or is going to have, a response to a request of pip's."""
+        return url in self._jobs
+
+    def passes(self, url: str) -> None:
+        """Note that pip needs no answer to a request any more."""
+        with self._lock:
+            self._asked_by_pip.add(url)
+
+    # What is sent ahead
+
+    def when_active(self, call: Callable[[], None]) -> None:
+        """Make a call at once if requests are sent ahead already, else when that begins."""
+        with self._lock:
+            if not self._active:
+                self._waiting.append(call)
+                return
+        call()
+
+    def begin(self, url: str, headers: Mapping[str, str], then: Then) -> None:
+        """Send a GET in one of the threads, unless pip has asked for it already."""
+        with self._lock:
+            if self._stopped or not self._active or url in self._jobs or url in self._asked_by_pip:
+                return
+            if self._has_threads():
+                job = self._jobs[url] = _Job(url, dict(headers), then)
+                self._queue.put(job)
+
+    def stop(self, wait_s: float = 0.0) -> None:
+        """Fetch nothing more ahead; wait at most that many seconds for what is under way."""
+        with self._lock:
+            if not self._stopped:
+                for _ in self._threads:
+                    self._queue.put(None)
+            self._stopped = True
+            self._active = False
+            # What is under way is not asked for a second time, unless it fails.
+            self._jobs = {url: job for url, job in self._jobs.items() if job.started}
+        threads.join(self._threads, wait_s)
+
+    # In the threads
+
+    def _has_threads(self) -> bool:
+        """Start one more thread, if that is allowed; tell whether there is any."""
+        if len(self._threads) < self._connections:
+            thread = threads.start(self._work, "pipfast-ahead")
+            if thread is not None:
+                self._threads.append(thread)
+        return bool(self._threads)
+
+    def _work(self) -> None:
+        here.ours = True
+        while (job := self._queue.get()) is not None:
+            if job.rest is None:
+                with self._turns:
+                    self._do(job)
+            else:
+                with records.held_back([]), left_to_itself("what follows from a page"):
+                    job.rest()
+
+    def _do(self, job: _Job) -> None:
+        def begin() -> None:
+            with self._lock:
+                if self._jobs.get(job.url) is not job:
+                    # pip was sooner, or needs it no more.
+                    raise LeftToPip(job.url)
+                job.started = True
+
+        rest = None
+        try:
+            with self._lock:
+                if self._jobs.get(job.url) is not job:
+                    return
+            with records.held_back(job.records):
+                # An answer of pip's cache needs no turn.
+                response = self._early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
+                job.started = True
+                self._heard(response, urlsplit(job.url).netloc)
+                if response.status_code != 401 and is_answer(response):
+                    with left_to_itself("what a page says"):
+                        rest = job.then(response)
+                job.response = response
+        except Exception as error:
+            logger.debug("pipfast: left to pip after %r", error)
+        finally:
+            job.done.set()
+        if rest is not None:
+            with records.held_back([]), left_to_itself("what follows from a page"):
+                rest()
+
+    def _heard(self, response: Any, host: str) -> None:
+        if not getattr(response, "from_cache", False):
+            self._turns.note(host, response.elapsed.total_seconds())
+
+
+class Ahead(Part):
+    """The requests that are sent ahead of pip's, while it resolves."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.requests: RequestsAhead | None = None
+        self._early = run.part(EarlyRequests)
+
+    def of(self, session: Any) -> RequestsAhead | None:
+        """Return the requests of a session of pip's, if that is the one that its resolver uses now."""
+        requests = self.requests
+        return requests if requests is not None and requests.session is session else None
+
+    def begin(self, session: Any, on_wheel: Callable[[Any], None]) -> RequestsAhead:
+        """Let requests be sent ahead through a session until ``end``."""
+        self.requests = RequestsAhead(self._early, session, self.run.settings.connections, on_wheel)
+        return self.requests
+
+    def end(self) -> None:
+        """Send nothing more: the resolver is done."""
+        requests, self.requests = self.requests, None
+        if requests is not None:
+            requests.stop()
+
+    def stop(self) -> None:
+        """Send nothing more; pip was interrupted."""
+        if self.requests is not None:
+            self.requests.stop()
+
+    def close(self, wait_s: float) -> None:
+        """Wait for what is under way."""
+        requests, self.requests = self.requests, None
+        if requests is not None:
+            requests.stop(wait_s)
+
+
+@contextlib.contextmanager
+def left_to_itself(what: str) -> Iterator[None]:
+    """Let pip find out by itself what an error keeps from being known ahead."""
+    try:
+        yield
+    except Exception:
+        logger.debug("pipfast: %s is not known ahead", what, exc_info=True)

@@ -1,0 +1,82 @@
+"""pip's own requests, which early ones may be under way beside."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from pipfast_hooks.call import Call
+from pipfast_hooks.network.authentication import Known, as_pips_first
+from pipfast_hooks.output import records
+from pipfast_hooks.threads import here
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from pipfast.fetch.servers import Server
+    from pipfast_hooks.network.servers import Servers
+
+_PLAIN_ARGUMENTS = frozenset(("method", "url", "headers", "stream", "allow_redirects", "params"))
+
+
+def is_plain_get(call: Call) -> bool:
+    """Tell whether a request is a GET with no options but those that pip's own code uses."""
+    return call["method"] == "GET" and len(call.args) <= 2 and call.kwargs.keys() <= _PLAIN_ARGUMENTS
+
+
+def guard(session: Any, servers: Servers) -> None:
+    """Have pip's own requests sent as the seam of its session sends them, where that is not attached."""
+    if hasattr(type(session).request, "__wrapped__"):
+        return
+    request = session.request
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        call = Call(request, session, args, kwargs, {"method": 0, "url": 1})
+        return send_beside(call, servers) if is_plain_get(call) else call.original()
+
+    session.request = guarded
+
+
+def send_beside(call: Call, servers: Servers | None) -> Any:
+    """Send a request of pip's own."""
+    session, url = call.instance, call["url"]
+    server = servers.at(url) if servers is not None else None
+    if server is None or not server.takes_early:
+        return call.original()
+    send = functools.partial(call.original, auth=Known(session.auth))
+    return _send(server, session, url, send, call.original, stream=bool(call.get("stream")))
+
+
+def _send(
+    server: Server, session: Any, url: str, send: Callable[[], Any], send_alone: Callable[[], Any], *, stream: bool
+) -> Any:
+    """Send the request beside others; once more and alone, if that may be why it was refused.
+
+    What is said of the first attempt is held back.
+    """
+    refused = server.doubted.get(url)
+    if refused is None:
+        kept: list[logging.LogRecord] = []
+        response = None
+        here.had_company = False
+        try:
+            with records.held_back(kept):
+                response = send()
+        except Exception:
+            if not here.had_company:
+                records.replay(kept)
+                raise
+        if response is not None:
+            refused = response.status_code
+            if here.had_company:
+                # That it was sent again is what the others were the reason of.
+                kept = [record for record in kept if not record.name.endswith("urllib3.connectionpool")]
+            if refused < 400 or refused in server.believed or not here.had_company:
+                records.replay(kept)
+                return as_pips_first(session, response, stream=stream) if refused == 401 else response
+            response.close()
+    server.clear()
+    response = send_alone()
+    server.judge(url, refused or 0, response.status_code)
+    return response

@@ -1,0 +1,53 @@
+"""pip's requests, answered with what came ahead or from pip's cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipfast.report import logger
+from pipfast_hooks.network.ahead import Ahead
+from pipfast_hooks.network.asked import of_this_thread
+from pipfast_hooks.network.authentication import as_pips_first
+from pipfast_hooks.network.beside import is_plain_get, send_beside
+from pipfast_hooks.network.early import EarlyRequests
+from pipfast_hooks.network.fresh import FreshPages
+from pipfast_hooks.network.servers import Servers
+from pipfast_hooks.run import current_run
+
+if TYPE_CHECKING:
+    from pipfast_hooks.call import Call
+
+
+def _around_request(call: Call) -> Any:
+    """Answer a GET with what was fetched ahead, or from the cache if that has a fresh answer."""
+    method, url, headers = call["method"], call["url"], call.get("headers") or {}
+    session, stream = call.instance, bool(call.get("stream"))
+    # Also when the resolution is over: a thread may be in the middle of asking pip what it would send.
+    ours, answer = of_this_thread(method, url, headers)
+    if ours:
+        return answer if answer is not None else call.original()
+    run = current_run()
+    if call.get("params") or not is_plain_get(call):
+        return call.original()
+    early = run.find(EarlyRequests)
+    refusal = early.refusals.pop(url, None) if early is not None else None
+    if refusal is not None:
+        return as_pips_first(session, refusal, stream=stream)
+    ahead = run.find(Ahead)
+    requests = ahead.of(session) if ahead is not None else None
+    try:
+        found = requests.take(url, headers, stream=stream) if requests is not None else None
+        if found is None:
+            found = run.part(FreshPages).answer(session, url, headers, stream=stream)
+        if found is None and requests is not None:
+            requests.activate()
+            found = requests.take(url, headers, stream=stream)
+    except Exception:
+        logger.debug("pipfast: a request is left to pip", exc_info=True)
+        found = None
+    if found is not None:
+        return found
+    response = send_beside(call, run.find(Servers))
+    if requests is not None and not stream:
+        requests.has_come(url, response)
+    return response
