@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 
 class Start(Part):
-    """What a command has before pip reads its options."""
+    """What a command begins with, before pip reads its options."""
 
     patterns: Patterns | None = None
-    """What knows regular expressions, and notes those that pip's modules have."""
+    """Knows compiled regular expressions, and notes new ones of pip's modules."""
     expectation: Expectation | None = None
     """What this command line installed the last time."""
 
     def expect(self, arguments: Sequence[str]) -> None:
-        """Have linked aside from now on what this command line installed the last time."""
+        """Start to link aside what this command line installed the last time."""
         run = self.run
         if "install" not in arguments or run.settings.workers < 2 or run.store.link_mode == "copy":
             return
@@ -53,7 +53,7 @@ class Start(Part):
             logger.debug("pipfast: nothing is expected", exc_info=True)
 
     def keep_expectation(self) -> None:
-        """Keep for the next time what has been installed."""
+        """Keep what was installed for the next time."""
         intent = self.run.intent
         if self.expectation is not None and intent.link_ahead and intent.bytecode is not None:
             try:
@@ -62,14 +62,14 @@ class Start(Part):
                 logger.debug("pipfast: what was installed is not kept", exc_info=True)
 
     def close(self, wait_s: float) -> None:
-        """Keep the patterns that were new."""
+        """Keep the new patterns."""
         layout = self.run.store.opened
         if self.patterns is not None and layout is not None:
             self.patterns.keep(layout)
 
 
 def _around_main(call: Call) -> Any:
-    """Close everything of ours when a command ends, however it ends."""
+    """End the run when the command ends, however it ends."""
     try:
         return call.original()
     finally:
@@ -77,14 +77,14 @@ def _around_main(call: Call) -> Any:
 
 
 def _around_install_run(call: Call) -> Any:
-    """Note what this installation will need."""
+    """Note what this installation intends."""
     run = current_run()
     start = run.part(Start)
     if start.patterns is not None:
         start.patterns.note_no_more()
     try:
         options = call["options"]
-        # None where pip has no use for its own folder, which it cannot write: ours may be elsewhere.
+        # None where pip cannot write its own cache folder; the store may be elsewhere.
         run.intent = Intent(stores=options.cache_dir is None or bool(options.cache_dir))
         run.intent = _intent(options, run)
     except Exception:
@@ -101,7 +101,7 @@ def _around_install_run(call: Call) -> Any:
 
 
 def _intent(options: Any, run: Run) -> Intent:
-    """Return what an installation with these options does, whose ``stores`` is known."""
+    """Return what an installation with these options intends; ``run.intent.stores`` is set already."""
     aim, bytecode = Aim.INSTALL, None
     if getattr(options, "dry_run", False):
         aim = Aim.METADATA if fetches_nothing_in_dry_run(pip.__version__) else Aim.ARCHIVES
@@ -139,9 +139,9 @@ def _name_what_is_stale(run: Run) -> None:
 
 
 def _around_get_installation_order(call: Call) -> Any:
-    """Import what the installation needs; it begins after this, if anything is to be installed.
+    """Import what installing needs, if anything is to be installed.
 
-    From 26.3 on nothing can be imported any more once it has begun, and before, what is imported may be replaced.
+    From 26.3 on nothing can be imported once it has begun; under older pips a module may be replaced by then.
     """
     order = call.original()
     run = current_run()
@@ -173,10 +173,10 @@ def _import_what_installs(run: Run) -> None:
 
 
 def _around_eagerly_import_modules(call: Call) -> Any:
-    """Import nothing ahead where nothing is going to be installed."""
+    """Skip pip's early imports where nothing is to be installed."""
     return None if current_run().intent.nothing_to_install else call.original()
 
 
 def _around_prevent_further_imports(call: Call) -> Any:
-    """Block no import where nothing has been installed: what is imported later is what was there before."""
+    """Block no import where nothing was installed: no module can have been replaced."""
     return contextlib.nullcontext() if current_run().intent.nothing_to_install else call.original()

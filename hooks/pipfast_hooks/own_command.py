@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
-    """Return which of these commands a command line names, and its own arguments; None if it is pip's.
+    """Return which of these commands a command line names, and its arguments; None if it is pip's.
 
     A global option that pip cannot read ends the process here as it ends pip.
     """
@@ -36,7 +36,7 @@ def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] |
 
 
 class OwnCommand(Command):  # type: ignore[misc]
-    """What pip's ``help`` and completion ask of a command; it is run before pip comes to it."""
+    """A command as pip's ``help`` and completion see it; pipfast runs it before pip could."""
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
         super().__init__(name, summary, isolated)
@@ -49,7 +49,7 @@ class OwnCommand(Command):  # type: ignore[misc]
 
 
 class _Parser:
-    """As much of optparse's parser as pip asks for."""
+    """The part of optparse's parser that pip uses."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parser = parser

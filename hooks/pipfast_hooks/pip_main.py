@@ -1,4 +1,4 @@
-"""pip's own entry point, and what pip says of itself."""
+"""pip's entry point, commands, version; attachment to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 HOOKED_COMMANDS = frozenset({"install", "download", "wheel", "lock"})
-"""The commands that download or install; no other one has anything for us to do."""
+"""The commands that download or install; pipfast has nothing to do for others."""
 
 
 def run_pip(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def has_command(name: str) -> bool:
 
 
 def add_commands(summaries: Mapping[str, str]) -> None:
-    """Have pip name these commands in its help and complete them; what they do is not pip's to run."""
+    """Put these commands into pip's help and completion; pip never runs them."""
     from pip._internal.commands import CommandInfo, commands_dict
 
     for name, summary in summaries.items():
@@ -47,7 +47,7 @@ def add_commands(summaries: Mapping[str, str]) -> None:
 
 
 def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
-    """Return which of these commands a command line names, behind pip's global options, and its own arguments."""
+    """Return which of these commands a command line names behind pip's global options, and its arguments."""
     if arguments and arguments[0] in names:
         return arguments[0], arguments[1:]
     if not set(names).isdisjoint(arguments):
@@ -58,7 +58,7 @@ def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list
 
 
 def configured(settings: Settings, arguments: list[str]) -> Settings:
-    """Return the settings with those of pip's configuration files below them."""
+    """Return the settings, completed from pip's configuration files."""
     from pipfast_hooks.startup import configuration
 
     return configuration.configured(settings, arguments)
@@ -69,8 +69,8 @@ def hook(
 ) -> Hooks:
     """Attach to this process's pip.
 
-    :param ending: gets what ends all that runs beside pip. A command does that itself, unless its seam is stock,
-        or it never began.
+    :param ending: gets callbacks that end the run. A command ends it itself, unless its seam is stock or pip never
+        came to it.
     :param arguments: the command line that is going to be run, if that is known.
     :param patterns: what notes regular expressions, if anything does.
     """
@@ -99,7 +99,7 @@ def hook(
 
 
 def note_newer_pip(run: Run) -> None:
-    """Note to say that this pip is newer than the newest tested: what writes stays pip's own then."""
+    """Note to say that this pip is newer than any tested: it installs by itself then."""
     from pipfast_hooks.seams import is_newer_than_tested, newest_tested
 
     if is_newer_than_tested(pip.__version__):
@@ -114,13 +114,13 @@ def unusable_libraries() -> list[Unusable]:
     from pipfast import dependencies
     from pipfast_hooks.startup import deferred
 
-    # wrapt imports it, 10 ms long, for decorators of coroutines, which pip has none of.
+    # wrapt imports asyncio (10 ms) for coroutine decorators, which pip never uses.
     with deferred.without(("asyncio",)):
         return dependencies.problems()
 
 
 def defer_modules() -> None:
-    """Let the modules wait that pip imports for what hardly ever happens."""
+    """Make lazy the modules that pip imports for rare events."""
     from pipfast_hooks.seams import DEFERRED, can_defer
     from pipfast_hooks.startup import deferred
 
@@ -129,9 +129,9 @@ def defer_modules() -> None:
 
 
 def needs_hooks(arguments: list[str]) -> bool:
-    """Tell whether a command line may name a command that hooks are for.
+    """Tell whether a command line may name a hooked command.
 
-    Any argument counts, not only the first: options before the command can have values.
+    Any argument counts: options before the command can have values.
     """
     return not HOOKED_COMMANDS.isdisjoint(arguments)
 

@@ -23,22 +23,22 @@ Ctrl-C waits for a prompt."""
 
 
 class Part:
-    """Something that one run has once: made when it is first asked for, and ended with the run.
+    """Something that a run has once: made at its first use, and ended with the run.
 
-    A part asks the run in its constructor for the parts that it leans on; so these are older, and end later.
+    A constructor asks the run for the parts that this one leans on; so these are older, and end later.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
 
     def give_way(self) -> None:
-        """End processes, threads and descriptors that pip itself needs now; the run goes on without them."""
+        """End the processes, threads and descriptors of this part: pip needs theirs, and the run goes on."""
 
     def stop(self) -> None:
-        """Tell what is under way to end, and wait for nothing."""
+        """Tell what is under way to end, without waiting."""
 
     def close(self, wait_s: float) -> None:
-        """End everything of this part; wait no longer than ``wait_s`` seconds for threads."""
+        """End everything of this part; wait at most ``wait_s`` seconds for threads."""
 
 
 P = TypeVar("P", bound=Part)
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Run:
-    """One command; everything in it is made when it is first needed, and closed at the end."""
+    """One command; its parts are made at their first use, and closed at its end."""
 
     def __init__(self, settings: Settings, umask: int, *, is_copy: bool = False) -> None:
         """:param is_copy: this process was forked from one that has imported all that a command needs."""
@@ -59,9 +59,9 @@ class Run:
         """In the order in which they were made."""
         self._making = threading.RLock()
         self._last_words: list[tuple[str, str | None]] = []
-        """What is said when pip has said everything."""
+        """Said after pip's last line: message and hint."""
         self._daily_words: list[Callable[[], None]] = []
-        """Say the same, at most once a day: what makes things slower here."""
+        """Say it then, at most once a day: what slows pipfast here."""
 
     def part(self, kind: type[P]) -> P:
         """Return the run's one part of a kind, made now if it is not there."""
@@ -84,26 +84,26 @@ class Run:
             part.close(END_S)
 
     def say_at_end(self, message: str, hint: str | None = None) -> None:
-        """Say something below pip's own error."""
+        """Say something after pip's last line."""
         self._last_words.append((message, hint))
 
     def say_daily(self, message: str, hint: str | None = None) -> None:
-        """Say something about the surroundings when pip has said everything, at most once a day."""
-        # Imported now: nothing can be any more when it is said.
+        """Say something about the surroundings after pip's last line, at most once a day."""
+        # Imported now: from pip 26.3 on nothing can be at the end.
         from pipfast.daily import say_daily
 
         self._daily_words.append(partial(say_daily, message, hint))
 
     def give_way(self) -> None:
-        """End what runs beside pip and has processes, threads or descriptors that pip needs; pip goes on alone."""
+        """End all that runs beside pip: the system has no process, thread or descriptor left for pip."""
         self.settings = replace(self.settings, builds=1, workers=1)
         self.store.stop()
         for part in reversed(list(self._parts.values())):
             part.give_way()
 
     def close(self) -> None:
-        """Stop connections and workers; nothing of ours is left running."""
-        # No worker is begun any more, and nobody waits for one that is.
+        """End everything of ours, and say the last words."""
+        # Without this, what still runs would start new workers.
         self.intent = replace(self.intent, aim=Aim.ARCHIVES)
         self.store.stop()
         self._close_parts()

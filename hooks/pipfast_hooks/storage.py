@@ -44,7 +44,7 @@ class Verified(NamedTuple):
 
 
 class Store:
-    """Opens the store when it is first needed, and makes what prepares and places its files."""
+    """The run's store, opened at its first use, with what prepares and places its files."""
 
     def __init__(self, run: Command) -> None:
         self._run = run
@@ -61,7 +61,7 @@ class Store:
 
     @property
     def layout(self) -> Layout:
-        """Return the store's layout; one that keeps nothing without a store, the reason for which is said once."""
+        """Return the store's layout, or the null form; why there is no store is said once."""
         with self._lock:
             if self._run.intent.stores and not self._unusable:
                 if self._opened is None:
@@ -72,7 +72,7 @@ class Store:
 
     @property
     def nowhere(self) -> Layout:
-        """Return the layout that keeps nothing."""
+        """Return the null form of a layout."""
         if self._nowhere is None:
             from pipfast.store.layout import Nowhere
 
@@ -81,7 +81,7 @@ class Store:
 
     @property
     def opened(self) -> Layout | None:
-        """Return the store's layout if something has asked for it, and the store may be used."""
+        """Return the store's layout if it has been used, else None."""
         return self._opened if self._run.intent.stores else None
 
     def _open(self) -> None:
@@ -97,7 +97,7 @@ class Store:
             self._note_condition(self._opened)
 
     def _note_condition(self, layout: Layout) -> None:
-        """Note to say that nothing new can be kept."""
+        """Note to say why nothing new can be kept, if so."""
         from pipfast.store.condition import find_condition
 
         try:
@@ -125,7 +125,7 @@ class Store:
         return effective_mode(self._run.settings.link_mode, self._run.intent.target or _site_packages())
 
     def preparer(self) -> Preparer | None:
-        """Return what prepares wheels for this installation, or None if nothing is kept."""
+        """Return what prepares wheels, or None if none are installed from the store."""
         with self._lock:
             if self._preparer is None:
                 if not self.layout.keeps or not self._run.intent.installs:
@@ -140,7 +140,7 @@ class Store:
         from pipfast.prepare.workers import Inside, Workers
 
         run, layout = self._run, self.layout
-        # It writes the names of files as a worker does.
+        # A worker writes file names in UTF-8, and this process has to do the same.
         inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
         terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode)
         self._workers = Inside(terms) if inside else Workers(run.settings.workers, terms)
@@ -159,7 +159,7 @@ class Store:
             logger.debug("pipfast: what was expected is given up", exc_info=True)
 
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
-        """Note the digests of a file just written; valid for as long as its size and mtime stay."""
+        """Note the digests of a file just written; they hold while its size and mtime stay."""
         found = os.stat(path)
         self._verified[os.fspath(path)] = Verified(
             digests["sha256"], found.st_size, found.st_mtime_ns, digests
@@ -179,7 +179,7 @@ class Store:
         return verified
 
     def stop(self) -> None:
-        """End the workers; what was prepared and not used is removed."""
+        """End the workers, and remove what they linked aside in vain."""
         with self._lock:
             workers, self._workers = self._workers, None
             preparer, self._preparer = self._preparer, None

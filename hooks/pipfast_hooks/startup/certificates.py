@@ -1,6 +1,6 @@
 """pip's certificate authorities, read for the first connection.
 
-Reading the bundle takes some 20 ms of every command, also of those that open no connection, or none with TLS.
+Reading the bundle takes some 20 ms, which commands without a TLS connection save.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from pipfast_hooks.call import Call
 
 _USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_default_certs")
-"""Methods of an ``ssl.SSLContext`` that use certificates, or add to them, but for the one that waits."""
+"""Methods of ``ssl.SSLContext`` that use or add certificates, besides ``load_verify_locations``."""
 
 
 def _around_create_context(call: Call) -> Any:
-    """Have pip make its context, but for reading the bundle."""
+    """Let pip make its context without reading the bundle."""
     truststore: Any = None
     with suppress(ImportError):
         truststore = import_module("pip._vendor.truststore")
     if truststore is None:
-        # Without the ssl module pip goes on, and warns.
+        # Without the ssl module pip warns and goes on.
         return call.original()
     stock = truststore.SSLContext
     truststore.SSLContext = _late(stock)
@@ -39,7 +39,7 @@ def _around_create_context(call: Call) -> Any:
 
 
 def _late(stock: Any) -> Any:
-    """Return a subclass whose first ``load_verify_locations`` waits for what needs it."""
+    """Return a subclass that reads its certificates at their first use."""
     # Several connections may be opened at once.
     loading = threading.Lock()
 
@@ -47,7 +47,7 @@ def _late(stock: Any) -> Any:
         _pipfast_waits: str | None = None
 
         def load_verify_locations(self, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
-            # Anything but a file that is there and can be read is answered at once, in its own words.
+            # Only a readable file can wait: anything else fails at once, in its own words.
             if self._pipfast_waits is None and _is_readable(cafile) and capath is None and cadata is None:
                 self._pipfast_waits = cafile
             else:
@@ -59,7 +59,7 @@ def _late(stock: Any) -> Any:
                 if self._pipfast_waits:
                     stock.load_verify_locations(self, self._pipfast_waits, None, None)
                     logger.debug("pipfast: certificates are read from %s", self._pipfast_waits)
-                # What is added from now on is added at once.
+                # Later additions are made at once.
                 self._pipfast_waits = ""
 
     def using(name: str) -> Callable[..., Any]:

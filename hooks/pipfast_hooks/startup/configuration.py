@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def configured(settings: Settings, arguments: list[str]) -> Settings:
     """Return the settings with what pip's configuration files say below the environment's.
 
-    Which files, and in which order, is pip's to say: ``PIP_CONFIG_FILE``, ``--isolated`` and all. Files that pip
-    cannot read are for pip to complain of.
+    pip chooses the files and their order (``PIP_CONFIG_FILE``, ``--isolated``), and complains of those that it
+    cannot read.
     """
     try:
         values = read_values(isolated="--isolated" in arguments)
@@ -34,13 +34,13 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
 
 
 def read_values(isolated: bool) -> Mapping[str, str]:
-    """Return the values by ``section.key``; of two files, that one's which wins in pip's order."""
+    """Return the values by ``section.key``; where several files have one, pip's order decides."""
     from pip._internal.configuration import Configuration
 
     configuration: Any = Configuration(isolated=isolated)
     configuration.load()
     found: dict[str, Any] = {}
     for key, value in configuration.items():
-        # From 25.2 on by file, before that all in one.
+        # From 25.2 on the items are by file.
         found.update(value if isinstance(value, dict) else {key: value})
     return {key: str(value) for key, value in found.items()}

@@ -1,6 +1,6 @@
-"""Modules that are executed when they are first used, not when they are imported.
+"""Lazy modules: executed at their first use, not at import.
 
-Only for those that are imported as modules and used in functions; ``from module import name`` uses it at once.
+Only for modules that are used in functions: ``from module import name`` uses one at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Finder:
-    """Finds the listed modules as the import system would, and gives them a loader that waits."""
+    """Finds the listed modules as the import system would, and gives them a lazy loader."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)
@@ -30,14 +30,14 @@ class _Finder:
         if fullname not in self.names or target is not None:
             return None
         spec = PathFinder.find_spec(fullname, path)
-        # Packages' submodules would be found without their parents having been executed.
+        # Not for packages: their submodules would be found before they are executed.
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
             spec.loader = LazyLoader(spec.loader)
         return spec
 
 
 def defer(names: Iterable[str]) -> _Finder | None:
-    """From now on, let these modules wait; those that are imported already are left alone."""
+    """Make these modules lazy from now on, but for those that are imported already."""
     wanted = [name for name in names if name not in sys.modules]
     if not wanted:
         return None
@@ -47,7 +47,7 @@ def defer(names: Iterable[str]) -> _Finder | None:
 
 
 def load_all() -> None:
-    """Execute what was deferred and imported; what is imported from now on is executed at once."""
+    """Execute the lazy modules that were imported, and make no other one lazy."""
     for finder in [each for each in sys.meta_path if isinstance(each, _Finder)]:
         sys.meta_path.remove(finder)
         for name in finder.names:
@@ -58,15 +58,15 @@ def load_all() -> None:
 
 
 def stop() -> None:
-    """Defer no more; what waits goes on waiting."""
+    """Make no further module lazy; those that are stay so."""
     sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _Finder)]
 
 
 @contextmanager
 def without(names: Iterable[str]) -> Iterator[None]:
-    """Import something that imports these modules for functions we never call.
+    """Keep these modules unexecuted while something is imported that needs them for functions we never call.
 
-    They are forgotten afterwards: whoever else imports them gets them as ever.
+    Afterwards they leave ``sys.modules``, so that others import them as ever.
     """
     finder = defer(names)
     try:

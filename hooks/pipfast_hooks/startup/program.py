@@ -13,8 +13,8 @@ from pipfast_hooks.seams import PROGRAM_NAME
 def name_program() -> None:
     """Have pip call itself ``python -m pipfast`` where that was typed.
 
-    A plain replacement: ``list`` and ``--help`` should not wait for wrapt. pip's modules take the
-    name when they are imported, so this comes before them.
+    Replaced without wrapt, whose import would delay ``list`` and ``--help``. Call this before pip's modules are
+    imported: they copy the name.
     """
     if not sys.argv or os.path.basename(sys.argv[0]) != "__main__.py":
         return
