@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks.call import Call
-from pipfast_hooks.guard import call_seam
+from pipfast_hooks.guard import call_seam, guarded
+from pipfast_hooks.names import NAMES
 from pipfast_hooks.seams import SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
 
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
-    from pipfast.settings import Settings
+    from pipfast.settings import Family, Settings
 
-WAITING = "waiting for its module"
-ATTACHED = "attached"
-CALLED = "as expected"
+State = Literal["waiting for its module", "attached", "as expected", "stock"]
+"""What has become of a seam; ``as expected`` is one that is only called."""
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+_NO_NAME = "there is no such name"
 
 _REPLACED = "_pipfast_replaced"
 """An attribute of functions that stand in the place of pip's."""
@@ -40,10 +43,14 @@ class SeamState:
     """What has become of one seam; ``why`` is set where pip's own code runs."""
 
     seam: Seam
-    state: str = WAITING
+    state: State = "waiting for its module"
     why: str = ""
     positions: dict[str, int] = field(default_factory=dict)
     """Name to place of the parameters that may be passed by position, without ``self`` or ``cls``."""
+
+    def leave(self, why: str) -> None:
+        """Note why pip's own code runs."""
+        self.state, self.why = "stock", why
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class _Original:
     parent: Any
     attribute: str
     original: Any
+    state: SeamState
 
 
 class _Late:
@@ -71,12 +79,8 @@ class _Late:
     def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         call = Call(wrapped, instance, args, kwargs, self._positions)
         if self._function is None and not self._state.why and not self._is_idle(call):
-            try:
-                self._function = load_wrapper(self._state.seam)
-            except Exception as error:
-                self._state.state, self._state.why = "stock", f"our own module failed: {error!r}"
-                logger.debug("pipfast: %s stays stock", self._state.seam.label, exc_info=True)
-        if self._function is None:
+            self._function = self.hooks.load(self._state)
+        if self._function is None or self._state.why:
             return call.original()
         return call_seam(self._function, call)
 
@@ -119,6 +123,9 @@ class Hooks:
         self._originals: list[_Original] = []
         self._applied = False
         self._broken: set[str] = set()
+        self._unchecked = [row for row in NAMES if row.fits(self.pip)]
+        self._given_up: dict[Family, str] = {}
+        """By family, why all of it stays stock."""
 
     def apply(self) -> None:
         """Attach to what is imported already, and to the rest when it is; a second time does nothing."""
@@ -139,8 +146,22 @@ class Hooks:
             setattr(each.parent, each.attribute, each.original)
         self._originals.clear()
         self._broken.clear()
+        self._given_up.clear()
+        self._unchecked = [row for row in NAMES if row.fits(self.pip)]
         for state in self.states:
-            state.state, state.why = WAITING, ""
+            state.state, state.why = "waiting for its module", ""
+
+    def load(self, state: SeamState) -> Callable[..., Any] | None:
+        """Return the function that stands around a seam, or None if the seam is to stay stock."""
+        self._check_names(state.seam.family)
+        if state.why:
+            return None
+        try:
+            return load_wrapper(state.seam)
+        except Exception as error:
+            state.leave(f"our own module failed: {error!r}")
+            logger.debug("pipfast: %s stays stock", state.seam.label, exc_info=True)
+            return None
 
     def check_all(self) -> list[SeamState]:
         """Import every module and return what becomes of each seam (for ``doctor`` and tests)."""
@@ -150,14 +171,48 @@ class Hooks:
             except ImportError as error:
                 for state in self.states:
                     if state.seam.module == module:
-                        state.state, state.why = "stock", f"no such module: {error}"
+                        state.leave(f"no such module: {error}")
+        for row in self._unchecked:
+            with suppress(ImportError):
+                importlib.import_module(row.module)
         for state in self.states:
-            if state.state == ATTACHED and state.seam.wrapper:
-                try:
-                    load_wrapper(state.seam)
-                except Exception as error:
-                    state.state, state.why = "stock", f"our own module failed: {error!r}"
+            if state.state == "attached" and state.seam.wrapper:
+                self.load(state)
         return self.states
+
+    def check_names(self) -> dict[str, tuple[Family, str]]:
+        """Return full name to family, and why it is not as expected, of what is only imported or read."""
+        found: dict[str, tuple[Family, str]] = {}
+        for row in (row for row in NAMES if row.fits(self.pip)):
+            try:
+                missing = set(row.missing(importlib.import_module(row.module)))
+            except ImportError:
+                missing = set(row.labels)
+            found |= {each: (row.families[0], _NO_NAME if each in missing else "") for each in row.labels}
+        return found
+
+    def _check_names(self, family: Family) -> None:
+        """Check the names that a family leans on, as far as their modules are imported: once for each."""
+        for row in [each for each in self._unchecked if family in each.families]:
+            module = sys.modules.get(row.module)
+            # One that is being imported has not got all of them yet.
+            if module is None or getattr(module.__spec__, "_initializing", False):
+                continue
+            self._unchecked.remove(row)
+            for missing in row.missing(module):
+                for each in row.families:
+                    self._give_up(each, f"there is no {missing}")
+
+    def _give_up(self, family: Family, why: str) -> None:
+        logger.debug("pipfast: %s stays stock: %s", family, why)
+        self._given_up.setdefault(family, why)
+        for state in self.states:
+            if state.seam.family == family and not state.why:
+                state.leave(why)
+        for each in self._originals:
+            # Nothing of ours would ask whether it is stock.
+            if each.state.seam.family == family and (each.state.seam.kept or each.state.seam.plain):
+                setattr(each.parent, each.attribute, each.original)
 
     def _attach(self, module: ModuleType) -> None:
         if not self._applied:
@@ -166,24 +221,24 @@ class Hooks:
         for state in here:
             state.why = self._reason_against(module, state)
             if state.why:
-                state.state = "stock"
+                state.leave(state.why)
                 self._broken.add(f"{module.__name__}:{state.seam.family}")
                 logger.debug("pipfast: %s stays stock: %s", state.seam.label, state.why)
         for state in here:
             if state.why:
                 continue
             if not state.seam.wrapper and not state.seam.kept:
-                state.state = CALLED
+                state.state = "as expected"
             elif f"{module.__name__}:{state.seam.family}" in self._broken:
                 # A wrapper leans on all the names of its module and family, not on its own alone.
-                state.state, state.why = "stock", "another seam of this module is not as expected"
+                state.leave("another seam of this module is not as expected")
             elif missing := [label for label in state.seam.needs if not self._is_attached(label)]:
-                state.state, state.why = "stock", f"it needs {', '.join(missing)}"
+                state.leave(f"it needs {', '.join(missing)}")
             else:
                 self._wrap(module, state)
 
     def _is_attached(self, label: str) -> bool:
-        return any(state.seam.label == label and state.state == ATTACHED for state in self.states)
+        return any(state.seam.label == label and state.state == "attached" for state in self.states)
 
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
         original: Any
@@ -191,8 +246,8 @@ class Hooks:
         if state.seam.kept:
             if isinstance(original, property):
                 setattr(parent, attribute, Kept(original, attribute))
-                self._originals.append(_Original(parent, attribute, original))
-            state.state = ATTACHED
+                self._originals.append(_Original(parent, attribute, original, state))
+            state.state = "attached"
             return
         if state.seam.plain:
             self._replace(parent, attribute, original, state)
@@ -200,37 +255,39 @@ class Hooks:
         present = _present(original, state.seam.wrapper)
         if present is None:
             wrapt.apply_patch(parent, attribute, wrapt.FunctionWrapper(original, _Late(self, state)))
-            self._originals.append(_Original(parent, attribute, original))
+            self._originals.append(_Original(parent, attribute, original, state))
         elif present.hooks is self:
             # Bound here by a from-import, after it was wrapped where it is defined.
-            self._originals.append(_Original(parent, attribute, original.__wrapped__))
-        state.state = ATTACHED
+            self._originals.append(_Original(parent, attribute, original.__wrapped__, state))
+        state.state = "attached"
 
     def _replace(self, parent: Any, attribute: str, original: Any, state: SeamState) -> None:
         if not hasattr(original, _REPLACED):
-            try:
-                replacement = load_wrapper(state.seam)(original)
-            except Exception as error:
-                state.state, state.why = "stock", f"our own module failed: {error!r}"
-                logger.debug("pipfast: %s stays stock", state.seam.label, exc_info=True)
+            function = self.load(state)
+            if function is None:
                 return
+            replacement = None
+            with guarded("%s stays stock", state.seam.label):
+                replacement = function(original)
+            if replacement is None:
+                return state.leave("our own function failed")
             setattr(replacement, _REPLACED, True)
             setattr(parent, attribute, replacement)
-            self._originals.append(_Original(parent, attribute, original))
-        state.state = ATTACHED
+            self._originals.append(_Original(parent, attribute, original, state))
+        state.state = "attached"
 
     def _reason_against(self, module: ModuleType, state: SeamState) -> str:
         """Return why a seam is not attached, or an empty string; note how its arguments are passed."""
         seam = state.seam
         if seam.family in self._settings.disabled:
             return f"PIPFAST_DISABLE names {seam.family}"
-        if reason := seam.reason_against(self.pip):
+        if reason := self._given_up.get(seam.family) or seam.reason_against(self.pip):
             return reason
         found: Any = module
         for part in seam.name.split("."):
             found = vars(found).get(part) if inspect.isclass(found) else getattr(found, part, None)
             if found is None:
-                return "there is no such name"
+                return _NO_NAME
         if isinstance(found, Kept):
             found = found.original
         if isinstance(found, property) != seam.kept:

@@ -29,18 +29,22 @@ def examine(settings: Settings) -> Examination:
 
 def _seams(settings: Settings) -> list[SeamFacts]:
     # Without wrapt it cannot be imported.
-    from pipfast_hooks.attach import WAITING, Hooks, without_disabled
+    from pipfast_hooks.attach import Hooks, without_disabled
 
     hooks = Hooks(settings, pip.__version__)
     hooks.apply()
     try:
         states = hooks.check_all()
         wanted = {id(state) for state in without_disabled(states)}
-        return [
+        names = [
+            SeamFacts(name, family, "stock" if why else "as expected", why, not why or family in settings.disabled)
+            for name, (family, why) in hooks.check_names().items()
+        ]
+        return names + [
             SeamFacts(
                 state.seam.label, state.seam.family, state.state, state.why,
                 # A seam that nothing is wrong with has no reason.
-                as_wanted=(not state.why and state.state != WAITING) or id(state) not in wanted,
+                as_wanted=(not state.why and state.state != "waiting for its module") or id(state) not in wanted,
             )
             for state in states
         ]

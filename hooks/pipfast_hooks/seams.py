@@ -8,6 +8,10 @@ not attached, and pip's own code runs in its place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipfast.settings import Family
 
 Version = tuple[int, ...]
 
@@ -28,8 +32,7 @@ class Seam:
     module: str
     name: str
     """``function`` or ``Class.method``."""
-    family: str
-    """One of ``settings.FAMILIES``."""
+    family: Family
     parameters: tuple[str, ...]
     wrapper: str
     """``module:function`` in this package; empty where the name is only called."""
@@ -50,7 +53,7 @@ class Seam:
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
-        return _fits(pip, self.since, self.before)
+        return fits(pip, self.since, self.before)
 
     def reason_against(self, pip: Version) -> str:
         """Return why the seam is not attached to that pip, whatever its shape; an empty string if it may be."""
@@ -354,7 +357,8 @@ def fetches_nothing_in_dry_run(pip: str) -> bool:
     return parse_version(pip) >= (25, 3)
 
 
-def _fits(pip: Version, since: Version, before: Version | None) -> bool:
+def fits(pip: Version, since: Version, before: Version | None) -> bool:
+    """Tell whether a row that begins and ends with these speaks of a pip."""
     return since <= pip and (before is None or pip < before)
 
 

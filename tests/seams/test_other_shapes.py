@@ -191,3 +191,23 @@ def break_it(module):
     assert ended.err.count("pipfast: ") == 1
     assert "hint: " in ended.err
     assert {"seamless", "needed"} <= set(box.installed())
+
+
+@pytest.mark.parametrize("name, module", [
+    ("nothing", "pip._internal.operations.install.wheel"), ("FilesystemWheel._nothing", "pip._internal.metadata"),
+])
+def test_missing_name_that_is_only_read_leaves_its_family_to_pip(
+    box: Box, index_url: str, name: str, module: str
+) -> None:
+    """All seams of the family stay stock, in whatever module they are; the others are attached."""
+    add_shim(box, f"""
+import wrapt
+@wrapt.when_imported("pipfast_hooks.names")
+def add_a_row(names):
+    names.NAMES += (names.Names({module!r}, ({name!r},), ("install",)),)
+""")
+    states = install(box, index_url)
+    assert states[INSTALL] == "stock"
+    assert states.get(INSTALL_BOUND, "stock") == "stock"
+    assert states[DOWNLOAD] == "attached"
+    assert not is_linked(box)
