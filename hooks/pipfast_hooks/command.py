@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pip
 
 from pipfast.report import logger
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.intent import Aim, Intent
 from pipfast_hooks.run import Part, Run, current_run, end_run
 from pipfast_hooks.seams import IMPORTED_TO_READ, fetches_nothing_in_dry_run
@@ -129,13 +130,11 @@ def _leave_to_pip(run: Run) -> None:
 
 
 def _name_what_is_stale(run: Run) -> None:
-    try:
+    with guarded("packages that were built against others are not known"):
         from pipfast_hooks.builds.context import Context
 
         if (context := run.find(Context)) is not None:
             context.say_stale()
-    except Exception:
-        logger.debug("pipfast: what was built against something else is not known", exc_info=True)
 
 
 def _around_get_installation_order(call: Call) -> Any:

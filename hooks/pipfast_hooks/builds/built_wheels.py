@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger
 from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def prepare(run: Run, path: Path) -> None:
-    """Keep a wheel in the store and have it prepared; returns at once. What fails is done when it is installed."""
-    try:
+    """Keep a wheel in the store and begin to unpack and compile it; what fails is done at its installation."""
+    with guarded("%s is prepared when it is installed", path.name):
         preparer, layout = run.store.preparer(), run.store.layout
         if preparer is None:
             return
@@ -27,12 +27,10 @@ def prepare(run: Run, path: Path) -> None:
         if archive is not None:
             run.store.remember(path, {"sha256": digest})
             preparer.start(digest, archive.path, hashed=hashed)
-    except Exception:
-        logger.debug("pipfast: %s is prepared when it is installed", path.name, exc_info=True)
 
 
 def prepare_all(run: Run, requirements: Iterable[Any]) -> None:
-    """Prepare the wheels of requirements that were built, but for those of local folders, which do not last."""
+    """Prepare the wheels that were built of requirements; not those of local folders, which change."""
     for each in requirements:
         source, path = each.original_link, each.local_file_path
         if path and not (source is not None and source.is_existing_dir()):

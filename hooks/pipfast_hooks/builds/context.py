@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
@@ -76,11 +76,9 @@ class Context(Part):
         if self._resolved is None and self._chosen is not None:
             self._resolved = {}
             for requirement in self._chosen:
-                try:
+                with guarded("no version of %s", requirement):
                     found = requirement.satisfied_by or requirement.get_dist()
                     self._resolved[str(requirement.name)] = str(found.version)
-                except Exception:
-                    logger.debug("pipfast: no version of %s", requirement, exc_info=True)
         return self._resolved or {}
 
     def hashes(self) -> dict[str, tuple[str, ...]]:
@@ -119,10 +117,8 @@ class Context(Part):
 def _around_get_requirements(call: Call) -> Any:
     """Note what is asked for."""
     requirements = call.original()
-    try:
+    with guarded("builds will not be rescued"):
         current_run().part(Context).note(call["options"], call["finder"], list(requirements))
-    except Exception:
-        logger.debug("pipfast: builds will not be rescued", exc_info=True)
     return requirements
 
 

@@ -26,11 +26,11 @@ _END_S = 2.0
 
 
 class Ended(Exception):
-    """The run is over; nobody waits for this any more."""
+    """The builds were ended; nobody waits for their results."""
 
 
 class _Turns:
-    """At most so many turns at once; a turn is entered, and left."""
+    """Turns, of which a few can be had at once; as a context, one turn."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -50,11 +50,12 @@ class _Turns:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let nobody have a turn during the block."""
+        """Wait until all turns are given up, and give none during the block."""
         with self._changed:
             self._is_paused = True
-            self._changed.wait_for(lambda: not self._taken)
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._taken)
             yield
         finally:
             with self._changed:
@@ -63,27 +64,27 @@ class _Turns:
 
 
 class Jobs:
-    """Threads for builds, and the processes that they wait for, of which so many run at once."""
+    """Threads of builds, and their processes, of which a few run at once."""
 
     def __init__(self, guard: Guard, at_once: int) -> None:
         self._guard = guard
-        # Some wait for one another: for what both need to be installed for the first of them.
+        # Twice as many threads as turns: some wait until another one has installed what both need.
         self._threads = threads.Pool(2 * at_once, "pipfast-build")
         self._turns = _Turns(at_once)
         self._lock = threading.Lock()
         self._running: dict[subprocess.Popen[bytes], Callable[[], None]] = {}
-        """What ends each of them."""
+        """Each process, and the function that ends it."""
         self._more: list[threading.Thread] = []
         self._closed = False
 
     def submit(self, function: Callable[[], None]) -> None:
-        """Have a thread call ``function`` when it is its turn; nobody does where there is no thread."""
+        """Have a thread call ``function`` when one is free; it is never called if there is no thread at all."""
         self._threads.submit(function)
 
     def start(self, function: Callable[[], None]) -> bool:
-        """Have a thread of its own call ``function``, now; its processes wait for no turn.
+        """Have a new thread call ``function`` now; its urgent processes wait for no turn.
 
-        :returns: False where there is no thread, and nothing is called.
+        :returns: False if no thread can be had, and nothing is called.
         """
         with self._lock:
             thread = None if self._closed else threads.start(function, "pipfast-build")
@@ -97,12 +98,11 @@ class Jobs:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process without input or terminal, and wait for it at the block's end.
 
-        It ends with the run at the latest, however that ends, and with it all that it has started: it has a
-        session of its own, and that a guard. Ctrl-C does not reach it there, but ends the run.
+        The process has a session of its own, which the guard watches: when the run ends, in whatever way, the
+        process ends, and so does all that it has started. Ctrl-C does not reach it, but ends the run.
 
-        :param ending: ends it, and all that it has started; by default its process group is killed.
-
-        :raises Ended: the run is over, also at the block's end.
+        :param ending: ends the process and all that it has started; by default its process group is killed.
+        :raises Ended: the builds were ended; also raised at the block's end.
         :raises OSError: it cannot be started.
         """
         with self._lock:
@@ -134,13 +134,13 @@ class Jobs:
     def run(
         self, command: Sequence[str], cwd: str | None, environ: Mapping[str, str], output: str | None = None
     ) -> tuple[int, str]:
-        """Run a process to its end, in a turn of the caller's; return its status and what it printed.
+        """Run a process to its end; return its exit code and its output. The caller has taken a turn.
 
-        :param output: a file to print into, made anew; one without a name otherwise.
-        :raises Ended: the run is over.
+        :param output: a file for the output, made anew; by default one without a name.
+        :raises Ended: the builds were ended.
         :raises OSError: it cannot be started.
         """
-        # Not a pipe: what a build leaves running would keep it open.
+        # A file: a process that the build leaves running would keep a pipe open.
         with tempfile.TemporaryFile() if output is None else open(output, "w+b") as printed:
             with self.started(command, cwd=cwd, env=environ, stdout=printed) as process:
                 status = process.wait()
@@ -148,18 +148,18 @@ class Jobs:
             return status, text_of(printed.read())
 
     def turn(self, *, urgent: bool) -> contextlib.AbstractContextManager[Any]:
-        """Return what is entered to wait for this thread's turn, and left to give it up.
+        """Return the context of one turn; entering it waits for the turn.
 
-        :param urgent: what pip waits for comes at once.
+        :param urgent: pip may wait for this. In a thread of its own (``start``) it waits for no turn.
         """
         return contextlib.nullcontext() if urgent and threading.current_thread() in self._more else self._turns
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Return what is entered to have nothing run in a turn of its own, beside the caller, until it is left."""
+        """Return a context in which nobody has a turn; entering it waits until all turns are given up."""
         return self._turns.alone()
 
     def close(self) -> None:
-        """End all that is under way, and wait until it has ended."""
+        """End all processes, and wait at most some seconds for the threads."""
         with self._lock:
             self._closed = True
             for end in self._running.values():
@@ -170,12 +170,12 @@ class Jobs:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the run is over."""
+        """Whether the builds were ended."""
         return self._closed
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait a moment for a process that was told to end, and kill it if it does not."""
+    """Wait for a process that was told to end, and kill it if that takes too long."""
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:
@@ -183,24 +183,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def text_of(printed: bytes) -> str:
-    """Return what a process printed, readable whatever its encoding."""
+    """Decode the output of a process; bytes that are no UTF-8 become escapes."""
     return printed.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What a thread of ours starts its processes with."""
+    """How a thread of ours starts processes."""
 
     jobs: Jobs
     environ: Mapping[str, str]
-    """The variables of the run; those of this process are another build's, at times."""
+    """The build's variables; those of this process may be another build's, for a while."""
 
 
 def in_thread(jobs: Jobs, environ: Mapping[str, str]) -> contextlib.AbstractContextManager[None]:
-    """Let pip's code that runs in this thread, within the block, know that it is not pip that runs it."""
+    """Return a context in which pip's code, in this thread, starts its processes as ours."""
     return here.having(build=Ours(jobs, environ))
 
 
 def of_thread() -> Ours | None:
-    """Return what ``in_thread`` was given in this thread; None in pip's own."""
+    """Return how this thread starts processes; None in pip's own thread."""
     return here.build  # type: ignore[no-any-return]

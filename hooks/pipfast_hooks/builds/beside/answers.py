@@ -20,6 +20,7 @@ from pipfast_hooks.builds.beside.resolution import resolution_of
 from pipfast_hooks.builds.beside.wheels import Wheels
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.jobs import of_thread
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import lively
 from pipfast_hooks.run import Part, current_run
@@ -167,13 +168,11 @@ def _around_install(call: Call) -> Any:
     run = current_run()
     environments, is_ours = run.part(Environments), of_thread() is not None
     asked = build = None
-    try:
-        asked, resolution = environments.asked(call), resolution_of(run)
-        if asked is not None and resolution is not None and not is_ours:
+    with guarded("a build environment is not taken from another one"):
+        found, resolution = environments.asked(call), resolution_of(run)
+        if found is not None and resolution is not None and not is_ours:
             build = resolution.begun(call["for_req"], anew=True)
-    except Exception:
-        logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
-        asked = None
+        asked = found
     if asked is None:
         result = call.original()
         if is_ours:

@@ -23,25 +23,25 @@ METADATA: Final = "prepare_metadata_for_build_wheel"
 WHEEL: Final = "build_wheel"
 
 MAKES: Mapping[str, str] = MappingProxyType({METADATA: "metadata_directory", WHEEL: "wheel_directory"})
-"""The argument that names where a hook makes what it returns the name of."""
+"""Hook to the argument with the folder for its result; the hook returns the result's name there."""
 
 _SPIN_S = 0.1
 """Seconds between two turns of pip's spinner."""
 
 
 class Failed(Exception):
-    """A step did not succeed; pip will do it again and say so."""
+    """A step has failed; pip does it again, and says why it fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one hook has given."""
+    """Result of one hook."""
 
     answer: bytes
-    """The JSON that pip reads."""
+    """``output.json`` of pyproject_hooks, which pip reads."""
     output: str
     made: str
-    """The folder or file that the hook has made; empty for none."""
+    """Path of the folder or file that the hook has made; empty for none."""
 
 
 @dataclass(slots=True)
@@ -50,17 +50,15 @@ class Build:
 
     name: str
     make: Callable[[Build], None]
-    """Makes its results, in a thread of ours.
-
-    :raises Failed: there will be no more."""
+    """Runs the hooks and gives their results, in a thread of ours; raises ``Failed`` where one fails."""
     has_own_tree: bool
-    """The hooks run in a tree of their own, not in pip's."""
+    """Its hooks run in a tree of its own, not in pip's."""
     with_wheel: bool
-    """A wheel is built as well."""
+    """It ends with a wheel, not with metadata."""
     given: str = ""
-    """The metadata that pip has, and builds the wheel with."""
+    """Path of the metadata that pip has and passes to ``build_wheel``."""
     folder: str = ""
-    """Where all of it is; names with an underscore are no project's."""
+    """Folder of all its files. Names with an underscore in it are ours: no project's name has one."""
     hooks: Hooks | None = None
     is_started: bool = False
     is_hastened: bool = False
@@ -72,36 +70,36 @@ class Build:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def give(self, hook: HookName, result: Result) -> None:
-        """Note a result, for who waits."""
+        """Note the result of a hook, and wake who waits for it."""
         with self._changed:
             self._results[hook] = result
             self._changed.notify_all()
 
     def has_filled(self, key: Hashable) -> None:
-        """Note that the environment is filled, for who waits.
+        """Note that the environment is filled, and wake who waits for that.
 
-        :param key: what its content depends on, as pip's requirements name it; None if that is not known.
+        :param key: of ``Environments``; None if it has none.
         """
         with self._changed:
             self._filled = False if key is None else key
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Note that nothing more is to come."""
+        """Note that there will be no more results, and wake who waits for one."""
         with self._changed:
             self.is_over = True
             self._changed.notify_all()
 
     def folder_for(self, hook: HookName) -> str:
-        """Return where a hook is to make what it makes."""
+        """Make and return the folder for the result of a hook."""
         path = os.path.join(self.folder, hook)
         os.makedirs(path, exist_ok=True)
         return path
 
     def hand_over(self, source: str) -> None:
-        """Put the tree that the hooks ran in, with what they have left there, in the place of pip's.
+        """Put the tree that the hooks ran in, with all that they have left there, in the place of pip's.
 
-        :raises OSError: pip's own is where it was.
+        :raises OSError: it failed, and pip's tree is in its place.
         """
         aside = os.path.join(self.folder, "pips_own")
         os.rename(source, aside)
@@ -112,11 +110,11 @@ class Build:
             raise
 
     def gives(self, hook: str) -> bool:
-        """Tell whether a hook's result is there, or may come."""
+        """Tell whether the result of a hook is there or may come."""
         return hook in self._results or not self.is_over
 
     def wait_filled(self, key: Hashable, spinner: Any) -> bool:
-        """Wait until the environment is filled, or nothing is to come; tell whether it is what pip asks for."""
+        """Wait for the environment; tell whether it is filled and has the key that pip asks for."""
         with self._changed:
             while self._filled is None and not self.is_over:
                 self._changed.wait(_SPIN_S)
@@ -125,7 +123,7 @@ class Build:
             return self._filled == key
 
     def wait(self, hook: str, spinner: Any) -> Result | None:
-        """Return a hook's result as soon as it is there; None if there will be none."""
+        """Wait for the result of a hook and return it; None if there will be none."""
         said = 0
         with self._changed:
             while hook not in self._results and not self.is_over:
@@ -134,7 +132,7 @@ class Build:
                     spinner.said(self.hooks.last_line() if self.hooks is not None else "")
                     spinner.spin()
                 elif self.hooks is not None and self.hooks.printed() != said:
-                    # As pip: where nothing moves, only what is printed is a reason to say something.
+                    # As under pip: where no spinner moves, a line is due only after output of the build.
                     said = self.hooks.printed()
                     spinner.spin()
             return self._results.get(hook)
@@ -143,11 +141,11 @@ class Build:
 def call_hook(
     caller: Any, hook: HookName, run: Callable[[Any, str, Mapping[str, str]], str], **arguments: str
 ) -> tuple[Any, Result]:
-    """Call a hook of PEP 517; return what it returns, and its result.
+    """Call a hook of PEP 517; return its return value, and its result.
 
-    :param caller: of pyproject_hooks.
-    :param run: runs the process to its end and returns what it printed; raises ``Failed`` if it failed.
-    :raises Failed: there is no result.
+    :param caller: ``BuildBackendHookCaller`` of pyproject_hooks.
+    :param run: takes command, folder and further variables; returns the output of the process.
+    :raises Failed: ``run`` has raised it, or the hook names a file that is not there.
     """
     output, answer = "", b""
 

@@ -1,4 +1,4 @@
-"""Engine of builds beside pip: each is made once, in a thread."""
+"""Engine of builds beside pip."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds.jobs import Jobs
 
 _REMOVALS = 5
-"""How often a folder is removed that does not go."""
+"""Attempts to remove a folder: a process that was just ended may have written to it in its last moment."""
 
 _WAIT_S = 0.1
-"""Seconds between two of these."""
+"""Seconds between two attempts."""
 
 
 class Builder:
-    """Builds under way, by whatever pip will ask for them with."""
+    """Makes each build once, in a thread; finds it by a key of the client's."""
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
@@ -37,19 +37,19 @@ class Builder:
         self._is_stopped = False
 
     def begin(self, key: Hashable, build: Build) -> None:
-        """Begin a build, unless there is one of this key; returns at once."""
+        """Begin a build, unless there is one with this key; return at once."""
         with self._lock:
             if not self._is_stopped and key not in self._builds:
                 self._builds[key] = build
                 self.jobs.submit(lambda: self._make(build))
 
     def find(self, key: Hashable) -> Build | None:
-        """Return a build, whether it has begun or not."""
+        """Return the build of a key."""
         with self._lock:
             return self._builds.get(key)
 
     def begun(self, key: Hashable) -> Build | None:
-        """Return a build, whose turn it is now at the latest: pip waits for it."""
+        """Return the build of a key, begun now if it was not: pip waits for it. None if pip is to build it."""
         with self._lock:
             build = self._builds.get(key)
             if build is None or build.is_abandoned:
@@ -57,7 +57,7 @@ class Builder:
             if not build.is_started and not build.is_hastened:
                 build.is_hastened = self.jobs.start(lambda: self._make(build))
                 if not build.is_hastened:
-                    # Whoever is to begin it may be waiting for others.
+                    # The threads that there are may be waiting for others.
                     build.is_abandoned = True
                     return None
             return build
@@ -70,7 +70,7 @@ class Builder:
                 build.is_abandoned = build.is_abandoned or not build.is_started
 
     def close(self) -> None:
-        """Begin no more, end what is under way and remove what was made."""
+        """End all builds and remove their folders."""
         self.stop()
         self.jobs.close()
         for build in self._builds.values():
@@ -95,7 +95,6 @@ class Builder:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder that processes which were just ended may have written to in the last moment."""
     for _ in range(_REMOVALS):
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.lexists(folder):

@@ -1,4 +1,4 @@
-"""Processes that run the hooks of one source: forks of one host."""
+"""Processes of a source's build hooks: forks of one host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""
 
 _LINE = 1000
-"""Bytes of a line that anybody looks at."""
+"""Bytes of a line that are shown at most."""
 
 
 class Hooks:
@@ -33,12 +33,12 @@ class Hooks:
     def __init__(self, jobs: Jobs, folder: str, *, are_several: bool) -> None:
         """Start nothing yet.
 
-        :param folder: where files are made for what hooks print.
-        :param are_several: there will be more than one: they are forks, where that can be.
+        :param folder: for files with the output of hooks.
+        :param are_several: more than one hook will run; where possible, they are forks of one process.
         """
         self._are_forks = are_several and fork_server.is_possible()
         self.output = os.path.join(folder, "hook_output")
-        """What the last hook has printed, or prints."""
+        """File with the output of the last hook."""
         self._jobs = jobs
         self._said = os.path.join(folder, "hook_host")
         self._host: _Host | None = None
@@ -47,11 +47,11 @@ class Hooks:
     def run(
         self, command: Sequence[str], cwd: str, environ: Mapping[str, str], *, urgent: bool
     ) -> tuple[int, str]:
-        """Run a hook to its end; return its status and what it printed.
+        """Run a hook to its end; return its exit code and its output.
 
-        :param command: as pyproject_hooks has it: interpreter, script, hook, control folder.
+        :param command: of pyproject_hooks: interpreter, script, hook, control folder.
         :param urgent: pip may wait for it.
-        :raises Ended: the run is over.
+        :raises Ended: the builds were ended.
         :raises OSError: it cannot be started.
         """
         with self._jobs.turn(urgent=urgent):
@@ -66,14 +66,14 @@ class Hooks:
             return self._jobs.run(command, cwd, environ, self.output)
 
     def printed(self) -> int:
-        """Return how many bytes the hook that runs has printed."""
+        """Return how many bytes the current hook has printed."""
         try:
             return os.stat(self.output).st_size
         except OSError:
             return 0
 
     def last_line(self) -> str:
-        """Return what was printed last by the hook that runs."""
+        """Return the last line that the current hook has printed."""
         try:
             with open(self.output, "rb") as file:
                 file.seek(-min(_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
@@ -82,7 +82,7 @@ class Hooks:
             return ""
 
     def renew(self) -> None:
-        """End the process that has imported the backend; what it can import has changed."""
+        """End the host: what its backend can import has changed."""
         self._host = None
         self._opened.close()
 
@@ -96,19 +96,19 @@ class _Host:
         self.key, self._jobs, self._connection = key, jobs, connection
         self._answers = connection.makefile("rb")
         self.is_ready = self._answers.readline() == hook_host.READY
-        """False where the backend is none to fork from."""
+        """False if a fork of this backend would not be as a new process."""
 
     def run(self, arguments: Sequence[str], output: str) -> int:
-        """Return the exit code of a hook.
+        """Run a hook and return its exit code.
 
-        :raises Ended: the run is over.
+        :raises Ended: the builds were ended.
         """
         with contextlib.suppress(OSError, ValueError):
             self._connection.sendall(json.dumps([*arguments, output]).encode() + b"\n")
             return int(self._answers.readline())
         if self._jobs.is_closed:
             raise Ended
-        # Whatever became of it, it did not succeed.
+        # The host has died: the hook did not succeed.
         return 1
 
 
@@ -118,9 +118,9 @@ def _host(
 ) -> Iterator[_Host]:
     ours, theirs = socket.socketpair()
     own = [command[0], hook_host.__file__, str(theirs.fileno()), *command[1:]]
-    # The last one is closed first: then the process ends, which the one before waits for.
+    # Contexts end in reverse order: `ours` is closed, the process ends, `started` has waited for that.
     with ours, theirs, open(said, "w+b") as printed, jobs.started(
-        # It ends when nobody waits any more, and the hook that is under way before.
+        # Shut down, it ends its hook and itself.
         own, functools.partial(ours.shutdown, socket.SHUT_RDWR),
         cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),),
     ), ours:
@@ -129,5 +129,5 @@ def _host(
 
 
 def _key(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return what two hooks' processes are started with alike if one may be a fork for the other."""
+    """Return what must be equal for two hooks to be forks of one process."""
     return *command[:2], cwd, frozenset(environ.items())

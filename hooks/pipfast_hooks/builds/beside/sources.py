@@ -1,10 +1,10 @@
 """Source distributions that are built beside pip, in environments like pip's.
 
-pip goes through its own steps afterwards, with its own messages, and finds each hook's result where it would
-wait for a process. What fails here is forgotten, and pip builds it as ever: its errors are its own.
+pip goes through its own steps afterwards, with its own messages, and takes the result of each hook in the place of
+a process. pip repeats what fails here, and its errors are its own.
 
-Where no wheel is wanted, the tree that the hooks ran in is put in the place of pip's. Where one is, the tree stays
-here until that is built; if it cannot be, the first two hooks run once more in pip's tree, and pip goes on.
+Where no wheel is wanted, pip gets the tree that the hooks ran in. Where one is, the tree stays here until the
+wheel is built; if that fails, the first two hooks run again in pip's tree, and pip goes on.
 """
 
 from __future__ import annotations
@@ -47,69 +47,69 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
-"""pip's installer that has no state of its own; since 25.2, and not the only one since 26.1."""
+"""pip's installer that starts a process, and has no state; since 25.2, and one of two since 26.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How pip would build the sources of a resolution."""
+    """How pip builds the sources of a resolution."""
 
     installer: Any
     """pip's, for build environments."""
     environ: Mapping[str, str]
-    """The run's variables."""
+    """The variables of the command."""
     with_wheels: bool
-    """Wheels will be wanted of what the resolver chooses."""
+    """pip will build wheels of what the resolver chooses."""
 
 
 class SourceBuilds(Part):
-    """The builds of one resolution, each by the address of its source."""
+    """Builds of one resolution, by the addresses of their sources."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        # Their processes end before these do.
+        # Made first, so that they end after the builds.
         runner_of(run)
         self._environments = run.part(Environments)
         self._builder = Builder(Jobs(run.part(Guard), run.settings.builds))
 
     def begin(self, name: str, link: Any, archive: Path, recipe: Recipe) -> None:
-        """Build what has arrived; returns at once."""
+        """Begin to build a source that has arrived; return at once."""
         make = partial(self._make, archive=archive, filename=link.filename, recipe=recipe)
         build = Build(name, make, has_own_tree=True, with_wheel=recipe.with_wheels)
         self._builder.begin(link.url_without_fragment, build)
 
     def begun(self, link: Any) -> Build | None:
-        """Return the build of a source, whose turn it is now at the latest."""
+        """Return the build of a source, begun now if it was not; None if pip is to build it."""
         return self._builder.begun(link.url_without_fragment)
 
     def gives_wheel(self, link: Any) -> bool:
-        """Tell whether the wheel of a source is here, or may come."""
+        """Tell whether the wheel of a source is there or may come."""
         build = self._builder.find(link.url_without_fragment)
         return build is not None and bool(build.given) and build.gives(WHEEL)
 
     def stop_beginning(self) -> None:
-        """Begin no more; what has begun goes on."""
+        """Begin no more builds; those under way go on."""
         self._builder.stop()
 
     def give_way(self) -> None:
-        """End what is under way and remove what was made."""
+        """End all builds and remove their folders."""
         self._builder.close()
 
     def close(self, wait_s: float) -> None:
-        """End what is under way and remove what was made."""
+        """End all builds and remove their folders."""
         self._builder.close()
 
     def _make(self, build: Build, archive: Path, filename: str, recipe: Recipe) -> None:
         environ = {
             **recipe.environ,
-            # What this one's children build is no circle if pip's, or another one's, are building it, too.
+            # pip sees a circle in what another build with the same tracker is building.
             "PIP_BUILD_TRACKER": tempfile.mkdtemp(prefix="tracker-", dir=build.folder),
-            # What they leave behind when they are ended goes with the folder.
+            # Files that its processes leave behind are removed with the folder.
             "TMPDIR": tempfile.mkdtemp(prefix="tmp-", dir=build.folder),
         }
         with in_thread(self._builder.jobs, environ), timed("build", name=build.name):
             source = os.path.join(build.folder, build.name)
-            # The suffix tells pip what kind of archive it is; the store's files have none.
+            # pip reads the kind of archive from the suffix; the store's files have none.
             copied = os.path.join(build.folder, filename)
             shutil.copyfile(archive, copied)
             unpack_file(copied, source)
@@ -119,7 +119,7 @@ class SourceBuilds(Part):
             self._build(build, source, recipe.installer, environ)
 
     def _build(self, build: Build, source: str, installer: Any, environ: Mapping[str, str]) -> None:
-        """Do what pip's ``SourceDistribution`` does."""
+        """Prepare metadata, and build a wheel if one is wanted, with the steps of pip's ``SourceDistribution``."""
         details = _load_pyproject(source, build.name)
         if details is None:
             raise Failed("no PEP 517")
@@ -148,14 +148,14 @@ class SourceBuilds(Part):
         self, build: Build, hooks: Hooks, environment: Any, environ: Mapping[str, str], caller: Any,
         hook: HookName, **arguments: str,
     ) -> Any:
-        """Run a hook, and give its result to who waits for it.
+        """Run a hook, note its result and return its return value.
 
-        :raises Failed: it has none.
+        :raises Failed: the hook has failed.
         """
 
         def run(command: Any, cwd: str, extra: Mapping[str, str]) -> str:
             status, output = hooks.run(command, cwd, {**environ, **extra}, urgent=hook != WHEEL)
-            # pip's own environment would not have that, and its later hooks run there.
+            # pip's environment would lack the change, and pip runs the later hooks there.
             if not all(self._environments.is_unchanged(each.path) for each in environment._prefixes.values()):
                 raise Failed("a build has changed what it is built with")
             if status:
@@ -164,7 +164,7 @@ class SourceBuilds(Part):
 
         returned, result = call_hook(caller, hook, run, **arguments)
         if hook == WHEEL and self.run.intent.installs:
-            # While it is where it was made.
+            # Before pip, given the result, moves the file.
             prepare(self.run, Path(result.made))
         build.give(hook, result)
         return returned
@@ -180,42 +180,42 @@ def _load_pyproject(source: str, name: str) -> Any:
 
 
 def _isolated(environment: Any, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that pip's environment sets where it is entered."""
+    """Return the variables of processes in a build environment of pip's."""
     path = [*environment._bin_dirs, *filter(None, environ.get("PATH", "").split(os.pathsep))]
     return {**environ, "PATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1",
             "PYTHONPATH": environment._site_dir}
 
 
 def _needed() -> tuple[Any, ...]:
-    """Return the functions whose seams all of this rests on."""
+    """Return the functions of pip's whose seams must be attached."""
     module = sys.modules[_ByProcess.__module__] if isinstance(_ByProcess, type) else build_env
     return module.call_subprocess, module.open_spinner, sdist.runner_with_spinner_message
 
 
 def recipe_for(run: Run, context: Context) -> Recipe | None:
-    """Return how sources are built for the resolver that runs; None where that would not be what pip does."""
+    """Return how to build sources for the current resolver; None where only pip itself is to build."""
     factory = context.resolver.factory
     preparer = factory.preparer
     installer = getattr(preparer, "build_env_installer", None)
     if (
         run.settings.builds < 2
         or not run.store.layout.keeps
-        # What is begun can be ended with all that it has started.
+        # A build must be ended with all that it has started.
         or not hasattr(os, "killpg")
-        # What the processes print is printed.
+        # pip shows the output of its processes.
         or logging.getLogger().getEffectiveLevel() <= VERBOSE
-        # Nothing is run that pip has not checked.
+        # pip checks an archive before it runs anything of it.
         or preparer.require_hashes
         or preparer.build_isolation not in (True, "virtual")
         or getattr(context.options, "config_settings", None)
-        # Some pips say once that it does not count for builds, where they come to the first.
+        # Some pips warn about it once, at the first build.
         or context.variables.get("PIP_CONSTRAINT")
-        # What builds need is built from source, too, compiled parts and all.
+        # Build requirements are built from source as well, with all that is to be compiled.
         or ":all:" in factory._finder.format_control.no_binary
-        # Everything would be left there.
+        # pip would leave all folders there.
         or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)
-        # A seam that is not attached leaves pip's function as it is.
+        # A function without its seam is pip's own.
         or not all(hasattr(each, "__wrapped__") for each in _needed())
     ):
         return None

@@ -18,7 +18,6 @@ from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.builds.native import is_hungry
-from pipfast.report import logger
 from pipfast_hooks.builds.beside.build import WHEEL, Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder
 from pipfast_hooks.builds.beside.host import Hooks
@@ -27,6 +26,7 @@ from pipfast_hooks.builds.built_wheels import prepare_all
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.guard import Guard
 from pipfast_hooks.builds.jobs import Jobs
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
@@ -143,10 +143,8 @@ def _around_build(call: Call) -> Any:
     run = current_run()
     if run.find(Wheels) is not None:
         return call.original()
-    try:
+    with guarded("builds come one after another"):
         run.part(Wheels).begin(call["requirements"])
-    except Exception:
-        logger.debug("pipfast: builds come one after another", exc_info=True)
     try:
         built = call.original()
         _go_on_with(run, built)
@@ -159,9 +157,7 @@ def _around_build(call: Call) -> Any:
 
 def _go_on_with(run: Run, built: Any) -> None:
     """Prepare what was built, if all was: otherwise pip installs nothing."""
-    try:
+    with guarded("wheels are prepared one after another"):
         successes, failures = built
         if successes and not failures and run.intent.installs:
             prepare_all(run, successes)
-    except Exception:
-        logger.debug("pipfast: wheels are prepared one after another", exc_info=True)

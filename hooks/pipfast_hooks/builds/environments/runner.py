@@ -16,6 +16,7 @@ from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.environments import fork_server
 from pipfast_hooks.builds.giving_way import GivingWay
 from pipfast_hooks.builds.guard import Guard
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, current_run, inherited
 
 if TYPE_CHECKING:
@@ -98,12 +99,10 @@ def runner_of(run: Run) -> str | None:
 
     With ``-v`` what the child prints is printed: that is pip's alone.
     """
-    try:
+    with guarded("build environments are left to pip"):
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
         if quiet and run.find(Context) is not None and run.store.layout.keeps:
             return run.part(Runner).path
-    except Exception:
-        logger.debug("pipfast: build environments are left to pip", exc_info=True)
     return None
 
 

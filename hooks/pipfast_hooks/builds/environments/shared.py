@@ -1,7 +1,7 @@
 """Isolated build environments, copied where requirements are equal.
 
-An environment that pip asks for, for a source that is built beside it, is the second one of that source: until a
-process of pip's own is to run there, only the metadata of the installed distributions is in it.
+A source that is built beside pip has an environment already. The one that pip asks for then holds only the
+metadata of distributions, until a process of pip's own is about to run there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipfast.report import logger
 from pipfast.system.copying import copy_bytes
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.jobs import of_thread
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
@@ -36,27 +37,27 @@ if TYPE_CHECKING:
     """What tells a file from a changed one."""
 
 _OF_ONE_BUILD = ("PIP_BUILD_TRACKER", "TMPDIR")
-"""Variables that a build beside pip has values of its own for; what is installed does not depend on them."""
+"""Variables that each build beside pip sets; what is installed does not depend on them."""
 
 
 class _Changed(Exception):
-    """A file is not what was installed."""
+    """A file has changed since it was installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An environment that pip wants to be filled."""
+    """Request of pip's to fill an environment."""
 
     key: Hashable
-    """What its content depends on."""
+    """Everything that its content depends on."""
     projects: frozenset[str]
-    """That its requirements name."""
+    """Canonical names in its requirements."""
     path: str
     message: str
     installer: Any
-    """pip's; its ``id()``, which is in the key, is not given twice while it lives."""
+    """pip's. Its ``id()`` is in the key, and must not be given to another while the key is in use."""
     install: Callable[[], Any]
-    """What pip would do."""
+    """Fills it as pip does."""
 
 
 class Environments(Part):
@@ -65,35 +66,35 @@ class Environments(Part):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._made: dict[Hashable, str] = {}
-        """By key: an environment to take the next equal one from."""
+        """Key to the path of a filled environment."""
         self._installers: list[Any] = []
-        """pip's, of the keys in ``_made``."""
+        """Of the keys in ``_made``."""
         self._locks: dict[Hashable, threading.Lock] = {}
         self._projects: dict[str, threading.Lock] = {}
         self._files: dict[str, dict[str, Facts]] = {}
-        """By environment: what was put there, before any build could change it."""
+        """Path of an environment to its files, as they were before any build could change them."""
         self._keys: dict[str, Hashable] = {}
-        """By environment."""
+        """Path of an environment to its key."""
         self._later: dict[int, Asked] = {}
-        """By ``id()`` of pip's requirement: the environment that is filled when something is to run in it."""
+        """``id()`` of pip's requirement to the environment that is filled when something is to run in it."""
         self._spinner: Any = None
-        """The one that pip's user sees."""
+        """pip's spinner that the user sees."""
         self._is_silent = False
-        """pip's thread does once more what it has said already."""
+        """pip does something again, of which the user was told."""
 
     def asked(self, call: Call) -> Asked | None:
-        """Return what pip's installer is asked for; None if that is not to be used twice."""
+        """Return what pip asks its installer for; None if the result must not be copied."""
         requirements, ours = tuple(sorted(call["requirements"])), of_thread()
         if (
             self.run.find(Context) is None
             or not self.run.store.layout.keeps
-            # What pip's child prints is printed.
+            # pip shows the output of the process that fills it.
             or logging.getLogger().getEffectiveLevel() <= VERBOSE
-            # pip warns of it at each installation.
+            # pip warns about it each time.
             or os.environ.get("PIP_CONSTRAINT")
-            # Its scripts name its own interpreter.
+            # The scripts in it name its own interpreter.
             or getattr(call["prefix"], "venv_executable", None)
-            # A place, of which the content may change.
+            # A direct reference: its content may change.
             or any("@" in each for each in requirements)
         ):
             return None
@@ -114,7 +115,7 @@ class Environments(Part):
 
     def install(self, asked: Asked) -> Any:
         """Fill an environment as an equal one was filled in this run, else as pip does."""
-        # Who comes second waits for the first: that is sooner than filling another one.
+        # A second thread waits for the first: to copy takes less time than to fill.
         with self._lock(asked.key):
             if self._is_filled(asked):
                 if of_thread() is None:
@@ -123,30 +124,24 @@ class Environments(Part):
                 return None
             with self._alone(asked.projects):
                 result = asked.install()
-            try:
+            with guarded("a build environment is not used again"):
                 self._keys[asked.path] = asked.key
                 self.note_files(asked.path)
                 if asked.key not in self._made:
                     self._made[asked.key] = asked.path
                     self._installers.append(asked.installer)
-            except Exception:
-                logger.debug("pipfast: a build environment is not used again", exc_info=True)
             return result
 
     def install_later(self, requirement: Any, asked: Asked) -> bool:
-        """Put only metadata into a requirement's environment, until ``fill``; False if that is not to be had."""
-        try:
-            with self._lock(asked.key):
-                found = not os.path.exists(asked.path) and self._reused(asked.key, asked.path, _is_of_metadata)
-        except Exception:
-            logger.debug("pipfast: a build environment is filled at once", exc_info=True)
-            return False
-        if found:
-            self._later[id(requirement)] = asked
-        return found
+        """Put only metadata into a requirement's environment, and the rest on ``fill``; False if there is none."""
+        with guarded("a build environment is filled at once"), self._lock(asked.key):
+            if not os.path.exists(asked.path) and self._reused(asked.key, asked.path, _is_of_metadata):
+                self._later[id(requirement)] = asked
+                return True
+        return False
 
     def fill(self, requirement: Any) -> None:
-        """Fill the environment of a requirement if that was put off: something is going to run in it."""
+        """Fill the environment of a requirement if that was put off: something is about to run there."""
         later = self._later.pop(id(requirement), None)
         if later is not None:
             with self._lock(later.key):
@@ -155,7 +150,7 @@ class Environments(Part):
                 self._install_silently(later)
 
     def _install_silently(self, asked: Asked) -> None:
-        """Do once more what pip has said already."""
+        """Fill an environment of which pip has said already that it is filled."""
         self._is_silent = True
         try:
             asked.install()
@@ -168,11 +163,11 @@ class Environments(Part):
         self._files[path] = _state(path)
 
     def key_of(self, path: str) -> Hashable:
-        """Return what the content of an environment depends on; None if it was not filled, or not by this."""
+        """Return the key of an environment; None if it has none."""
         return self._keys.get(path)
 
     def is_unchanged(self, path: str) -> bool:
-        """Tell whether all that was installed into an environment is as it was then."""
+        """Tell whether all files of an environment are as they were when it was filled."""
         files = self._files.get(path, {})
         try:
             return all(_facts(os.lstat(os.path.join(path, each))) == facts for each, facts in files.items())
@@ -181,7 +176,7 @@ class Environments(Part):
 
     @contextmanager
     def shown(self, spinner: Any) -> Iterator[None]:
-        """Let pip go on with this spinner in the block, where it would open one."""
+        """Have pip use this spinner in the block, in the place of a new one."""
         self._spinner = spinner
         try:
             yield
@@ -189,7 +184,7 @@ class Environments(Part):
             self._spinner = None
 
     def opened_or(self, opening: Callable[[str], Any], message: str) -> Any:
-        """Return the spinner that is shown, as a context, else a new one; none for what is done once more."""
+        """Return the context of the spinner that is shown, else of a new one; of none if pip is to be silent."""
         if self._is_silent:
             return nullcontext()
         return nullcontext(self._spinner) if self._spinner is not None else opening(message)
@@ -199,24 +194,22 @@ class Environments(Part):
 
     @contextmanager
     def _alone(self, projects: Iterable[str]) -> Iterator[None]:
-        """Fill no two environments at once that need one project: the second finds it downloaded, or built."""
+        """Have no two environments with a common project filled at once: the second finds it in the store."""
         with ExitStack() as held:
-            # In one order, so that no two of them ever wait for each other.
+            # Sorted: no two threads wait for each other.
             for name in sorted(projects):
                 held.enter_context(self._projects.setdefault(name, threading.Lock()))
             yield
 
     def _is_filled(self, asked: Asked) -> bool:
-        try:
+        with guarded("a build environment is not taken from another one"):
             return not os.path.exists(asked.path) and self._reused(asked.key, asked.path)
-        except Exception:
-            logger.debug("pipfast: a build environment is not taken from another one", exc_info=True)
-            return False
+        return False
 
     def _reused(self, key: Hashable, target: str, wanted: Callable[[str], bool] = bool) -> bool:
-        """Fill ``target`` with what was made for an equal set; False if there is none, or it was changed since.
+        """Fill ``target`` with copies from the environment of a key; False if there is none, or it has changed.
 
-        :param wanted: which of the files; those that are there already are left.
+        :param wanted: tells which files are copied; a file that is there already stays.
         """
         root = self._made.pop(key, None)
         if root is None:
@@ -233,7 +226,7 @@ class Environments(Part):
                     os.makedirs(folder, exist_ok=True)
                 _copy(source, copy)
                 state[path] = _facts(os.lstat(copy))
-                # Not before: that build may be under way.
+                # After the copy: a build may be changing files there just now.
                 if _facts(os.lstat(source)) != facts:
                     raise _Changed(source)
         except (OSError, _Changed) as error:
@@ -279,5 +272,5 @@ def _state(root: str) -> dict[str, Facts]:
 
 
 def _facts(status: os.stat_result) -> Facts:
-    # The last one nobody can set back.
+    # The change time cannot be set back.
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
