@@ -13,7 +13,7 @@ from pipfast import dependencies
 _NAMES = ("pip", "pipfast", "pipfast_hooks")
 
 _CODE = '''import sys
-# Before any other import: a script's folder, or with -c the current one, stands first.
+# Before any other import: the script's folder, or with -c the current folder, is first on the path.
 if sys.path and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]
 from importlib.machinery import PathFinder
@@ -39,9 +39,9 @@ sys.exit(main())
 
 
 def program(between: str = "") -> str:
-    """Return a program that runs its command line with this pip and pipfast.
+    """Return the source of a program that runs its command line with this pip and pipfast.
 
-    :param between: what it does first; ``sys`` is imported, and pipfast can be.
+    :param between: source that is executed first; ``sys`` is imported, and pipfast can be.
     """
     roots = {}
     for name in _NAMES:

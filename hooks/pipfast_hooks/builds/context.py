@@ -23,36 +23,36 @@ VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
 
 
 class Context(Part):
-    """What a command line asks for, and what pip has made of it; no part of commands that ask for nothing."""
+    """Options and requirements of a command, and pip's resolution; only of commands that have requirements."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.options: Any = None
         self.finder: Any = None
         self.requirements: list[Any] = []
-        """pip's own requirements, constraints among them."""
+        """pip's requirements, constraints among them."""
         self.environ: Mapping[str, str | None] = {}
         """``VARIABLES`` as they were before any isolation."""
         self.resolver: Any = None
-        """pip's, while it runs and sources may be built beside it."""
+        """pip's resolver while it runs and sources may be built beside it."""
         self.named: frozenset[str] = frozenset()
-        """Canonical names of what the resolver was told of; what that requires may yet be another source."""
+        """Canonical names that the resolver was told; of other projects it may yet choose another source."""
         self.variables: Mapping[str, str] = {}
-        """The environment variables before the resolver; while pip runs a hook, they are those of its build."""
+        """Environment variables when the resolver began; while pip runs a hook, it sets those of that build."""
         self.when_resolved: list[Callable[[bool], None]] = []
-        """Called when the resolver ends, with whether it has succeeded."""
+        """Functions to call when the resolver ends; the argument tells whether it has succeeded."""
         self._chosen: list[Any] | None = None
         self._resolved: dict[str, str] | None = None
         self._stale_before: set[str] | None = None
 
     def note(self, options: Any, finder: Any, requirements: list[Any]) -> None:
-        """Note what is asked for, before anything is isolated."""
+        """Note a command's requirements, before any build is isolated."""
         self.options, self.finder, self.requirements = options, finder, requirements
         self.environ = {name: os.environ.get(name) for name in VARIABLES}
         self._chosen = self._resolved = None
 
     def begin_resolution(self, resolver: Any, roots: Iterable[Any]) -> None:
-        """Let sources be built beside a resolver from now on.
+        """Let sources be built beside a resolver.
 
         :param roots: pip's requirements, constraints among them.
         """
@@ -62,7 +62,7 @@ class Context(Part):
         )
 
     def end_resolution(self, *, has_succeeded: bool) -> None:
-        """Let nothing more begin, and what pip will not ask for any more end."""
+        """Begin no more builds, and end those that pip will not ask for."""
         self.resolver = None
         for end in self.when_resolved:
             end(has_succeeded)
@@ -72,7 +72,7 @@ class Context(Part):
         self._chosen, self._resolved = list(requirements), None
 
     def resolved(self) -> dict[str, str]:
-        """Return name to version of what the resolver has decided; empty before it is done."""
+        """Return name to version of the resolver's choices; empty before it is done."""
         if self._resolved is None and self._chosen is not None:
             self._resolved = {}
             for requirement in self._chosen:
@@ -91,9 +91,9 @@ class Context(Part):
         }
 
     def note_stale(self) -> None:
-        """Note, before installing begins, which installed packages were built against something else.
+        """Note, before installing begins, which installed packages were built against others than are there.
 
-        What ``say_stale`` needs is imported here.
+        This imports the modules that ``say_stale`` needs.
         """
         layout = self.run.store.layout
         if getattr(self.options, "target_dir", None) or not has_notes(layout, BUILT):
@@ -103,7 +103,7 @@ class Context(Part):
         self._stale_before = set(stale_here(layout))
 
     def say_stale(self) -> None:
-        """Name the packages that this run has left behind."""
+        """Name the packages that this run has made stale."""
         layout = self.run.store.layout
         if self._stale_before is None or not layout.keeps:
             return
@@ -115,7 +115,7 @@ class Context(Part):
 
 
 def _around_get_requirements(call: Call) -> Any:
-    """Note what is asked for."""
+    """Note options and requirements."""
     requirements = call.original()
     with guarded("builds will not be rescued"):
         current_run().part(Context).note(call["options"], call["finder"], list(requirements))
@@ -123,9 +123,9 @@ def _around_get_requirements(call: Call) -> Any:
 
 
 def _around_prepare_linked_requirements_more(call: Call) -> Any:
-    """Note what the resolver decided, before anything of that is built or fetched."""
+    """Note the resolver's choices, before any of them is built or fetched."""
     context = current_run().find(Context)
-    # What is resolved while something is being built is for that build (``inprocess-build-deps``).
+    # With ``inprocess-build-deps`` pip also resolves the requirements of a build, during that.
     if context is not None and not getattr(call.instance.build_tracker, "_entries", None):
         context.note_chosen(call["reqs"])
     return call.original()

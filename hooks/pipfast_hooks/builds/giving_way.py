@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 _SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""No further process, no memory for one, no descriptor for its pipes."""
+"""Errors for want of a process, of memory or of descriptors."""
 
 
 class GivingWay(Part):
-    """Starts pip's processes; where the system refuses one, ends what runs beside pip and asks again."""
+    """Starts pip's processes. Where the system refuses one, everything beside pip ends, and it tries again."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -36,7 +36,7 @@ class GivingWay(Part):
         self._module.subprocess = SimpleNamespace(**vars(stock) | {"Popen": popen})
 
     def _in_place_of_ours(self, start: Callable[[], Any]) -> Any:
-        """Start a process of pip's; if that is refused, once more when nothing of ours runs."""
+        """Start a process of pip's; if that is refused, end ours and try again."""
         try:
             return start()
         except OSError as error:
@@ -47,5 +47,5 @@ class GivingWay(Part):
         return start()
 
     def close(self, wait_s: float) -> None:
-        """Leave pip's processes to pip."""
+        """Let pip start its processes itself."""
         self._module.subprocess = self._stock

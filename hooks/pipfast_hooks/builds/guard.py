@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 _END_S = 2.0
-"""Seconds for it to end what is left."""
+"""Seconds for the guard to end sessions."""
 
 _NONE = -1
 """No descriptor: there is no process."""
 
 
 class Guard(Part):
-    """The command's side; the process is started when it is first needed."""
+    """The command's side of the guard process, which starts when it is first needed."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -35,7 +35,7 @@ class Guard(Part):
         self._left: set[int] = set()
 
     def begin(self) -> int:
-        """Start the process if there is none; return the descriptor for lines about sessions.
+        """Start the process if it does not run; return the descriptor of its pipe.
 
         :raises OSError: it cannot be started: nothing may run beside pip.
         """
@@ -60,9 +60,9 @@ class Guard(Part):
 
     @contextmanager
     def over(self, session: int) -> Iterator[None]:
-        """Have a session ended if the command ends within the block.
+        """Have the guard end a session if the command ends within the block.
 
-        :raises OSError: the guard is not there any more.
+        :raises OSError: the guard has ended.
         """
         tell(self._pipe, session, begun=True)
         self._left.add(session)
@@ -74,7 +74,7 @@ class Guard(Part):
                 tell(self._pipe, session, begun=False)
 
     def give_way(self) -> None:
-        """End the process, and whatever is left of what it watches over."""
+        """End the process, and the sessions that it still watches."""
         with self._starting:
             process, self._process = self._process, None
             pipe, self._pipe = self._pipe, _NONE
@@ -90,13 +90,13 @@ class Guard(Part):
             process.wait()
 
     def close(self, wait_s: float) -> None:
-        """End the process, and whatever is left of what it watches over."""
+        """End the process, and the sessions that it still watches."""
         self.give_way()
 
 
 def tell(pipe: int, session: int, *, begun: bool) -> None:
-    """Tell the guard at the other end of a pipe of a session that has begun or ended.
+    """Write to the guard's pipe that a session has begun or ended.
 
-    :raises OSError: nobody is there.
+    :raises OSError: nobody reads the pipe.
     """
     os.write(pipe, b"%s%d\n" % (b"+" if begun else b"-", session))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _around_call_hook(call: Call) -> Any:
-    """Run one build hook under watch; rescue it where it fails for want of a module."""
+    """Run a build hook under watch; rescue it if it fails because a module is missing."""
     run, caller, name = current_run(), call.instance, call["hook_name"]
     requirement = getattr(caller, "config_holder", None)
 
@@ -29,7 +29,7 @@ def _around_call_hook(call: Call) -> Any:
         run.part(Environments).fill(requirement)
         return call.original()
 
-    # A thread does what pip has not come to: what fails there, pip will call.
+    # In a thread, pip has not called the hook yet: it will, if the hook fails.
     if stage_of(str(name)) is None or records.are_held_back():
         return alone()
     rescues = run.part(Rescues)
@@ -56,7 +56,7 @@ def _around_call_hook(call: Call) -> Any:
 
 
 def _around_prepare_build_backend(call: Call) -> Any:
-    """Begin with isolation off where it is known that the build needs that."""
+    """Begin a build without isolation if an earlier one needed that."""
     with guarded("a build begins as ever"):
         rescue = current_run().part(Rescues).of(call.instance.req)
         if rescue is not None and rescue.begin():
@@ -65,7 +65,7 @@ def _around_prepare_build_backend(call: Call) -> Any:
 
 
 def _around_prepare_distribution_metadata(call: Call) -> Any:
-    """Let pip begin again by itself where a build that began as a rescue cannot go on."""
+    """Have pip start over where a build that began as a rescue cannot go on."""
     try:
         return call.original()
     except Exception as error:
@@ -76,7 +76,7 @@ def _around_prepare_distribution_metadata(call: Call) -> Any:
 
 
 def _around_get_cache_dir(call: Call) -> Any:
-    """Keep the wheel of a rescued build out of pip's cache: pip could never have built it."""
+    """Keep the wheel of a rescued build out of pip's cache: pip could not have built it."""
     requirement, cache = call["req"], call["wheel_cache"]
     rescues = current_run().part(Rescues)
     rescue = rescues.made(requirement)

@@ -10,10 +10,10 @@ environment, and what it imports, the backend finds imported. So it shares no co
 server of pips that fill environments, which has all of pip and pipfast in it, serves many at once, and takes
 descriptors and variables from whoever asks.
 
-Usage: ``hook_host.py SOCKET SCRIPT HOOK CONTROL``: a descriptor, and what the first hook's own process would be
-started with. A question is a line, a JSON list of the hook's name, its control folder and the file for its
-output; the answer to each is a line with its exit code, negative for a signal. The first answer is ``READY``; it
-never comes where nothing is served. If nobody waits for a hook any more, it ends with that one and its children.
+Usage: ``hook_host.py SOCKET SCRIPT HOOK CONTROL``: a descriptor, and the arguments of the first hook's process. A
+question is a line: a JSON list of a hook's name, its control folder and the file for its output. The answer is a
+line with the exit code, negative for a signal. The first line is ``READY``; a host that does not serve never sends
+it. When the other end is closed, the host kills the hook under way, with its children, and ends.
 """
 
 import atexit
@@ -27,17 +27,17 @@ from importlib import import_module
 READY = b"ready\n"
 
 BACKEND = "_PYPROJECT_HOOKS_BUILD_BACKEND"
-"""The variable with the backend's entry point (pyproject_hooks)."""
+"""Variable of pyproject_hooks: the backend's entry point."""
 
 _EXITS_OF_LOGGING = 1
-"""What the logging module has called at the exit: it closes what this process itself has opened."""
+"""Functions for the exit that the logging module registers: they close handlers of this process only."""
 
 _LOOKS = ("open", "os.listdir", "os.scandir", "os.chdir")
-"""Audit events of which the first argument is a path."""
+"""Audit events whose first argument is a path."""
 
 
 class _Watch:
-    """Notes whether an import has looked at the source tree, which is the current folder."""
+    """Notes whether an import has read the source tree, which is the current folder."""
 
     def __init__(self) -> None:
         self.has_looked = False
@@ -62,14 +62,14 @@ class _Watch:
 
 
 class _Host:
-    """One backend, imported, and at most one hook under way."""
+    """An imported backend, with at most one hook under way."""
 
     def __init__(self, socket: int, script: str) -> None:
         self._socket, self._script = socket, script
         self._interrupted = signal.getsignal(signal.SIGINT)
 
     def serve(self) -> None:
-        """Answer questions until there are no more; returns in a forked process only, ready for the script."""
+        """Answer questions until there are no more; return in forked processes only, ready for the script."""
         files, exits, watch = _open_files(), _exits(), _Watch()
         import_module(os.environ[BACKEND].partition(":")[0])
         watch.end()
@@ -89,7 +89,7 @@ class _Host:
         os._exit(0)
 
     def _become(self, hook: str, control: str, output: str) -> None:
-        """Be what the script's own process would be."""
+        """Make this fork what a process of the script's own would be."""
         _lead(0)
         signal.signal(signal.SIGINT, self._interrupted)
         os.close(self._socket)
@@ -100,7 +100,7 @@ class _Host:
         sys.argv[:] = [self._script, hook, control]
 
     def _wait(self, pid: int) -> int:
-        """Return how a process has ended; if nobody waits for that any more, end it and this one."""
+        """Return the exit code of a fork; kill it if nobody waits for it any more."""
         _lead(pid)
         ended = os.pidfd_open(pid)
         waiting = select.poll()
@@ -120,7 +120,7 @@ class _Host:
 
 
 def _lead(pid: int) -> None:
-    """Give a hook a process group, which can be ended with all that it has started; one of both sides is first."""
+    """Give a fork a process group, to be killed with all that it starts; both sides do, one of them first."""
     try:
         os.setpgid(pid, pid)
     except OSError:
@@ -129,11 +129,11 @@ def _lead(pid: int) -> None:
 
 
 def _is_fit(files: set[str], exits: int) -> bool:
-    """Tell whether a fork of this process is what a new one would be after the same import."""
+    """Tell whether a fork of this process is as a new process after the same import."""
     return (
         len(os.listdir("/proc/self/task")) == 1
         and _open_files() == files
-        # The first hook's end would take away what the next ones need.
+        # The first fork's exit would undo what the next ones need.
         and _exits() - exits <= ("logging" in sys.modules) * _EXITS_OF_LOGGING
         and os.fstat(1).st_size == 0
     )
@@ -148,13 +148,13 @@ def _exits() -> int:
 
 
 if __name__ == "__main__":
-    # A script's folder goes first on the path; the hooks' own script takes its own off it.
+    # Python puts a script's folder first on the path. The script of pyproject_hooks removes its own.
     _here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each) != _here]
     _socket, _script = int(sys.argv[1]), sys.argv[2]
     with open(_script, "rb") as _file:
         _code = compile(_file.read(), _script, "exec", dont_inherit=True)
-    # What the backend sees when it is imported.
+    # The backend, when it is imported, sees the arguments of its own script.
     del sys.argv[:2]
     _main = type(sys)("__main__")
     vars(_main).update(__file__=_script, __builtins__=__builtins__)

@@ -12,10 +12,10 @@ SUFFIXES = frozenset((
     ".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".f95", ".for", ".go", ".h", ".hpp", ".m", ".mm", ".pyx",
     ".pxd", ".rs", ".s", ".swift", ".zig",
 ))
-"""Of files that a compiler reads; headers among them, for a project may fetch the rest."""
+"""Suffixes of files that a compiler reads; a project with headers may fetch the rest."""
 
 HUNGRY = frozenset((".cc", ".cpp", ".cu", ".cxx", ".rs"))
-"""Of sources whose compilers take a GB or more, and all cores."""
+"""Suffixes of sources whose compilers take a GB or more, and all cores."""
 
 NAMES = frozenset(("cargo.toml", "cmakelists.txt", "meson.build", "configure", "makefile.am"))
 """Files of build systems, in lower case."""
@@ -27,7 +27,7 @@ def has_native_code(folder: str) -> bool:
 
 
 def is_hungry(folder: str) -> bool:
-    """Tell whether the build of a source tree wants the machine, and its memory, for itself."""
+    """Tell whether the build of a source tree needs much memory and all cores."""
     return any(suffix in HUNGRY for _, suffix in _files(folder))
 
 

@@ -13,11 +13,11 @@ import signal
 import sys
 
 _ROUNDS = 100
-"""How often is looked for processes of a session: one that is just being ended may have started another one."""
+"""Searches for processes of a session: one that is being killed may just have started another."""
 
 
 def serve(lines: "object") -> None:
-    """Note sessions until the pipe's end, then end what is left of them."""
+    """Note sessions until the pipe's end, then end those that are left."""
     left: set[int] = set()
     for line in lines:  # type: ignore[attr-defined]
         number = int(line[1:])
@@ -30,7 +30,7 @@ def serve(lines: "object") -> None:
 
 
 def end(session: int) -> None:
-    """End all processes of a session, whatever groups they are in."""
+    """Kill all processes of a session, whatever groups they are in."""
     for _ in range(_ROUNDS):
         found = _members(session)
         for pid in found:
@@ -41,7 +41,7 @@ def end(session: int) -> None:
         if not found:
             break
     try:
-        # Where there is no /proc.
+        # For systems without /proc.
         os.killpg(session, signal.SIGKILL)
     except OSError:
         pass
@@ -64,13 +64,13 @@ def _members(session: int) -> list[int]:
 
 
 def _is_over(name: str) -> bool:
-    """Tell whether a process has ended and only waits to be asked how."""
+    """Tell whether a process is dead and only its entry is left (zombie)."""
     with open(f"/proc/{name}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
 
 
 if __name__ == "__main__":
     for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        # The pipe's end comes with whatever these are sent for.
+        # Whoever sends these also ends the command, and so the pipe.
         signal.signal(_number, signal.SIG_IGN)
     serve(sys.stdin.buffer)

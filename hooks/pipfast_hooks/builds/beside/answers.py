@@ -35,17 +35,20 @@ if TYPE_CHECKING:
 
 
 class Answers(Part):
-    """Answers the hooks that pip calls with what ran ahead of them."""
+    """Answers pip's calls of hooks with results that are there, or on their way."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.environments = run.part(Environments)
         self._taken: _Taken | None = None
-        """Takes the place of pip's next process."""
+        """Stands in the place of pip's next process."""
 
     @contextmanager
     def given(self, caller: Any, hook: str, arguments: Mapping[str, Any]) -> Iterator[None]:
-        """Within the block, let pip's next process be what was done ahead of it."""
+        """Put the result of a build beside pip, if there is one, in the place of pip's next process in the block.
+
+        :param caller: pip's hook caller.
+        """
         requirement = getattr(caller, "config_holder", None)
         build = self._build_of(requirement, hook, arguments)
         if build is None:
@@ -59,10 +62,10 @@ class Answers(Part):
             self._taken = None
 
     def _build_of(self, requirement: Any, hook: str, arguments: Mapping[str, Any]) -> Build | None:
-        """Return what has the result of a hook, or will have it."""
+        """Return the build that has the result of a hook, or will have it."""
         wheels, resolution = self.run.find(Wheels), resolution_of(self.run)
         build = wheels.begun(requirement) if wheels is not None and hook == WHEEL else None
-        # What the user has said about how to build it, a build of a source beside pip does not know.
+        # A source is built beside pip without the user's settings for its build.
         if build is not None or resolution is None or arguments.get("config_settings"):
             return build
         build = resolution.begun(requirement, anew=hook == REQUIRES)
@@ -71,7 +74,7 @@ class Answers(Part):
         return build
 
     def runner(self, original: Callable[..., None], message: str) -> Callable[..., None]:
-        """Return a runner for pip's calls of hooks: it answers those of ``given``; ``original`` has the rest."""
+        """Return a runner of hooks for pip that answers the hook of ``given``; ``original`` runs all others."""
 
         def run(cmd: Any, cwd: Any = None, extra_environ: Any = None) -> None:
             taken, self._taken = self._taken, None
@@ -84,21 +87,21 @@ class Answers(Part):
         return run
 
     def alone(self) -> AbstractContextManager[None]:
-        """Return what is entered to have no wheel built beside pip's process, until it is left."""
+        """Return a context in which no wheel is built beside pip's own process."""
         wheels = self.run.find(Wheels)
         return nullcontext() if wheels is None else wheels.alone()
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """One hook that pip calls, and the build that has its result or will have it."""
+    """Call of a hook by pip, and the build that has its result or will have it."""
 
     answers: Answers
     build: Build
     hook: str
     arguments: Mapping[str, Any]
     caller: Any
-    """pip's own, for this source."""
+    """pip's hook caller."""
 
     def run(self, message: str, cmd: Any, cwd: Any, extra: Any) -> None:
         """Stand in the place of pip's runner."""
@@ -141,7 +144,7 @@ class _Taken:
         return True
 
     def _catch_up(self) -> None:
-        """Run in pip's own tree what ran ahead in another one: a build may need what they have left there."""
+        """Run the earlier hooks again, in pip's tree: the build of a wheel may need files that they make there."""
 
         def runner(command: Any, cwd: Any = None, extra_environ: Any = None) -> None:
             subprocess.run(
@@ -151,20 +154,20 @@ class _Taken:
 
         caller = copy.copy(self.caller)
         with tempfile.TemporaryDirectory(prefix="pipfast-metadata-") as folder, caller.subprocess_runner(runner):
-            # It did not fail before; if it does now, the build will, and its error is what there is to say.
+            # They have succeeded before. If they fail now, so does the build, and pip shows that error.
             with suppress(Exception):
                 caller.get_requires_for_build_wheel()
                 caller.prepare_metadata_for_build_wheel(folder)
 
 
 def _around_runner_with_spinner_message(call: Call) -> Any:
-    """Hand pip a runner that knows what ran already."""
+    """Hand pip a runner that answers hooks which have run beside it."""
     original = call.original()
     return original if records.are_held_back() else current_run().part(Answers).runner(original, call["message"])
 
 
 def _around_install(call: Call) -> Any:
-    """Fill an environment as an equal one was filled in this run, else as pip does, and note what is in that."""
+    """Fill a build environment with copies from an equal one; without one as pip does, and note its files."""
     run = current_run()
     environments, is_ours = run.part(Environments), of_thread() is not None
     asked = build = None
@@ -176,7 +179,7 @@ def _around_install(call: Call) -> Any:
     if asked is None:
         result = call.original()
         if is_ours:
-            # No other one is taken from it; whether a build has changed it is asked all the same.
+            # It is not copied, but a build beside pip asks whether it is unchanged.
             environments.note_files(call["prefix"].path)
         return result
     if build is None:
@@ -188,7 +191,7 @@ def _around_install(call: Call) -> Any:
 
 
 def _around_call_subprocess(call: Call) -> Any:
-    """In a thread of ours, start a process that ends with the run."""
+    """Start the process that fills an environment so that it ends with the run, in a thread of ours."""
     ours = of_thread()
     if ours is None:
         return call.original()
@@ -201,7 +204,7 @@ def _around_call_subprocess(call: Call) -> Any:
 
 
 def _around_open_spinner(call: Call) -> Any:
-    """Show nothing of what is done beside pip, and nothing twice."""
+    """Show no spinner for work beside pip, and none twice."""
     run = current_run()
     if of_thread() is not None:
         return nullcontext()

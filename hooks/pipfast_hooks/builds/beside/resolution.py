@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def resolution_of(run: Run) -> Resolution | None:
-    """Return what begins and finds builds; None for commands that ask for nothing."""
+    """Return the builds of the run's resolution; None for commands that ask for nothing."""
     return None if run.find(Context) is None else run.part(Resolution)
 
 
@@ -36,7 +36,7 @@ class Resolution(Part):
         self._beginning = threading.Lock()
 
     def begin(self, name: str, link: Any, archive: Path) -> None:
-        """Begin to build a source that has arrived, if that is one to build beside pip; returns at once.
+        """Begin to build a source that has arrived, if it is one to build beside pip; return at once.
 
         :param name: canonical.
         """
@@ -49,9 +49,9 @@ class Resolution(Part):
                 self.run.part(SourceBuilds).begin(name, link, archive, self._recipe)
 
     def begun(self, requirement: Any, *, anew: bool) -> Build | None:
-        """Find or begin the build of a requirement's source; None where pip alone builds it.
+        """Find or start the early build of a requirement; None if pip alone builds it.
 
-        :param anew: pip has run nothing of it yet: it may begin now.
+        :param anew: pip has not run any hook of it: the build may begin now.
         """
         link = getattr(requirement, "link", None)
         if link is None or requirement.editable or link.is_vcs or link.subdirectory_fragment:
@@ -61,8 +61,8 @@ class Resolution(Part):
             return build
         archive = requirement.local_file_path
         if requirement.name and archive and os.path.isfile(archive):
-            # It has not arrived ahead of pip. pip builds it alone where there is code for a compiler, and where
-            # nothing else is asked for: little is gained if that succeeds, and if it fails, pip does it again.
+            # It has not arrived ahead of pip. pip alone builds what needs a compiler, and a source that nothing
+            # else is asked for with: there is little to gain, and a failed build takes its time twice.
             if self._are_several() and not has_native_code(requirement.unpacked_source_directory):
                 self.begin(canonicalize_name(requirement.name), link, Path(archive))
         return self._found(link)
@@ -76,7 +76,7 @@ class Resolution(Part):
         return sum(not each.constraint for each in self._context.requirements) > 1
 
     def gives_wheel(self, link: Any) -> bool:
-        """Tell whether the wheel of a source is here, or may come."""
+        """Tell whether the wheel of a source is there or may come."""
         builds = self.run.find(SourceBuilds)
         return builds is not None and link is not None and builds.gives_wheel(link)
 
@@ -88,7 +88,7 @@ class Resolution(Part):
             self.end_builds()
 
     def end_builds(self) -> None:
-        """End what is under way; pip removes the environments that it belongs to."""
+        """End all builds: pip will not ask for them, or is about to remove their environments."""
         with self._beginning:
             self._recipe = None
         self.run.end_part(SourceBuilds)

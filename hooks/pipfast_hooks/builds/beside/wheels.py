@@ -1,7 +1,7 @@
 """Wheels that are built at once, beside pip's one after another.
 
-Each build runs the hook that pip would run, in pip's own tree and environment for it. What fails is built by pip
-as if nothing had been: output and error are pip's.
+Each build runs the hook that pip would run, in pip's own tree and environment for it. pip builds again what fails,
+and prints its output and error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Wheels(Part):
-    """The wheels of one call of pip's, while it goes through its requirements; each by its requirement."""
+    """The wheels of one call of pip's ``build``, by ``id()`` of their requirements."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -46,7 +46,7 @@ class Wheels(Part):
         self._builder: Builder | None = None
 
     def begin(self, requirements: Any) -> None:
-        """Begin to build what can be built at once."""
+        """Begin to build the wheels that can be built at once, if there are several."""
         if self._can_begin(requirements):
             chosen = [each for each in requirements if self._is_independent(each)]
             chosen = [each for each in chosen if not _is_nested(each, requirements)]
@@ -63,42 +63,42 @@ class Wheels(Part):
         return (
             self.run.settings.builds > 1
             and isinstance(requirements, list)
-            # What is begun can be ended with all that it has started.
+            # A build must be ended with all that it has started.
             and hasattr(os, "killpg")
             and self.run.find(Context) is not None
-            # A seam that is not attached leaves pip's function as it is: nobody would take what is built.
+            # A function without its seam is pip's own: nobody would take the wheels.
             and hasattr(wheel.runner_with_spinner_message, "__wrapped__")
-            # What the hooks print is printed.
+            # pip shows the output of hooks.
             and logging.getLogger().getEffectiveLevel() > VERBOSE
         )
 
     def _is_independent(self, requirement: Any) -> bool:
-        """Tell whether pip will build a wheel of it in isolation, and nothing speaks against doing so now."""
+        """Tell whether pip will build a wheel of a requirement in isolation, which can be done now."""
         resolution = self.run.find(Resolution)
         return bool(
             requirement.pep517_backend is not None
             and requirement.metadata_directory
             and not requirement.editable
-            # Without isolation, by wish or for its rescue.
+            # Without isolation: the user's wish, or a rescue.
             and not isinstance(requirement.build_env, NoOpBuildEnvironment)
             and not is_hungry(requirement.unpacked_source_directory)
             and not (resolution is not None and resolution.gives_wheel(requirement.link))
         )
 
     def begun(self, requirement: Any) -> Build | None:
-        """Return the build of a requirement's wheel, whose turn it is now at the latest."""
+        """Return the build of a requirement's wheel, begun now if it was not; None if pip is to build it."""
         return None if self._builder is None else self._builder.begun(id(requirement))
 
     def alone(self) -> AbstractContextManager[None]:
-        """Return what is entered to have none of these run, until it is left."""
+        """Return a context in which none of these runs."""
         return nullcontext() if self._builder is None else self._builder.jobs.alone()
 
     def give_way(self) -> None:
-        """End what is under way."""
+        """End all builds and remove their folders."""
         self.close(0)
 
     def close(self, wait_s: float) -> None:
-        """End what nobody will ask for, and remove what was made."""
+        """End all builds and remove their folders."""
         builder, self._builder = self._builder, None
         if builder is not None:
             builder.close()
@@ -113,7 +113,7 @@ def _make(build: Build, jobs: Jobs, requirement: Any, environ: Mapping[str, str]
             raise Failed(f"it ended with {status}")
         return output
 
-    # pip's own goes on meanwhile with another runner.
+    # A copy: pip uses its own with another runner meanwhile.
     caller = copy.copy(requirement.pep517_backend)
     _, result = call_hook(
         caller, WHEEL, run, wheel_directory=build.folder_for(WHEEL), metadata_directory=build.given
@@ -122,7 +122,7 @@ def _make(build: Build, jobs: Jobs, requirement: Any, environ: Mapping[str, str]
 
 
 def _is_nested(requirement: Any, others: Sequence[Any]) -> bool:
-    """Tell whether the source is a folder in another one's, or has one: a build may read or write all below it."""
+    """Tell whether a source is inside another one or around it: a build may use all that is in its folder."""
     here = os.path.abspath(requirement.unpacked_source_directory)
     for each in others:
         if each is not requirement and each.source_dir:
@@ -133,13 +133,13 @@ def _is_nested(requirement: Any, others: Sequence[Any]) -> bool:
 
 
 def _environ_of(requirement: Any) -> dict[str, str]:
-    """Return the environment that pip's hook of this requirement will run in."""
+    """Return the variables that pip's hooks of a requirement run with."""
     with requirement.build_env:
         return dict(os.environ)
 
 
 def _around_build(call: Call) -> Any:
-    """Build what can be built at once, while pip goes through the requirements."""
+    """Build wheels at once, while pip goes through the requirements."""
     run = current_run()
     if run.find(Wheels) is not None:
         return call.original()
@@ -156,7 +156,7 @@ def _around_build(call: Call) -> Any:
 
 
 def _go_on_with(run: Run, built: Any) -> None:
-    """Prepare what was built, if all was: otherwise pip installs nothing."""
+    """Prepare the wheels if all were built: otherwise pip installs none."""
     with guarded("wheels are prepared one after another"):
         successes, failures = built
         if successes and not failures and run.intent.installs:

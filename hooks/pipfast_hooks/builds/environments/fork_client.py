@@ -13,29 +13,29 @@ import sys
 from typing import Any
 
 SOCKET = "socket"
-"""The file in the runner's folder that the server listens at."""
+"""Name of the server's socket in the runner's folder."""
 
 STARTED = b"+"
-"""The server has begun; nothing else may begin it once more."""
+"""The server's first answer: it runs the command line, and the client must not."""
 
 _STREAMS = (0, 1, 2)
 
 
 def interpreter() -> tuple[Any, ...]:
-    """Return what two processes must share for one to do the other's work, their variables aside.
+    """Return what must be equal in two processes, besides variables, for one to do the other's work.
 
-    :raises OSError: there is no current folder any more; paths that are relative would mean something else.
+    :raises OSError: the current folder was removed; relative paths would mean something else.
     """
     return sys.version, sys.executable, sys.prefix, tuple(sys.flags), sorted(sys.warnoptions), os.getcwd()
 
 
 def ask(folder: str) -> int | None:
-    """Have the server in ``folder`` run this command line and return its exit code.
+    """Have the server in ``folder`` run this command line; return the exit code.
 
-    Returns None, and nothing was begun, if there is no server or it may not stand in for this process. Does not
-    return where the server's process ended by a signal: this one ends by the same.
+    Return None, with nothing begun, if there is no server or it cannot do this process's work. If the fork ends by
+    a signal, this process ends by the same.
 
-    :param folder: absolute; the runner's.
+    :param folder: absolute path of the runner's folder.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -45,11 +45,11 @@ def ask(folder: str) -> int | None:
             connection.sendall(request)
             if connection.recv(1) != STARTED:
                 return None
-            # Ctrl-C reaches the whole process group: how that ends is the other one's to say.
+            # Ctrl-C reaches the whole process group: the fork decides how it ends.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             return _ended(_waited(connection))
     except OSError:
-        # Before it has begun: afterwards nothing of this kind is raised.
+        # The server has not begun: afterwards no OSError is raised.
         return None
 
 
@@ -62,7 +62,7 @@ def _waited(connection: socket.socket) -> bytes:
 
 def _ended(answer: bytes) -> int:
     if len(answer) < 4:
-        # The server was ended, and its processes with it.
+        # The server was ended, and its forks.
         return 1
     status = int.from_bytes(answer, "big", signed=True)
     if status < 0:

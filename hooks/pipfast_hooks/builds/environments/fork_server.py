@@ -35,25 +35,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ARGUMENT = "--fork-server"
-"""The runner's only argument where it becomes the server."""
+"""Argument with which the runner becomes the server; the server's descriptors follow."""
 
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
     "pipfast_hooks.attach", "pipfast_hooks.startup.configuration",
 )
-"""What such a pip imports in the end, besides its own modules and those of our seams."""
+"""Modules that such a pip has imported when it ends, besides pip's own and those of our seams."""
 
 _OWN = ("PIP_", "_PIP_", "PIPFAST_")
-"""Variables that may differ from the server's, with TMPDIR: they are read when they are needed, not at import."""
+"""Variables that may differ from the server's, as TMPDIR may: they are read when needed, not at import."""
 
 _RECEIVE_S = 5.0
-"""Seconds for a request, once it has begun."""
+"""Seconds for a request to arrive after its first byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerFile:
-    """The runner of the server that a process was forked by."""
+    """The server's runner, for the runs of its forks."""
 
     path: str
 
@@ -68,16 +68,16 @@ class _Request:
 
 @dataclass(slots=True)
 class _Child:
-    """One process under way, and who waits for it."""
+    """A forked process, and the connection of the client that waits for it."""
 
     pid: int
     pidfd: int
     connection: socket.socket
     has_session: bool
-    """It was asked for from another session, and has one of its own."""
+    """The client is in another session than the server, and the process has one of its own."""
 
     def kill(self) -> None:
-        """End it, and where it has a session, what it has started there."""
+        """Kill the process, and all that it has started in a session of its own."""
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
         if self.has_session:
@@ -85,13 +85,13 @@ class _Child:
 
 
 class Server:
-    """The command's side: starts the server, and ends it."""
+    """The command's side of the server."""
 
     def __init__(self, runner: str, guard: int | None = None) -> None:
-        """Start the server of a runner.
+        """Start the server.
 
-        :param runner: the file that a pip in a build environment is started with, in a folder of its own.
-        :param guard: the pipe of the guard over sessions; without it nobody is served from another session.
+        :param runner: path of the runner, in a folder of its own.
+        :param guard: descriptor of the guard's pipe; without it, no client in another session is served.
         :raises OSError: it cannot be started.
         """
         path = os.path.join(os.path.dirname(runner), SOCKET)
@@ -104,8 +104,8 @@ class Server:
                 self._process = subprocess.Popen(
                     [sys.executable, runner, ARGUMENT, *map(str, passed)], pass_fds=passed,
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                    # As pip starts its processes. Left out, a library's own variables would be there, too:
-                    # readline sets LINES without Python's knowing.
+                    # As pip starts its processes. By default, variables that a library has set would be there,
+                    # too: readline sets LINES, and `os.environ` does not have it.
                     env=dict(os.environ),
                 )
             except BaseException:
@@ -115,22 +115,22 @@ class Server:
                 os.close(ours)
 
     def close(self) -> None:
-        """End it and all that it has forked."""
+        """End the server and all its forks."""
         os.close(self._lifeline)
-        # It may still be importing.
+        # It may be importing, and reads nothing.
         self._process.terminate()
         self._process.wait()
 
 
 def is_possible() -> bool:
-    """Tell whether this system and interpreter have what a server needs."""
+    """Tell whether system and interpreter can have a fork server."""
     return sys.platform == "linux" and hasattr(os, "pidfd_open")
 
 
 def serve(listening: int, lifeline: int, guard: int | None = None) -> None:
-    """Wait for requests; returns in a forked process only, which is to do what was asked for.
+    """Fork for each request; return in the forked processes only, each of which then runs its command line.
 
-    Ends the process when the other end of ``lifeline`` is closed, and all that was forked with it.
+    When the other end of ``lifeline`` is closed, the server ends, and all its forks.
     """
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop = _Loop(socket.socket(fileno=listening), lifeline, guard)
@@ -154,19 +154,19 @@ def _prepare() -> None:
     asked = agent.start()
     wrappers = {f"pipfast_hooks.{each.wrapper.partition(':')[0]}" for each in seams_of(pip.__version__)}
     for name in (*IMPORTED_TO_INSTALL, *_IMPORTED, *sorted(wrappers)):
-        # An error of ours is the fork's to report, where it matters.
+        # A fork that needs the module meets the error again.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
-    # Kept by it, and asked for in every session.
+    # distro keeps the answers; pip asks for them in every session.
     distro.name(), distro.version(), distro.codename()
     agent.hand_down_answers(asked)
-    # What is here is here in each of them: no look for cycles copies it.
+    # The garbage collector of a fork does not touch, and so not copy, what was imported here.
     gc.freeze()
 
 
 class _Loop:
-    """Forks for each request, tells who asked how it ended, and ends what nobody waits for any more."""
+    """Forks for each request, sends the client the exit code, and kills forks that no client waits for."""
 
     def __init__(self, listening: socket.socket, lifeline: int, guard: int | None = None) -> None:
         self._listening, self._lifeline, self._guard = listening, lifeline, guard
@@ -176,7 +176,7 @@ class _Loop:
         self._children: list[_Child] = []
 
     def run(self) -> _Request:
-        """Return a request, in the process that was forked for it."""
+        """Serve; return a request in the process that was forked for it."""
         self._selector.register(self._listening, selectors.EVENT_READ)
         self._selector.register(self._lifeline, selectors.EVENT_READ)
         while True:
@@ -198,7 +198,7 @@ class _Loop:
         except (OSError, EOFError, ValueError, TypeError):
             request = None
         if request is None:
-            # Closed without a word: who asks goes on alone.
+            # Closed without an answer: the client goes on alone.
             connection.close()
             return None
         pipe: tuple[int, ...] = ()
@@ -207,15 +207,15 @@ class _Loop:
             if self._fork(connection, *pipe):
                 return request
         except OSError:
-            # Neither a process nor a descriptor more: who asks goes on alone, and what was forked does nothing.
+            # No process or descriptor to be had: the client goes on alone, and a fork does nothing.
             connection.close()
         _close([*pipe, *request.streams])
         return None
 
     def _fork(self, connection: socket.socket, waiting: int, go: int) -> bool:
-        """Fork, and say so; True in the forked process, once it may begin.
+        """Fork, and tell the client; return True in the forked process, once it may begin.
 
-        :raises OSError: it may not begin.
+        :raises OSError: the client was not told, and there is no fork.
         """
         has_session = _session_of(connection) != os.getsid(0)
         if has_session and self._guard is None:
@@ -240,7 +240,7 @@ class _Loop:
             connection.sendall(STARTED)
             os.write(go, STARTED)
         except OSError:
-            # It does nothing yet, and may not have its session.
+            # It has done nothing yet, and may not have its session.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             for each in (child.pidfd, connection):
@@ -272,7 +272,7 @@ class _Loop:
         return None
 
     def _over(self, child: _Child) -> None:
-        """Reap a process that has ended, or end one that nobody waits for: both sides may be why we are here."""
+        """Reap a process that has ended; kill one whose client is gone."""
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if pid == 0:
             child.kill()
@@ -290,7 +290,7 @@ class _Loop:
         self._children.remove(child)
 
     def end(self) -> None:
-        """End this process and all that it has forked."""
+        """End this process and all its forks."""
         for child in self._children:
             with contextlib.suppress(OSError):
                 child.kill()
@@ -300,7 +300,7 @@ class _Loop:
         os._exit(0)
 
     def _forget(self, connection: socket.socket) -> None:
-        """Close what is the server's alone."""
+        """Close the server's descriptors, in a fork."""
         self._selector.close()
         self._listening.close()
         os.close(self._lifeline)
@@ -313,11 +313,11 @@ class _Loop:
 
 
 def _session_of(connection: socket.socket) -> int:
-    """Return the session of the process at the other end.
+    """Return the session of the client at the other end.
 
     :raises OSError: it has ended.
     """
-    # Its process, user and group.
+    # struct ucred: process, user, group.
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return os.getsid(struct.unpack("3i", peer)[0])
 
@@ -328,7 +328,7 @@ def _essential(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def _become(request: _Request) -> None:
-    """Take on what the asking process is."""
+    """Take on the client's umask, streams, variables and arguments."""
     os.umask(request.umask)
     for theirs, here in zip(request.streams, range(3), strict=True):
         os.dup2(theirs, here)
@@ -336,7 +336,7 @@ def _become(request: _Request) -> None:
     os.environb.clear()
     os.environb.update(request.environ)
     sys.argv[:] = request.argv
-    # Read from the variables once, and kept.
+    # tempfile has read TMPDIR once and kept the folder.
     tempfile.tempdir = None
     hand_down(RunnerFile(sys.argv[0]))
 

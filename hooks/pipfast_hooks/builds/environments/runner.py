@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 _FILE = "__pip-runner__.py"
-"""The name of pip's own, which stands in usage lines."""
+"""Name of pip's own runner, which stands in usage lines."""
 
 _FIRST = '''import os
 for name, value in {settings!r}.items():
@@ -42,14 +42,14 @@ else:
     if status is not None:
         os._exit(status)
 '''
-"""Where there is a server, it is asked to run the command line."""
+"""Start of the runner: it becomes the server, or has the server run its command line if there is one."""
 
 
 class Runner(Part):
-    """The runner's file and the server that spares it its start."""
+    """The file of the runner, and the fork server that saves its start-up."""
 
     def __init__(self, run: Run) -> None:
-        """Write the file and start the server; a fork of a server uses what that has.
+        """Write the file and start the server; a fork of a server uses the server's file.
 
         :raises OSError: the file cannot be written.
         """
@@ -61,13 +61,13 @@ class Runner(Part):
             self.path = own.path
             return
         run.part(GivingWay)
-        # Only what is built beside pip asks from sessions of its own.
+        # Only builds beside pip, each in a session of its own, need the guard.
         guard = run.part(Guard) if run.settings.builds > 1 else None
         self.path = self._write()
         self._serve(guard)
 
     def _write(self) -> str:
-        # What a build needs is little: a second worker would start too late for it.
+        # A build needs few packages: they would be installed before a second worker has started.
         settings = self.run.settings.for_children(builds="1", workers="1")
         path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
         with open(path, "w", encoding="utf-8") as file:
@@ -95,9 +95,9 @@ class Runner(Part):
 
 
 def runner_of(run: Run) -> str | None:
-    """Return our runner, written and its server started by now; None where build environments are left to pip.
+    """Return the path of our runner, whose server is starting; None where pip alone fills build environments.
 
-    With ``-v`` what the child prints is printed: that is pip's alone.
+    With ``-v`` pip shows what its runner prints: that must be pip's own.
     """
     with guarded("build environments are left to pip"):
         quiet = logging.getLogger().getEffectiveLevel() > VERBOSE
@@ -107,8 +107,8 @@ def runner_of(run: Run) -> str | None:
 
 
 def _around_get_runnable_pip(call: Call) -> Any:
-    """Name our runner in the place of pip's, while a command is under way that asks for something."""
+    """Return our runner in the place of pip's."""
     path = call.original()
-    # A pip that runs out of an archive is started as that archive.
+    # pip in a zip archive has no runner, and starts the archive.
     ours = runner_of(current_run()) if os.path.basename(path) == _FILE else None
     return path if ours is None else ours
