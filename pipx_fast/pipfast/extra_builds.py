@@ -1,4 +1,4 @@
-"""The setting ``extra-build-dependencies``: what the user puts beside the build of one package."""
+"""Setting ``extra-build-dependencies``: further requirements for the build of one package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BRACKETS = re.compile(r"\[[^\]]*\]")
 
 
 class ExtrasUnreadable(PipfastError):
-    """The setting's value is in neither of its two forms; ``str()`` ends a sentence about the setting."""
+    """The setting has neither of its two forms; ``str()`` ends a sentence about the setting."""
 
 
 def read_extras(text: str) -> dict[str, tuple[str, ...]]:
@@ -49,7 +49,7 @@ def read_extras(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def write_extras(extras: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the value that ``read_extras`` reads as this: what a hint tells the user to set."""
+    """Return the setting's value for these extras, as hints have it and ``read_extras`` reads it."""
     texts = [each for package, requirements in extras.items() for each in (package, *requirements)]
     if any(";" in each or "\n" in each for each in texts) or any(
         split_requirements(each) != [each] for requirements in extras.values() for each in requirements
@@ -61,7 +61,7 @@ def write_extras(extras: Mapping[str, tuple[str, ...]]) -> str:
 def to_be_set(package: str, requirement: str, present: Mapping[str, tuple[str, ...]]) -> str:
     """Return a shell's command that adds a requirement for a package to the setting.
 
-    :param present: what is set already, and stays; but for addresses among it, which may have passwords.
+    :param present: the present setting, which stays, but for addresses, which may have passwords.
     """
     key = package if _is_address(package) else normalise(package)
     kept = {name: each for name, each in present.items() if not any("://" in text for text in each)}
@@ -74,7 +74,7 @@ def to_be_set(package: str, requirement: str, present: Mapping[str, tuple[str, .
 
 
 def _is_requirement(text: str) -> bool:
-    """Tell whether a text is a requirement, by PEP 508; where nobody can, whether it begins like one."""
+    """Tell whether a text is a requirement (PEP 508); without packaging, whether it begins like one."""
     # Not at the top: hardly any command has such a setting.
     from pipfast import dependencies
 

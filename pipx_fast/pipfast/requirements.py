@@ -29,7 +29,7 @@ __all__ = (
 
 
 def read_requirement(text: str) -> Requirement | None:
-    """Return a requirement, or None for what is none (paths, options, addresses without a name)."""
+    """Return a requirement, or None for a path, an option or an address without a name."""
     try:
         return Requirement(text)
     except InvalidRequirement:
@@ -37,12 +37,12 @@ def read_requirement(text: str) -> Requirement | None:
 
 
 def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:
-    """Tell whether a marker holds here, without any extra or with one that was asked for."""
+    """Tell whether a marker holds here, without an extra or with one of these."""
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def allows(specifiers: str, version: str) -> bool:
-    """Tell whether a version is within specifiers; one that nobody can read is."""
+    """Tell whether a version is within specifiers; also if either cannot be read."""
     try:
         return SpecifierSet(specifiers).contains(version, prereleases=True)
     except (InvalidSpecifier, ValueError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _TARGET_PTH = "~pipfast-target.pth"
-"""The file that adds the target's packages; the last of its folder, so that everything added there comes first."""
+"""The file that adds the target's packages; the last of its folder, so that the overlay's own come first."""
 
 _PIP = """#!/bin/sh
 '''exec' {python} "$0" "$@"
@@ -22,23 +22,22 @@ _PIP = """#!/bin/sh
 import runpy
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
-"""pip's command: to the shell, one that has the same file run by Python; to Python, a string and the rest. A path
-may be longer than ``#!`` takes, and ``python -m pip`` would look for modules in the current folder first."""
+"""pip's command. The shell runs its second line, which has Python run the same file; Python sees a string there.
+``#!`` takes no long path, and ``python -m pip`` would look for modules in the current folder first."""
 
 VARIABLES = (
     "PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONHOME", "VIRTUAL_ENV", "UV_PYTHON",
     "PIP_PREFIX", "PIP_PYTHON", "PIP_ROOT", "PIP_TARGET", "PIP_USER",
 )
-"""The variables that make an environment: those of pip's isolation, and what says where installers put things."""
+"""The variables that make an environment: those of pip's isolation, and those that tell installers a place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What is put over the target's packages for one build, in one folder.
+    """Packages over the target's for one build, in one folder.
 
-    It is a virtual environment of its own that sees the target's packages: an installer that a build script runs
-    (``python -m pip install``, ``pip``, ``uv``, ``setup.py develop``) writes here, and refuses to remove what lies
-    in the target.
+    It is a virtual environment that sees the target's packages. An installer that a build script runs (``python
+    -m pip install``, ``pip``, ``uv``, ``setup.py develop``) writes here, and removes none of the target.
     """
 
     root: Path
@@ -88,10 +87,10 @@ class Overlay:
             path.chmod(0o755)
 
     def environ(self, original: Mapping[str, str | None], places: Iterable[str] = ()) -> dict[str, str | None]:
-        """Return the values of ``VARIABLES`` for processes that are to see the overlay; None takes one away.
+        """Return the values of ``VARIABLES`` for processes in the overlay; None removes one.
 
         :param original: the values from before any isolation.
-        :param places: which of pip's variables to set, over a configuration file that says where pip installs.
+        :param places: the variables of pip to set, over a configuration file that tells pip a place.
         """
         path = [self.scripts(), *([original["PATH"]] if original.get("PATH") else [])]
         return dict.fromkeys(VARIABLES) | {
@@ -103,7 +102,7 @@ class Overlay:
         }
 
     def _places(self) -> dict[str, str]:
-        """Return what overrules a configuration file that says where every pip installs."""
+        """Return the variables that overrule a configuration file which tells every pip a place."""
         return {
             "PIP_PREFIX": os.fspath(self.prefix), "PIP_ROOT": self.root.anchor,
             "PIP_TARGET": self.lib_dirs()[0], "PIP_USER": "0",
@@ -112,7 +111,7 @@ class Overlay:
 
 def _scheme(prefix: Path) -> dict[str, str]:
     base = os.fspath(prefix)
-    # That of virtual environments, which Python 3.10 has no name for.
+    # The scheme of virtual environments, which Python 3.10 has no name for.
     name = "nt" if os.name == "nt" else "posix_prefix"
     return sysconfig.get_paths(name, {"base": base, "platbase": base, "installed_base": base})
 

@@ -1,6 +1,6 @@
 """Causes of a source's failed builds, remembered for its next build.
 
-Causes are kept, not grants: who may name a distribution, and at which version, is decided anew in each run.
+Causes are kept, not grants: each run decides anew who may name a distribution, and at which version.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ FROM_EARLIER = "an earlier build of the same source"
 """``said_by`` of causes that were kept."""
 
 MAX_CAUSES = 32
-"""A note with more is not one of ours: rounds are bounded far below."""
+"""Causes of one note; a note with more is damaged, as a build has far fewer rounds."""
 
 
 def source_key(source: str) -> str:
-    """Return the key of a source for this interpreter: what one Python's build misses, another's may have.
+    """Return the key of a source for this interpreter; a build with another Python may miss something else.
 
-    :param source: what cannot change: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``.
+    :param source: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``: it cannot change.
     """
     version = f"{sys.implementation.cache_tag}-{sys.platform}"
     return note_key(f"{version}\n{source}")
 
 
 def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
-    """Keep what the build of a source missed until it succeeded; what was kept before is replaced."""
+    """Keep the causes of a build that has succeeded, in the place of earlier ones."""
     document = [_to_json(cause) for cause in causes]
     if document and len(document) <= MAX_CAUSES:
         keep_note(layout, LEARNT, source_key(source), document)
 
 
 def recall(layout: Layout, source: str) -> tuple[Cause, ...]:
-    """Return what earlier builds of a source missed; a note that cannot be read is thrown away."""
+    """Return what earlier builds of a source missed."""
     return load_note(layout, LEARNT, source_key(source), _read) or ()
 
 
 def forget(layout: Layout, source: str) -> None:
-    """Throw away what was learnt: a build that began with it failed."""
+    """Forget the causes of a source: a build that began with them failed."""
     drop_note(layout, LEARNT, source_key(source))
 
 

@@ -1,4 +1,7 @@
-"""Messages about rescued builds."""
+"""Messages about rescued builds.
+
+Each function returns the text and the hint that ``report.say`` takes.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ BUILD_TOOLS = frozenset({
     "setuptools-golang", "setuptools-rust", "setuptools-scm", "sip", "toml", "tomli", "trove-classifiers",
     "versioningit", "wheel", "ziglang",
 })
-"""Distributions, by normalised name, that builds use and what they build does not."""
+"""Normalised names of distributions that builds use and built packages do not."""
 
 ERROR_CHARACTERS = 300
-"""What is quoted of one error: its last line, which with some backends is a whole command line."""
+"""Characters that are quoted of an error's last line, which is a whole command line with some backends."""
 
 
 def shown(requirement: str) -> str:
-    """Return a requirement as people write it in a sentence: ``torch 2.13.0`` for ``torch==2.13.0``."""
+    """Return a requirement as in a sentence: ``torch 2.13.0`` for ``torch==2.13.0``."""
     read = read_requirement(requirement)
     clauses = list(read.specifier) if read else []
     if read is not None and len(clauses) == 1 and clauses[0].operator == "==" and "*" not in clauses[0].version:
@@ -41,10 +44,10 @@ def shown(requirement: str) -> str:
 def granted(
     package: str, cause: Cause | None, grant: Grant, version: str | None = None, *, again: bool = True
 ) -> Said:
-    """Return what is said when a build is done again, or, where its needs are known, done at once.
+    """Return the message at the begin of a build that is made again, or made right at once.
 
-    :param cause: what was missing; None where the user has said what is to be there.
-    :param version: the one that the user's indexes gave, where the grant leaves it open.
+    :param cause: what was missing; None for a requirement from the user's setting.
+    :param version: the version from the user's indexes, if the grant leaves it open.
     """
     what = f"{grant.name} {version}" if version else shown(grant.requirement)
     origin = (
@@ -67,22 +70,22 @@ def _missed(package: str, cause: Cause) -> str:
 
 
 def refused(package: str, cause: Cause, refusal: Refusal) -> Said:
-    """Return what is said, after pip's own error, where nobody trusted names a distribution."""
+    """Return the message, after pip's own error, that nobody trusted names a distribution."""
     return f"{_missed(package, cause)}, and {refusal.reason}", refusal.hint
 
 
 def not_to_be_had(package: str, reason: str) -> Said:
-    """Return what is said where pip could not put together what a build without isolation needs."""
+    """Return the message that pip could not install what a build without isolation needs."""
     lines = [line for line in reason.splitlines() if line.strip()] or ["no reason was given"]
     return (f"{package} cannot be built without isolation: what it needs there is not to be had\n"
             + "\n".join(f"  {line.strip()}" for line in lines)), None
 
 
 def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said:
-    """Return what is said after the last round.
+    """Return the message after the last round.
 
     :param first: the error of the first build, pip's own.
-    :param last: the error that was not to be mended.
+    :param last: the error that could not be mended.
     """
     rounds = f"{len(grants)} more {'round' if len(grants) == 1 else 'rounds'}"
     beside = ", ".join(shown(grant.requirement) for grant in grants)
@@ -93,7 +96,7 @@ def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said
 
 
 def undeclared(package: str, names: Sequence[str], program: str = "pipfast") -> Said:
-    """Return what is said of distributions that ``undeclared_of`` has found."""
+    """Return the message about distributions that ``undeclared_of`` has found."""
     listed = ", ".join(names)
     those, were = ("it", "it was") if len(names) == 1 else ("them", "they were")
     return (
@@ -103,10 +106,10 @@ def undeclared(package: str, names: Sequence[str], program: str = "pipfast") -> 
 
 
 def undeclared_of(grants: Iterable[Grant], requires: Iterable[str], there: Iterable[str]) -> list[str]:
-    """Return the distributions that a build needed, that are no build tools, and that nobody installs.
+    """Return the distributions that a build needed and nobody installs, but for build tools.
 
     :param requires: the built package's ``Requires-Dist``.
-    :param there: names of what the target has, or will have after this run.
+    :param there: names of the target's distributions, and of those that this run installs.
     """
     covered = {canonicalize_name(name) for name in there} | BUILD_TOOLS
     covered |= {canonicalize_name(read.name) for read in map(read_requirement, requires) if read is not None}

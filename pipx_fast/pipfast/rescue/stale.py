@@ -1,4 +1,4 @@
-"""Installed packages that were built against another version."""
+"""Installed packages that were built against another version than is there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Wheels of rescued and unisolated builds, with what they were built against.
 
-The wheel lies among the store's archives; the note of its key says of which source, and beside which versions of
-which archives it was made. pip's own cache knows the source and the interpreter only.
+The wheel is one of the store's archives; a note has its source, and the versions and archives that its build saw.
+pip's own cache knows the source and the interpreter only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STEERING = frozenset({
     "LDSHARED", "LIBRARY_PATH", "MACOSX_DEPLOYMENT_TARGET", "NO_CUDA", "NVCC", "OPT", "PKG_CONFIG_PATH",
     "SDKROOT", "SOURCE_DATE_EPOCH", "USE_CUDA", "USE_ROCM", "WITH_CUDA", "_PYTHON_HOST_PLATFORM",
 })
-"""Environment variables that steer what a build makes, and so are part of a wheel's key."""
+"""Environment variables that change what a build makes: they are part of a wheel's key."""
 
 STEERING_PATTERN = re.compile(
     r"(?:APEX|CMAKE|CUDA|CUDNN|CUTLASS|DS_BUILD|FLASH|HIP|MAMBA|NCCL|NPY|NVCC|NVTE|PYTORCH|ROCM|SETUPTOOLS_SCM_PRETEND"
@@ -46,24 +46,24 @@ STEERING_PATTERN = re.compile(
 """Names of further such variables."""
 
 MAX_VARIANTS = 16
-"""Wheels of one source and interpreter that are kept: beyond these the oldest are forgotten."""
+"""Wheels that are kept of one source and interpreter; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """One distribution that a build could see by rescue, or by the user's choice."""
+    """One distribution that a build saw, by rescue or by the user's choice."""
 
     name: str
     version: str
     archive: str | None = None
-    """SHA-256 of the wheel it came from, where that is known."""
+    """SHA-256 of the wheel it came from, if known."""
     record: str | None = None
-    """SHA-256 of what its RECORD lists (``record_digest``), where it is installed."""
+    """``record_digest`` of its RECORD, if it is installed."""
     needed: bool = True
-    """The build itself missed it; False for what that depends on."""
+    """The build itself missed it; False for its dependencies."""
 
     def is_as(self, other: Visible) -> bool:
-        """Tell whether both are the same files: by wheel or by record, whichever both know."""
+        """Tell whether both are the same files, by the wheel or the record that both have."""
         if (canonicalize_name(self.name), self.version) != (canonicalize_name(other.name), other.version):
             return False
         pairs = [(self.archive, other.archive), (self.record, other.record)]
@@ -73,7 +73,7 @@ class Visible:
 
 @dataclass(frozen=True, slots=True)
 class BuiltWheel:
-    """One wheel, and what it was built against."""
+    """One wheel, and the distributions that it was built against."""
 
     name: str
     version: str
@@ -84,7 +84,7 @@ class BuiltWheel:
     built: float
     """Seconds since the epoch."""
     record: str
-    """``record_digest`` of its own RECORD: tells whether an installation is one of this wheel."""
+    """``record_digest`` of its own RECORD, by which its installations are known."""
     visible: tuple[Visible, ...]
 
 
@@ -106,12 +106,12 @@ def key_of(source: str, config_settings: object, environ: Mapping[str, str]) -> 
 
 
 def record_digest(record: str) -> str:
-    """Return what tells one installation's files from another's: RECORD without what is the environment's own."""
+    """Return the SHA-256 of a RECORD's rows, without those that differ from environment to environment."""
     rows = []
     for row in record.splitlines():
         path, _, rest = row.rpartition(",")[0].rpartition(",")
         name = path.rpartition("/")[2]
-        # What a wheel has in its data folder lies elsewhere once it is installed.
+        # Files of a wheel's data folder are elsewhere once it is installed.
         moved = path.startswith(("../", "/")) or path.partition("/")[0].endswith(".data")
         if rest and not moved and name not in (
             "INSTALLER", "REQUESTED", "direct_url.json", "RECORD"
@@ -135,7 +135,7 @@ def requires_of(wheel: Path) -> list[str]:
 
 
 def record_of_archive(layout: Layout, digest: str) -> str | None:
-    """Return the ``record_digest`` of a wheel in the store; None if it is not there, or no wheel."""
+    """Return the ``record_digest`` of a wheel in the store, or None if it is not there or no wheel."""
     archive = find_archive(layout, digest)
     if archive is None:
         return None
@@ -151,7 +151,7 @@ def has(layout: Layout, key: str) -> bool:
 
 
 def find(layout: Layout, key: str, visible: Sequence[Visible]) -> tuple[BuiltWheel, Archive] | None:
-    """Return a wheel that was built against exactly this, if it is still in the store."""
+    """Return a wheel whose build saw exactly these distributions, if it is still in the store."""
     for built in _variants(layout, key):
         if len(built.visible) == len(visible) and all(
             any(each.is_as(other) for other in visible) for each in built.visible
@@ -186,12 +186,12 @@ def key_of_cached(place: str) -> str:
 def note_cached(
     layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
 ) -> None:
-    """Note what a wheel was built against that goes into pip's cache; what was noted of its place is replaced."""
+    """Note what a wheel for pip's cache was built against, in the place of an earlier note."""
     keep_note(layout, BUILT, key, [asdict(_built(wheel, sha256_of(wheel), name, source, visible))])
 
 
 def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
-    """Return what is noted of a wheel that was just built.
+    """Return the note about a wheel that was just built.
 
     :raises ValueError: its name is no wheel's.
     """
@@ -201,20 +201,20 @@ def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[V
 
 
 def find_cached(layout: Layout, key: str, wheel: Path) -> BuiltWheel | None:
-    """Return what is noted of a wheel in pip's cache, if it is that very wheel."""
+    """Return the note about a wheel in pip's cache, if it is that very wheel."""
     return next((each for each in _variants(layout, key) if each.digest == sha256_of(wheel)), None)
 
 
 def all_built(layout: Layout) -> Iterator[BuiltWheel]:
-    """Yield all wheels whose provenance is kept, the archive of which may be gone."""
+    """Yield all wheels with a note; their archives may be gone."""
     for path in sorted((layout.root / BUILT).glob("??/*")):
         yield from _variants(layout, path.name)
 
 
 def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tuple[BuiltWheel, list[str]]]:
-    """Yield the installed wheels that were built against something else than what is there now.
+    """Yield the installed wheels that were built against another version than the one that is there now.
 
-    Build tools leave nothing behind in what they build, and what torch depends on is torch's own business.
+    Build tools do not count, nor do dependencies of the distributions that a build needed.
 
     :param there: normalised name to version and ``record_digest`` of all that is installed.
     :returns: with each, what differs: ``torch 1.0, and 2.0 is here``.

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class PassedOver(Part):
-    """Which of these a run does not take: it builds them again, without isolation."""
+    """The cached wheels that a run does not take, and builds again without isolation."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._differences: dict[str, str | None] = {}
-        """By the path of a wheel: what it was built against that is there no longer, as a sentence."""
+        """By the path of a wheel: a sentence about the version that it does not fit; None if it fits."""
         self._paths: dict[str, str] = {}
-        """By the address of a source: the path of the wheel that is not taken for it."""
+        """By the address of a source: the path of its wheel."""
 
     def passes_over(self, path: str, address: str) -> bool:
         """Tell whether a wheel is not to be taken for a source; said each time."""
@@ -45,7 +45,7 @@ class PassedOver(Part):
         return True
 
     def taken_instead(self, link: Any) -> str | None:
-        """Return the path of a wheel that was passed over, and is now taken: no other can be had."""
+        """Take a wheel that was passed over, because no other can be had, and return its path."""
         path = self._paths.pop(link.url, None) if link is not None else None
         if path is None or not os.path.isfile(path):
             return None
@@ -56,7 +56,7 @@ class PassedOver(Part):
 
 
 def _around_get_cache_entry(call: Call) -> Any:
-    """Pass over a cached wheel that was built, without isolation, against something else than what is there."""
+    """Pass over a cached wheel that was built, without isolation, against another version."""
     entry = call.original()
     if entry is None or not entry.persistent:
         return entry
@@ -67,7 +67,7 @@ def _around_get_cache_entry(call: Call) -> Any:
 
 
 def _around_link_candidate(call: Call) -> Any:
-    """Take pip's cached wheel where it was passed over, and its source cannot be made ready to be built."""
+    """Take pip's cached wheel after all if its source cannot be prepared for a build."""
     try:
         return call.original()
     except Exception:

@@ -22,11 +22,11 @@ else:
     from pip._vendor import tomli as tomllib
 
 MAX_FILE_BYTES = 4 << 20
-"""Nobody writes a longer file about a package; what is longer is not read."""
+"""Bytes of a file with metadata; a longer one is not read."""
 
 
 def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage:
-    """Return what the package that is built says of itself, in whichever of the usual places."""
+    """Return the metadata of the package that is built, from the usual places in its source."""
     folder = Path(requirement.unpacked_source_directory)
     found = []
     if requirement.metadata_directory:
@@ -94,7 +94,7 @@ def _from_setup_script(folder: Path) -> FailingPackage:
 
 
 def _from_egg(path: Path) -> tuple[str, ...]:
-    """Return what setuptools wrote beside an old PKG-INFO; what extras bring comes after the first section."""
+    """Return the requirements of setuptools' requires.txt; those of extras are below the first section."""
     lines = _lines(_text(path))
     return tuple(itertools.takewhile(lambda line: not line.startswith("["), lines))
 

@@ -24,39 +24,39 @@ _PLACES = (
     ("target_dir", "PIP_TARGET"), ("prefix_path", "PIP_PREFIX"), ("root_path", "PIP_ROOT"),
     ("use_user_site", "PIP_USER"),
 )
-"""pip's options that say where it installs, and their variables: a configuration file may set them for all."""
+"""pip's options for a place, and their variables: a configuration file may set them for every pip."""
 
 
 class Rescued(Protocol):
-    """One build that is rescued."""
+    """A build that is rescued."""
 
     context: Context
 
     @property
     def overlay(self) -> Overlay | None:
-        """Return what is put over the target's packages, if anything is."""
+        """Return the packages over the target's, if there are any."""
 
     def add_declared(self, requirements: tuple[str, ...]) -> None:
-        """Put beside the build what its backend asks for."""
+        """Add the requirements of the backend."""
 
 
 class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
-    """Stands in the place of pip's isolated environment for one requirement."""
+    """Build environment of one requirement in the place of pip's isolated one."""
 
     def __init__(self, rescue: Rescued) -> None:
-        # pip's own only sets `python_executable`, since 26.2.
+        # pip's own sets only `python_executable`, since 26.2.
         self._rescue = rescue
         self._saved: list[dict[str, str | None]] = []
 
     @property
     def python_executable(self) -> str:
-        """Return the interpreter of the hooks: the overlay's, so that nothing they start writes to the target."""
+        """Return the interpreter of the hooks: the overlay's, so that installers which they start write there."""
         overlay = self._rescue.overlay
         return overlay.python if overlay is not None else sys.executable
 
     @property
     def lib_dirs(self) -> list[str]:
-        """Return where packages are found, the ones that win first (pip's ``check_requirements``)."""
+        """Return the folders of packages, the ones that win first (pip's ``check_requirements``)."""
         overlay = self._rescue.overlay
         return [*(overlay.lib_dirs() if overlay else []), *target_sites(self._rescue.context)]
 
@@ -64,7 +64,7 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
     """Its name up to 25.x."""
 
     def check_requirements(self, reqs: Any) -> Any:
-        """Return what conflicts and what is missing; what only the target has in another version is missing."""
+        """Return conflicts and missing requirements; the target's other versions are no conflict, but missing."""
         conflicting, missing = super().check_requirements(reqs)
         overlay = self._rescue.overlay
         own = installed_at(overlay.lib_dirs()) if overlay is not None else {}
@@ -83,7 +83,7 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
         _set(self._saved.pop())
 
     def install_requirements(self, *args: Any, **kwargs: Any) -> None:
-        """Add what the backend asks for when it is asked; the parameters before these two differ."""
+        """Add the requirements that the backend returns; pips differ in the parameters before the last two."""
         requirements = args[-2] if len(args) >= 2 else kwargs["requirements"]
         self._rescue.add_declared(tuple(requirements))
 

@@ -1,6 +1,6 @@
 """Packages beside a rescued build: found and installed by pip.
 
-The target has a say in what is found - what it has already is not fetched again - and is never written to.
+pip runs in a process of its own. It does not fetch again what the target has, and never writes there.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _VALUES = (
     "cert", "client_cert", "proxy", "retries", "timeout", "resume_retries", "keyring_provider", "cache_dir",
 )
-"""Options of pip's that say how to reach an index: handed on as they are."""
+"""Options of pip about the way to an index: they are handed on."""
 
 
 class OverlayFailed(PipfastError):
-    """What a build needs could not be found or installed; ``str()`` is what pip said."""
+    """A build's requirements could not be found or installed; ``str()`` is pip's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Found:
     name: str
     version: str
     requirement: str
-    """Exactly this archive, as a line of a requirements file."""
+    """Its archive, as a line of a requirements file."""
     sha256: str | None = None
     requires: tuple[str, ...] = ()
     """Its ``Requires-Dist``."""
@@ -56,34 +56,34 @@ class Found:
 
 @dataclass(slots=True)
 class Wanted:
-    """What an overlay is to bring."""
+    """Requirements for an overlay, and what limits them."""
 
     declared: tuple[str, ...] = ()
-    """What the package declares for its builds."""
+    """Requirements that the package declares for its build."""
     granted: tuple[str, ...] = ()
-    """What was missing."""
+    """Requirements that the rescue has granted."""
     wheels_only: frozenset[str] = frozenset()
     """Normalised names that no source distribution may stand in for."""
     pins: dict[str, str] = field(default_factory=dict)
-    """Name to the version that the resolver of this run has decided on."""
+    """Name to the version that this run's resolver has chosen."""
     excluded: str = ""
-    """The name of the package that is built: it takes no part in its own build."""
+    """Name of the package that is built, which takes no part in its own build."""
     hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Normalised name to what its archive must have, one of them: ``sha256:…``."""
+    """Normalised name to hashes, ``sha256:…``, of which an archive has one."""
 
 
 def target_sites(context: Context) -> list[str]:
     """Return the target's package folders, the ones that win first."""
     sites = site.getsitepackages()
     if site.ENABLE_USER_SITE:
-        # As Python has them: a virtual environment's own, the user's, then those of the Python below.
+        # Python's order: a virtual environment's own, the user's, then those of the Python below.
         sites.insert(1 if sys.prefix != sys.base_prefix else 0, site.getusersitepackages())
     target = getattr(context.options, "target_dir", None)
     return [*([os.path.abspath(target)] if target else []), *sites]
 
 
 def resolve(context: Context, wanted: Wanted) -> list[Found]:
-    """Return what the target lacks of ``wanted``, dependencies included.
+    """Return the wanted distributions that the target lacks, with dependencies.
 
     :raises OverlayFailed: pip cannot resolve it.
     """
@@ -104,9 +104,9 @@ def resolve(context: Context, wanted: Wanted) -> list[Found]:
 
 
 def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
-    """Refuse what the user's hashes do not cover: only what a package declares for its build needs none.
+    """Refuse archives without one of the user's hashes; a package's own build requirements need none.
 
-    :raises OverlayFailed: an archive has none of the hashes, or none was given.
+    :raises OverlayFailed: an archive has none of the hashes, or the user gives none.
     """
     declared = {canonicalize_name(Requirement(each).name) for each in wanted.declared}
     for each in found:
@@ -118,7 +118,7 @@ def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
 
 
 def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
-    """Install what was found into a new folder and return it; the caller removes it.
+    """Install distributions into a new overlay and return it; the caller removes it.
 
     :raises OverlayFailed: pip cannot install it.
     """
@@ -148,7 +148,7 @@ def _new_folder(context: Context) -> Path:
 
 def _written(folder: str, name: str, lines: Iterable[str]) -> str:
     path = os.path.join(folder, name)
-    # An index may have a password in its address: not on a command line, and for this user only.
+    # An index may have a password in its address: no command line has it, and only this user reads it.
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
@@ -176,10 +176,10 @@ def _index_lines(context: Context, wanted: Wanted) -> list[str]:
 
 
 def _constraints(context: Context, wanted: Wanted) -> list[str]:
-    """Return the user's constraints and requirements, and what is decided already, as constraints."""
+    """Return constraints: the user's, the user's requirements, and the versions decided already."""
     declared = {canonicalize_name(Requirement(each).name) for each in wanted.declared}
     granted = {canonicalize_name(Requirement(each).name) for each in wanted.granted}
-    # pip holds what a package declares for its build to build constraints only.
+    # pip applies only build constraints to a package's build requirements.
     free = (declared - granted) | {canonicalize_name(wanted.excluded)}
     lines = []
     pinned = {canonicalize_name(name): version for name, version in wanted.pins.items()}
@@ -216,10 +216,10 @@ def _found(item: dict[str, Any]) -> Found:
 
 
 def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
-    """Run a command of pip's, with pipfast, as this run reaches its indexes.
+    """Run a command of pip with pipfast; it reaches the indexes as this run does.
 
     :param python: the interpreter of the environment that is written to.
-    :raises OverlayFailed: it failed; says what it said.
+    :raises OverlayFailed: it failed; has its message.
     """
     given = [*arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
@@ -250,17 +250,17 @@ def _connection_options(options: Any) -> list[str]:
 
 
 def _environ(context: Context) -> dict[str, str]:
-    """Return a child's variables: those of the run before any isolation, without pip's settings."""
+    """Return a child's variables: the run's before any isolation, without pip's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     for name, value in {**context.environ, **context.run.settings.for_children()}.items():
         environ.pop(name, None)
         if value is not None:
             environ[name] = value
-    # A package that needs itself is found by pip's tracker of what is being built.
+    # By its tracker of builds pip finds a package that needs itself.
     environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
     environ |= {
         "PIP_CONFIG_FILE": os.devnull,
-        # It is never the system's Python that is written to.
+        # The system's Python is never written to.
         "PIP_BREAK_SYSTEM_PACKAGES": "1",
     }
     return environ

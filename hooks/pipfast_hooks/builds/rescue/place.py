@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """What the build of one requirement sees, and the wheel that was built where all of it was the same."""
+    """Distributions that the build of one requirement sees, or an earlier wheel that was built beside them."""
 
     def __init__(self, context: Context, requirement: Any) -> None:
         self.context = context
         self.requirement = requirement
         self.source: str | None = None
-        """The key of what is built, where that cannot change."""
+        """The source (``source_of``), if it cannot change."""
         self.clear()
         self._overlays: list[Overlay] = []
 
@@ -48,9 +48,9 @@ class Place:
         self.earlier: tuple[BuiltWheel, Archive] | None = None
         """A wheel of an earlier build that saw the same."""
         self.may_be_earlier = False
-        """The grants are complete from the start: an earlier wheel may have them all."""
+        """The grants are known from the start, so that an earlier wheel may have been built with them."""
         self._asked: tuple[str, ...] = ()
-        """What the backend asked for, besides what pyproject.toml has."""
+        """Requirements of the backend, besides those of pyproject.toml."""
         self._found: list[Found] = []
 
     @property
@@ -67,7 +67,7 @@ class Place:
         return known_for(self.context, self.requirement, self.declared)
 
     def settle(self) -> None:
-        """Find a wheel that was built against what is granted now, or make the overlay to build one.
+        """Find a wheel that was built with these grants, or make the overlay to build one.
 
         :raises OverlayFailed: neither can be had.
         """
@@ -76,7 +76,7 @@ class Place:
             self.build_overlay()
 
     def build_overlay(self) -> None:
-        """Make an overlay with all that is declared and granted, unless there is one.
+        """Make an overlay with everything declared and granted, unless there is one.
 
         :raises OverlayFailed: pip cannot resolve or install it.
         """
@@ -102,7 +102,7 @@ class Place:
         )
 
     def version_of(self, grant: Grant) -> str | None:
-        """Return the version that a grant came to, where it is not the target's."""
+        """Return the version of a grant in the overlay, if it is there."""
         return next((each.version for each in self._found
                      if canonicalize_name(each.name) == canonicalize_name(grant.name)), None)
 
@@ -133,7 +133,7 @@ class Place:
         return wheels.find(layout, self._key(), self._visible())
 
     def keep(self, layout: Layout, wheel: Path, label: str) -> None:
-        """Keep a wheel that was built here, with what its build saw."""
+        """Keep a wheel that was built here, with the distributions that its build saw."""
         wheels.keep(layout, self._key(), wheel, label, str(self.source), self._visible())
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Place:
 
 
 def answer_from(hook: Hook, built: BuiltWheel, archive: Archive, label: str) -> Any:
-    """Return what a hook answers where the wheel is there already; what it makes is put where it would be.
+    """Return a hook's answer for an earlier wheel, and put its metadata or the wheel where the hook would.
 
     :raises Exception: the archive cannot be read.
     """

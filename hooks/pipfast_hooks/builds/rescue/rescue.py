@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from pipfast_hooks.builds.rescue.watched import HeldError, Hook
 
 MAX_ROUNDS = 12
-"""Rounds of one package: each brings one module; scripts with more than a handful have yet to be seen."""
+"""Rounds of one package: each brings one module, and known scripts need a handful at most."""
 
 
 class _Stop(Exception):
-    """The build gets nothing further; why has been said or logged."""
+    """The rescue ends; the reason has been said or is logged."""
 
 
 class Unrescued(InstallationError):  # type: ignore[misc]
-    """A rescue that cannot go on, where pip has had no error yet; it ends as pip's own errors do."""
+    """The rescue failed before pip had an error; it ends as pip's own errors do."""
 
 
 class Rescue:
@@ -55,11 +55,11 @@ class Rescue:
         self.context = context
         self.requirement = requirement
         self.imported: set[str] = set()
-        """Modules that hooks which succeeded had imported."""
+        """Modules that successful hooks had imported."""
         self._place = Place(context, requirement)
         self._causes: list[Cause] = []
         self._first: tuple[Exception, HeldError] | None = None
-        """The first failure of a hook, and what pip says of it: the error that pip itself would end with."""
+        """The first failure of a hook, and pip's message about it: pip itself would end with that."""
         self._first_error: str | None = None
         self._environment: RescueEnvironment | None = None
         self._before: Any = None
@@ -74,12 +74,12 @@ class Rescue:
 
     @property
     def overlay(self) -> Overlay | None:
-        """Return what is put over the target's packages, if anything is."""
+        """Return the packages over the target's, if there are any."""
         return self._place.overlay
 
     @property
     def label(self) -> str:
-        """Return what the package is called in messages: by its name, which its own files may tell."""
+        """Return the package's name in messages: pip's, or the one in its own files."""
         if not self._label:
             name = self.requirement.name
             with suppress(Exception):
@@ -88,7 +88,7 @@ class Rescue:
         return self._label
 
     def begin(self) -> bool:
-        """Begin with what an earlier build of the same source missed, or the user names; False: with nothing."""
+        """Begin with what an earlier build of the source missed or the user names; tell whether there is any."""
         if self.is_rescued:
             return True
         if self._over:
@@ -115,7 +115,7 @@ class Rescue:
         return True
 
     def _all_granted(self, causes: Iterable[Cause]) -> list[tuple[Cause | None, Grant]] | None:
-        """Return what is granted from the start, each with its cause, if any; None where one is refused."""
+        """Return the grants for causes and for the user's setting, each with its cause; None if one is refused."""
         known, mode = self._place.known(), self.run.settings.build_rescue
         granted: list[tuple[Cause | None, Grant]] = []
         for cause, decision in (
@@ -143,7 +143,7 @@ class Rescue:
         self._place.clear()
 
     def leave_to_pip(self, error: Exception) -> bool:
-        """Let pip do all of it anew if an error is that of a rescue which could not begin; tell whether it is."""
+        """Leave the build to pip if this error is of a rescue that could not begin; tell whether it is."""
         if not isinstance(error, Unrescued):
             return False
         self._reset()
@@ -171,7 +171,7 @@ class Rescue:
                 except (InstallationSubprocessError, BackendUnavailable) as error:
                     failed = error
                 except Exception:
-                    # No end of the hook's, and pip's to tell: its process could not be started, say.
+                    # The hook did not end by itself; say, its process could not be started. pip tells that.
                     held.release()
                     raise
                 else:
@@ -194,7 +194,7 @@ class Rescue:
     def _prepared(self, hook: Hook) -> Any:
         """Return what a wheel of an earlier build answers, or None with everything ready to call the hook.
 
-        :raises Exception: nothing can be made ready; pip's own error.
+        :raises Exception: neither can be had; pip's own error.
         """
         place = self._place
         try:
@@ -216,7 +216,7 @@ class Rescue:
             self._give_up(error)
 
     def _meet_resolution(self) -> None:
-        """Build against what will be installed, where the resolver has decided otherwise than was thought."""
+        """Prepare the build anew if the resolver has chosen other versions than it began with."""
         if not self._place.is_decided_otherwise():
             return
         logger.debug("pipfast: the resolver decided otherwise: %s is built beside that", self.label)
@@ -226,7 +226,7 @@ class Rescue:
             self._settle()
 
     def _give_up(self, error: Exception) -> NoReturn:
-        """Say why the build cannot be made again, and end it as pip would have.
+        """Say why the build cannot be made again, and end it with pip's error.
 
         :raises Exception: the first failure, if there was any.
         """
@@ -248,7 +248,7 @@ class Rescue:
             return hook.call()
 
     def _mend(self, evidence: Evidence | None) -> bool:
-        """Put beside the build what it missed; False if that is not to be had."""
+        """Add the missing distribution; False if there is none."""
         before = list(self._place.grants)
         try:
             grant = self._granted(evidence)
@@ -296,9 +296,9 @@ class Rescue:
             ))
 
     def add_declared(self, requirements: tuple[str, ...]) -> None:
-        """Put beside the build what its backend asks for.
+        """Add the requirements of the backend.
 
-        :raises Exception: it is not to be had; pip's own error.
+        :raises Exception: they cannot be installed; pip's own error.
         """
         self._place.ask(requirements)
         if requirements and self._place.earlier is None:

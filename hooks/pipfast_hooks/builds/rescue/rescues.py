@@ -50,11 +50,11 @@ class Rescues(Part):
         return rescue
 
     def opened(self, requirement: Any) -> OpenBuild | None:
-        """Return what keeps the wheel of a requirement's build without isolation, if that has begun."""
+        """Return a requirement's build without isolation, if one has begun."""
         return self._open.get(id(requirement))
 
     def open(self, rescue: Rescue) -> OpenBuild | None:
-        """Return what keeps the wheel of a build without isolation; None for isolated builds."""
+        """Return a requirement's build without isolation; None for an isolated one, and without a store."""
         key = id(rescue.requirement)
         if key not in self._open:
             self._open[key] = None

@@ -47,13 +47,13 @@ def address_of(link: Any) -> str:
     """Return a link's whole address without credentials."""
     scheme, host, _ = _parts(link.url)
     who, at, _ = host.rpartition("@")
-    # pip's function takes the slashes from an address without a host. Over SSH a name alone is a login, no token.
+    # pip's function breaks an address without a host. Over SSH a name alone is a login and no secret.
     is_open = not at or (scheme.endswith("ssh://") and ":" not in who)
     return str(link.url) if is_open else redact_auth_from_url(link.url)
 
 
 def _parts(address: str) -> tuple[str, str, str]:
-    """Return the scheme with its ``://``, the host, with who asks, and the path."""
+    """Return scheme with ``://``, host with credentials, and path."""
     scheme, separator, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return scheme + separator, host, slash + path

@@ -37,7 +37,7 @@ class Hook:
 
 
 class HeldError(logging.Filter):
-    """Keeps a failed hook's error back until it is known whether pip ends with it; notes all output.
+    """Filter that holds a failed hook's error until it is known whether pip ends with it; notes all output.
 
     Under ``-v`` pip keeps no output of its own: what it logs is the only copy.
     """
@@ -49,7 +49,7 @@ class HeldError(logging.Filter):
         self._records: list[logging.LogRecord] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let through what a hook prints; hold what pip says about its end."""
+        """Let a hook's output through; hold pip's message about its end."""
         if self._released:
             return True
         if record.levelno >= logging.ERROR:
@@ -61,7 +61,7 @@ class HeldError(logging.Filter):
         return True
 
     def release(self) -> None:
-        """Log what was held back, and hold nothing from now on."""
+        """Log the held messages, and hold nothing from now on."""
         # It may still be the logger's filter, and would get them once more.
         self._released = True
         for record in self._records:
@@ -91,10 +91,10 @@ def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
 
 
 def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]) -> Evidence | None:
-    """Return what a failed hook has left behind; None if its record is damaged.
+    """Return the evidence of a failed hook; None if its record is damaged.
 
     :param failed: pip's ``InstallationSubprocessError`` or ``BackendUnavailable``.
-    :param declared: what the package declares for its build.
+    :param declared: requirements that the package declares for its build.
     """
     unavailable = None
     if isinstance(failed, BackendUnavailable):

@@ -1,4 +1,4 @@
-"""Causes of a failed build, each mended by an installation."""
+"""Causes of a failed build: modules and distributions that it misses."""
 
 from __future__ import annotations
 
@@ -8,41 +8,40 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class MissingModule:
-    """A module that the build imported, and that is not there."""
+    """The build imported a module that is not there."""
 
     module: str
     """Dotted, as the build looked for it."""
     said_by: str
     """The line that named it."""
     backend: bool = False
-    """It is the build backend itself: what ``build-system.requires`` declares comes first."""
+    """It is the build backend itself: ``build-system.requires`` comes first."""
 
     @property
     def subject(self) -> str:
-        """What is missing, in one word: the same subject a second time is a stop."""
+        """The missing thing in one word; the same subject a second time ends the rescue."""
         return self.module
 
 
 @dataclass(frozen=True, slots=True)
 class MissingDistribution:
-    """A distribution that the build asked for by its own name."""
+    """The build asked for a distribution by its own name."""
 
     requirement: str
     """With its specifier, where one was given; without markers."""
     said_by: str
     by: str = ""
-    """Which distributions are said to depend on it, separated by commas; empty where none is named. What counts
-    is what they themselves declare."""
+    """Distributions that, by the message, depend on it, separated by commas; their own metadata counts."""
 
     @property
     def subject(self) -> str:
-        """What is missing, in one word."""
+        """The missing thing in one word."""
         return self.requirement
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsOlderSetuptools:
-    """A module that setuptools had once, and has no longer."""
+    """The build imported a module that setuptools has dropped."""
 
     module: str
     below: str
@@ -51,7 +50,7 @@ class NeedsOlderSetuptools:
 
     @property
     def subject(self) -> str:
-        """What is missing, in one word."""
+        """The missing thing in one word."""
         return self.module
 
 
@@ -60,7 +59,7 @@ Cause: TypeAlias = MissingModule | MissingDistribution | NeedsOlderSetuptools
 
 @dataclass(frozen=True, slots=True)
 class NoCause:
-    """Nothing that is installed would mend this build, or nothing shows that it would."""
+    """No installation mends this build, or nothing shows that one would."""
 
     reason: str
     """For the debug log."""

@@ -1,9 +1,9 @@
 """Diagnosis: from the evidence of a failed build to its cause.
 
-The uncaught exception's chain speaks first, outermost first; the output only where the chain says nothing. What is
-only printed counts only if a process of the build looked for that module: a build that prints a false name gets
-nothing. What a process looked for counts only if the exception or the output names it: scripts look for much that
-they can do without.
+The uncaught exception's chain is read first, outermost first; the output only where the chain names nothing. A
+module that is only printed counts if a process of the build looked for it: a build that prints a false name gets
+nothing. A module that a process looked for counts if the exception or the output names it: scripts look for many
+modules that they can do without. Pure: nothing is run or looked up here.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _SLIPS = frozenset({
     "AssertionError", "AttributeError", "IndexError", "KeyError", "TypeError", "UnboundLocalError",
     "UnicodeDecodeError", "UnicodeEncodeError", "ValueError", "ZeroDivisionError",
 })
-"""Exceptions that tell of the source's own slip: what was printed before them is not why the build ended."""
+"""Exceptions of a fault in the source itself: output before them does not tell why the build ended."""
 
 OUTPUT_LINES = 400
-"""The last lines of the output that are looked at: what ends a build stands at its end."""
+"""Lines that are read from the end of the output, where the end of a build is explained."""
 
 # e.g. `No module named 'torch.utils'`
 _NO_MODULE = re.compile(r"^No module named '(?P<name>[\w.]+)'$")
@@ -73,13 +73,13 @@ _BACKEND = re.compile(r"Cannot import '(?P<backend>[\w.]+)")
 
 
 def diagnose(evidence: Evidence) -> Cause | None:
-    """Return what was missing, or None if nothing that can be installed would mend the build."""
+    """Return what was missing, or None if no installation would mend the build."""
     found = examine(evidence)
     return None if isinstance(found, NoCause) else found
 
 
 def examine(evidence: Evidence) -> Cause | NoCause:
-    """Return what was missing, or why there is no such thing."""
+    """Return what was missing, or why nothing that can be installed was."""
     found = _in_chain(evidence)
     if found is None:
         found = _in_messages(evidence)
@@ -91,9 +91,9 @@ def examine(evidence: Evidence) -> Cause | NoCause:
 
 
 def _in_chain(evidence: Evidence) -> Cause | NoCause | None:
-    """Return what the first exception that says anything says.
+    """Return the cause by the first exception that names one.
 
-    Where a script tried another module and then one that Python dropped, the first was the one it wanted.
+    A script that tried one module and then one that Python has dropped wanted the first.
     """
     backend = next((error for error in evidence.errors if error.kind == "BackendUnavailable"), None)
     fallback: NoCause | None = None
@@ -151,7 +151,7 @@ def _hopeless(text: str, said_by: str) -> NoCause | None:
 def _module(
     name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None
 ) -> Cause | NoCause:
-    """Return the cause that a missing module is, if some process of the build did look for it."""
+    """Return a missing module as a cause, if some process of the build looked for it."""
     top = name.partition(".")[0]
     if unmendable.is_pythons_own(name):
         return NoCause(f"{name} is, or was, Python's own")
@@ -171,7 +171,7 @@ def _module(
 
 
 def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
-    """Return what an exception says in prose: `please install PyTorch first: No module named 'torch'`."""
+    """Return the cause in an exception's prose: `please install PyTorch first: No module named 'torch'`."""
     for error in evidence.errors:
         for line in error.message.splitlines():
             found = _in_line(line, evidence)
@@ -181,7 +181,7 @@ def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
 
 
 def _in_output(evidence: Evidence) -> Cause | NoCause | None:
-    """Return what the last line says that says anything."""
+    """Return the cause in the last line that names one."""
     for line in reversed(evidence.output.splitlines()[-OUTPUT_LINES:]):
         reason = unmendable.reason_in(line)
         if reason is not None:
@@ -198,7 +198,7 @@ def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
         return MissingDistribution("wheel", said_by)
     asked = _SETUP_REQUIRES.search(line)
     if asked and any(sought.name == "pip" for sought in evidence.sought):
-        # An exit that setuptools makes of its error leaves no exception: this line is all.
+        # setuptools makes an exit of its error, which leaves this line and no exception.
         return MissingDistribution(asked["requirement"], said_by)
     named = list(_NAMED.finditer(line))
     if named:
@@ -207,5 +207,5 @@ def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
             return NoCause(f"{said_by}: it is there, but not as the build wants it")
         return _module(found["name"], said_by, evidence)
     module = prose.module_asked_for(line, {sought.name.partition(".")[0] for sought in evidence.sought})
-    # The word is one that was looked for, so that all that is left is what `_module` asks.
+    # The word is one that was looked for; `_module` asks the rest.
     return _module(module, said_by, evidence) if module else None

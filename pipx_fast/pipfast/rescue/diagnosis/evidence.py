@@ -49,18 +49,18 @@ class SoughtModule:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of one failed hook."""
+    """Everything known of one failed hook."""
 
     stage: Stage
     editable: bool = False
     errors: tuple[RaisedError, ...] = ()
     """The uncaught exception, then its causes and contexts; empty where the process just ended."""
     sought: tuple[SoughtModule, ...] = ()
-    """Also what a script looked for and could do without: never a cause by itself."""
+    """Among them modules that a script could do without: never a cause by themselves."""
     output: str = ""
     """Standard output and error of the hook's processes, as they came."""
     declared: tuple[str, ...] = ()
-    """``build-system.requires``, and what ``get_requires_for_build_*`` said."""
+    """``build-system.requires``, and the answer of ``get_requires_for_build_*``."""
 
 
 @dataclass(frozen=True, slots=True)

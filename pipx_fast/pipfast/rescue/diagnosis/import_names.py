@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _FILE = Path(__file__).with_name("import_names.txt")
 
 _SUFFIXES = tuple(all_suffixes())
-"""What the running interpreter imports: ``.py``, ``.abi3.so``, ``.cpython-311-x86_64-linux-gnu.so`` …"""
+"""Suffixes of modules for this interpreter: ``.py``, ``.abi3.so``, ``.cpython-311-x86_64-linux-gnu.so`` …"""
 
 
 @functools.cache
 def table() -> Mapping[str, str]:
-    """Return import name to distribution, as the rows have them."""
+    """Return import name to distribution by the rows of the table."""
     rows = (line.split() for line in _FILE.read_text(encoding="utf-8").splitlines())
     return {row[0]: row[1] for row in rows if row and not row[0].startswith("#")}
 
@@ -53,9 +53,9 @@ def namespaces() -> frozenset[str]:
 
 
 def modules_of(files: Iterable[str], top_level: str = "") -> frozenset[str]:
-    """Return what a distribution brings to import, by its record.
+    """Return the modules that a distribution brings, by its record.
 
-    A package without ``__init__`` of its own is a namespace: what is inside it stands there with a dot.
+    A package without ``__init__`` is a namespace, whose modules are named with a dot.
 
     :param files: the paths of its RECORD, relative to site-packages, with ``/``.
     :param top_level: the text of its ``top_level.txt``: for installations that list no files (editable ones).
@@ -71,7 +71,7 @@ def modules_of(files: Iterable[str], top_level: str = "") -> frozenset[str]:
 
 
 def _module_parts(path: str) -> tuple[str, ...]:
-    """Return the dotted name's parts for one file of a RECORD; empty for what is not imported."""
+    """Return the parts of a module's dotted name for a file of a RECORD; empty for other files."""
     pure = PurePosixPath(path)
     suffix = next((each for each in _SUFFIXES if path.endswith(each)), None)
     if suffix is None or pure.is_absolute() or ".." in pure.parts:
@@ -86,7 +86,7 @@ def provides(modules: Iterable[str], module: str) -> bool:
 
 
 def contradiction(module: str, modules: frozenset[str]) -> str | None:
-    """Return what an installed distribution's own record says against a row of the table, or None.
+    """Return the contradiction between an installed distribution's record and a row of the table, or None.
 
     :param modules: what ``modules_of`` found in the record of the distribution that the row names.
     """

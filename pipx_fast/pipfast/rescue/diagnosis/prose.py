@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Set
 
 _SPELLINGS = (("pytorch", "torch"), ("opencv", "cv2"), ("pillow", "PIL"), ("beautifulsoup", "bs4"))
-"""What people call a module in sentences, where it is neither its name nor its distribution's."""
+"""Names for a module in sentences that are neither its own nor its distribution's."""
 
 _WORD = r"['\"`]?(?P<word>[A-Za-z_][\w.-]*\w)['\"`]?"
 

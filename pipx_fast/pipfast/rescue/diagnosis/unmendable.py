@@ -20,7 +20,7 @@ KINDS = frozenset({
     # A version that is there and does not fit.
     "VersionConflict", "ContextualVersionConflict",
 })
-"""Names of exceptions that end the diagnosis, whatever was missing besides."""
+"""Names of exceptions that end the diagnosis, even if something was missing as well."""
 
 _LINES: tuple[tuple[str, str], ...] = (
     # error: command '/usr/bin/gcc' failed with exit code 1
@@ -71,7 +71,7 @@ _COMPILED = tuple((re.compile(pattern), reason) for pattern, reason in _LINES)
 
 
 def reason_in(line: str) -> str | None:
-    """Return what a line says that nothing installed would mend, or None."""
+    """Return the reason in a line that no installation would mend, or None."""
     return next((reason for pattern, reason in _COMPILED if pattern.search(line)), None)
 
 
@@ -84,7 +84,7 @@ PYTHON_2 = frozenset("""
     strop sunaudio thread Tix tkColorChooser tkCommonDialog tkFileDialog tkFont Tkinter tkMessageBox tkSimpleDialog
     toaiff ttk urllib2 urlparse user UserDict UserList UserString whichdb xmlrpclib
 """.split())
-"""Modules of Python 2 alone."""
+"""Modules that only Python 2 had."""
 
 DROPPED = frozenset("""
     _bootlocale aifc asynchat asyncore audioop binhex cgi cgitb chunk crypt distutils dummy_threading formatter
@@ -94,14 +94,13 @@ DROPPED = frozenset("""
 """Modules that a Python 3 dropped: with 3.9, 3.10, 3.12 (distutils, imp, asyncore …) and 3.13 (cgi, pipes …)."""
 
 LATER = frozenset("annotationlib compression graphlib tomllib zoneinfo".split())
-"""Modules that an older interpreter than the newest supported one may lack."""
+"""Modules of newer Pythons, which this interpreter may lack."""
 
 
 def is_pythons_own(module: str) -> bool:
     """Tell whether a module belongs, or once belonged, to Python itself.
 
-    ``distutils`` too: setuptools brings one, but where setuptools is and ``distutils`` is not, setuptools
-    is too old for this Python.
+    ``distutils`` is among them: setuptools brings one, and a setuptools without it is too old for this Python.
     """
     top = module.partition(".")[0]
     return top in sys.stdlib_module_names or top in DROPPED or top in PYTHON_2 or top in LATER

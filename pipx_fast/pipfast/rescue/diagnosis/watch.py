@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pipfast.rescue.diagnosis.evidence import Stage
 
 PROBE = Path(__file__).with_name("probe")
-"""The folder that goes first on ``PYTHONPATH``; it holds nothing but ``sitecustomize.py``."""
+"""The first folder on ``PYTHONPATH``; it holds ``sitecustomize.py`` alone."""
 
 MAX_RECORD_BYTES = 4 << 20
-"""What is read of a record: a build that writes more there has no honest reason to."""
+"""Bytes of a record that are read; no honest build writes more there."""
 
 MAX_OUTPUT_CHARACTERS = 400_000
-"""What is kept of a hook's output, from its end: errors stand there."""
+"""Characters of a hook's output that are kept, from its end, where the errors are."""
 
 _EDITABLE = "_editable"
 
@@ -63,7 +63,7 @@ class Watch:
     _record: bytes = b""
 
     def __enter__(self) -> Watch:
-        # Named before it is there: an interrupt in the middle of mkstemp would leave it behind.
+        # Named before it is made: an interrupt in the middle of mkstemp would leave the file behind.
         self._path = Path(tempfile.gettempdir(), f"pipfast-build-{secrets.token_hex(8)}.jsonl")
         try:
             self._path.touch(0o600, exist_ok=False)
@@ -92,9 +92,9 @@ class Watch:
         }
 
     def evidence(self, declared: tuple[str, ...], unavailable: tuple[str, str] | None = None) -> Evidence | None:
-        """Return what is known after the hook has failed; None if the record is damaged.
+        """Return the evidence of a hook that has failed; None if the record is damaged.
 
-        :param unavailable: the name of a backend that could not be imported, and the traceback of that.
+        :param unavailable: name and traceback of a backend that could not be imported.
         """
         stage = stage_of(self.hook)
         assert stage is not None
@@ -136,19 +136,19 @@ class Watch:
 
 
 def _uncaught(records: Sequence[ProcessRecord]) -> tuple[RaisedError, ...]:
-    """Return the chain of what ended the hook: none where its own process exited, whatever a child died of before.
+    """Return the chain of exceptions that ended the hook: the one of its own process, none if that exited.
 
-    A process that was killed notes nothing: then the last chain that any process noted is all there is.
+    A process that was killed notes nothing; then the last chain of any process counts.
     """
     for record in reversed(records):
-        # The script that pip and ``build`` have a hook run by.
+        # The script that runs a hook, by pip and by ``build``.
         if record.argv and record.argv[0].endswith("_in_process.py"):
             return record.errors
     return next((record.errors for record in reversed(records) if record.errors), ())
 
 
 def _unavailable(backend: str, traceback: str) -> tuple[RaisedError, ...]:
-    """Return the errors of a backend that was not there, from the traceback that the hook's process sent."""
+    """Return the errors of a missing backend, from the traceback that the hook's process sent."""
     unavailable = RaisedError("pyproject_hooks.BackendUnavailable", f"Cannot import {backend!r}")
     found = _LAST_LINE.match(traceback.strip().rpartition("\n")[2])
     if found is None:

@@ -11,51 +11,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InstalledDistribution:
-    """One distribution of the target, by its own record."""
+    """One distribution of the target, by its own metadata."""
 
     name: str
     version: str
     modules: frozenset[str] = frozenset()
-    """What it brings to import: ``yaml``; inside a namespace dotted, ``google.protobuf``.
-    ``import_names.modules_of`` reads them from its RECORD."""
+    """Modules that it brings (``import_names.modules_of``): ``yaml``; in a namespace, ``google.protobuf``."""
     requires: tuple[str, ...] = ()
     """Its ``Requires-Dist``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailingPackage:
-    """The package whose build failed, and what it says of itself."""
+    """The package whose build failed, by its own files."""
 
     name: str
-    """As the user or the index calls it; empty where nobody knows it yet (a folder, an URL)."""
+    """Its name for the user or the index; empty if not known yet (a folder, a URL)."""
     version: str = ""
     requires: tuple[str, ...] = ()
     """``Requires-Dist`` of its metadata or PKG-INFO, ``project.dependencies``; markers and all."""
     build_requires: tuple[str, ...] = ()
-    """``build-system.requires``, ``setup_requires``, and what ``get_requires_for_build_*`` said."""
+    """``build-system.requires``, ``setup_requires``, and the answer of ``get_requires_for_build_*``."""
     extras: frozenset[str] = frozenset()
-    """The extras of it that this run asks for."""
+    """Its extras that this run asks for."""
     alone: bool = False
-    """Nothing that it requires is installed with it (``--no-deps``)."""
+    """Its dependencies are not installed (``--no-deps``)."""
     address: str = ""
-    """Where it comes from, without credentials: what the user's setting calls it where it has no name."""
+    """Its address without credentials: its name in the user's setting while it has no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Everything that ``policy.decide`` leans on. Names may be spelt in any way."""
+    """Everything that ``policy.decide`` asks. Names may be spelt in any way."""
 
     package: FailingPackage
     installed: tuple[InstalledDistribution, ...] = ()
     requirements: tuple[str, ...] = ()
-    """What the user asked for, as in a requirements file: ``torch>=2``, ``torch @ https://…``."""
+    """The user's requirements, as in a requirements file: ``torch>=2``, ``torch @ https://…``."""
     constraints: tuple[str, ...] = ()
     resolved: Mapping[str, str] = field(default_factory=dict)
-    """Name to the version that pip's resolver has chosen in this run, so far as it has."""
+    """Name to the version that pip's resolver has chosen in this run; empty before."""
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name to the hashes the user gave, as ``sha256:…``."""
+    """Name to the user's hashes, as ``sha256:…``."""
     extra: tuple[str, ...] = ()
     """The user's ``extra-build-dependencies`` for this package."""
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """All of ``extra-build-dependencies``: a hint must not take away what is set."""
+    """All of ``extra-build-dependencies``: a hint repeats what is set already."""
     require_hashes: bool = False

@@ -1,11 +1,13 @@
 """Policy: a trusted distribution for a missing module, or a refusal.
 
-A module's name never becomes a distribution's name by guessing. In this order:
+No distribution is guessed from a module's name. In this order:
 
-1. what the target has, what this run's requirements and constraints name, what the failing package declares;
-   that it brings the module is known from its own record, from the reviewed table, or from the same name;
-2. the reviewed table of import names, wheels only;
-3. nobody: a refusal, with the setting that would allow it.
+1. distributions of the target, of this run's requirements and constraints, of the failing package's metadata; that
+   one brings the module is known from its own record, from the reviewed table, or from the same name;
+2. distributions of the reviewed table of import names, as wheels only;
+3. none: a refusal, with the setting that would allow one.
+
+Pure: nothing is read or run here.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _SETUPTOOLS = tuple(
     "81.0.0 80.10.2 80.9.0 79.0.1 78.1.1 75.8.2 72.2.0 70.3.0 69.5.1 68.2.2 67.8.0 65.7.0 63.4.3 60.10.0 59.8.0 "
     "57.5.0 54.2.0 51.3.3 50.3.2 49.6.0 46.4.0 45.3.0 44.1.1 41.6.0 40.9.0 40.8.0 39.2.0 38.7.0 36.8.0".split()
 )
-"""Releases that were made, from all times: whether specifiers leave any at all is asked of these."""
+"""Releases from all times, to tell whether specifiers leave any at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +38,36 @@ class Grant:
     """One distribution that may be put beside a build."""
 
     requirement: str
-    """As pip takes it: ``torch==2.13.0+cpu``, ``torch @ https://…``; the user's constraints hold besides."""
+    """For pip: ``torch==2.13.0+cpu``, ``torch @ https://…``; the user's constraints hold as well."""
     name: str
-    """The distribution's name as its namer writes it."""
+    """The distribution's name in the namer's spelling."""
     module: str
     """What the build missed."""
     why: str
-    """Why it is trusted: a whole sentence without its full stop."""
+    """The reason for the trust: a sentence without its full stop."""
     installed: bool = False
-    """It is the one that the target has: nothing is fetched."""
+    """The target has it: nothing is fetched."""
     wheels_only: bool = False
     """It comes from the reviewed table, and nobody else has named it: no source distribution of it is taken."""
     chosen: bool = False
-    """It is the one that this run installs."""
+    """This run installs it."""
     hashes: tuple[str, ...] = ()
-    """Under ``--require-hashes``: what its archive must have, one of them; empty where nothing is fetched."""
+    """Under ``--require-hashes``: its archive has one of them; empty if nothing is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nobody trusted has named a distribution for what is missing."""
+    """Nobody trusted has named a distribution that brings the module."""
 
     module: str
     reason: str
     """The end of the sentence "the build needs it, and …"."""
     hint: str | None = None
-    """The exact setting that would allow it, where one would."""
+    """The exact setting that would allow it, if there is one."""
 
 
 def decide(cause: Cause, known: Known, mode: BuildRescue) -> Grant | Refusal:
-    """Return the distribution that brings what is missing, at the version this run has or installs."""
+    """Return the distribution that brings the missing module, at the version this run has or installs."""
     if mode == "off":
         return Refusal(cause.subject, "PIPFAST_BUILD_RESCUE is off")
     trusted = Trusted(known)
@@ -79,7 +81,7 @@ def decide(cause: Cause, known: Known, mode: BuildRescue) -> Grant | Refusal:
 
 
 def extra_grants(known: Known) -> tuple[Grant | Refusal, ...]:
-    """Return what ``extra-build-dependencies`` puts beside this package's build from the start."""
+    """Return the grants of ``extra-build-dependencies`` for this package's build, from its start."""
     trusted = Trusted(known)
     named = [trusted.named(requirement.name) for requirement in map(read_requirement, known.extra) if requirement]
     return tuple(
@@ -103,7 +105,7 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: BuildRescue) 
     if any(map(trusted.is_own, candidates)):
         return Refusal(module, f"{trusted.package} would have to be built to build it")
     found = [named for named in map(trusted.named, candidates) if named is not None]
-    # The user's own word for this very package stands above all records.
+    # The user's setting for this very package comes before all records.
     for named in found:
         if named.by_setting:
             return _grant(named.name, module, named.who, trusted)
@@ -124,7 +126,7 @@ def _for_module(module: str, trusted: Trusted, known: Known, mode: BuildRescue) 
 
 
 def _with_the_same_name(module: str) -> list[str]:
-    """Return the names of distributions that are a module's own, or its package's; never a namespace's."""
+    """Return a module's name and those of its packages, as names of distributions; never a namespace's."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     if parts[0] not in namespaces():
@@ -164,7 +166,7 @@ def _for_distribution(
 def _for_setuptools(
     cause: NeedsOlderSetuptools, trusted: Trusted, known: Known, mode: BuildRescue
 ) -> Grant | Refusal:
-    """Return a setuptools that still has the module: a tool of this build alone, whatever the target has."""
+    """Return a setuptools that still has the module, for this build alone: the target may have another."""
     name, below = "setuptools", f"<{cause.below}"
     named, here = trusted.named(name), trusted.installed(name)
     if named is None and here is None and mode != "on":
@@ -189,7 +191,7 @@ def _some_release(specifiers: str) -> bool:
 
 
 def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Grant | Refusal:
-    """Return the grant with the user's hashes; under ``--require-hashes`` nothing is fetched without."""
+    """Return the grant with the user's hashes, or a refusal if ``--require-hashes`` finds none."""
     if isinstance(found, Refusal) or not known.require_hashes or found.installed:
         return found
     hashes = trusted.hashes(found.name)
@@ -201,7 +203,7 @@ def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Gran
 
 def _refused(module: str, known: Known, distribution: str | None, reason: str) -> Refusal:
     """Return a refusal with the setting that would allow it."""
-    # Dots are no name that an index could have: what is set by mistake fetches nothing.
+    # No index can have dots as a name: a setting with them fetches nothing.
     command = to_be_set(Trusted(known).setting_key, distribution or "...", known.settings)
     if distribution is None:
         hint = "if you know which one, put its name in the place of the dots, and try again"

@@ -7,12 +7,12 @@ import warnings
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 1 << 20
-"""Nobody writes a longer setup.py; what is longer is not parsed."""
+"""Characters of a setup.py; a longer one is not parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetupScript:
-    """The arguments of ``setup()`` that are written out: as literals, or as names that one literal is given to."""
+    """Arguments of ``setup()`` that are literals, or names with one literal value."""
 
     name: str = ""
     version: str = ""
@@ -21,7 +21,7 @@ class SetupScript:
 
 
 def read_setup_script(text: str) -> SetupScript:
-    """Return what ``setup()`` is called with; nothing of a script that this Python cannot parse."""
+    """Return the arguments of ``setup()``; none of a script that this Python cannot parse."""
     if len(text) > MAX_CHARACTERS:
         return SetupScript()
     try:
@@ -51,7 +51,7 @@ def _called(function: ast.expr) -> str:
 
 
 def _resolved(value: ast.expr, names: dict[str, list[ast.expr]]) -> ast.expr:
-    """Return what a name stands for, where only one value is ever given to it."""
+    """Return the value of a name that has only one in the script."""
     if isinstance(value, ast.Name) and len(names.get(value.id, ())) == 1:
         return names[value.id][0]
     return value

@@ -26,32 +26,32 @@ class Named:
     who: str
     """The end of "it is trusted because …"."""
     specifiers: tuple[str, ...] = ()
-    """What all namers together ask of its version."""
+    """The specifiers of all namers."""
     url: str | None = None
-    """Where the user takes it from, if not from an index."""
+    """The user's address for it, if it is not from an index."""
     by_setting: bool = False
-    """The user has named it for this very package."""
+    """The user's setting names it for this very package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """How one distribution is asked for."""
+    """The requirement for one distribution."""
 
     requirement: str
     version: str | None = None
-    """The exact version, where one is known."""
+    """The exact version, if one is known."""
     installed: bool = False
-    """It is the one that the target has: nothing is fetched."""
+    """The target has it: nothing is fetched."""
 
 
 class Trusted:
-    """All names of one run, by normalised name."""
+    """All distributions that one run names, by normalised name."""
 
     def __init__(self, known: Known) -> None:
         self._known = known
         self.package = known.package.name or "the package"
         self.setting_key = known.package.name or known.package.address or "PACKAGE"
-        """What the setting calls the package."""
+        """The package's name in the setting."""
         self._named: dict[str, Named] = {}
         self._resolved = {canonicalize_name(name): version for name, version in known.resolved.items()}
         self._hashes = {canonicalize_name(name): hashes for name, hashes in known.hashes.items()}
@@ -60,7 +60,7 @@ class Trusted:
             self._add(requirement, who, source)
 
     def _namings(self) -> Iterator[tuple[Requirement, str, _Source]]:
-        """Yield requirement, reason and source; who is nearest to the user comes first."""
+        """Yield requirement, reason and source; the user comes first."""
         known = self._known
         package = known.package
         namings: tuple[tuple[Iterable[str], str, _Source], ...] = (
@@ -79,7 +79,7 @@ class Trusted:
 
     def _add(self, requirement: Requirement, who: str, source: _Source) -> None:
         if requirement.url and source not in ("setting", "user"):
-            # What a package takes from an address of its own is not fetched from there by us.
+            # An address that only a package names is not fetched from.
             return
         key = canonicalize_name(requirement.name)
         named = self._named.get(key) or Named(requirement.name, who, by_setting=source == "setting")
@@ -90,16 +90,16 @@ class Trusted:
         )
 
     def is_own(self, name: str) -> bool:
-        """Tell whether this is the failing package itself: no build requires itself."""
+        """Tell whether this is the failing package, which its own build cannot require."""
         own = self._known.package.name
         return bool(own) and canonicalize_name(name) == canonicalize_name(own)
 
     def named(self, name: str) -> Named | None:
-        """Return who has named a distribution, however it is spelt."""
+        """Return a distribution as somebody has named it, in any spelling."""
         return self._named.get(canonicalize_name(name))
 
     def requirer(self, requirement: Requirement, by: str) -> str | None:
-        """Return which of some distributions of the target does require exactly this, by its own metadata.
+        """Return which of these distributions of the target requires exactly this, by its own metadata.
 
         :param by: their names, separated by commas, as a message gives them.
         """
@@ -112,7 +112,7 @@ class Trusted:
         return None
 
     def installed(self, name: str) -> InstalledDistribution | None:
-        """Return what the target has of a distribution."""
+        """Return the target's distribution of this name."""
         return self._installed.get(canonicalize_name(name))
 
     def resolved(self, name: str) -> str | None:
@@ -124,9 +124,9 @@ class Trusted:
         return self._hashes.get(canonicalize_name(name), ())
 
     def pin(self, name: str, *further: str) -> Pin:
-        """Return how to ask for a distribution: exactly as this run installs it or the target has it.
+        """Return the requirement for a distribution: the version that this run installs or the target has.
 
-        The target's version counts only where nothing asks for another one: else the run itself replaces it.
+        The target's version counts only if nothing asks for another one: then the run replaces it.
 
         :param further: specifiers that hold besides the namers' own.
         """
