@@ -15,7 +15,7 @@ from pipfast.commands.output import display_size, program
 from pipfast.errors import PipfastError
 from pipfast.store.folder import default_root
 from pipfast.store.layout import Layout, open_layout
-from pipfast.store.names import ARCHIVES, BUCKETS, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
+from pipfast.store.names import BUCKETS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 _SIZE_UNITS = MappingProxyType({
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12,
     "tb": 10**12,
-})
-_WHAT = MappingProxyType({
-    ARCHIVES: "what was downloaded or built, as it came",
-    TREES: "wheels, unpacked: what environments link to",
-    BYTECODE: "their compiled sources, likewise",
-    URLS: "where archives came from",
-    PAGES: "index pages and metadata, read",
-    LEARNT: "what builds were found to miss",
-    BUILT: "what rescued wheels were built against",
-    EXPECTED: "what commands installed the last time",
-    PATTERNS: "regular expressions, compiled",
 })
 _AGE_UNITS = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800})
 
@@ -136,8 +125,8 @@ def _info(options: argparse.Namespace, root: Path) -> int:
     print(f"Size: {display_size(total.bytes)}, of which environments share {display_size(total.shared)}")
     for bucket, facts in buckets.items():
         shared = f", shared {display_size(facts['shared_bytes'])}" if facts["shared_bytes"] else ""
-        size = display_size(facts["bytes"])
-        print(f"  {bucket}: {facts['entries']} entries, {facts['files']} files, {size}{shared} - {_WHAT[bucket]}")
+        size = f"{facts['entries']} entries, {facts['files']} files, {display_size(facts['bytes'])}{shared}"
+        print(f"  {bucket}: {size} - {WORDS[bucket][1]}")
     print(f"Leftovers in tmp: {document['leftovers']} (and {document['in_use']} of running processes)")
     return 0
 

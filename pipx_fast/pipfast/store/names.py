@@ -24,6 +24,8 @@ these names are ever removed.
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 ARCHIVES = "archives-v0"
 TREES = "trees-v1"
 BYTECODE = "bytecode-v1"
@@ -41,3 +43,15 @@ OUTDATED = ("trees-v0", "bytecode-v0")
 """Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
 NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
 """Buckets of small checksummed files, see ``notes``."""
+WORDS = MappingProxyType({
+    ARCHIVES: ("an archive", "what was downloaded or built, as it came"),
+    TREES: ("an unpacked wheel", "wheels, unpacked: what environments link to"),
+    BYTECODE: ("compiled sources", "their compiled sources, likewise"),
+    URLS: ("the address of an archive", "where archives came from"),
+    PAGES: ("an index page or metadata", "index pages and metadata, read"),
+    LEARNT: ("what a build misses", "what builds were found to miss"),
+    BUILT: ("what a rescued wheel was built against", "what rescued wheels were built against"),
+    EXPECTED: ("what a command installed", "what commands installed the last time"),
+    PATTERNS: ("regular expressions", "regular expressions, compiled"),
+})
+"""One entry of a bucket, and all of it, as `store verify` and `store info` name them."""

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import errno
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipfast.store.archives import archive_name
 from pipfast.store.manifest import TREE, Damaged, read_tree_manifest
-from pipfast.store.names import ARCHIVES, BUILT, BYTECODE, EXPECTED, LEARNT, PAGES, PATTERNS, TREES, URLS
+from pipfast.store.names import ARCHIVES, BYTECODE, TREES, WORDS
 from pipfast.store.reading import NotAFile
 
 if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.upkeep.inventory import Entry
 
-_NOTES = MappingProxyType({
-    URLS: "the address of an archive",
-    PAGES: "an index page or metadata",
-    LEARNT: "what a build misses",
-    BUILT: "what a rescued wheel was built against",
-    EXPECTED: "what a command installed",
-    PATTERNS: "regular expressions",
-})
-
-
 def package_of(layout: Layout, entry: Entry) -> str:
     """Return name and version of what an entry is about, a file's name, or what kind of a note it is."""
-    if entry.bucket in _NOTES:
-        return _NOTES[entry.bucket]
+    if entry.bucket not in (ARCHIVES, TREES, BYTECODE):
+        return WORDS[entry.bucket][0]
     name = archive_name(layout.archive(entry.digest))
     if name is not None:
         return display_name(name)
@@ -36,8 +25,7 @@ def package_of(layout: Layout, entry: Entry) -> str:
     try:
         info_dir = read_tree_manifest(layout.tree(entry.digest, int(umask, 8))).info_dir
     except (OSError, ValueError, Damaged):
-        kinds = {ARCHIVES: "an archive", TREES: "an unpacked wheel", BYTECODE: "compiled sources"}
-        return kinds[entry.bucket]
+        return WORDS[entry.bucket][0]
     return info_dir.removesuffix(".dist-info").replace("-", " ", 1)
 
 
