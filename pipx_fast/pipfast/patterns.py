@@ -1,7 +1,8 @@
 """Compiled regular expressions, kept from run to run.
 
-``re`` parses a pattern into a list of numbers, from which ``_sre`` makes the pattern; that list is what is
-kept, for one build of the interpreter. ``_sre`` checks it before it is used.
+Two hundred are compiled while pip is imported, in every run. ``re`` parses a pattern into a list of numbers, of
+which ``_sre`` makes the pattern. That list is kept, for one build of the interpreter, and ``_sre`` checks it
+before use.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ _COMPILER = "re._compiler" if sys.version_info >= (3, 11) else "sre_compile"
 """Where ``re`` finds ``compile``."""
 
 _SET_OPERATIONS = ("[[", "--", "&&", "~~", "||")
-"""What may come to mean something else: of that ``re`` warns."""
+"""Signs that may get another meaning: ``re`` warns of them."""
 
 _Key = tuple[str, int]
 """A pattern's text, and the flags that ``re`` was asked for; more may stand in the text."""
 
 _Made = tuple[int, list[int], int, dict[str, int], tuple["str | None", ...]]
-"""What ``_sre.compile`` is given besides the text: flags, code, groups, and two tables of their names."""
+"""The arguments of ``_sre.compile`` after the text: flags, code, groups, and two tables of group names."""
 
 MAX_PATTERNS = 2_000
-"""Beyond that they are collected anew: those of pips that are not used any more are among them."""
+"""Patterns beyond which they are collected anew: some belong to pips that are not used any more."""
 
 
 class Patterns:
-    """Stands between ``re`` and its compiler: knows patterns, and notes those that it does not know.
+    """Answers in the place of ``re``'s compiler for patterns that it knows, and notes the others.
 
     :param root: the store's folder; it need not be there.
     """
@@ -52,13 +53,13 @@ class Patterns:
         self._new: dict[_Key, _Made] = {}
         self._noting = True
         self._asked: dict[int, int] = {}
-        """Flags of what is being compiled, by thread."""
+        """Flags of the pattern that a thread is compiling."""
         self._compiler: Any = None
         self._stock: Callable[..., Any] | None = None
         self._stock_sre: Any = None
 
     def attach(self) -> None:
-        """Read what is kept, and answer with it from now on."""
+        """Read the kept patterns, and answer with them from now on."""
         self._compiler = import_module(_COMPILER)
         self._stock, self._stock_sre = self._compiler.compile, self._compiler._sre
         self._known = self._read()
@@ -66,7 +67,7 @@ class Patterns:
         self._compiler.compile = self._compile
 
     def note_no_more(self) -> None:
-        """Go on answering only: what is compiled from now on may be of this run alone."""
+        """Note no more patterns: those compiled from now on may be of this run alone."""
         self._noting = False
 
     def detach(self) -> None:
@@ -76,7 +77,7 @@ class Patterns:
             self._stock = None
 
     def keep(self, layout: Layout) -> None:
-        """Keep what was not known, if this is the store that was asked."""
+        """Keep the noted patterns, if this is the store that was read."""
         if not self._new or layout.root != self.root:
             return
         known = self._known if len(self._known) + len(self._new) <= MAX_PATTERNS else {}
@@ -86,19 +87,19 @@ class Patterns:
 
     def _compile(self, pattern: Any, flags: Any = 0) -> Any:
         assert self._stock is not None
-        # Text only: bytes that look alike would be compared with it, of which Python may be told to warn.
+        # Text only: Python can be told to warn of a comparison of bytes with text.
         made = self._known.get((pattern, int(flags))) if type(pattern) is str else None
         if made is not None:
             try:
                 return self._stock_sre.compile(pattern, *made)
             except Exception:
-                # It is no code; the store's word is not taken for more than it is.
+                # A damaged note.
                 del self._known[(pattern, int(flags))]
         self._asked[get_ident()] = int(flags)
         return self._stock(pattern, flags)
 
     def _make(self, pattern: Any, flags: int, code: list[int], groups: int, names: Any, numbers: Any) -> Any:
-        """Make a pattern as ``_sre`` does, and note of what; one that was given parsed has no text."""
+        """Make a pattern as ``_sre`` does, and note its code; one that was given parsed has no text."""
         asked = self._asked.pop(get_ident(), re.DEBUG)
         if self._noting and type(pattern) is str and not asked & re.DEBUG and not _may_warn(pattern):
             plain = (int(flags), [int(each) for each in code], int(groups), dict(names), tuple(numbers))
@@ -117,7 +118,7 @@ class Patterns:
 
 
 def _may_warn(text: str) -> bool:
-    """Tell whether ``re`` may have something to say of a pattern, as it would not when that is not parsed."""
+    """Tell whether ``re`` may warn of a pattern when it parses it."""
     return any(sign in text for sign in _SET_OPERATIONS) or any(f"(?{flag}" in text[1:] for flag in "aiLmsux")
 
 

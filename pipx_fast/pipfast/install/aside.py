@@ -1,8 +1,8 @@
 """Stored files linked aside and moved into the environment.
 
-Making some thousand folders is most of what placing costs. It is done in worker processes, beside the
-resolver, in a folder on the store's filesystem; installing then renames a few top-level folders. What
-the environment has already is merged into, folder by folder.
+Making some thousand folders takes most of the time of an installation. Worker processes do it while pip resolves,
+in a folder on the store's filesystem; installing then renames a few top-level folders, and merges those that the
+environment has already.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from pipfast.store.prepared import Prepared
 
 LIB = "lib"
-"""Where the wheel's root is, beside one folder for each scheme key of its ``.data``."""
+"""The folder of the wheel's root; beside it is one for each scheme key of its ``.data``."""
 
 
 class Unmovable(PipfastError):
-    """New files would be others than renamed ones, or go through a symbolic link; or there is nothing to move."""
+    """Renaming would give other files than placing does, or there is nothing to move."""
 
 
 def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], bool]) -> bool:
-    """Link all of a wheel's files but its scripts below ``folder``; those of one environment's own are copied.
+    """Link a wheel's files below ``folder``, all but its scripts; copy those that are private to an environment.
 
-    :param mend: puts stored files right that look otherwise than they did; tells whether all are right then.
-    :returns: False where files would have to be copied, or are not as they were stored.
-    :raises OSError: something could not be written; what was written stays.
+    :param mend: puts changed stored files right; returns whether all are right then.
+    :returns: False if files have to be copied, or are not as they were stored.
+    :raises OSError: something could not be written; files written before stay.
     """
     schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
-    # Scripts are rewritten: none is linked.
+    # No script is linked, since installing rewrites them.
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
     if check_sources(plan.batches) is not None and not (mend() and check_sources(plan.batches) is None):
         return False
@@ -53,7 +53,7 @@ def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: 
 
 
 def scripts(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
-    """Return what remains to be placed when everything that ``arrange`` made was moved.
+    """Return the batches that remain to be placed after ``move``.
 
     :param info_dir: full path of the .dist-info folder.
     """
@@ -61,11 +61,11 @@ def scripts(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
 
 
 def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) -> None:
-    """Move what ``arrange`` made into an environment, save for the .dist-info folder: that is ``move_info``'s.
+    """Move the files that ``arrange`` made into an environment, all but the .dist-info folder (see ``move_info``).
 
     :param info_dir: name of the .dist-info folder.
-    :raises OSError: perhaps after a part was moved, of which each file is one that placing would put there.
-    :raises Unmovable: new files in a folder of the environment would have another group or other access rights,
+    :raises OSError: perhaps after some files were moved; placing would put the same ones there.
+    :raises Unmovable: new files in a folder of the environment would get another group or other access rights,
         or a symbolic link has the name of one.
     """
     if not os.path.isdir(f"{folder}/{LIB}/{info_dir}"):
@@ -78,7 +78,7 @@ def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) 
 
 
 def move_info(folder: Path, info_dir: str, lib_dir: str) -> None:
-    """Move the .dist-info folder, which says that a package is there: in one step, or with RECORD last.
+    """Move the .dist-info folder, which makes pip see the package: in one step, or with RECORD last.
 
     :raises OSError: as ``move`` does.
     :raises Unmovable: as ``move`` does.
@@ -105,12 +105,12 @@ def _merge(source: str, target: str, but: str = "") -> None:
             elif os.path.islink(destination):
                 raise Unmovable(f"{destination} is a symbolic link")
             else:
-                # A file replaces what has its name, as under pip; where that is a folder, both fail.
+                # A file replaces another, as under pip; if a folder has its name, both fail.
                 os.rename(entry.path, destination)
 
 
 def _refuse_inheriting(source: str, target: str) -> None:
-    """Refuse a folder in which a new one would not be as that which was made elsewhere."""
+    """Refuse a folder in which a new one would get another group or access list than ``source`` has."""
     made, found = os.stat(source), os.stat(target)
     if not inherits_nothing(target, found) or made.st_mode & stat.S_ISGID or made.st_gid != found.st_gid:
         raise Unmovable(f"new files in {target} get its group or its access list")

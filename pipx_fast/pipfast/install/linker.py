@@ -24,13 +24,12 @@ _LINK_REFUSALS = (
     errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY,
     errno.EINVAL, errno.EIO,
 )
-"""What a filesystem answers that cannot link or clone this file; a copy may still be possible.
+"""Answers of a filesystem that cannot link or clone this file; a copy may still be possible.
 
-EACCES only where the folder can be written to (SELinux forbids links with it): see ``_is_refusal``."""
+EACCES counts only if the folder can be written to (SELinux forbids links with it): see ``_is_refusal``."""
 
 OWN_BELOW = 1 << 20
-"""Bytes below which text is the environment's own file under ``own-sources``: what is larger is data, and nobody
-edits it."""
+"""Bytes below which ``own-sources`` copies text: larger files are data, which nobody edits."""
 
 _BINARY = frozenset((
     "pyc", "so", "pyd", "dll", "dylib", "a", "o", "lib", "exe", "jar", "wasm", "mo", "gz", "bz2", "xz", "zst",
@@ -38,19 +37,18 @@ _BINARY = frozenset((
     "otf", "woff", "woff2", "eot", "npy", "npz", "pkl", "mat", "fits", "parquet", "h5", "hdf5", "db",
     "sqlite", "wav", "mp3", "mp4",
 ))
-"""Suffixes of files that nobody opens in an editor. Everything else counts as text: to copy one file too many does
-no harm."""
+"""Suffixes of files that nobody opens in an editor. All others count as text: one copy too many does no harm."""
 
 
 def is_own_source(file: StoredFile) -> bool:
-    """Tell whether ``own-sources`` copies this file: small, and most likely text."""
+    """Tell whether ``own-sources`` copies this file: it is small, and most likely text."""
     return file.size < OWN_BELOW and file.name.rpartition(".")[2] not in _BINARY and ".so." not in file.name
 
 
 class Linker:
-    """Puts stored files in place; the first file decides how, for the whole run.
+    """Puts stored files in place; under ``auto`` the first file decides how, for the whole run.
 
-    :param umask: of the user; None: as this process has it now.
+    :param umask: of the user; None: the current one of this process.
     """
 
     def __init__(self, mode: LinkMode = "auto", umask: int | None = None) -> None:
@@ -61,22 +59,22 @@ class Linker:
             self.mode = None
         else:
             self.mode = "hardlink" if mode == "own-sources" else mode
-        """What is done with a file that is not to be the environment's own; None until the first file."""
+        """What is done with files that environments share; None until the first one."""
         self._umask = _current_umask() if umask is None else umask
 
     def copy(self, source: str, file: StoredFile, target: str) -> None:
-        """Make ``target`` a new file of the stored content and mtime, with the mode that pip gives it here.
+        """Make ``target`` a new file with the stored content and mtime, and the mode that pip gives it here.
 
-        The mtime is the stored file's because stored bytecode names it.
+        Stored bytecode names the mtime of its source.
 
         :raises OSError: as ``put`` does.
         """
         copy(source, file, target, self._umask)
 
     def put(self, source: str, file: StoredFile, target: str, source_fd: int, target_fd: int) -> None:
-        """Give a stored file the name ``target``, replacing what is there, as pip does.
+        """Give a stored file the name ``target``, replacing a file there, as pip does.
 
-        ``source`` and ``target`` are full paths; the descriptors are their folders'.
+        ``source`` and ``target`` are full paths; the descriptors are those of their folders.
 
         :raises OSError: the file could not be written, or a symbolic link is there; ``filename`` is ``target``.
         """
@@ -84,7 +82,7 @@ class Linker:
             self.copy(source, file, target)
             return
         if self.mode == "hardlink":
-            # The usual case first, and with as few calls as it takes.
+            # The usual case first, with the fewest calls.
             try:
                 os.link(file.name, file.name, src_dir_fd=source_fd, dst_dir_fd=target_fd,
                         follow_symlinks=False)
@@ -135,7 +133,7 @@ class Linker:
 
     def _to_copying(self, target: str, error: OSError) -> None:
         if error.errno == errno.EMLINK:
-            # One file has as many names as its filesystem allows; the others can still be linked.
+            # This file has as many names as its filesystem allows; others can still be linked.
             return
         verb = "clone" if self._asked == "clone" else "link"
         self.mode = "copy"
@@ -143,7 +141,7 @@ class Linker:
         if error.errno != errno.EXDEV:
             reason = error.strerror
         elif self._asked == "auto":
-            # The caches of containers are volumes of their own: nothing that anybody has to mend.
+            # In containers caches are volumes of their own: no mistake of the user.
             logger.debug("pipfast: files are copied into %s: the store is on another filesystem", folder)
             return
         else:
@@ -155,7 +153,7 @@ class Linker:
 
 
 def _is_refusal(error: OSError, target: str) -> bool:
-    """Tell whether it was the link or clone that was refused, and not any file in that folder."""
+    """Tell whether the link or clone was refused, and not any file in that folder."""
     if error.errno == errno.EACCES and not os.access(os.path.dirname(target), os.W_OK | os.X_OK):
         return False
     return error.errno in _LINK_REFUSALS
@@ -164,7 +162,7 @@ def _is_refusal(error: OSError, target: str) -> bool:
 def clone(source: str, file: StoredFile, target: str, umask: int) -> None:
     """Make ``target`` a new file that shares the stored file's extents (reflink).
 
-    :raises OSError: the filesystem cannot do that; nothing is left behind.
+    :raises OSError: the filesystem cannot clone; nothing is left behind.
     """
     if _ioctl is None:
         raise OSError(errno.EOPNOTSUPP, "no clone on this system")
@@ -183,10 +181,10 @@ def copy(source: str, file: StoredFile, target: str, umask: int) -> None:
 
 @contextmanager
 def _new_file(source: str, file: StoredFile, target: str, umask: int) -> Iterator[tuple[int, int]]:
-    """Yield the descriptors of a stored file and of a new one, which then gets its mode and mtime."""
+    """Yield the descriptors of a stored file and of a new one, which gets its mode and mtime afterwards."""
     read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        # The folder says whose group and which access list it gets, as when pip makes it.
+        # Group and access list come from the folder, as when pip makes the file.
         try:
             written = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
@@ -214,7 +212,7 @@ def _current_umask() -> int:
 
 
 def _remove(target: str) -> None:
-    """Delete a file that is to be replaced; nothing need be there.
+    """Delete a file that is to be replaced, if there is one.
 
     :raises OSError: as ``require_replaceable`` does, or it cannot be deleted.
     """
@@ -226,8 +224,8 @@ def _remove(target: str) -> None:
 def require_replaceable(target: str) -> bool:
     """Tell whether there is a file to be replaced.
 
-    :raises FileExistsError: it is a symbolic link. What pip does then depends on where that leads: it writes
-        through one that leads nowhere, and never replaces one by bytecode.
+    :raises FileExistsError: it is a symbolic link. pip writes through one that leads nowhere, and never replaces
+        one by bytecode.
     :raises IsADirectoryError: it is a folder.
     """
     try:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def check_targets(batches: Sequence[Batch]) -> None:
-    """Refuse, before anything is placed, what the environment has not the room for.
+    """Refuse batches that the environment cannot take, before anything is placed.
 
-    Folders that are not there yet are not looked into: in a fresh environment that is nearly all of them.
+    Missing folders, which in a fresh environment are nearly all, cost one look each.
 
-    :raises OSError: a folder cannot be written to, or something that is no folder has its name; or a folder or a
-        symbolic link has the name of a file.
+    :raises OSError: a folder cannot be written to, or its name is another thing's; or a folder or a symbolic link
+        has the name of a file.
     """
     absent: set[str] = set()
     for batch in batches:
@@ -50,7 +50,7 @@ def _first_there(folder: str) -> str:
 def _require_writable(folder: str) -> None:
     """Refuse a folder that takes no new files.
 
-    :raises OSError: why it does not; ``filename`` is ``folder``.
+    :raises OSError: why not; ``filename`` is ``folder``.
     """
     if not stat.S_ISDIR(os.stat(folder).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
@@ -61,9 +61,9 @@ def _require_writable(folder: str) -> None:
 def place(batches: Sequence[Batch], linker: Linker) -> int:
     """Make the folders and files of ``batches``; return the number of files.
 
-    Folders are made only where a file goes: an empty one could not be uninstalled.
+    A folder is made only for a file: an empty one could not be uninstalled.
 
-    :raises OSError: as pip's own writing would; what was placed before stays, as under pip.
+    :raises OSError: as pip's own writing would; files placed before stay, as under pip.
     """
     count = 0
     for batch in batches:
@@ -101,38 +101,38 @@ def _copy_all(batch: Batch, linker: Linker) -> None:
 
 
 def _gives_another_group(folder: int, source: int, name: str) -> bool:
-    """Tell whether new files in an open folder get a group that links to the stored files would not have.
+    """Tell whether new files in an open folder get another group than links to the stored files have.
 
-    Either folder may be setgid, the store's too, and the group of the process another one than when the
-    store's files were made (``newgrp``).
+    Either folder may be setgid, and the process may have another group than when the store's files were made
+    (``newgrp``).
     """
     found = os.fstat(folder)
-    # Filesystems that know one group only, or mounted with `grpid`, go by the folder, whatever ours is.
+    # Filesystems with one group only, or mounted with `grpid`, go by the folder, whatever our group is.
     groups = {found.st_gid} if found.st_mode & stat.S_ISGID else {found.st_gid, os.getegid()}
     return os.stat(name, dir_fd=source, follow_symlinks=False).st_gid not in groups
 
 
 def inherits_nothing(folder: str, found: os.stat_result) -> bool:
-    """Tell whether a new entry of a folder gets neither its group nor its access list.
+    """Tell whether a new entry of a folder inherits neither its group nor its access list.
 
-    :param found: what ``os.stat`` says of the folder.
+    :param found: the folder's ``os.stat``.
     """
     return not found.st_mode & stat.S_ISGID and not _has_default_list(folder)
 
 
 def _has_default_list(folder: str | int) -> bool:
-    """Tell whether new files in a folder (a path, or open) get an access list from it, and other modes by that."""
+    """Tell whether new files in a folder (a path, or open) inherit an access list, and so other modes."""
     try:
         os.getxattr(folder, _DEFAULT_ACL)
     except (OSError, AttributeError):
-        # It has none, the filesystem knows none, or the system does (macOS inherits through its own lists).
+        # There is none, or the filesystem has none, or the system inherits in another way (macOS).
         return False
     return True
 
 
 def _ensure_folder(path: str) -> None:
     try:
-        # One call for most of some thousand folders.
+        # One call suffices for most of some thousand folders.
         os.mkdir(path)
     except FileExistsError:
         return

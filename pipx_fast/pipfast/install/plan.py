@@ -14,12 +14,11 @@ from pipfast.wheel.members import split_data_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pipfast.store.prepared import Prepared
 
 _PRIVATE = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-"""Files of the .dist-info folder that tools append to: never shared with the store."""
+"""Files of the .dist-info folder that tools append to, so they are never shared with the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,12 @@ class Batch:
     target: str
     files: tuple[StoredFile, ...]
     private: bool = False
-    """They are copied, whatever the link mode: they will be rewritten."""
+    """They are copied in every link mode, since they will be rewritten."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """All that placing a wheel does before entry points and generated files."""
+    """The files of a wheel, before entry points and generated files."""
 
     batches: list[Batch] = field(default_factory=list)
     installed: dict[str, str] = field(default_factory=dict)
@@ -43,7 +42,7 @@ class Plan:
     scripts: list[tuple[str, str]] = field(default_factory=list)
     """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
     uncompiled: list[str] = field(default_factory=list)
-    """Full paths of Python sources for which the store has no bytecode: scripts, and what may not compile here."""
+    """Full paths of Python sources without bytecode in the store: scripts, and those that may not compile here."""
 
 
 def plan_wheel(
@@ -52,11 +51,11 @@ def plan_wheel(
     lib_dir: str,
     is_wrapper: Callable[[str], bool],
 ) -> Plan:
-    """Work out where each file goes; nothing is written.
+    """Return where each file goes; nothing is written.
 
     :param schemes: scheme key -> folder, for all of ``members.SCHEME_KEYS``.
     :param lib_dir: the scheme folder of the wheel's root.
-    :param is_wrapper: tells of a script's file name whether an entry point generates it anyway.
+    :param is_wrapper: tells whether an entry point generates the script of this file name anyway.
 
     Binary distribution format, "Installing a wheel 'distribution-1.0-py32-none-any.whl'".
     """
@@ -107,7 +106,7 @@ def _plan_bytecode(
     for folder in prepared.bytecode_manifest.folders:
         data = split_data_path(f"{folder.path}/x") if folder.path else None
         if data is not None and data[0] == "scripts":
-            # A script may be rewritten, so it is compiled where it is.
+            # A script may be rewritten, so it is compiled in its place.
             continue
         if data is not None:
             below = posixpath.dirname(data[1])
@@ -118,7 +117,7 @@ def _plan_bytecode(
         target = f"{place}/__pycache__"
         plan.batches.append(Batch(f"{root}/{cache}", target, folder.files))
         for file in folder.files:
-            # pip's key for bytecode is the full path; it has no row in the wheel's RECORD.
+            # Bytecode has no row in the wheel's RECORD; pip's key for it is the full path.
             plan.installed[f"{target}/{file.name}"] = record_prefix.of(target, file.name)
     plan.uncompiled += [target for _, target in plan.scripts if target.endswith(".py")]
     _plan_uncompiled(plan, prepared)
@@ -164,16 +163,12 @@ class _RecordPaths:
 
 
 def check_sources(batches: list[Batch], *, read_only: bool = False) -> str | None:
-    """Compare each stored file's looks with the manifest; return the path of the first that differs.
+    """Compare each stored file with the manifest, as ``likeness`` does; return the path of the first that differs.
 
-    What is done through a link in some environment is done to the stored file, too: it is found here.
+    A change through a link in some environment changes the stored file, too, and is found here.
 
-    :param read_only: the right to write may be missing.
+    :param read_only: pass files without the right to write, too.
     """
     found = (first_unlike(batch.source, batch.files, read_only=read_only) for batch in batches)
     return next((path for path in found if path is not None), None)
 
-
-def tree_of(prepared: Prepared) -> Path:
-    """Return the folder under which the stored files of a wheel are."""
-    return prepared.tree / TREE

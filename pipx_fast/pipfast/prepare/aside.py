@@ -1,7 +1,7 @@
 """Links of stored wheels, made aside by worker processes.
 
-A folder for each wheel; ``install.aside`` tells what is in it. Who makes that folder, a worker or the thread that
-installs, places the wheel's files.
+Each wheel has a folder, see ``install.aside``. Whoever makes it, a worker or the thread that installs, places the
+wheel's files.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 COMPARED_S = 2.0
-"""Seconds for which a comparison of stored files with their manifest stands."""
+"""Seconds for which a comparison of stored files with their manifest holds."""
 
 _AT_ONCE = 16
-"""Wheels linked aside by one job. After each, the next one waits until pip's thread lets go of the interpreter."""
+"""Wheels linked by one job. Between two jobs, a worker waits until pip's thread gives up the interpreter."""
 
 
 class Aside:
-    """All that one run has linked aside.
+    """The links that one run has made aside.
 
     :param mode: how to link.
     """
@@ -51,9 +51,9 @@ class Aside:
         self._reading: Reading | None = None
 
     def expect(self, digests: Sequence[str]) -> None:
-        """Have stored wheels linked that will most likely be installed, in this order.
+        """Have stored wheels read and linked that will most likely be installed, in this order.
 
-        Before that their archives are read. By all workers but one: the core that remains is pip's.
+        All workers but one do that: pip needs a core.
         """
         count = max(1, min(self._workers.count - 1, len(digests)))
         lanes = [self._lane(digests[first::count]) for first in range(count)]
@@ -116,11 +116,11 @@ class Arrangement:
         self._taken = False
 
     def take(self, tree_id: str) -> Path | None:
-        """Return the folder when it is ready; None if nobody has begun, or not every file could be linked.
+        """Return the folder when it is ready; None if no worker has begun, or not every file could be linked.
 
-        Once: whoever asks after that finds it empty, or half empty.
+        It is returned once, since its files are moved away.
 
-        :param tree_id: the stored tree that is meant; it may have been made again meanwhile.
+        :param tree_id: the wanted stored tree, which may have been made again meanwhile.
         """
         if self._taken or self._is_ours():
             return None
@@ -129,7 +129,7 @@ class Arrangement:
         return self._folder if self._tree_id == tree_id else None
 
     def is_old(self) -> bool:
-        """Tell whether the stored files were compared so long ago that they may have been changed since."""
+        """Tell whether the stored files were compared so long ago that they may have changed."""
         return time.monotonic() - self._finished > COMPARED_S
 
     def finish(self, tree_id: str, reason: str) -> None:
@@ -155,7 +155,7 @@ class Arrangement:
 class Reading:
     """Archives that a worker hashes, one after another.
 
-    :param then: called when all are read, or as many as are worth it.
+    :param then: called after the last one that is read.
     """
 
     def __init__(self, workers: Workers, digests: Iterable[str], then: Callable[[], None]) -> None:
@@ -185,7 +185,7 @@ class Reading:
 
 
 class Lane:
-    """Wheels that workers link one after another, some at once: what is urgent comes in between.
+    """Wheels that workers link one after another, some in each job: urgent jobs come in between.
 
     :param folder: below which they are linked.
     """
@@ -198,7 +198,7 @@ class Lane:
         self.arrangements = {digest: Arrangement(folder / digest) for digest in self._left}
 
     def go_on(self) -> None:
-        """Have the next ones linked, and then those after them."""
+        """Have the next wheels linked, and then those after them."""
         now, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
         if now:
             job = Arrange(str(self._folder), self._mode, now)
@@ -217,7 +217,7 @@ class Lane:
 
 
 def _remove_emptied(folder: Path) -> None:
-    """Take away the folders of wheels of which everything was moved: most of them, in a few calls each."""
+    """Remove the folders of wheels of which everything was moved, in a few calls each."""
     with suppress(OSError):
         for lane in os.listdir(folder):
             for digest in os.listdir(folder / lane):

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 _COOKIE = re.compile(rb"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n?|\n))?[ \t\f]*#[^\r\n]*?coding[:=][ \t]*([-\w.]+)")
 _COMMON = re.compile(rb"(?i:(?:utf[-_]8|(?:iso[-_])?latin[-_]1|iso[-_]8859[-_]1)(?![a-z0-9])|utf8(?![-\w.]))")
 _COOKIE_BYTES = 1000
-"""Where a cookie is looked for at all; two lines are hardly ever longer."""
+"""Bytes that are searched for a cookie; two lines are hardly ever longer."""
 
 TIMESTAMP = "timestamp"
 CHECKED_HASH = "checked-hash"
 
 
 class BytecodeKind(NamedTuple):
-    """What the .pyc files of one source differ in."""
+    """A kind of .pyc file; one source can have several."""
 
     cache_tag: str
     """``sys.implementation.cache_tag``, for example ``cpython-311``."""
@@ -58,10 +58,10 @@ class BytecodeKind(NamedTuple):
 
 
 def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | None:
-    """Return the kind that ``py_compile`` would write now, or None if this can't be told.
+    """Return the kind that ``py_compile`` would write now, or None if pip is to compile.
 
-    With a pycache prefix pip writes bytecode outside the environment, and with some settings of the interpreter
-    other code than our workers, which have none: that is left to pip.
+    pip compiles with a pycache prefix, which leads out of the environment, and with settings of the interpreter
+    under which it would write other code than our workers, which have none.
     """
     if sys.implementation.cache_tag is None or sys.pycache_prefix is not None or not _compiles_as_workers_do():
         return None
@@ -73,7 +73,7 @@ def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | N
 
 
 def _compiles_as_workers_do() -> bool:
-    """Tell whether this interpreter makes of a source what one without options and variables makes of it."""
+    """Tell whether this interpreter compiles as one without options and variables does."""
     # PYTHONINTMAXSTRDIGITS decides which sources compile. Not every 3.10 has it.
     limit = getattr(sys, "get_int_max_str_digits", None)
     if limit is not None and limit() != sys.int_info.default_max_str_digits:
@@ -89,16 +89,16 @@ def compile_sources(
 ) -> list[FileFacts]:
     """Compile ``sources`` of ``tree`` into ``__pycache__`` folders below ``target``.
 
-    :param digests: what the sources' SHA-256 are, as far as they have not been written just now.
-    :returns: the facts of the .pyc files with the sources' folder in front of their name; without those of a
-        source that does not compile, or may not in the process that installs it.
+    :param digests: SHA-256 by path, of sources that were not written just now.
+    :returns: the facts of the .pyc files, each with its source's folder in its path; a source has none if it does
+        not compile, or may not compile in the process that installs it.
     :raises OSError: a file could not be read or written.
     :raises Damaged: a source has another content than it had.
     """
     facts: list[FileFacts] = []
     made: set[str] = set()
     with warnings.catch_warnings():
-        # pip silences what compiling says, too: e.g. `SyntaxWarning: invalid escape sequence`.
+        # pip silences warnings of the compiler, too: e.g. `SyntaxWarning: invalid escape sequence`.
         warnings.simplefilter("ignore")
         for folder, file in sources:
             path = f"{folder}/{file.name}" if folder else file.name
@@ -108,7 +108,7 @@ def compile_sources(
             if has_uncommon_cookie(source):
                 continue
             try:
-                # The path is put right by the import system when the module is loaded.
+                # The import system puts the path right when it loads the module.
                 code = compile(source, path, "exec", dont_inherit=True, optimize=min(kind.optimization, 2))
                 content = _pyc(kind, code, source, file.mtime_ns)
             except Exception:
@@ -118,7 +118,7 @@ def compile_sources(
                 os.makedirs(cache, exist_ok=True)
                 made.add(cache)
             name = kind.pyc_name(file.name)
-            # The source's mode without the executable bits, as py_compile gives it: the umask does that.
+            # By the umask this is the source's mode without executable bits, as py_compile gives it.
             descriptor = os.open(f"{cache}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
@@ -132,9 +132,9 @@ def compile_sources(
 
 
 def has_uncommon_cookie(source: bytes) -> bool:
-    """Tell whether Python imports a codec to compile a source, which pip 26.3 no longer can when it compiles.
+    """Tell whether compiling a source imports a codec, which pip 26.3 forbids at that time.
 
-    PEP 263; the tokenizer itself knows the names of UTF-8 and Latin-1, and UTF-8's codec is always there.
+    PEP 263; the tokenizer itself knows the names of UTF-8 and Latin-1, and UTF-8's codec is always loaded.
     """
     if b"coding" not in source[:_COOKIE_BYTES]:
         return False

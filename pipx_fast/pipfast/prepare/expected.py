@@ -1,8 +1,8 @@
 """Wheels that a command line installed the last time.
 
-While pip is imported and resolves, a core has nothing to do. Where the same command line has installed from
-the store before, into whatever environment, its wheels are linked aside meanwhile. That is a guess and no
-decision: what pip does not choose is thrown away, and what it chooses besides is linked as ever.
+While pip is imported and resolves, a core is idle. If the same command line has installed from the store before,
+into any environment, its wheels are linked aside meanwhile. That is a guess: wheels that pip does not choose are
+removed, and others that it chooses are linked as ever.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 _FILE_OPTIONS = ("-c", "-e", "-r", "--constraint", "--editable", "--group", "--requirement")
-"""Options of pip's that name files, which are others in another folder."""
+"""pip's options that name files: a relative name means another file in another folder."""
 
 MAX_EXPECTED = 5_000
-"""Wheels: more than that is no environment."""
+"""Wheels; no environment has more."""
 
 
 class ExpectedWheel(NamedTuple):
@@ -36,13 +36,13 @@ class ExpectedWheel(NamedTuple):
     digest: str
     """Its archive's SHA-256."""
     info_dir: str
-    """``<name>-<version>.dist-info``; where an environment has it, nothing is expected."""
+    """``<name>-<version>.dist-info``; an environment that has it needs no links."""
 
 
 def command_key(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     """Return the key of a command line: 64 lowercase hex digits.
 
-    :param arguments: what stands behind the program's name.
+    :param arguments: without the program's name.
     """
     relative = any(word.startswith(_FILE_OPTIONS) or os.path.exists(word) for word in arguments)
     described = [
@@ -53,7 +53,7 @@ def command_key(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def find_expected(layout: Layout, key: str) -> list[ExpectedWheel]:
-    """Return what a command line installed the last time, in that order; nothing if that is not known."""
+    """Return the wheels that a command line installed the last time, in order; none if that is unknown."""
     return load_note(layout, EXPECTED, key, _read) or []
 
 
@@ -72,9 +72,9 @@ def keep_expected(layout: Layout, key: str, wheels: Sequence[ExpectedWheel]) -> 
 def merged(
     before: Sequence[ExpectedWheel], here: frozenset[str], placed: Sequence[ExpectedWheel]
 ) -> list[ExpectedWheel]:
-    """Return what an empty environment would have got: what was placed now, and what was there already.
+    """Return the wheels that an empty environment would have got: those placed now, and those there already.
 
-    :param before: what was expected.
+    :param before: the expected ones.
     :param here: names in the environment's library folder when the command began.
     """
     now = {wheel.digest for wheel in placed}

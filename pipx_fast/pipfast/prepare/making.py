@@ -1,7 +1,7 @@
 """Trees and bytecode of archives, made by the jobs of a worker.
 
-Jobs leave their results as files in a staging folder: what one job learns of tens of thousands of files never
-passes through the process that runs pip.
+Jobs leave their results as files in a staging folder, so that the facts of tens of thousands of files never pass
+through the process that runs pip.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast.prepare import jobs
 from pipfast.prepare.bytecode import compile_sources
-from pipfast.prepare.jobs import Compile, Done, Seal, SealBytecode, Shares, Sources, Unpack
 from pipfast.prepare.seconds import claim_second
 from pipfast.prepare.unpack import unpack_members
 from pipfast.store.archives import stored_sha256
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipfast.prepare.bytecode import BytecodeKind
-    from pipfast.prepare.jobs import Plan, PlanCompile
     from pipfast.store.layout import Layout
 
 UNPACK_SHARE = 48 << 20
@@ -51,7 +50,7 @@ SourceFiles = list[tuple[str, StoredFile]]
 
 
 class Maker:
-    """Does the jobs about one archive; remembers what it has read, since these mostly come in a row."""
+    """Does the jobs about archives; keeps what it has read, since jobs about one archive mostly come in a row."""
 
     def __init__(self, layout: Layout, umask: int, kind: BytecodeKind | None) -> None:
         self._layout = layout
@@ -62,7 +61,7 @@ class Maker:
         self._tree_sources = lru_cache(maxsize=2)(_tree_sources)
         self._share_sources = lru_cache(maxsize=2)(_share_sources)
 
-    def plan(self, job: Plan) -> Done | Shares | Sources:
+    def plan(self, job: jobs.Plan) -> jobs.Done | jobs.Shares | jobs.Sources:
         """Prepare a small archive, or divide a larger one, the largest shares first."""
         archive = Path(job.archive)
         if not job.hashed and stored_sha256(archive) != job.digest:
@@ -75,15 +74,15 @@ class Maker:
         if len(bounds) > 1:
             shares = [(number, begin, end) for number, (begin, end) in enumerate(bounds)]
             shares.sort(key=lambda share: sum(sizes[share[1] : share[2]]), reverse=True)
-            return Shares(shares, second)
-        sources = self.unpack(Unpack(job.digest, job.archive, job.staging, 0, *bounds[0], second))
+            return jobs.Shares(shares, second)
+        sources = self.unpack(jobs.Unpack(job.digest, job.archive, job.staging, 0, *bounds[0], second))
         if len(sources.parts) > 1:
             return sources
         for begin, end in sources.parts:
-            self.compile(Compile(job.digest, "", job.staging, job.code, 0, 0, begin, end))
-        return self.seal(Seal(job.digest, job.archive, job.staging, job.code))
+            self.compile(jobs.Compile(job.digest, "", job.staging, job.code, 0, 0, begin, end))
+        return self.seal(jobs.Seal(job.digest, job.archive, job.staging, job.code))
 
-    def unpack(self, job: Unpack) -> Sources:
+    def unpack(self, job: jobs.Unpack) -> jobs.Sources:
         """Unpack some of the members, and divide their sources for compiling."""
         members = self._members(Path(job.archive)).files[job.begin : job.end]
         tree = Path(job.staging, TREE)
@@ -92,9 +91,9 @@ class Maker:
         facts = unpack_members(Path(job.archive), members, tree, self._umask, job.second)
         _write_facts(_facts_of_share(job.staging, job.share), facts)
         sizes = [file.size for _, file in _sources_in(facts)] if self._kind is not None else []
-        return Sources(job.share, divide(sizes, COMPILE_SHARE) if sizes else [])
+        return jobs.Sources(job.share, divide(sizes, COMPILE_SHARE) if sizes else [])
 
-    def seal(self, job: Seal) -> Done:
+    def seal(self, job: jobs.Seal) -> jobs.Done:
         """Write the manifests of an unpacked archive and of its bytecode, and rename both into place."""
         staging = Path(job.staging)
         members = self._members(Path(job.archive))
@@ -110,18 +109,18 @@ class Maker:
             for superseded in self._layout.bytecode_of_others(job.digest, self._umask, tree_id):
                 self._layout.discard(superseded)
             if self._kind is not None:
-                self.seal_bytecode(SealBytecode(job.digest, tree_id, job.code))
+                self.seal_bytecode(jobs.SealBytecode(job.digest, tree_id, job.code))
         elif job.code:
-            # Another process was first; what was compiled here does not belong to its sources.
+            # Another process was first; our bytecode does not belong to its sources.
             self._layout.discard(Path(job.code))
-        return Done()
+        return jobs.Done()
 
-    def plan_compile(self, job: PlanCompile) -> Sources:
+    def plan_compile(self, job: jobs.PlanCompile) -> jobs.Sources:
         """Divide the sources of a stored tree."""
         sources = self._tree_sources(self._layout.tree(job.digest, self._umask), job.tree_id)
-        return Sources(0, divide([file.size for _, file in sources], COMPILE_SHARE))
+        return jobs.Sources(0, divide([file.size for _, file in sources], COMPILE_SHARE))
 
-    def compile(self, job: Compile) -> Done:
+    def compile(self, job: jobs.Compile) -> jobs.Done:
         """Compile some sources."""
         assert self._kind is not None
         if job.tree_id:
@@ -140,9 +139,9 @@ class Maker:
             self._layout.discard(entry)
             raise
         _write_facts(code / f"facts-{job.share}-{job.part}.json", facts)
-        return Done()
+        return jobs.Done()
 
-    def seal_bytecode(self, job: SealBytecode) -> Done:
+    def seal_bytecode(self, job: jobs.SealBytecode) -> jobs.Done:
         """Write the manifest of a tree's bytecode and rename it into place."""
         assert self._kind is not None
         code = Path(job.code)
@@ -150,13 +149,13 @@ class Maker:
         write_bytecode_manifest(code, BytecodeManifest(group_by_folder(facts)))
         write_digests(code, facts)
         self._layout.settle(code, self._layout.bytecode(job.digest, self._umask, job.tree_id, self._kind.tag))
-        return Done()
+        return jobs.Done()
 
 
 def divide(sizes: list[int], share: int) -> list[tuple[int, int]]:
     """Divide items into runs of about ``share`` bytes; at least one run, perhaps empty.
 
-    An item as large as that stands alone, so that nothing waits for what happens to be beside it.
+    An item as large as that gets a run of its own, so that no small one waits for it.
     """
     bounds: list[tuple[int, int]] = []
     begin = total = 0
@@ -176,7 +175,7 @@ def divide(sizes: list[int], share: int) -> list[tuple[int, int]]:
 def _tree_sources(tree: Path, tree_id: str) -> SourceFiles:
     manifest = read_tree_manifest(tree)
     if manifest.tree_id != tree_id:
-        # Another process threw the tree away and made it again: its sources have other times.
+        # Another process has made the tree again: its sources have other times.
         raise Damaged(f"{tree} is another tree by now")
     return manifest.sources()
 
@@ -209,7 +208,7 @@ def _read_facts(path: Path) -> list[Any]:
 
 
 def _take_facts(folder: Path) -> list[Any]:
-    """Return what the jobs have left in a folder, in the order of the archive, and remove it."""
+    """Return the facts that jobs have left in a folder, in the archive's order, and remove their files."""
     facts: list[Any] = []
     paths = sorted(folder.glob("facts-*.json"), key=lambda path: [int(n) for n in path.stem.split("-")[1:]])
     for path in paths:

@@ -6,20 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from pipfast.prepare.jobs import (
-    ArchiveJob,
-    Compile,
-    Failed,
-    Plan,
-    PlanCompile,
-    Priority,
-    Prove,
-    Seal,
-    SealBytecode,
-    Shares,
-    Sources,
-    Unpack,
-)
+from pipfast.prepare import jobs
 from pipfast.report import logger
 from pipfast.store.manifest import Damaged, read_bytecode_manifest, read_tree_manifest
 from pipfast.store.prepared import Prepared
@@ -30,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.prepare.aside import Arrangement
-    from pipfast.prepare.jobs import Answer, Job
     from pipfast.prepare.workers import Workers
     from pipfast.store.layout import Layout
     from pipfast.store.manifest import TreeManifest
@@ -38,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """One archive on its way: jobs for the workers, and what follows when all of them are done.
+    """One archive on its way: jobs for the workers, and the next step when all of them are done.
 
     :param hashed: all its bytes were hashed just now.
     :param unproved: returns the times of entries that are proved before they are used.
@@ -75,21 +61,21 @@ class Preparation:
         """Of the stored tree for which bytecode is made."""
         self._hasty = False
         self._made = False
-        """Something had to be made of it in this run."""
+        """A job had to be done for it in this run."""
         self._running = 0
         self._then: Callable[[], None] | None = None
-        """Follows when no job is left."""
+        """The next step, when no job is left."""
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Use what is there, or put the first job for what is missing."""
+        """Use a tree and bytecode that are there, or put the first job for what is missing."""
         try:
             try:
                 manifest = read_tree_manifest(self._tree)
             except FileNotFoundError:
                 self._begin_tree()
             except (Damaged, NotADirectoryError) as error:
-                # Another version's, truncated, or flipped bits: made again.
+                # Of another version, truncated, or with flipped bits: made again.
                 logger.debug("pipfast: %s", error)
                 self._layout.discard(self._tree)
                 self._begin_tree()
@@ -104,59 +90,59 @@ class Preparation:
         """Wait for it, and let its jobs come first: pip installs one wheel after another, and this one is next."""
         if not self.done.is_set():
             self._hasty = True
-            self._workers.hasten(Priority.AWAITED, self._is_ours)
+            self._workers.hasten(jobs.Priority.AWAITED, self._is_ours)
             self.done.wait()
 
-    def _is_ours(self, job: Job) -> bool:
-        return isinstance(job, ArchiveJob) and job.digest == self._digest
+    def _is_ours(self, job: jobs.Job) -> bool:
+        return isinstance(job, jobs.ArchiveJob) and job.digest == self._digest
 
     def _proves(self, entry: Path) -> bool:
-        """Have an entry compared with its digests where a power cut may have spoiled it, and begin again then."""
+        """Have an entry proved if a power cut may have spoiled it, and begin again after that."""
         if self._is_proved or not is_unproved(self._unproved(), entry):
             return False
         self._is_proved = True
         self._then = self.begin
-        self._put(Priority.UNPACK, Prove(self._digest))
+        self._put(jobs.Priority.UNPACK, jobs.Prove(self._digest))
         return True
 
     def _begin_tree(self) -> None:
         self._staging = self._layout.new_staging()
         if self._kind is not None:
             self._code = self._layout.new_staging()
-        plan = Plan(self._digest, str(self._archive), self._hashed, *self._folders())
-        self._put(Priority.UNPACK, plan, self._planned)
+        plan = jobs.Plan(self._digest, str(self._archive), self._hashed, *self._folders())
+        self._put(jobs.Priority.UNPACK, plan, self._planned)
 
     def _folders(self) -> tuple[str, str]:
         """Return the folders in which the tree and its bytecode are made; empty where nothing is."""
         return os.fspath(self._staging or ""), os.fspath(self._code or "")
 
-    def _planned(self, answer: Answer) -> None:
-        if isinstance(answer, Sources):
+    def _planned(self, answer: jobs.Answer) -> None:
+        if isinstance(answer, jobs.Sources):
             self._then = self._seal
             self._compile(answer)
-        elif isinstance(answer, Shares):
+        elif isinstance(answer, jobs.Shares):
             self._then = self._seal
             for number, begin, end in answer.shares:
-                job = Unpack(
+                job = jobs.Unpack(
                     self._digest, str(self._archive), str(self._staging), number, begin, end, answer.second
                 )
-                self._put(Priority.UNPACK, job, self._compile)
+                self._put(jobs.Priority.UNPACK, job, self._compile)
         else:
             self._then = self._sealed
 
-    def _compile(self, answer: Answer) -> None:
-        """Compile what one share brought while others are still being unpacked."""
-        assert isinstance(answer, Sources)
+    def _compile(self, answer: jobs.Answer) -> None:
+        """Compile the sources of one share while others are still being unpacked."""
+        assert isinstance(answer, jobs.Sources)
         for part, (begin, end) in enumerate(answer.parts):
-            job = Compile(self._digest, self._tree_id, *self._folders(), answer.share, part, begin, end)
-            self._put(Priority.COMPILE, job)
+            job = jobs.Compile(self._digest, self._tree_id, *self._folders(), answer.share, part, begin, end)
+            self._put(jobs.Priority.COMPILE, job)
 
     def _seal(self) -> None:
         self._then = self._sealed
-        self._put(Priority.UNPACK, Seal(self._digest, str(self._archive), *self._folders()))
+        self._put(jobs.Priority.UNPACK, jobs.Seal(self._digest, str(self._archive), *self._folders()))
 
     def _sealed(self) -> None:
-        # Another process may have been first: then its tree stands there, and has other times.
+        # Another process may have been first: then this is its tree, with other times.
         self._begin_bytecode(read_tree_manifest(self._tree))
 
     def _begin_bytecode(self, manifest: TreeManifest) -> None:
@@ -177,22 +163,22 @@ class Preparation:
             return
         self._staging, self._code = None, self._layout.new_staging()
         self._tree_id = manifest.tree_id
-        self._put(Priority.COMPILE, PlanCompile(self._digest, self._tree_id), self._compile_planned)
+        self._put(jobs.Priority.COMPILE, jobs.PlanCompile(self._digest, self._tree_id), self._compile_planned)
 
     def _bytecode(self, manifest: TreeManifest) -> Path:
         assert self._kind is not None
         return self._layout.bytecode(self._digest, self._workers.terms.umask, manifest.tree_id, self._kind.tag)
 
-    def _compile_planned(self, answer: Answer) -> None:
+    def _compile_planned(self, answer: jobs.Answer) -> None:
         self._then = self._seal_bytecode
         self._compile(answer)
 
     def _seal_bytecode(self) -> None:
         self._then = self._bytecode_sealed
-        self._put(Priority.COMPILE, SealBytecode(self._digest, self._tree_id, str(self._code)))
+        self._put(jobs.Priority.COMPILE, jobs.SealBytecode(self._digest, self._tree_id, str(self._code)))
 
     def _bytecode_sealed(self) -> None:
-        # The tree's manifest is read once more: it may be another process's tree by now.
+        # Read once more: it may be another process's tree by now.
         manifest = read_tree_manifest(self._tree)
         target = self._bytecode(manifest)
         self._succeed(
@@ -206,23 +192,23 @@ class Preparation:
         self.done.set()
 
     def _put(
-        self, priority: Priority, job: ArchiveJob, done: Callable[[Answer], None] | None = None
+        self, priority: jobs.Priority, job: jobs.ArchiveJob, done: Callable[[jobs.Answer], None] | None = None
     ) -> None:
         self._made = True
         with self._lock:
             self._running += 1
         try:
-            urgency = Priority.AWAITED if self._hasty else priority
+            urgency = jobs.Priority.AWAITED if self._hasty else priority
             self._workers.put(urgency, job, lambda answer: self._advance(answer, done))
         except BaseException:
             with self._lock:
                 self._running -= 1
             raise
 
-    def _advance(self, answer: Answer, done: Callable[[Answer], None] | None) -> None:
-        """Go on after a job, in whichever thread had it done; after the last one, to what follows."""
+    def _advance(self, answer: jobs.Answer, done: Callable[[jobs.Answer], None] | None) -> None:
+        """Go on after a job, in the thread that had it done; after the last one, to the next step."""
         try:
-            if isinstance(answer, Failed):
+            if isinstance(answer, jobs.Failed):
                 self._layout.note_refusal(answer.number)
                 self._fail(answer.reason, vanished=answer.vanished)
             elif done is not None and not self.reason:
@@ -233,7 +219,7 @@ class Preparation:
                 if last:
                     self._then = None
             if last and self.reason:
-                # What a share wrote that was still at work when another one failed.
+                # Files of a share that was still at work when another one failed.
                 self._discard_staging()
             elif last and then is not None:
                 then()

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class Preparer:
-    """Makes trees and bytecode of archives, each once; what is there already is used as it is.
+    """Makes trees and bytecode of archives, each once; entries of the store are used as they are.
 
     :param workers: of this store.
-    :param link_mode: how to link the files of what is there already aside, or None for not at all.
+    :param link_mode: how to link the files of stored wheels aside; None: not at all.
     """
 
     def __init__(self, layout: Layout, workers: Workers, link_mode: LinkMode | None = None) -> None:
@@ -67,7 +67,7 @@ class Preparer:
     def wait(self, digest: str, archive: Path, *, again: bool = False) -> Prepared | None:
         """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked.
 
-        :param again: what was ready before has gone from the store; what is missing is made again.
+        :param again: the entry that was ready before has gone from the store; make it again.
         """
         if again:
             self._forget(digest)
@@ -103,9 +103,9 @@ class Preparer:
         return preparation.arrangement if preparation is not None else None
 
     def mend(self, digest: str) -> Unmendable | None:
-        """Have a worker put stored files right whose contents are; wait for that.
+        """Have a worker put changed files of a stored wheel right, and wait for that.
 
-        :returns: None if they are as they should be now; else what is not, which is to be waited for again.
+        :returns: None if all are right now; else one that is not. Its entry is removed; wait for the wheel again.
         """
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._workers.put(Priority.AWAITED, Mend(digest), answers.put)
@@ -117,7 +117,7 @@ class Preparer:
         return answer if isinstance(answer, Unmendable) else None
 
     def close(self) -> None:
-        """Remove what was linked aside and not used; no worker may be at work any more."""
+        """Remove unused links; no worker may be at work any more."""
         note_alive(self._layout)
         if self._aside is not None:
             self._aside.close()

@@ -1,11 +1,10 @@
 """Unique modification times of unpacked trees.
 
 A .pyc file is valid for a source's path, size and time in whole seconds. Kept outside of the environment
-(``PYTHONPYCACHEPREFIX``), it outlives an upgrade: where two versions of a module are equally large and were
-unpacked within one second, Python would run the old one. So each unpacking claims a second by making a file with
-its name, which only one process can: the present one, or, where that is taken, one drawn from the last 2, 4, 8 …
-seconds. Times are never in the future, and minutes in the past at most unless thousands of trees are unpacked at
-once; a claim takes a few tries however many there are.
+(``PYTHONPYCACHEPREFIX``), it outlives an upgrade: if two versions of a module have one size and were unpacked
+within one second, Python runs the old one. So all files of a tree get a second of their own. A process claims it
+by making a file with its name: the present second, or if that is taken, one drawn from the last 2, 4, 8 … seconds.
+Times are never in the future, and at most minutes in the past unless thousands of trees are unpacked at once.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 KEPT_S = 7 * 86_400
-"""Seconds for which a claim is kept. Nobody draws from that far back: it would take 20 tries, among which even
-a hundred thousand claims leave one free."""
+"""Seconds for which a claim is kept. Nobody draws from that far back: of 20 tries even 100,000 claims leave one
+free."""
 
 _LOOK_EVERY = 256
-"""Claims, about, after which old ones are looked for."""
+"""Average number of claims between two searches for old ones."""
 
 
 def claim_second(layout: Layout) -> int:
-    """Return a second, since the epoch, that no other tree of this store has.
+    """Return a second since the epoch that no other tree of this store has.
 
     :raises OSError: nothing can be written there.
     """
@@ -59,7 +58,7 @@ def _claim(layout: Layout, second: int) -> None:
 
 
 def forget_old_claims(layout: Layout) -> None:
-    """Remove claims of which the seconds are not drawn any more; what cannot be removed stays."""
+    """Remove claims of seconds that nobody draws any more; a claim that cannot be removed stays."""
     oldest = time.time() - KEPT_S
     with suppress(OSError):
         for name in os.listdir(layout.root / SECONDS):

@@ -60,7 +60,7 @@ def unpack_members(
 def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, second: int) -> FileFacts:
     start = _member_start(data, member)
     executable = is_executable(member)
-    # O_EXCL and O_NOFOLLOW: nothing that an earlier member made is ever written through.
+    # O_EXCL and O_NOFOLLOW: an earlier member is never written through.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(target, flags, 0o777 if executable else 0o666)
     digest = hashlib.sha256()
@@ -72,7 +72,7 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, s
         if crc != member.CRC:
             raise NotStorable(f"bad CRC-32 of {member.filename!r}")
         if executable and umask & 0o111:
-            # pip makes it executable for all, whatever the umask says.
+            # pip makes it executable for all, whatever the umask.
             os.fchmod(descriptor, 0o777 & ~umask | 0o111)
         os.utime(descriptor, (second, second))
         found = os.fstat(descriptor)
@@ -82,7 +82,7 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, s
 
 
 def is_executable(member: zipfile.ZipInfo) -> bool:
-    """Tell whether pip would set the executable bits: a regular file with any of them set."""
+    """Tell whether pip would set the executable bits: any of them is set on a regular file."""
     mode = member.external_attr >> 16
     return bool(mode and stat.S_ISREG(mode) and mode & 0o111)
 
@@ -107,7 +107,7 @@ def _member_start(data: int, member: zipfile.ZipInfo) -> int:
 
 
 def _packed(data: int, start: int, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the member's bytes as they are in the archive, at most ``_READ_BLOCK`` at once."""
+    """Yield the member's bytes as the archive has them, at most ``_READ_BLOCK`` at once."""
     end = start + member.compress_size
     while start < end:
         block = os.pread(data, min(_READ_BLOCK, end - start), start)
@@ -137,7 +137,7 @@ def _inflate(data: int, start: int, member: zipfile.ZipInfo, descriptor: int, di
         for packed in _packed(data, start, member):
             block = packed
             while not stream.eof:
-                # One byte more than is due shows a member that holds more than it says.
+                # One byte more than due shows a member that holds more than it says.
                 room = min(member.file_size - written + 1, _WRITE_BLOCK)
                 part = stream.decompress(block, room)
                 block = stream.unconsumed_tail

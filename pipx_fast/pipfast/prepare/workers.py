@@ -33,7 +33,7 @@ T = TypeVar("T")
 _STOPPED = Failed("stopped")
 
 _TUNABLES = "GLIBC_TUNABLES"
-"""The variable that the GNU C library reads its settings from when a program starts; others pass over it."""
+"""The variable from which the GNU C library reads its settings when a program starts; other systems ignore it."""
 
 
 class _Queued(NamedTuple):
@@ -60,7 +60,7 @@ class Workers:
         self._change = threading.Condition()
         self._closed = False
         self._idle = 0
-        """Threads that wait for a job."""
+        """Number of threads that wait for a job."""
         self._threads: list[threading.Thread] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -82,7 +82,7 @@ class Workers:
         done(_STOPPED)
 
     def hasten(self, priority: Priority, is_meant: Callable[[Job], bool]) -> None:
-        """Give queued jobs another priority."""
+        """Give some of the queued jobs another priority."""
         with self._change:
             self._queue = [
                 each._replace(priority=priority) if is_meant(each.job) else each for each in self._queue
@@ -120,7 +120,7 @@ class Workers:
             while (next_one := self._next()) is not None:
                 answer = self._ask(process, next_one) if process else None
                 if answer is None:
-                    # A worker that died (out of memory, killed) takes its job with it, no other one.
+                    # A worker that died (out of memory, killed) loses this job and no other one.
                     answer = Failed("the worker process ended")
                     process = self._respawn(process)
                 self._tell(next_one.done, answer)
@@ -153,7 +153,7 @@ class Workers:
             assert process.stdin is not None
             process.stdin.write(encode(self.terms))
         except Exception as error:
-            # Not OSError alone: jobs would wait for ever for a thread that has ended.
+            # Not OSError alone: jobs would wait for ever if this thread ended.
             logger.debug("pipfast: no worker process: %r", error)
             return None
         with self._change:
@@ -185,9 +185,9 @@ class Workers:
 
 
 class Inside(Workers):
-    """Does the jobs in a thread of this process, which has imported all that they need.
+    """Does the jobs in a thread of this process, which has imported all modules that they need.
 
-    For the little that a build environment needs a process of its own takes longer to start than to do it.
+    A build environment needs so little that starting a process would take longer than the work.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -206,9 +206,9 @@ class Inside(Workers):
 
 
 def _variables() -> dict[str, str]:
-    """Return a worker's variables: where there is such a thing, its memory comes in large pages.
+    """Return a worker's variables, which let it use large pages of memory where the system has them.
 
-    The trees of thousands of sources go through it: a twentieth of the time to compile them went into small pages.
+    Small pages took a twentieth of the time to compile thousands of sources.
     """
     others = [each for each in os.environ.get(_TUNABLES, "").split(":") if each]
     if any(each.startswith("glibc.malloc.hugetlb=") for each in others):
@@ -229,6 +229,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _program() -> str:
-    """Return what a worker runs: it sees the standard library, pipfast and what that needs."""
+    """Return a worker's program, which imports the standard library, pipfast and its dependencies only."""
     root = os.fspath(Path(__file__).resolve().parents[2])
     return _START.format(root=root, places=dependencies.places())

@@ -26,15 +26,15 @@ _BYTES = "bytes"
 _NOTE = "note.json"
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-"""What an index calls a digest can be anything, a path among others: pip doesn't look at it either."""
+"""An index can call anything a digest, even a path; pip does not check it."""
 
-MOST_NOTE_BYTES = 1 << 16
-"""Bytes beyond which a note about an archive cannot be one of ours: a file name has some hundred."""
+_MOST_NOTE_BYTES = 1 << 16
+"""Bytes beyond which a note cannot be one of ours: a file name has some hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive in the store whose size is as it was; before it is used, it is hashed again."""
+    """A stored archive of the right size; whoever uses it hashes it again."""
 
     layout: Layout
     digest: str
@@ -45,16 +45,15 @@ class Archive:
 
 
 def find_archive(layout: Layout, digest: str) -> Archive | None:
-    """Return the stored archive, or None; what can't be it is thrown away first.
+    """Return the stored archive, or None; a damaged one is removed.
 
-    Its time is not looked at: a store that was restored from an archive has others.
+    Its time is not compared: a store that was restored from a backup has others.
     """
     if _DIGEST.fullmatch(digest) is None:
         return None
     folder = layout.archive(digest)
     try:
-        noted = json.loads(read_file(folder / _NOTE, MOST_NOTE_BYTES))
-        size, name = int(noted["size"]), str(noted["name"])
+        size, name = read_note(folder)
         found = (folder / _BYTES).lstat()
     except FileNotFoundError:
         return None
@@ -77,14 +76,22 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
 def archive_name(entry: Path) -> str | None:
     """Return the file name under which a stored archive was first read, if its note can be read."""
     try:
-        noted = json.loads(read_file(entry / _NOTE, MOST_NOTE_BYTES))
-        return str(noted["name"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return read_note(entry)[1]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
+def read_note(entry: Path) -> tuple[int, str]:
+    """Return what is noted of a stored archive: its size in bytes, and the file name under which it was read.
+
+    :raises OSError: the note cannot be read. ValueError, TypeError, KeyError, RecursionError: it is none of ours.
+    """
+    noted = json.loads(read_file(entry / _NOTE, _MOST_NOTE_BYTES))
+    return int(noted["size"]), str(noted["name"])
+
+
 def has_its_bytes(layout: Layout, digest: str) -> bool:
-    """Tell whether an archive is stored whose bytes have this SHA-256; what has not is left to ``is_sound``."""
+    """Tell whether a stored archive's bytes have its SHA-256; ``is_sound`` removes one that has not."""
     try:
         return stored_sha256(layout.archive(digest) / _BYTES) == digest
     except OSError:
@@ -92,15 +99,15 @@ def has_its_bytes(layout: Layout, digest: str) -> bool:
 
 
 def is_sound(layout: Layout, archive: Archive) -> bool:
-    """Tell whether a stored archive's bytes have its SHA-256; one whose bytes have not is thrown away.
+    """Tell whether a stored archive's bytes have its SHA-256; a damaged one is removed.
 
-    For handing it to pip, or unpacking it: size and mtime can be put back, a digest can't.
+    Asked before pip gets it or it is unpacked: size and mtime can be forged, a digest cannot.
     """
     try:
         if stored_sha256(archive.path) == archive.digest:
             return True
     except FileNotFoundError:
-        # Taken away by another process, which prunes.
+        # Another process has pruned it.
         return False
     except OSError as error:
         say(f"the stored archive of {archive.name} cannot be read ({error.strerror or error}); it is thrown away")
@@ -112,10 +119,11 @@ def is_sound(layout: Layout, archive: Archive) -> bool:
 
 
 def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: bool) -> Archive | None:
-    """Keep the file ``source``, whose SHA-256 the caller has computed while reading it.
+    """Store the file ``source``.
 
-    :param move: the caller gives the file up; otherwise it is copied, and the copy is hashed.
-    :returns: the stored archive, or None when it could not be kept (a full disk, say).
+    :param digest: its SHA-256, which the caller has computed while reading it.
+    :param move: move the file; otherwise copy it, and hash the copy.
+    :returns: the stored archive, or None if it could not be stored (a full disk, say).
     """
     kept = find_archive(layout, digest)
     if kept is not None or not layout.keeps:
@@ -144,10 +152,10 @@ def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: b
 
 
 def hand_out(archive: Archive, target: Path, umask: int) -> None:
-    """Make ``target`` a name of the stored archive: a hard link, else a symbolic link, else a copy.
+    """Make ``target`` a hard link to a stored archive, else a symbolic link, else a copy.
 
-    pip reads it in a folder of its own; what ``download`` and ``wheel`` leave to the user is pip's copy of that,
-    with its mode: what was stored under another umask is copied here.
+    ``download`` and ``wheel`` give the user pip's copy of ``target``, with its mode; so an archive that was stored
+    under another umask is copied here.
 
     :param umask: the user's.
     :raises OSError: none was possible.
@@ -160,14 +168,14 @@ def hand_out(archive: Archive, target: Path, umask: int) -> None:
     try:
         os.link(archive.path, target)
     except OSError:
-        # Another filesystem. The link leads to a name of our own, which `prune` leaves alone while this
-        # process lives: pip reads the file much later.
+        # Another filesystem. pip reads the file much later, so the link leads to a name in tmp/, which `prune`
+        # leaves alone while this process lives.
         try:
-            # pip looks where the link leads, and at the suffixes there: `.tar.gz`, `.whl`.
+            # pip resolves the link and reads the suffixes there: `.tar.gz`, `.whl`.
             held = archive.layout.new_path("".join(target.suffixes[-2:]))
             os.link(archive.path, held)
         except OSError:
-            # No links at all there, or nothing can be written: a copy where pip wants it needs neither.
+            # No links there, or no right to write: a copy needs neither.
             _copy(archive.path, target)
             return
         atexit.register(remove, held)
@@ -181,7 +189,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
-    # Through links: pip may have been handed one.
+    # Follows links: pip may have been given one.
     with open(path, "rb", buffering=0) as file:
         return sha256_of_open(file.fileno())
 

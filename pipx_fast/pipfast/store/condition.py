@@ -17,19 +17,19 @@ FULL_BYTES = 1 << 20
 """Bytes free (1 MiB) below which a filesystem counts as full: less than most wheels."""
 
 SCARCE_BYTES = 64 << 20
-"""Bytes free (64 MiB) below which many a wheel has no room unpacked: worth a word where somebody asks."""
+"""Bytes free (64 MiB) below which large wheels find no room; `doctor` warns of it."""
 
 _MAKE_ROOM = f"make room, or {ELSEWHERE}"
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Condition:
-    """What is wrong with a store that can be read.
+    """A reason why a store that can be read keeps nothing new.
 
-    Written out: each command that opens a store loads this, and to make a dataclass takes half a millisecond.
+    No dataclass: making one takes half a millisecond, and each command that opens a store loads this.
 
     :param how: the end of a sentence about the store.
-    :param what: is not kept, therefore.
+    :param what: the files that are not kept.
     """
 
     __slots__ = ("hint", "how", "root", "what")
@@ -45,7 +45,7 @@ class Condition:
 
 
 def find_condition(root: Path) -> Condition | None:
-    """Look whether anything new can be kept.
+    """Return why nothing new can be kept, or None if it can.
 
     :raises OSError: that cannot be told.
     """
@@ -56,7 +56,7 @@ def find_condition(root: Path) -> Condition | None:
 
 
 def free_bytes(root: Path) -> int | None:
-    """Return how many bytes this user may still write, 0 where no file can be made; None where nobody knows.
+    """Return the bytes that this user may still write, 0 if no file can be made, None if there is no count.
 
     :raises OSError: that cannot be told.
     """
@@ -68,7 +68,7 @@ def free_bytes(root: Path) -> int | None:
 
 
 def scarce(root: Path, free: int | None) -> Condition | None:
-    """Return what is wrong where there is little room, if there is."""
+    """Return the condition of a store with little room; None where there is enough."""
     if free is None or free >= SCARCE_BYTES:
         return None
     return Condition(root, "is on a filesystem that is nearly full", _MAKE_ROOM, "what is large")

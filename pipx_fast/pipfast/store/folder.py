@@ -112,15 +112,15 @@ def _make_bucket(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        # A store that was made read-only, by an earlier version perhaps, can be read.
+        # A read-only store, perhaps of an earlier version, can still be read.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
 
 
 def _hand_nothing_down(folder: Path) -> None:
-    """Take away what new entries of a folder get from it beside their mode: a default access list, and its group.
+    """Remove a folder's default access list and its setgid bit: new entries would inherit list and group.
 
-    Everything is made in tmp/. An environment that is linked to it is to have files as they are made there.
+    All stored files are made in tmp/, and environments link to them.
     """
     with suppress(OSError, AttributeError):
         os.removexattr(folder, "system.posix_acl_default")
@@ -130,7 +130,7 @@ def _hand_nothing_down(folder: Path) -> None:
 
 
 def is_usable(root: Path) -> bool:
-    """Tell whether a folder is a store already, and this user's alone, as ``ensure_root`` demands."""
+    """Tell whether a folder is a store already, and this user's alone."""
     try:
         _refuse_unsafe(root)
     except (StoreUnusable, OSError):
@@ -139,9 +139,9 @@ def is_usable(root: Path) -> bool:
 
 
 def has_tag(root: Path) -> bool:
-    """Tell whether a folder says that it is a store of ours, in a format that we know."""
+    """Tell whether a folder has the tag of a store of ours, in a format that we know."""
     try:
-        # Whatever has that name: neither a link is followed nor a pipe waited for.
+        # Anything may have that name: follow no link, and wait for no pipe.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(f"{root}/{TAG}", flags)
     except OSError:
@@ -155,13 +155,13 @@ def has_tag(root: Path) -> bool:
 
 
 def _refuse_in_use(root: Path) -> None:
-    """Refuse a folder that others have put something into; what is being made of it just now is not theirs."""
+    """Refuse a folder with files of others; those of a process that makes a store of it just now are ours."""
     names = sorted(name for name in os.listdir(root) if name not in _NOTHING and not _TAG_ASIDE.fullmatch(name))
-    # Another process may have written the tag meanwhile, and made buckets.
+    # Another process may have written the tag meanwhile.
     if not names or has_tag(root):
         return
     if set(names) <= {*BUCKETS, TMP, LOCKS}:
-        # A store that is purged is without a tag for a moment if somebody makes something in it just then.
+        # A store that is being purged has no tag for a moment if another process makes something in it just then.
         deadline = time.monotonic() + _UNTAGGED_S
         while time.monotonic() < deadline:
             time.sleep(0.01)
@@ -173,7 +173,7 @@ def _refuse_in_use(root: Path) -> None:
 
 
 def write_tag(root: Path) -> None:
-    """Say of a folder that it is a store of ours."""
+    """Mark a folder as a store of ours."""
     aside = root / f".pipfast-{secrets.token_hex(8)}"
     try:
         with aside.open("x", encoding="ascii") as file:

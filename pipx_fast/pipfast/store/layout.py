@@ -59,7 +59,7 @@ class Layout:
         return self.root / BYTECODE / digest[:2] / f"{digest}-{umask:03o}-{tree_id}" / tag
 
     def bytecode_of_others(self, digest: str, umask: int, tree_id: str) -> list[Path]:
-        """Return the folders of bytecode for other unpackings of an archive than this one: nobody needs them."""
+        """Return the folders of bytecode for other unpackings of an archive, which are not needed any more."""
         fan = self.root / BYTECODE / digest[:2]
         prefix = f"{digest}-{umask:03o}-"
         try:
@@ -69,14 +69,14 @@ class Layout:
         return [fan / name for name in names if name.startswith(prefix) and name != prefix + tree_id]
 
     def settle(self, staging: Path, target: Path) -> bool:
-        """Rename a finished folder into place; False if another process was first, whose work stays.
+        """Rename a finished folder into place; return False if another process was first.
 
-        Either way ``staging`` is gone afterwards.
+        ``staging`` is gone afterwards in both cases.
         """
         try:
             for attempt in (1, 2):
-                # Again after the first failure: `purge` may take the parent folder away meanwhile, and an
-                # entry that lost its own files would otherwise stand in the way for ever.
+                # Twice: `purge` may remove the parent folder meanwhile, and an entry without its files would stand
+                # in the way for ever.
                 self.make_folder(target.parent)
                 try:
                     staging.rename(target)
@@ -96,9 +96,9 @@ class Layout:
         return False
 
     def discard(self, folder: Path) -> bool:
-        """Take something of the store away: renamed aside at once, so that nobody reads half of it.
+        """Remove something of the store: renamed aside first, so that nobody reads half of it.
 
-        :returns: False if it was not there, or cannot be taken away.
+        :returns: False if it was not there, or cannot be removed.
         """
         try:
             aside = self.new_path()
@@ -110,7 +110,7 @@ class Layout:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Yield a new empty folder on the store's filesystem; what is left in it goes away."""
+        """Yield a new empty folder on the store's filesystem; it is removed with what is left in it."""
         path = self.new_staging()
         try:
             yield path
@@ -118,29 +118,29 @@ class Layout:
             shutil.rmtree(path, ignore_errors=True)
 
     def new_staging(self) -> Path:
-        """Make a new empty folder in ``tmp/`` and return it; its maker removes or renames it."""
+        """Make a new empty folder in ``tmp/`` and return it; the caller removes or renames it."""
         path = self.new_path()
         path.mkdir(mode=0o700)
         return path
 
     def new_path(self, suffix: str = "") -> Path:
-        """Return a path in ``tmp/`` at which nothing is; what is made there stays while this process lives.
+        """Return a new path in ``tmp/``.
 
         :raises OSError: nothing can be written there.
         """
-        # Not at the top: commands with nothing to do make nothing.
+        # Not at the top: a command with nothing to do makes nothing.
         from pipfast.store.sessions import Session
 
         tmp = self.root / TMP
         self.make_folder(tmp)
         session = self._sessions.get(os.getpid())
         if session is None:
-            # Of two threads that come at once one's lock stays.
+            # If two threads come at once, both get the same lock.
             session = self._sessions.setdefault(os.getpid(), Session(os.fspath(self.root)))
         return tmp / f"{session.new_name()}{suffix}"
 
     def release(self) -> None:
-        """Let go of this process's lock: nothing that it has made is left in ``tmp/``."""
+        """Release this process's lock; nothing that it made may be left in ``tmp/``."""
         self._sessions.pop(os.getpid(), None)
 
     def replace_file(self, path: Path | str, *parts: bytes) -> None:
@@ -160,12 +160,12 @@ class Layout:
             raise
 
     def note_refusal(self, number: int | None) -> None:
-        """Note the error number for which something was not kept: a store may fill during the run."""
+        """Note the error number of something that was not kept: a store may fill during the run."""
         if number is not None:
             self.refusals.append(number)
 
     def make_folder(self, folder: Path | str) -> None:
-        """Make a folder in the store; one that was purged meanwhile is made again, with its tag.
+        """Make a folder in the store; a store that was purged meanwhile is made again, with its tag.
 
         :raises OSError: it cannot be made.
         """
@@ -177,7 +177,7 @@ class Layout:
         os.makedirs(folder, mode=0o700, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what killed processes have left."""
+        """Remove the leftovers of killed processes."""
         from pipfast.store.sessions import survey
 
         found = survey(os.fspath(self.root))
@@ -187,7 +187,7 @@ class Layout:
             remove(self.root / LOCKS / name)
 
     def remove_leftover(self, path: Path) -> None:
-        """Remove something from ``tmp/`` whose maker is dead; a worker of it may yet be about to rename it."""
+        """Remove something of a dead process from ``tmp/``; one of its workers may still be about to rename it."""
         if not path.is_dir() or path.is_symlink() or not self.discard(path):
             remove(path)
 
@@ -220,14 +220,14 @@ def open_layout(root: Path) -> Layout:
 
 
 def note_use(folder: Path) -> None:
-    """Note on an entry's folder that it is used now, for `prune`; never on the files in it."""
+    """Note an entry's use for `prune`, as the time of its folder."""
     with suppress(OSError):
         if abs(time.time() - folder.stat().st_mtime) > USE_NOTED_S:
             os.utime(folder)
 
 
 def remove(path: Path) -> None:
-    """Delete a folder with all that is in it, or a file; what cannot be deleted stays."""
+    """Delete a folder with its content, or a file; what cannot be deleted stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -236,5 +236,5 @@ def remove(path: Path) -> None:
 
 
 def _has_its_files(entry: Path) -> bool:
-    # A folder is renamed into place whole: one without these was damaged later.
+    # Entries are renamed into place whole: one without these files was damaged later.
     return (entry / "manifest").exists() or ((entry / "note.json").exists() and (entry / "bytes").exists())

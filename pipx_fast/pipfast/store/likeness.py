@@ -1,7 +1,7 @@
 """Comparison of stored files' size, time, mode, owner and attributes.
 
-A hard link shares all of these with every environment: what one of them does to a file is seen here, and is not
-installed into the next one. What differs may still have the right contents: see ``mend``.
+A hard link shares all of these with every environment. What one environment does to a file is found here, before
+the next one gets it. A file that differs may still have the right contents: see ``upkeep.mend``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOF
 _ACCESS_LIST = "system.posix_acl_access"
 
 _SOMEBODY_SET = frozenset({_ACCESS_LIST, "security.capability"})
-"""Beside ``user.*``, the extended attributes that people and programs set. All others are the system's own: those
-of SELinux and IMA, of NFS and cluster filesystems, which a new file has from its beginning."""
+"""Extended attributes that people and programs set, beside ``user.*``. All others are the system's (SELinux, IMA,
+NFS, cluster filesystems): a new file has them from its beginning."""
 
 WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 """The rights that a store loses when it is made read-only."""
@@ -32,20 +32,21 @@ _list_attributes = getattr(os, "listxattr", None)
 
 
 class Expected:
-    """What the files of one stored folder look like beside what their manifest says.
+    """Owner, group and attributes that the files of one stored folder should have.
 
     :param folder: its full path, below the ``tree`` of an entry.
+    :param found: its ``os.stat``.
     """
 
     def __init__(self, folder: str, found: os.stat_result) -> None:
         self._folder = folder
-        # A folder is in no environment: its owner and group are those that its files had when they were made.
+        # No environment shares a folder: it still has the owner and group that its files had when they were made.
         self._owner = found.st_uid, found.st_gid
         self._lists = _list_attributes is not None
         self._reference: dict[str, bytes] | None = None
 
     def is_like(self, file: StoredFile, found: os.stat_result) -> bool:
-        """Tell whether a file looks as it did, its attributes aside."""
+        """Tell whether a file has its size, time, mode and owner."""
         return (
             found.st_size == file.size
             and found.st_mtime_ns == file.mtime_ns
@@ -54,7 +55,7 @@ class Expected:
         )
 
     def is_like_or_read_only(self, file: StoredFile, found: os.stat_result) -> bool:
-        """Tell whether a file looks as it did but for the right to write."""
+        """Tell whether a file has its size, time, mode and owner; the right to write may be missing."""
         return (
             found.st_size == file.size
             and found.st_mtime_ns == file.mtime_ns
@@ -63,11 +64,11 @@ class Expected:
         )
 
     def has_its_owner(self, found: os.stat_result) -> bool:
-        """Tell whether a file belongs to whom it did."""
+        """Tell whether a file has its owner and group."""
         return (found.st_uid, found.st_gid) == self._owner
 
     def has_its_attributes(self, name: str) -> bool:
-        """Tell whether a file has the attributes and the access list that a new one here would have.
+        """Tell whether a file has the attributes and the access list of a new file in this folder.
 
         :raises OSError: it is gone.
         """
@@ -80,14 +81,14 @@ class Expected:
         except FileNotFoundError:
             raise
         except OSError:
-            # The filesystem knows none.
+            # The filesystem has no attributes.
             self._lists = False
             return True
         if not names or not (found := set_by_somebody(names)):
             return True
         if self._reference is None:
             self._reference = _attributes_of_new_files(self._folder)
-        # The access list that a new file has from its folder depends on its mode, which is compared.
+        # The value of an inherited access list depends on the mode, which is compared already.
         return found == self._reference.keys() and all(
             name == _ACCESS_LIST or os.getxattr(path, name, follow_symlinks=False) == self._reference[name]
             for name in found
@@ -95,7 +96,7 @@ class Expected:
 
 
 def set_by_somebody(names: Iterable[str]) -> set[str]:
-    """Return those of the names of extended attributes that do not come from the system."""
+    """Return the names of extended attributes that are not the system's."""
     return {name for name in names if name.startswith("user.") or name in _SOMEBODY_SET}
 
 
@@ -108,9 +109,9 @@ def open_folder(folder: str) -> int:
 
 
 def first_unlike(folder: str, files: Iterable[StoredFile], *, read_only: bool = False) -> str | None:
-    """Return the path of the first file of a stored folder that looks otherwise than it did, or None.
+    """Return the path of the first file of a stored folder that does not look as it was made, or None.
 
-    :param read_only: the right to write may be missing: such a file may be copied, and is never linked.
+    :param read_only: pass files without the right to write, too; they may be copied, but not linked.
     """
     name = ""
     try:
@@ -131,7 +132,7 @@ def first_unlike(folder: str, files: Iterable[StoredFile], *, read_only: bool = 
 
 
 def _attributes_of_new_files(folder: str) -> dict[str, bytes]:
-    """Return what the manifest of the folder's entry has: it is never linked, so nobody has touched it."""
+    """Return the attributes of the entry's manifest: it is never linked, so no environment changes it."""
     parts = folder.split("/")
     entries = ("/".join(parts[:end]) for end in range(1, len(parts)) if parts[end] == TREE)
     for entry in entries:

@@ -1,8 +1,7 @@
 """Manifests of stored trees and bytecode.
 
-A manifest is one line ``pipfast <kind> <sha256 of the rest>`` and a JSON document. A damaged one is
-never trusted: it reads as ``Damaged``, and its entry is made again. The digests of the files stand in a
-document of their own: an installation does not need them.
+A manifest is a line ``pipfast <kind> <sha256 of the rest>`` and a JSON document. Reading a damaged one raises
+``Damaged``, and its entry is made again. The files' digests have a document of their own: installing needs none.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ DIGESTS = "digests"
 TREE = "tree"
 
 _MOST_BYTES = 256 << 20
-"""Bytes beyond which a manifest cannot be one of ours: a hundred thousand files have some 10 MB."""
+"""Bytes beyond which a manifest cannot be one of ours: 100,000 files take some 10 MB."""
 
 _UNSAFE = re.compile(r"(?:^|[/\n])(?:\.\.?)?(?:[/\n]|$)")
-"""In paths joined by newlines: an absolute one, an empty, ``.`` or ``..`` part."""
+"""An absolute path, or an empty, ``.`` or ``..`` part, among paths joined by newlines."""
 
 
 class Damaged(PipfastError):
@@ -40,13 +39,13 @@ class Damaged(PipfastError):
 
 
 class StoredFile(NamedTuple):
-    """One file of a folder: what it must look like. A tuple: there are tens of thousands of them."""
+    """One file of a folder, as it must look."""
 
     name: str
     size: int
     mtime_ns: int
     mode: int = 0o644
-    """Its permission bits, as they were when it was made."""
+    """Its permission bits when it was made."""
 
     @property
     def executable(self) -> bool:
@@ -73,10 +72,10 @@ class TreeManifest(NamedTuple):
     """RECORD as the wheel has it: path, hash, size."""
     folders: list[Folder]
     info: dict[str, str]
-    """The SHA-256 of each file of the .dist-info folder: pip asks for what is in them before installing."""
+    """The SHA-256 of each file of the .dist-info folder, which pip reads before installing."""
 
     def sources(self) -> list[tuple[str, StoredFile]]:
-        """Return the Python sources, which pip would byte-compile, as (folder, file)."""
+        """Return the Python sources, as (folder, file)."""
         return [
             (folder.path, file)
             for folder in self.folders
@@ -88,8 +87,8 @@ class TreeManifest(NamedTuple):
 class BytecodeManifest(NamedTuple):
     """The .pyc files for one tree and one interpreter, optimisation level and pyc mode.
 
-    Folders are those of the sources; the files are in the ``__pycache__`` of each. A source that
-    does not compile has none.
+    Folders are those of the sources; the files stand in the ``__pycache__`` of each. A source that does not
+    compile has none.
     """
 
     folders: list[Folder]
@@ -105,7 +104,7 @@ def group_by_folder(facts: Iterable[FileFacts]) -> list[Folder]:
 
 
 def info_digests(facts: Iterable[FileFacts], info_dir: str) -> dict[str, str]:
-    """Return the digests of the files that stand in the .dist-info folder itself."""
+    """Return the digests of the files directly in the .dist-info folder."""
     return {name: fact[4] for fact in facts for folder, name in [posixpath.split(fact[0])] if folder == info_dir}
 
 
@@ -129,7 +128,7 @@ def write_digests(folder: Path, facts: Iterable[FileFacts]) -> None:
 
 
 def read_digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of an entry by the path that its manifest has; raises as the others do."""
+    """Return the SHA-256 of each file of an entry, by its path in the manifest; raises as the others do."""
     found = _read(folder / DIGESTS, "digests")
     if not all(isinstance(digest, str) for digest in found.values()):
         raise Damaged(f"{folder}: digests of the wrong type")
@@ -164,7 +163,7 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
 
 
 def is_tree(folder: Path, tree_id: str) -> bool:
-    """Tell whether the tree in ``folder`` is still this one; reads only its manifest's beginning."""
+    """Tell whether ``folder`` still has this tree; reads only the beginning of its manifest."""
     try:
         with opened(folder / MANIFEST) as descriptor:
             return os.read(descriptor, 256).partition(b"\n")[2].startswith(f'{{"id":"{tree_id}"'.encode())
@@ -190,7 +189,7 @@ def _plain(folders: list[Folder]) -> list[object]:
 
 def _folders(plain: Any) -> list[Folder]:
     folders = [Folder(path, tuple(map(StoredFile._make, files))) for path, files in plain]
-    # One search over all of them: a manifest may name tens of thousands of files.
+    # One search for all: a manifest may name tens of thousands of files.
     listed = [file[0] for folder in folders for file in folder.files]
     names = "\n".join(listed)
     paths = "\n".join(folder.path for folder in folders if folder.path)

@@ -18,8 +18,8 @@
       boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``
       locks/                                   one for each process that makes something, see ``sessions``
 
-A bucket's version is part of its name: another version's format is never read. Only files and folders with one of
-these names are ever removed.
+A bucket's version is part of its name: another version's format is never read. Nothing with another name is ever
+removed.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# A FIFO that nobody writes to would hold up whoever opens it, and a link leads out of the store.
+# Opening a FIFO without a writer would wait for ever, and a link leads out of the store.
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -24,7 +24,7 @@ _HASH_BLOCK = 1 << 20
 
 
 class NotAFile(OSError):
-    """Something that is no regular file, or one that is larger than any of ours, has the name of one."""
+    """A name of the store belongs to something else than a regular file, or to one larger than any of ours."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def opened(path: Path | str) -> Iterator[int]:
     """Open a regular file for reading and yield its descriptor.
 
     :raises FileNotFoundError: it is not there.
-    :raises OSError: it cannot be read, or is something else than a regular file.
+    :raises OSError: it cannot be read, or is no regular file.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -50,12 +50,12 @@ def opened(path: Path | str) -> Iterator[int]:
 
 
 def read_file(path: Path | str, most: int) -> bytes:
-    """Return what is in a regular file of at most ``most`` bytes; raises as ``opened`` does."""
+    """Return the content of a regular file of at most ``most`` bytes; raises as ``opened`` does."""
     return read_with_time(path, most)[0]
 
 
 def read_with_time(path: Path | str, most: int) -> tuple[bytes, float]:
-    """Return what is in a file, and its mtime in seconds; raises as ``opened`` does."""
+    """Return the content of a file, and its mtime in seconds; raises as ``opened`` does."""
     with opened(path) as descriptor:
         found = os.fstat(descriptor)
         if found.st_size > most:
@@ -68,7 +68,7 @@ def sha256_of_open(descriptor: int) -> str:
     """Return the SHA-256 of an open file's bytes, from where it stands, as 64 hex digits."""
     digest = hashlib.sha256()
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        # One buffer for all blocks: a new one for each would be new memory to the kernel, too.
+        # One buffer for all blocks: new memory for each costs the kernel time.
         block = memoryview(bytearray(min(os.fstat(descriptor).st_size + 1, _HASH_BLOCK)))
         while count := file.readinto(block):
             digest.update(block[:count])

@@ -2,12 +2,12 @@
 
 ::
 
-    <root>/locks/<pid>-<session>       locked (flock) for as long as the process lives; says on which machine
-    <root>/tmp/<pid>-<session>-<id>    what that process is making
-    <root>/tmp/<pid>-<id>              what is made where nothing can be locked: its age decides
+    <root>/locks/<pid>-<session>       locked (flock) while the process lives; names the machine
+    <root>/tmp/<pid>-<session>-<id>    made by that process
+    <root>/tmp/<pid>-<id>              made where nothing can be locked: its age decides
 
-A process id alone says nothing: containers that share a store have their own, and ids come round again. A lock
-ends with its process, however that ends, and all containers of one kernel see it.
+A process id alone says nothing: containers that share a store count their own, and ids are used again. A lock ends
+with its process, however that ends, and all containers of one kernel see it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 LEFTOVER_S = 86_400.0
-"""Seconds after which something is a leftover whose maker's lock says nothing: no command takes a day."""
+"""Seconds after which something without a telling lock is a leftover: no command takes a day."""
 
 # e.g. `4711-0f3c5a7b9d2e4f60-1a2b3c4d.tar.gz`
 _LOCKED = re.compile(r"(\d{1,10}-[0-9a-f]{16})-[0-9a-f]{8}(?:\.[\w.+-]*)?", re.ASCII)
@@ -44,17 +44,16 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Linux's random name of this boot; the same in all containers of a kernel."""
 
 
-# What a system has not is left out.
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
 
 class Survey(NamedTuple):
-    """What is in a store's tmp/ and locks/; what has no name of ours is nowhere."""
+    """The names in a store's tmp/ and locks/; those that are not ours are left out."""
 
     leftovers: list[str]
     in_use: list[str]
-    """What living processes are making, or may be."""
+    """Made by living processes, or perhaps living ones."""
     locks: list[str]
     """Those of dead processes."""
 
@@ -69,7 +68,7 @@ class Session:
         self.name = ""
         """Empty where nothing can be locked."""
         name = f"{os.getpid()}-{secrets.token_hex(8)}"
-        # It gets its name when it is locked: nobody finds it unlocked.
+        # It gets its name once it is locked, so that nobody finds it unlocked.
         path = f"{root}/{LOCKS}/{name}"
         aside = f"{path}.new"
         try:
@@ -85,7 +84,7 @@ class Session:
             os.write(descriptor, machine().encode("ascii", "replace"))
             os.rename(aside, path)
         except OSError as error:
-            # NFS without a lock daemon, say.
+            # E.g. NFS without a lock daemon.
             logger.debug("pipfast: no lock in %s: %r", root, error)
             os.close(descriptor)
             with suppress(OSError):
@@ -95,7 +94,7 @@ class Session:
         weakref.finalize(self, _release, descriptor, path, os.getpid())
 
     def new_name(self) -> str:
-        """Return a name that nothing in the store's tmp/ has, and that says whose it is; suffixes may be added."""
+        """Return a new name for tmp/ that says whose it is; a suffix may be added."""
         if not self.name:
             return f"{os.getpid()}-{secrets.token_hex(8)}"
         return f"{self.name}-{secrets.token_hex(4)}"
@@ -106,14 +105,14 @@ def _create(path: str) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        # The store of an earlier version, or one that was purged just now.
+        # A store of an earlier version, or one that was just purged.
         with suppress(FileExistsError):
             os.mkdir(os.path.dirname(path), mode=0o700)
         return os.open(path, flags, 0o600)
 
 
 def _release(descriptor: int, path: str, owner: int) -> None:
-    # A forked copy's exit leaves the lock to its parent.
+    # A forked copy leaves the lock to its parent.
     if os.getpid() == owner:
         with suppress(OSError):
             os.unlink(path)
@@ -122,7 +121,7 @@ def _release(descriptor: int, path: str, owner: int) -> None:
 
 
 def survey(root: str) -> Survey:
-    """Tell what is in a store's tmp/ of the living and of the dead."""
+    """Sort the names in a store's tmp/ and locks/ by whether their makers live."""
     found = Survey([], [], [])
     dead: dict[str, bool | None] = {}
 
@@ -156,11 +155,11 @@ def _names(folder: str) -> list[str]:
 
 
 def _is_dead(lock: str) -> bool | None:
-    """Tell whether a session's process has ended; None where its lock does not tell."""
+    """Tell whether a session's process has ended; None if its lock does not say."""
     try:
         descriptor = os.open(lock, _FLAGS)
     except FileNotFoundError:
-        # It is there before anything else of the session, and goes when the process has ended.
+        # A session's lock is made first and removed last.
         return True
     except OSError:
         return None
@@ -168,7 +167,7 @@ def _is_dead(lock: str) -> bool | None:
         if fcntl is None or not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        # Another machine's locks may not be seen here (NFS); nor can it be told from this one before a reboot.
+        # Locks of another machine may be invisible here (NFS), and a note from before a reboot says as little.
         return True if os.read(descriptor, 256).decode("ascii", "replace") == machine() else None
     except BlockingIOError:
         return False
@@ -187,7 +186,7 @@ def _is_old(path: str) -> bool:
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """Return what names the running kernel: two processes with the same name see each other's locks."""
+    """Return the name of the running kernel: two processes with the same one see each other's locks."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:
             return file.read(64).strip()

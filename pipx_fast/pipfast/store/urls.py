@@ -1,8 +1,7 @@
 """Addresses that stored archives came from.
 
-A file that came in several ranges is not in pip's HTTP cache, though pip alone would have put it there
-and would say ``Using cached`` the next time. A size is said where the server has told it. An entry here is
-what lets us say the same.
+pip says ``Using cached`` of a file in its HTTP cache, and a size where the server has told one. A file that we
+fetched in ranges is not in that cache, so the entry of its address says how pip would have got it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _UNKEPT, _UNSIZED = "unkept", "unsized"
-"""Words after the digest, where these are so."""
+"""Words behind the digest for an ``Origin`` that is false in these."""
 
 _MOST_BYTES = 256
 """Bytes beyond which a file cannot be one of ours."""
@@ -32,16 +31,16 @@ _MOST_BYTES = 256
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How an address gave an archive."""
+    """How the server of an address answered with an archive."""
 
     kept: bool
-    """pip's own cache has the answer, or would have kept it."""
+    """pip's own cache has the answer, or would have it."""
     sized: bool
-    """It said how long it was."""
+    """The answer had a length."""
 
 
 def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
-    """Note that ``url`` gave the archive of this digest."""
+    """Note that the archive of this digest came from ``url``."""
     path = _path(layout, url)
     words = (digest, *(() if origin.kept else (_UNKEPT,)), *(() if origin.sized else (_UNSIZED,)))
     try:
@@ -52,7 +51,7 @@ def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
 
 
 def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
-    """Tell how ``url`` gave the archive of this digest, if that is noted."""
+    """Return how the archive of this digest came from ``url``, if that is noted."""
     with suppress(OSError, ValueError):
         noted, origin = read_address(_path(layout, url))
         if noted == digest:
@@ -61,7 +60,7 @@ def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
 
 
 def read_address(path: Path) -> tuple[str, Origin]:
-    """Return what is noted about an address: the digest of its archive, and how it gave it.
+    """Return the digest of an address's archive, and how it came.
 
     :raises OSError: it cannot be read.
     :raises ValueError: it is not what ``note_url`` writes.

@@ -1,11 +1,11 @@
 """Entries of the store that a power cut may have spoiled.
 
-Nothing is synced when an entry is made: for 10,000 files of 125 MB that takes 0.03 to 0.6 s here, and as long as
-the disk takes elsewhere, in each run that makes something. To hash them takes 0.2 to 0.9 s of one core, once after
-a boot, and only of what was made shortly before the machine went down: what is older, the kernel has written.
+No entry is synced when it is made: for 10,000 files of 125 MB that takes 0.03 to 0.6 s here and longer on slow
+disks, in each run that makes something. Hashing them takes 0.2 to 0.9 s of one core, once after a boot, and only
+for entries made shortly before the machine went down: the kernel has written older ones.
 
-``<root>/boots`` says which boot it was written in, when a command was last alive then, and the times of which
-entries have to be proved. An entry's time is its manifest's ctime, which no archiver sets.
+``<root>/boots`` holds the boot in which it was written, the last time a command was alive then, and the times of
+entries that have to be proved. An entry's time is its manifest's ctime, which no archiver sets.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 NAME = "boots"
 
 WRITTEN_S = 300.0
-"""Seconds after which the kernel has written what a living machine was given: dirty data waits for 30."""
+"""Seconds after which the kernel of a living machine has written dirty data, which waits for 30."""
 
 NOTED_S = 3600.0
 """Seconds for which a noted time stands: finer would cost a write for each command."""
 
 _MOST_BYTES = 1 << 16
 _MOST_TIMES = 32
-"""Times that are kept apart; more are taken for one."""
+"""Times that are kept apart; more are joined into one."""
 
 Times = list[tuple[float, float]]
 
@@ -45,7 +45,7 @@ def unproved(layout: Layout) -> Times:
         return []
     known, alive, times = _read(layout)
     if known != boot:
-        # A clock that was put back, as without a battery, makes no time shorter than a minute.
+        # At least a minute, even if the clock was put back (no battery).
         times.append((alive - WRITTEN_S, max(began, alive + 60.0)))
         if len(times) > _MOST_TIMES:
             times = [(min(first for first, _ in times), max(last for _, last in times))]
@@ -75,7 +75,7 @@ def is_unproved(times: Times, entry: Path) -> bool:
 
 
 def note_proved(entry: Path) -> None:
-    """Note that an entry is whole: its manifest's ctime is of now."""
+    """Note that an entry is whole, by a new ctime of its manifest."""
     path = entry / "manifest"
     with suppress(OSError):
         found = os.stat(path)
@@ -83,7 +83,7 @@ def note_proved(entry: Path) -> None:
 
 
 def _boot() -> tuple[str, float]:
-    """Return the name of this boot, empty where it has none, and when it began."""
+    """Return the name of this boot, empty if it has none, and when it began."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read(64).strip(), time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -92,7 +92,7 @@ def _boot() -> tuple[str, float]:
 
 
 def _read(layout: Layout) -> tuple[str, float, Times]:
-    """Return what is noted; of what cannot be read nothing is believed."""
+    """Return boot, last time alive, and times; nothing of a note that cannot be read."""
     try:
         descriptor = os.open(layout.root / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:

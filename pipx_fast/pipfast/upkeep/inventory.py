@@ -36,7 +36,7 @@ class Usage:
     _names: dict[tuple[int, int], list[int]] = field(default_factory=dict, repr=False)
 
     def add(self, path: Path | str) -> None:
-        """Count a file, or a folder with all that is in it; what goes away meanwhile counts nothing."""
+        """Count a file, or a folder with its content; what vanishes meanwhile counts nothing."""
         with suppress(OSError):
             found = os.lstat(path)
             self._count(found)
@@ -92,7 +92,7 @@ def entries(layout: Layout) -> Iterator[Entry]:
 
 
 def unknown(layout: Layout) -> Iterator[Path]:
-    """Yield what is in a bucket without having the name of an entry."""
+    """Yield the paths in buckets that have no name of ours."""
     for bucket in BUCKETS:
         for fan in _children(layout.root / bucket):
             if not re.fullmatch("[0-9a-f]{2}", fan.name) or fan.is_symlink() or not fan.is_dir():
@@ -104,9 +104,9 @@ def unknown(layout: Layout) -> Iterator[Path]:
 
 
 def orphans(layout: Layout) -> list[Entry]:
-    """Return what can never be used again.
+    """Return the entries that can never be used again.
 
-    Trees without a readable manifest, bytecode without a tree, addresses of archives that are gone.
+    Trees without a readable manifest, bytecode without its tree, addresses of missing archives.
     """
     ids: set[tuple[str, str]] = set()
     found: list[Entry] = []
@@ -128,12 +128,12 @@ def orphans(layout: Layout) -> list[Entry]:
 
 
 def leftovers(layout: Layout) -> list[Path]:
-    """Return what dead processes left in tmp/."""
+    """Return the leftovers of dead processes in tmp/."""
     return [layout.root / TMP / name for name in survey(str(layout.root)).leftovers]
 
 
 def in_use(layout: Layout) -> list[Path]:
-    """Return what living processes are making in tmp/, or may be."""
+    """Return the paths in tmp/ of processes that live, or may live."""
     return [layout.root / TMP / name for name in survey(str(layout.root)).in_use]
 
 

@@ -1,7 +1,7 @@
 """Pruning and purging of the store.
 
-What is taken away is renamed aside first, so that nobody reads half of it. A process that loses an entry
-makes it again; what is open or linked already stays whole.
+Entries are renamed aside before they are removed, so that nobody reads half of one. A process that loses an entry
+makes it again; files that are open or linked stay whole.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pipfast.upkeep.inventory import Entry
 
 _FOLDERS = (*BUCKETS, *OUTDATED, SECONDS, TMP, LOCKS)
-"""All that is ours in a store's folder, its tag aside."""
+"""All folders of ours in a store."""
 
 
 class NotAStore(PipfastError):
-    """A folder that was to be purged does not say that it is a store of ours."""
+    """A folder that was to be purged has no tag of ours."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -42,20 +42,20 @@ class NotAStore(PipfastError):
 
 @dataclass(slots=True)
 class Freed:
-    """What was taken away."""
+    """Counts and sizes of what was removed."""
 
     entries: int = 0
     orphans: int = 0
     leftovers: int = 0
     bytes: int = 0
-    """Disk space that was set free; files that environments share stay on the disk."""
+    """Freed disk space; files that environments share stay on the disk."""
     shared: int = 0
-    """Bytes of these files."""
+    """Bytes of these shared files."""
     in_use: int = 0
-    """Folders of running processes, which were left alone."""
+    """Folders of running processes, which stay."""
 
     def take(self, path: Path) -> None:
-        """Measure what is about to go."""
+        """Count something that is about to be removed."""
         usage = Usage()
         usage.add(path)
         self.bytes += usage.bytes - usage.shared
@@ -63,10 +63,10 @@ class Freed:
 
 
 def prune(layout: Layout, *, max_size: int | None = None, older_than: float | None = None) -> Freed:
-    """Remove leftovers and orphans, then entries that were not used for longest.
+    """Remove leftovers and orphans, then the entries that were not used for longest.
 
-    :param max_size: bytes that may stay; None: as many as there are.
-    :param older_than: seconds; entries that were last used before that go.
+    :param max_size: bytes that may stay; None: all.
+    :param older_than: remove entries not used for so many seconds.
     """
     freed = Freed(in_use=len(in_use(layout)))
     _take_leftovers(layout, freed)
@@ -77,7 +77,7 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
     if max_size is None and older_than is None:
         return freed
     left = sorted(entries(layout), key=lambda entry: (entry.last_use, entry.path))
-    # Sizes are only needed where a size is asked for: they cost a look at each file.
+    # A size costs a look at each file of an entry.
     sizes = {entry.path: _size(entry.path) for entry in left} if max_size is not None else {}
     total = sum(sizes.values())
     gone: set[tuple[str, str]] = set()
@@ -100,9 +100,9 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
 def purge(layout: Layout) -> Freed:
     """Remove everything of ours in the store's folder, and the folder itself if nothing else is in it.
 
-    What running processes are making in tmp/ is left to them: pip may be about to read it.
+    The files of running processes in tmp/ stay: pip may be about to read one.
 
-    :raises NotAStore: the folder does not say that it is a store.
+    :raises NotAStore: the folder has no tag of ours.
     """
     if not has_tag(layout.root):
         raise NotAStore(layout.root)
@@ -131,7 +131,7 @@ def _remove_root(layout: Layout) -> None:
         (root / TMP).rmdir()
         layout.release()
         (root / LOCKS).rmdir()
-        # The tag goes last: without one the folder is no store, whatever another process makes in it meanwhile.
+        # The tag goes last: without it the folder is no store, whatever another process makes in it meanwhile.
         rest = [name for name in os.listdir(root) if name in _FOLDERS]
         if not rest:
             (root / BOOTS).unlink(missing_ok=True)
@@ -146,7 +146,7 @@ def _take_leftovers(layout: Layout, freed: Freed) -> None:
         freed.take(path)
         layout.remove_leftover(path)
         freed.leftovers += 1
-    # What is left are the locks of the dead.
+    # And the locks of dead processes.
     layout.sweep()
 
 

@@ -1,8 +1,8 @@
 """Repair of stored files whose contents are right.
 
-A store that was restored from an archive has other times, a program may have taken rights away through a link in
-an environment, or set a capability. Contents decide: what has its digest gets its looks back, times too, since
-bytecode names its source's. A file that has a name in an environment is left to that, and replaced by a new one.
+A store restored from a backup has other times; a program may have changed a file's rights through a link in an
+environment. A file with its digest gets its mode, owner and time back (bytecode names its source's time). If an
+environment shares the file, that one stays as it is and the store gets a copy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipfast.store.prepared import Prepared
 
 GRAIN_NS = 2_000_000_000
-"""How far a time may be off that went through an archive: ZIP counts seconds by two."""
+"""Nanoseconds that a time may be off after a backup: ZIP counts seconds by two."""
 
 _BLOCK = 1 << 20
 """Bytes copied at once."""
@@ -42,7 +42,7 @@ class Difference(NamedTuple):
 
 
 def mend(layout: Layout, prepared: Prepared) -> Difference | None:
-    """Put a wheel's files right, and its bytecode; return what cannot be. Files before it may have been."""
+    """Put a wheel's files and bytecode right; return the first that cannot be. Files before it may be changed."""
     difference = mend_entry(layout, prepared.tree, prepared.manifest.folders)
     if difference is None and prepared.bytecode is not None and prepared.bytecode_manifest is not None:
         return mend_entry(layout, prepared.bytecode, prepared.bytecode_manifest.folders, below="__pycache__")
@@ -52,7 +52,7 @@ def mend(layout: Layout, prepared: Prepared) -> Difference | None:
 def mend_entry(
     layout: Layout, entry: Path, folders: Iterable[Folder], *, below: str = ""
 ) -> Difference | None:
-    """Put the files of one entry right; return what cannot be.
+    """Put the files of one entry right; return the first that cannot be.
 
     :param below: the folder in each of ``folders`` that has the files.
     """
@@ -109,9 +109,9 @@ class _Mender:
         return None
 
     def _mend_file(self, path: str, file: StoredFile, digest: str, *, is_itself: bool) -> bool:
-        """Give a file its looks back; False if its contents are others.
+        """Give a file its mode and time back; return False if its content differs.
 
-        :param is_itself: it may be kept, as far as its owner and attributes go.
+        :param is_itself: it has its owner and attributes, so it need not be replaced.
         """
         with opened(path) as source:
             found = os.fstat(source)
@@ -138,7 +138,7 @@ _CHANGED = "was changed in place, perhaps through an environment that links to i
 
 
 def _copy(source: int, target: Path, file: StoredFile, group: int) -> str:
-    """Copy what can be read of an open file to a new one that looks as it did; return its SHA-256."""
+    """Copy an open file to a new one with the stored mode and time; return its SHA-256."""
     with suppress(FileNotFoundError):
         target.unlink()
     digest = hashlib.sha256()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipfast.upkeep.inventory import Entry
 
 def package_of(layout: Layout, entry: Entry) -> str:
-    """Return name and version of what an entry is about, a file's name, or what kind of a note it is."""
+    """Return an entry's package and version, a file's name, or the kind of a note."""
     if entry.bucket not in (ARCHIVES, TREES, BYTECODE):
         return WORDS[entry.bucket][0]
     name = archive_name(layout.archive(entry.digest))
@@ -30,13 +30,13 @@ def package_of(layout: Layout, entry: Entry) -> str:
 
 
 def display_name(filename: str) -> str:
-    """Return ``six 1.17.0`` for a wheel; other archives have no names that part by themselves."""
+    """Return ``six 1.17.0`` for a wheel, and the whole name of another archive."""
     # Not packaging's `parse_wheel_filename`: it changes the name's spelling.
     return " ".join(filename.split("-")[:2]) if filename.endswith(".whl") else filename
 
 
 def explained(entry: Entry, error: Exception) -> str:
-    """Say what is wrong with an entry: paths in it are relative, and numbers of errors are left out."""
+    """Say what is wrong with an entry, with relative paths and without error numbers."""
     if isinstance(error, OSError):
         path = _inside(entry, str(error.filename or entry.path))
         if isinstance(error, NotAFile):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import stat
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
-from pipfast.store.archives import MOST_NOTE_BYTES, stored_sha256
+from pipfast.store.archives import read_note, stored_sha256
 from pipfast.store.likeness import WRITE, Expected, open_folder
 from pipfast.store.manifest import (
     DIGESTS,
@@ -46,26 +45,26 @@ _KIND = re.compile(r"(.+)-([0-9a-f]{8})-opt[0-2]-(?:timestamp|checked-hash)")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """An entry that is not as it was made, and how."""
+    """An entry that is not as it was made."""
 
     path: Path
     reason: str
-    """A sentence, in which paths are relative."""
+    """A sentence with relative paths."""
     removed: bool
     name: str = ""
-    """What it is about: ``six 1.17.0``; empty for what is none of ours."""
+    """Such as ``six 1.17.0``; empty for a path that is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a full check found."""
+    """Result of a full check."""
 
     checked: int
     damages: list[Damage]
 
 
 def verify(layout: Layout, *, keep: bool = False) -> Verdict:
-    """Check every entry completely; a damaged one is taken away unless ``keep``."""
+    """Check every entry completely; remove damaged ones unless ``keep``."""
     damages: list[Damage] = []
     names: dict[tuple[str, bool], str] = {}
     checked = 0
@@ -77,21 +76,21 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
             _check(layout, entry, keep=keep)
         except (Damaged, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(entry.path):
-                continue  # Taken away by another process while we looked.
-            # Before its archive goes, which may be needed for a name once more.
+                continue  # Another process has removed it meanwhile.
+            # Before its archive is removed, which may have the name of the next entry, too.
             name = names[entry.digest, entry.bucket in NOTES] = (
                 names.get((entry.digest, entry.bucket in NOTES)) or package_of(layout, entry)
             )
             removed = not keep and layout.discard(entry.path)
             damages.append(Damage(entry.path, explained(entry, error), removed, name))
         checked += 1
-    # Only what has a name of ours is ever removed.
+    # Only paths with a name of ours are ever removed.
     damages += [Damage(path, "it is none of ours; it stays there", removed=False) for path in unknown(layout)]
     return Verdict(checked, damages)
 
 
 def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
-    """Check a tree, and its bytecode of one kind (``tag``); what is damaged is taken away."""
+    """Check a tree, and its bytecode of one kind (``tag``); remove what is damaged."""
     tree = layout.tree(digest, umask)
     proved = [Entry(TREES, digest, tree, 0.0, f"{umask:03o}")]
     try:
@@ -115,7 +114,7 @@ def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
 def _check(layout: Layout, entry: Entry, *, keep: bool) -> None:
     """Check one entry.
 
-    :raises Damaged: it is not as it was made; other errors come from what cannot be read.
+    :raises Damaged: it is not as it was made. Other errors: it cannot be read.
     """
     _check_owner(entry.path)
     if entry.bucket == ARCHIVES:
@@ -137,13 +136,13 @@ def _check_owner(path: Path) -> None:
 
 
 def _check_archive(entry: Entry) -> None:
-    noted = json.loads(read_file(entry.path / "note.json", MOST_NOTE_BYTES))
+    size, _ = read_note(entry.path)
     held = entry.path / "bytes"
     found = held.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise Damaged(f"{held} is no regular file")
     _check_owner(held)
-    if found.st_size != noted["size"]:
+    if found.st_size != size:
         raise Damaged("its size is not what was noted")
     if stored_sha256(held) != entry.digest:
         raise Damaged("its SHA-256 is another one")
@@ -170,7 +169,7 @@ def _check_bytecode(layout: Layout, entry: Entry, *, keep: bool) -> None:
     except (FileNotFoundError, Damaged):
         return
     if tree_manifest.tree_id != entry.tree_id:
-        # Left over from a tree that was made again: `prune` takes it.
+        # Bytecode of an earlier unpacking: `prune` removes it.
         return
     sources = {path: file for path, file in _paths(tree_manifest.folders) if path.endswith(".py")}
     match = _KIND.fullmatch(entry.path.name)
@@ -180,7 +179,7 @@ def _check_bytecode(layout: Layout, entry: Entry, *, keep: bool) -> None:
     for folder in manifest.folders:
         for file in folder.files:
             stem, found_tag, _ = file.name.partition(f".{tag}.")
-            # A source named `.py` has bytecode that is named for a stem `py`.
+            # The bytecode of a source named `.py` is named for the stem `py`.
             names = [f"{stem}.py", ".py"] if stem == "py" else [f"{stem}.py"]
             paths = [f"{folder.path}/{name}" if folder.path else name for name in names]
             source = next((path for path in paths if path in sources), None)
@@ -201,7 +200,7 @@ def _check_header(cached: Path, magic: bytes, source: Path, stored: StoredFile) 
         expected = struct.pack("<II", stored.mtime_ns // 10**9 & 0xFFFFFFFF, stored.size & 0xFFFFFFFF)
     elif flags == 0b11:
         if magic != importlib.util.MAGIC_NUMBER:
-            return  # Another interpreter's hash has another key.
+            return  # Another interpreter hashes with another key.
         expected = importlib.util.source_hash(read_file(source, stored.size))
     else:
         raise Damaged(f"{cached.name} has unknown flags")
@@ -212,14 +211,14 @@ def _check_header(cached: Path, magic: bytes, source: Path, stored: StoredFile) 
 def _check_files(
     entry: Path, folders: list[Folder], digests: dict[str, str], *, below: str, keep: bool
 ) -> None:
-    """Compare all files below an entry with its manifest: none more, none less, each as it was.
+    """Compare all files below an entry with its manifest: the same names, each as it was made.
 
-    Other times alone are no damage: they are those of an archive that the store was restored from.
+    Other times alone are no damage: the store may have been restored from a backup.
 
     :param below: the folder in each of ``folders`` that has the files.
-    :param keep: times are left as they are; otherwise they are put right.
+    :param keep: leave wrong times as they are; otherwise put them right.
     """
-    # As where it is used: what was made read-only with the whole store is no damage.
+    # As where it is used: the whole store may have been made read-only.
     read_only = not os.access(entry, os.W_OK)
     others = _paths_below(os.fspath(entry)) - {MANIFEST, DIGESTS}
     for folder in folders:
@@ -268,7 +267,7 @@ def _paths(folders: list[Folder]) -> Iterator[tuple[str, StoredFile]]:
 
 
 def _paths_below(folder: str) -> set[str]:
-    """Return the paths of all that is below a folder and is no folder, relative to it."""
+    """Return the relative paths of everything below a folder but folders."""
     found: set[str] = set()
     todo = [""]
     while todo:

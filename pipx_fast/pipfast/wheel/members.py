@@ -1,8 +1,8 @@
 """Members of a wheel that can be kept in the store.
 
-Only wheels without anything unusual are kept unpacked. For every other one - a path that leaves the
-tree, a duplicate, a RECORD that cannot be read, an unknown version - ``NotStorable`` says why, and
-pip's own code installs the wheel or refuses it, with pip's own message.
+Only usual wheels are kept unpacked. For any other one - a path that leaves the tree, a duplicate, a RECORD that
+cannot be read, an unknown version - ``NotStorable`` says why, and pip's own code installs or refuses it, with
+pip's message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCHEME_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 """What a wheel's ``.data`` folder may hold (binary distribution format, "The .data directory")."""
 
 _UNUSUAL_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|(?:^|/)\.{0,2}(?:/|$)")
-"""Control characters, a backslash, a colon; an empty, ``.`` or ``..`` part of a path."""
+"""Control characters, a backslash, a colon; or an empty, ``.`` or ``..`` part of a path."""
 
 MAX_UNPACKED = 1 << 36
 """Bytes (64 GiB): an archive that claims to hold more is left to pip; none on any index does."""
@@ -38,12 +38,12 @@ _ENCRYPTED_OR_PATCHED = 0x1 | 0x20 | 0x40
 
 
 class NotStorable(PipfastError):
-    """The archive is not kept unpacked; the reason is for the debug log."""
+    """The archive is not kept unpacked, for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class WheelMembers:
-    """A wheel's files and what its own metadata says about them."""
+    """A wheel's files, and its own metadata about them."""
 
     files: list[zipfile.ZipInfo]
     """Every member that is a file, in the archive's order."""
@@ -78,8 +78,8 @@ def read_members(path: Path) -> WheelMembers:
     except NotStorable:
         raise
     except Exception as error:
-        # zipfile raises BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error … on
-        # what is no sound archive; KeyError and UnicodeDecodeError come from the metadata above.
+        # zipfile raises BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error … for a bad
+        # archive; KeyError and UnicodeDecodeError come from the metadata above.
         raise NotStorable(repr(error)) from error
     purelib = wheel.get("Root-Is-Purelib", "").lower() == "true"
     return WheelMembers(files, info_dir, purelib, entry_points, rows)

@@ -1,7 +1,7 @@
 """Header of a METADATA file, read without the email package.
 
-Core metadata specification: the format is that of email headers. Everything that the email package could see in
-another way - folded lines of fields we want, control characters, a line that is no field - is left to it.
+The format is that of email headers (core metadata specification). A header that the email package might read in
+another way - folded lines of wanted fields, control characters, a line that is no field - is left to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAMES = ("metadata-version", "name", "version", "requires-python", "requires-dis
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The fields of a METADATA file that matter for choosing it, as they stand there."""
+    """The fields of a METADATA file that matter for choosing it, unchanged."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     """Values by lower-case name, for each of ``NAMES``."""
@@ -42,7 +42,7 @@ MAX_BYTES = 32 << 20
 
 
 def read_metadata(archive: Any) -> bytes | None:
-    """Return the METADATA of a wheel, or None where there is not exactly one, or a huge one.
+    """Return the METADATA of a wheel, or None if there is not exactly one, or a huge one.
 
     :param archive: a path, or an open file that can be sought.
     :raises zipfile.BadZipFile: it is no archive.
@@ -57,7 +57,7 @@ def read_metadata(archive: Any) -> bytes | None:
 
 
 def read_header(text: str) -> Header | None:
-    """Return the header, or None if this is not plain enough to be sure of it.
+    """Return the header, or None if it is not plain.
 
     :param text: the whole file, or its beginning up to the first empty line.
     """

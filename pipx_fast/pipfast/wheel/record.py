@@ -26,7 +26,7 @@ def installed_rows(
 
     :param wheel_rows: RECORD as the wheel has it.
     :param installed: path in the archive -> path in RECORD.
-    :param changed: paths in RECORD whose files were rewritten; their rows are computed anew.
+    :param changed: paths in RECORD of rewritten files; their rows are computed anew.
     :param generated: full paths of files that installing made.
     """
     left = dict(installed)

@@ -1,6 +1,7 @@
 """Check sums of archives that came in parts.
 
-What an archive says of itself: check sums of a zip's members, of a compressed stream.
+Where no digest tells whether such an archive is whole, its own check sums do: those of a zip's members, or of a
+compressed stream.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _COMPRESSED: tuple[tuple[tuple[str, ...], Callable[..., Any]], ...] = (
 def is_sound(path: Path, name: str) -> bool:
     """Tell whether every byte of an archive is covered by check sums, and they are right.
 
-    :param name: the name that the file is going to have, which tells its kind.
+    :param name: the name that the file will have, which tells its kind.
     """
     try:
         if name.endswith(_ZIPS):
