@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast.upkeep.inventory import Entry
 
+
 def package_of(layout: Layout, entry: Entry) -> str:
     """Return an entry's package and version, a file's name, or the kind of a note."""
     if entry.bucket not in (ARCHIVES, TREES, BYTECODE):

@@ -31,6 +31,8 @@ def root(tmp_path: Path) -> Path:
     from support.stores import keep
 
     keep(layout, sdist("source"), tmp_path)
+    # Its lock counts as long as it is there.
+    layout.release()
     return layout.root
 
 
