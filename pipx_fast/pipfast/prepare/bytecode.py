@@ -11,7 +11,7 @@ import stat
 import struct
 import sys
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipfast.store.manifest import Damaged
 from pipfast.store.reading import read_file
@@ -29,9 +29,6 @@ _COMMON = re.compile(rb"(?i:(?:utf[-_]8|(?:iso[-_])?latin[-_]1|iso[-_]8859[-_]1)
 _COOKIE_BYTES = 1000
 """Bytes that are searched for a cookie; two lines are hardly ever longer."""
 
-TIMESTAMP = "timestamp"
-CHECKED_HASH = "checked-hash"
-
 
 class BytecodeKind(NamedTuple):
     """A kind of .pyc file; one source can have several."""
@@ -42,8 +39,8 @@ class BytecodeKind(NamedTuple):
     """The interpreter's magic number in hex; builds of one cache tag can differ in it."""
     optimization: int
     """``sys.flags.optimize``; above 2 only the files' names are others."""
-    mode: str
-    """``timestamp``, or ``checked-hash`` where SOURCE_DATE_EPOCH is set (PEP 552)."""
+    mode: Literal["timestamp", "checked-hash"]
+    """``checked-hash`` where SOURCE_DATE_EPOCH is set (PEP 552)."""
 
     @property
     def tag(self) -> str:
@@ -66,9 +63,9 @@ def current_kind(environ: dict[str, str] | os._Environ[str]) -> BytecodeKind | N
     if sys.implementation.cache_tag is None or sys.pycache_prefix is not None or not _compiles_as_workers_do():
         return None
     # py_compile._get_default_invalidation_mode: hash-based where builds must be reproducible.
-    mode = CHECKED_HASH if environ.get("SOURCE_DATE_EPOCH") else TIMESTAMP
     return BytecodeKind(
-        sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex(), sys.flags.optimize, mode
+        sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex(), sys.flags.optimize,
+        "checked-hash" if environ.get("SOURCE_DATE_EPOCH") else "timestamp",
     )
 
 
@@ -145,7 +142,7 @@ def has_uncommon_cookie(source: bytes) -> bool:
 def _pyc(kind: BytecodeKind, code: CodeType, source: bytes, mtime_ns: int) -> bytes:
     """Return the file's content: PEP 552, "Specification"."""
     magic = bytes.fromhex(kind.magic)
-    if kind.mode == CHECKED_HASH:
+    if kind.mode == "checked-hash":
         head = magic + struct.pack("<I", 0b11) + importlib.util.source_hash(source)
     else:
         seconds = mtime_ns // 1_000_000_000
