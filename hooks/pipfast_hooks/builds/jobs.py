@@ -36,7 +36,7 @@ class _Turns:
         self._at_once = at_once
         self._taken = 0
         self._is_paused = False
-        self._changed = threading.Condition()
+        self._changed = threads.Condition()
 
     def __enter__(self) -> None:
         with self._changed:

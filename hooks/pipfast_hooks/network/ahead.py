@@ -65,7 +65,7 @@ class _Turns:
         """When the requests under way began, by thread."""
         self._usual: dict[str, float] = {}
         """Seconds to the first byte of the last few answers, by host and port."""
-        self._change = threading.Condition()
+        self._change = threads.Condition()
 
     def __enter__(self) -> None:
         with self._change:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from pipfast.system import threads
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
+    import threading
+
     from pipfast_hooks.run import Run
 
 LOOK_S = 0.05
@@ -30,7 +31,7 @@ class Servers(Part):
         super().__init__(run)
         self._known: dict[tuple[Any, ...], tuple[Server, weakref.WeakSet[Any]]] = {}
         """Each server and its pools, by scheme, host and port; by those of the proxy where there is one."""
-        self._change = threading.Condition()
+        self._change = threads.Condition()
         self._thread: threading.Thread | None = None
         self._wanted = 0.0
         """When there may be nothing left to look at."""

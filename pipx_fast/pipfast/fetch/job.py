@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pipfast.address import shown
 from pipfast.fetch.file.hashing import known_algorithms
 from pipfast.fetch.limiter import RetryBudget
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +68,7 @@ class Download:
         """Whether one of the expected digests can be computed here."""
         self.state = JobState(name, urlsplit(url).netloc)
         self._lock = lock
-        self._changed = threading.Condition(lock)
+        self._changed = threads.Condition(lock)
         self._first: Response | None = None
         self._fetched: Fetched | None = None
         self._error: BaseException | None = None

@@ -7,13 +7,13 @@ refused to an early one in company is no answer; a server that refuses, breaks o
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipfast.fetch.turns import TOO_MANY, LeftToPip, Told, Turn, break_off
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class Server:
     _breaks: int = 0
     _broken_off: float = 0.0
     """When an early request was last ended before its answer was."""
-    _change: threading.Condition = field(default_factory=threading.Condition)
+    _change: threads.Condition = field(default_factory=threads.Condition)
 
     # --- requests ----------------------------------------------------------------------------
 

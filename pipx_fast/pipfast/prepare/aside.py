@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipfast.prepare.jobs import Arrange, Arranged, Checked, Done, Failed, Priority, Read
 from pipfast.report import logger
 from pipfast.store.layout import remove
+from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -160,7 +161,7 @@ class Reading:
 
     def __init__(self, workers: Workers, digests: Iterable[str], then: Callable[[], None]) -> None:
         self._then = then
-        self._change = threading.Condition()
+        self._change = threads.Condition()
         self._sound: dict[str, bool | None] = {}
         """By digest; None while it is being read."""
         workers.put(Priority.AWAITED, Read(list(digests)), self._over, self._step)

@@ -57,7 +57,7 @@ class Workers:
         self.terms = terms
         self._queue: list[_Queued] = []
         self._order = itertools.count()
-        self._change = threading.Condition()
+        self._change = threads.Condition()
         self._closed = False
         self._idle = 0
         """Number of threads that wait for a job."""

@@ -20,6 +20,17 @@ REFUSED = (RuntimeError, MemoryError)
 """What ``Thread.start`` raises where a limit is reached, e.g. `RuntimeError: can't start new thread`."""
 
 
+class Condition(threading.Condition):
+    """A condition whose lock a Ctrl-C cannot leave taken, as it can ``threading.Condition``'s.
+
+    That one's ``__enter__`` is Python code: KeyboardInterrupt may come after its first call, which takes the lock.
+    Here ``with`` calls the lock's own methods, and nothing comes between.
+    """
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
 def start(function: Callable[[], object], name: str) -> threading.Thread | None:
     """Start a daemon thread, if the system allows one more after it: pip's bars need one, and fail without.
 
@@ -82,7 +93,7 @@ class Pool:
     def __init__(self, count: int, name: str) -> None:
         self._count = count
         self._name = name
-        self._change = threading.Condition()
+        self._change = Condition()
         self._queue: deque[Task[Any]] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0

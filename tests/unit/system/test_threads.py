@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -97,3 +98,14 @@ def test_a_closed_pool_waits_for_no_call_that_has_not_begun() -> None:
         pool.submit(lambda: None)
     go_on.set()
     assert first.result(20)
+
+
+def test_ctrl_c_cannot_leave_a_lock_taken() -> None:
+    """``with`` calls the lock's own methods: KeyboardInterrupt comes between two steps of Python code only."""
+    changed = threads.Condition(threading.Lock())
+    for name in ("__enter__", "__exit__"):
+        method = getattr(threads.Condition, name).__get__(changed)
+        assert inspect.isbuiltin(method) and method.__self__ is vars(changed)["_lock"]
+    with changed:
+        assert not changed.wait(0.001) and vars(changed)["_lock"].locked()
+    assert not vars(changed)["_lock"].locked()

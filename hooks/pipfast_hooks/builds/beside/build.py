@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pipfast.system import threads
 from pipfast_hooks.output.progress import Progress
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Build:
     is_over: bool = False
     _results: dict[str, Result] = field(default_factory=dict)
     _filled: Hashable = None
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _changed: threads.Condition = field(default_factory=threads.Condition)
 
     def give(self, hook: HookName, result: Result) -> None:
         """Note the result of a hook, and wake who waits for it."""
