@@ -57,9 +57,8 @@ def _around_call(call: Call) -> Any:
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = connections_of(call.instance)
             job = connections.begin(link, location)
-            ahead = current_run().find(Ahead)
-            if ahead is not None and ahead.requests is not None and link.is_wheel and job.archive is None:
-                ahead.requests.on_wheel(link)
+            if link.is_wheel and job.archive is None:
+                current_run().part(Ahead).note_wheel(link)
     except Exception:
         logger.debug("pipfast: download left to pip", exc_info=True)
     if connections is None or job is None:

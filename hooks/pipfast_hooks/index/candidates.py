@@ -134,7 +134,7 @@ class PageCandidate:
 
 
 class BestCandidate:
-    """What pip's `BestCandidateResult` says, of every pip, without making every candidate."""
+    """pip's `BestCandidateResult`, of any version, without a candidate object for each file."""
 
     def __init__(self, evaluator: Any, candidates: list[Any], applicable: list[Any]) -> None:
         self._evaluator = evaluator
@@ -187,7 +187,7 @@ def choose(evaluator: Any, candidates: list[Any]) -> BestCandidate | None:
 
 
 def _sources(candidates: list[Any]) -> list[Any] | None:
-    """Return what the candidates came from, in their order: whole pages, and single candidates of pip's.
+    """Return the sources of the candidates, in order: whole pages, and single candidates of pip's.
 
     None if a page is not there as a whole.
     """
@@ -208,7 +208,7 @@ def _sources(candidates: list[Any]) -> list[Any] | None:
 
 
 def _merged(evaluator: Any, candidates: list[Any], sources: list[Any], chosen: list[Any]) -> list[Any]:
-    """Return what applies of several sources in ascending order of preference, as pip sorts it.
+    """Return the applicable candidates of several sources, in pip's ascending order of preference.
 
     First comes whether a file is yanked, then its version. Only where both are the same and the sources are
     not, files are looked at one by one.

@@ -45,7 +45,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 _NOT_READ = ("filename", "provenance", "gpg-sig")
-"""What an index says of a file that neither pip's links nor we need."""
+"""Facts about a file that neither pip's links nor we need."""
 
 
 class OddPage(Exception):
@@ -53,7 +53,7 @@ class OddPage(Exception):
 
 
 class Warned(logging.Handler):
-    """Notes whether pip warns of something meanwhile: such a page is judged anew each time."""
+    """Notes whether pip warns meanwhile: a page with a warning is judged anew each time."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -103,7 +103,7 @@ class Judge:
         return known
 
     def other_python(self, requires: str, evaluator: Any) -> str | None:
-        """Return what pip says against a file with this ``Requires-Python``; None if nothing."""
+        """Return pip's objection to a file with this ``Requires-Python``, or None."""
         key = (requires, evaluator._target_python.py_version_info, evaluator._ignore_requires_python)
         if key not in self._python:
             link = Link(f"https://x/{evaluator._canonical_name}-1.tar.gz", requires_python=requires)

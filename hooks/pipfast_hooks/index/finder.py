@@ -18,6 +18,7 @@ from pip._internal.network.session import CacheControlAdapter
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
 from pipfast.report import logger
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.index.sizes import Sizes
@@ -92,23 +93,16 @@ class EvaluatedPages:
 
     def of_fresh_page(self, evaluator: Any, project_url: Any) -> tuple[str, PageTable] | None:
         """Return address and evaluation of a page that is fresh in pip's cache and was evaluated before."""
-        try:
+        with guarded("page %s is asked for as ever", shown(project_url.url)):
             layout = self._layout()
             if not layout.keeps:
                 return None
             page = fresh.find(layout, self._finder._link_collector, project_url, evaluator.project_name)
-            if page is None:
-                return None
-            table = self._kept(layout, self._key(evaluator, page, page.digest))
-            if table is None:
-                return None
-        except Exception:
-            logger.debug("pipfast: page %s is asked for as ever", shown(project_url.url), exc_info=True)
-            return None
-        ahead = self._run.find(Ahead)
-        if ahead is not None and ahead.requests is not None:
-            ahead.requests.passes(page.url)
-        return page.url, table
+            table = self._kept(layout, self._key(evaluator, page, page.digest)) if page is not None else None
+            if page is not None and table is not None:
+                self._run.part(Ahead).passes(page.url)
+                return page.url, table
+        return None
 
     def evaluate(self, evaluator: Any, page: Any) -> PageTable:
         """Return a page's evaluation, from the store if it is there.
@@ -178,10 +172,10 @@ def _around_process_project_url(call: Call) -> Any:
         or not says_nothing_of_links()
     ):
         return call.original()
-    try:
+    pages = None
+    with guarded("pages are left to pip"):
         pages = current_run().part(Finders).pages_of(finder)
-    except Exception:
-        logger.debug("pipfast: pages are left to pip", exc_info=True)
+    if pages is None:
         return call.original()
     known = pages.of_fresh_page(evaluator, project_url)
     if known is None:
@@ -215,12 +209,8 @@ def _around_find_best_candidate(call: Call) -> Any:
     if key in pages.best:
         return pages.best[key]
     candidates = call.instance.find_all_candidates(name)
-    try:
-        found = choose(pages.evaluator_of(name, specifier, hashes), candidates)
-    except Exception:
-        logger.debug("pipfast: the choice for %s is left to pip", name, exc_info=True)
-        found = None
-    if found is None:
-        return call.original()
-    pages.best[key] = found
-    return found
+    with guarded("the choice for %s is left to pip", name):
+        if (found := choose(pages.evaluator_of(name, specifier, hashes), candidates)) is not None:
+            pages.best[key] = found
+            return found
+    return call.original()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.metadata.fields import Fields
 from pipfast_hooks.metadata.installed import KEPT
 from pipfast_hooks.run import current_run
@@ -100,12 +100,10 @@ class _OfWheel(_Named):
 
 def _around_from_metadata_file_contents(call: Call) -> Any:
     """Make pip's distribution without a file, where the header is plain and complete."""
-    made = None
-    try:
-        made = _made(call.instance, call["metadata_contents"])
-    except Exception:
-        logger.debug("pipfast: metadata is left to pip", exc_info=True)
-    return call.original() if made is None else made
+    with guarded("metadata is left to pip"):
+        if (made := _made(call.instance, call["metadata_contents"])) is not None:
+            return made
+    return call.original()
 
 
 def _made(distribution: Any, metadata_contents: bytes) -> Any | None:
@@ -127,20 +125,13 @@ def _made(distribution: Any, metadata_contents: bytes) -> Any | None:
 
 def _around_from_wheel(call: Call) -> Any:
     """Read the header of a wheel's METADATA once, where it is plain and complete, and out of the store."""
-    run = current_run()
-    try:
-        made = _stored(run, call)
-    except Exception:
-        logger.debug("pipfast: the metadata of a stored wheel is left to pip", exc_info=True)
-        made = None
-    if made is not None:
-        return made
+    with guarded("the metadata of a stored wheel is left to pip"):
+        if (stored := _stored(current_run(), call)) is not None:
+            return stored
     made = call.original()
-    try:
+    with guarded("the metadata of a wheel is left to pip"):
         inner = made._dist
         _set_header(made, lambda: inner, inner.read_text)
-    except Exception:
-        logger.debug("pipfast: the metadata of a wheel is left to pip", exc_info=True)
     return made
 
 

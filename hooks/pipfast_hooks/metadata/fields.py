@@ -22,7 +22,7 @@ Others that are one, too, are left to pip to find out."""
 
 
 class Fields:
-    """Answers for the fields that were read as an email message would; all else has the message parsed."""
+    """Stands for an email message: answers for the fields that were read, and parses the message for any other."""
 
     def __init__(self, header: Header, whole: Callable[[], email.message.Message]) -> None:
         self._fields = header.fields
@@ -53,7 +53,7 @@ class Fields:
 
     def __getitem__(self, name: str) -> Any:
         values = self._fields.get(name.lower())
-        # What a message says of a field that it has not differs from Python to Python.
+        # For a missing field messages of different Pythons answer differently.
         return values[0] if values else self._whole()[name]
 
     def __getattr__(self, name: str) -> Any:

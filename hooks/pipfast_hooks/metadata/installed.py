@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
 from pipfast_hooks.run import Part, current_run
 
@@ -29,7 +30,7 @@ _WANTED = "requires-dist"
 
 
 class InstalledFacts(Part):
-    """Keeps what distributions said when they were asked first."""
+    """Facts about installed distributions and wheels, for the next question."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -45,17 +46,17 @@ class InstalledFacts(Part):
 
 
 def _around_iter_dependencies(call: Call) -> Any:
-    """Return the requirements that were found before, as long as the files are the same.
+    """Return the requirements that were found before, as long as the file is the same.
 
-    Where pip's own loop ends with an error, it is run again for the caller: it may have yielded some.
+    Where pip's own loop ends with an error, it is run again for the caller: it may yield some first.
     """
-    instance = call.instance
+    # No `guarded` here: it takes time, and this is called for each distribution in each of the resolver's rounds.
     try:
         extras = tuple(call.get("extras", ()))
-        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(instance).setdefault(KEPT, {})
+        kept: dict[tuple[str, ...], tuple[Any, ...]] = vars(call.instance).setdefault(KEPT, {})
         found = kept.get(extras)
         if found is None:
-            key = _key(instance)
+            key = _key(call.instance)
             shared = current_run().part(InstalledFacts).dependencies
             found = shared.get((key, extras)) if key is not None else None
             if found is None:
@@ -70,29 +71,24 @@ def _around_iter_dependencies(call: Call) -> Any:
 
 
 def _around_get_metadata_distribution(call: Call) -> Any:
-    """Give the check for conflicts the distribution that was read from the wheel when that was prepared.
+    """Give the check for conflicts the distribution that was read when the wheel was prepared.
 
-    It is let go of then: it holds a whole .dist-info folder.
+    It is dropped then: it holds a whole .dist-info folder.
     """
     key = None
-    try:
+    with guarded("a wheel is read once more"):
         run, requirement = current_run(), call.instance.req
         wheels = run.part(InstalledFacts).wheels
         path = requirement.local_file_path
         if run.intent.installs and path:
-            found = os.stat(path)
-            key = (path, requirement.name, *_identity(found))
+            key = (path, requirement.name, *_identity(os.stat(path)))
             if (kept := wheels.pop(key, None)) is not None:
                 return kept
-    except Exception:
-        logger.debug("pipfast: a wheel is read once more", exc_info=True)
     distribution = call.original()
-    try:
+    with guarded("a wheel will be read once more"):
         # pip warns of a newer version each time it reads it.
         if key is not None and _PLAIN_VERSION.search(distribution.read_text("WHEEL")):
             wheels[key] = distribution
-    except Exception:
-        logger.debug("pipfast: a wheel will be read once more", exc_info=True)
     return distribution
 
 
@@ -101,7 +97,7 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
 
 
 def _key(instance: Any) -> tuple[object, ...] | None:
-    """Return what tells an installed distribution's METADATA from any other file; None if there is none."""
+    """Return a key for the content of an installed distribution's METADATA; None without such a file."""
     folder = instance.info_location
     if folder is None or not folder.endswith(".dist-info"):
         return None
@@ -133,7 +129,7 @@ def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[
         return tuple(call.original(extras=extras))
     if not extras:
         header = _Header([each for each in header.requirements if not OF_AN_EXTRA.fullmatch(each)])
-    # As the cached property would keep it; whoever wants the whole of it next has it parsed by pip.
+    # Where the cached property would keep it; pip parses all of it for the next question.
     vars(instance)[holder.attrname] = header
     try:
         return tuple(call.original(extras=extras))
@@ -142,7 +138,7 @@ def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[
 
 
 class _Header:
-    """As much of an email message as is asked for here."""
+    """The part of an email message that pip's loop asks for."""
 
     def __init__(self, requirements: list[str]) -> None:
         self.requirements = requirements

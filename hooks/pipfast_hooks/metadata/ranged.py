@@ -27,6 +27,7 @@ from pipfast.store.archives import find_archive
 from pipfast.store.names import PAGES
 from pipfast.store.notes import read_note, write_note
 from pipfast.system import threads
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.network.early import EarlyRequests, reading
 from pipfast_hooks.network.fresh import FreshPages
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 LARGE_BYTES = 4 << 20
-"""Size from which a wheel is not worth being fetched for its metadata; below, that is a matter of a second."""
+"""Size from which a wheel is too large to be fetched for its metadata; a smaller one takes about a second."""
 
 _HEADERS = MappingProxyType({"Accept-Encoding": "identity", "Cache-Control": "no-cache"})
 """As pip's own ranged requests have them: pip's cache keeps whole answers only."""
@@ -81,14 +82,14 @@ class RangedMetadata(Part):
         return self.run.intent.metadata_only and self._tells_itself(link, LARGE_BYTES)
 
     def is_sooner(self, link: Any) -> bool:
-        """Tell whether an archive is known to be so large that its metadata is here long before it."""
+        """Tell whether a wheel is known to be so large that its metadata arrives long before it."""
         return self._tells_itself(link, 0)
 
     def _tells_itself(self, link: Any, size_unknown: int) -> bool:
         return bool(
             link.is_wheel
             and link.scheme in ("http", "https")
-            # Reports have the digest, which would come of the bytes otherwise.
+            # pip's reports name the digest, which otherwise needs the whole file.
             and link.hash_name == "sha256"
             and link.metadata_link() is None
             and self._sizes.of(link, size_unknown) >= LARGE_BYTES
@@ -97,7 +98,7 @@ class RangedMetadata(Part):
     def begin(
         self, session: Any, link: Any, then: Callable[[Found | None], None] | None = None
     ) -> Future[Found | None]:
-        """Read a wheel's METADATA in another thread, once; ``then`` is called there with what came of it."""
+        """Read a wheel's METADATA in another thread, once; ``then`` gets it there, or None."""
         url = link.url_without_fragment
         with self._lock:
             job = self._jobs.get(url)
@@ -118,7 +119,7 @@ class RangedMetadata(Part):
             return None
         made = get_metadata_distribution(found.content, link.filename, name)
         if canonicalize_name(made.raw_name) != canonicalize_name(name):
-            # pip has its own words for it, after the whole archive.
+            # pip fetches the whole archive and says so in its own words.
             return None
         logger.debug("pipfast: %s was read by ranges", redact_auth_from_url(link.url_without_fragment))
         tell(StandIn(found.size, False), link, preparer._download._progress_bar, found.size, iter((found.size,)))
@@ -133,24 +134,22 @@ class RangedMetadata(Part):
         self._threads.close(wait_s)
 
     def _find(self, session: Any, url: str, digest: str) -> Found | None:
-        with records.held_back([]), here.having(ours=True):
-            try:
-                # An index could claim any digest: what it says counts for its own address only.
-                key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
-                layout = self.run.store.layout
-                if self._is_at_hand(session, url, digest, layout):
-                    return None
-                kept = _read(read_note(layout, PAGES, key))
-                if kept is not None:
-                    return kept
-                found = self._fetch(session, url)
-                if found is not None:
-                    size = json.dumps(found.size).encode("ascii")
-                    write_note(layout, PAGES, key, size + b"\n" + found.content)
-                return found
-            except Exception as error:
-                logger.debug("pipfast: %s is not read by ranges: %r", shown(url), error)
+        words = "%s is not read by ranges"
+        with records.held_back([]), here.having(ours=True), guarded(words, shown(url), brief=True):
+            # An index could claim any digest: its word counts for its own address only.
+            key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
+            layout = self.run.store.layout
+            if self._is_at_hand(session, url, digest, layout):
                 return None
+            kept = _read(read_note(layout, PAGES, key))
+            if kept is not None:
+                return kept
+            found = self._fetch(session, url)
+            if found is not None:
+                size = json.dumps(found.size).encode("ascii")
+                write_note(layout, PAGES, key, size + b"\n" + found.content)
+            return found
+        return None
 
     def _is_at_hand(self, session: Any, url: str, digest: str, layout: Layout) -> bool:
         """Tell whether the whole archive need not be fetched: it is in the store, or in pip's cache."""
@@ -182,12 +181,12 @@ class RangedMetadata(Part):
     def _get(
         self, session: Any, url: str, wanted: str, validator: str | None
     ) -> tuple[bytes, int, int, str | None]:
-        """Return a range's bytes, where it begins, the size of the whole, and what tells it from another one.
+        """Return a range's bytes, its start, the size of the whole, and a validator for further ranges.
 
         :raises _NoRanges: the server answers otherwise, or the file has changed.
         """
         headers = {**_HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
-        # Whoever waits for it asks for nothing else meanwhile.
+        # It does not wait for pip to ask alone: pip is waiting for it.
         turn = Turn(early=True, ranged=True, first=True, wait=False)
         with self._early.get(session, url, headers, turn, stream=True) as response, reading(response):
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))

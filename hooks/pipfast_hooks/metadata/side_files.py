@@ -14,8 +14,8 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._internal.operations.prepare import File
 
 from pipfast.address import shown
-from pipfast.report import logger
 from pipfast.wheel.metadata import MAX_BYTES
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
@@ -73,13 +73,10 @@ def _around_get_http_url(call: Call) -> Any:
     link, download = call["link"], call["download"]
     found = None
     if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
-        try:
-            # What comes ahead is in the cache by then perhaps, and yet no answer that pip would have found there.
-            ahead = current_run().find(Ahead)
-            if ahead is None or ahead.requests is None or not ahead.requests.is_coming(link.url.split("#", 1)[0]):
+        with guarded("%s is left to pip", shown(link.url)):
+            # A file that comes ahead may be in the cache by then, but pip would not have found it there.
+            if not current_run().part(Ahead).is_coming(link.url.split("#", 1)[0]):
                 found = kept(download._session, link)
-        except Exception:
-            logger.debug("pipfast: %s is left to pip", shown(link.url), exc_info=True)
     if found is None:
         return call.original()
     size = len(found.content)

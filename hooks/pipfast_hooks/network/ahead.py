@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from pipfast.fetch.turns import LeftToPip, Turn
 from pipfast.report import logger
 from pipfast.system import threads
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.asked import streamed
 from pipfast_hooks.network.authentication import as_pips_first
 from pipfast_hooks.network.early import EarlyRequests, is_answer
@@ -23,7 +23,7 @@ from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pipfast_hooks.run import Run
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     """Gets a response before pip does, and returns what is left to do after that."""
 
 NEAR_S = 0.01
-"""Seconds to a server's first byte below which it is near: then what is done with the answers is all that takes
-time, and threads that do it at once only wait for one another."""
+"""Seconds to a server's first byte below which it is near: then reading the answers takes all the time, and
+threads that do so at once only wait for one another."""
 
 SLOW_S = 0.1
-"""Seconds after which a request under way is no reason any more to let others wait."""
+"""Seconds after which a request under way no longer makes others wait."""
 
 NEAR_REQUESTS = 2
 """Requests at once to near servers: one on its way while another is dealt with."""
@@ -53,11 +53,11 @@ class _Job:
     started: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     rest: Callable[[], None] | None = None
-    """What is left to do with the answer, which pip itself has got."""
+    """The work left to do with an answer that pip itself got."""
 
 
 class _Turns:
-    """Lets as many requests be under way at once as it pays to have."""
+    """Limits the requests under way at once to those that gain time."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -81,7 +81,7 @@ class _Turns:
     def note(self, host: str, seconds: float) -> None:
         """Note how soon a server has begun to answer."""
         with self._change:
-            # One that has to ask another server itself is as slow as that, from its next answer on.
+            # A proxy becomes as slow as the server behind it with its next answer.
             self._usual[host] = (3 * self._usual.get(host, seconds) + seconds) / 4
             self._change.notify_all()
 
@@ -110,7 +110,7 @@ class RequestsAhead:
         self._jobs: dict[str, _Job] = {}
         self._asked_by_pip: set[str] = set()
         self._left_to_pip: dict[str, _Job] = {}
-        """What pip asks for itself, and what is to be done with the answer."""
+        """Requests that pip sends itself, with the work to do on their answers."""
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
@@ -128,7 +128,7 @@ class RequestsAhead:
     # What pip does
 
     def activate(self) -> None:
-        """Begin with all that waits: the cache has no answer to something."""
+        """Begin with all that waits: pip's cache lacks an answer, so that a server is asked."""
         with self._lock:
             if self._active or self._stopped:
                 return
@@ -152,7 +152,7 @@ class RequestsAhead:
         job.done.wait()
         response = job.response
         if response is None or not is_answer(response):
-            # pip asks itself, and alone if that is why.
+            # pip asks itself, and alone if the company was the reason.
             return None
         if response.status_code == 401:
             return as_pips_first(self.session, response, stream=stream)
@@ -165,7 +165,7 @@ class RequestsAhead:
             job = self._left_to_pip.pop(url, None)
             if job is None or self._stopped or response.status_code != 200:
                 return
-        with records.held_back([]), left_to_itself("what a page says"):
+        with records.held_back([]), guarded("what a page says is not known ahead"):
             rest = job.then(response)
             if rest is not None:
                 with self._lock:
@@ -208,7 +208,7 @@ class RequestsAhead:
                     self._queue.put(None)
             self._stopped = True
             self._active = False
-            # What is under way is not asked for a second time, unless it fails.
+            # pip waits for a request under way, and sends it itself only if it fails.
             self._jobs = {url: job for url, job in self._jobs.items() if job.started}
         threads.join(self._threads, wait_s)
 
@@ -229,14 +229,14 @@ class RequestsAhead:
                 with self._turns:
                     self._do(job)
             else:
-                with records.held_back([]), left_to_itself("what follows from a page"):
+                with records.held_back([]), guarded("what follows from a page is not known ahead"):
                     job.rest()
 
     def _do(self, job: _Job) -> None:
         def begin() -> None:
             with self._lock:
                 if self._jobs.get(job.url) is not job:
-                    # pip was sooner, or needs it no more.
+                    # pip was sooner, or no longer needs it.
                     raise LeftToPip(job.url)
                 job.started = True
 
@@ -251,7 +251,7 @@ class RequestsAhead:
                 job.started = True
                 self._heard(response, urlsplit(job.url).netloc)
                 if response.status_code != 401 and is_answer(response):
-                    with left_to_itself("what a page says"):
+                    with guarded("what a page says is not known ahead"):
                         rest = job.then(response)
                 job.response = response
         except Exception as error:
@@ -259,7 +259,7 @@ class RequestsAhead:
         finally:
             job.done.set()
         if rest is not None:
-            with records.held_back([]), left_to_itself("what follows from a page"):
+            with records.held_back([]), guarded("what follows from a page is not known ahead"):
                 rest()
 
     def _heard(self, response: Any, host: str) -> None:
@@ -285,6 +285,20 @@ class Ahead(Part):
         self.requests = RequestsAhead(self._early, session, self.run.settings.connections, on_wheel)
         return self.requests
 
+    def is_coming(self, url: str) -> bool:
+        """Tell whether a request of pip's has, or is going to have, a response from here."""
+        return self.requests is not None and self.requests.is_coming(url)
+
+    def passes(self, url: str) -> None:
+        """Note that pip needs no answer to a request any more."""
+        if self.requests is not None:
+            self.requests.passes(url)
+
+    def note_wheel(self, link: Any) -> None:
+        """Note that pip itself begins to fetch a wheel."""
+        if self.requests is not None:
+            self.requests.on_wheel(link)
+
     def end(self) -> None:
         """Send nothing more: the resolver is done."""
         requests, self.requests = self.requests, None
@@ -302,11 +316,3 @@ class Ahead(Part):
         if requests is not None:
             requests.stop(wait_s)
 
-
-@contextlib.contextmanager
-def left_to_itself(what: str) -> Iterator[None]:
-    """Let pip find out by itself what an error keeps from being known ahead."""
-    try:
-        yield
-    except Exception:
-        logger.debug("pipfast: %s is not known ahead", what, exc_info=True)

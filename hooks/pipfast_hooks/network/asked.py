@@ -25,7 +25,7 @@ def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
 
 
 def fetch_with(response: Any, collector: Any, link: Any, name: str) -> Any:
-    """Run pip's code for a page, which gets this response; return what it makes of it."""
+    """Run pip's code for a page with this response; return the page."""
     with here.having(answer=response):
         return _fetch(collector, link, name)
 
@@ -64,7 +64,7 @@ def streamed(session: Any, response: Any) -> Any:
         reason=response.reason, preload_content=False,
     )
     adapter = session.get_adapter(response.request.url)
-    # Not a caching adapter's own: the answer is in the cache already, where it belongs there.
+    # Not the caching adapter's own method: a cacheable answer is in the cache already.
     again = HTTPAdapter.build_response(adapter, response.request, raw)
     again.from_cache = getattr(response, "from_cache", False)
     return again

@@ -1,4 +1,4 @@
-"""pip's authentication in requests that nobody may be asked a password for."""
+"""pip's authentication without questions, and with them in pip's turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Known:
-    """The credentials that pip's authentication knows without asking; what refuses them is left to pip."""
+    """Authentication with the credentials that pip knows without asking; a refusal is left to pip."""
 
     def __init__(self, auth: Any) -> None:
         self._auth = auth
@@ -23,7 +23,7 @@ class Known:
 
 
 def as_pips_first(session: Any, response: Any, *, stream: bool) -> Any:
-    """Let pip's authentication see to a refusal, in pip's own thread, as if pip had got it."""
+    """Let pip's authentication handle a refusal in pip's own thread, as if pip had got it."""
     ask = getattr(session.auth, "handle_401", None)
     if ask is None:
         return response

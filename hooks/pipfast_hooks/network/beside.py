@@ -1,4 +1,4 @@
-"""pip's own requests, which early ones may be under way beside."""
+"""pip's own requests beside early ones."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def send_beside(call: Call, servers: Servers | None) -> Any:
 def _send(
     server: Server, session: Any, url: str, send: Callable[[], Any], send_alone: Callable[[], Any], *, stream: bool
 ) -> Any:
-    """Send the request beside others; once more and alone, if that may be why it was refused.
+    """Send the request beside others; once more and alone if their company may be why it was refused.
 
-    What is said of the first attempt is held back.
+    Log records of the first attempt are held back.
     """
     refused = server.doubted.get(url)
     if refused is None:
@@ -70,7 +70,7 @@ def _send(
         if response is not None:
             refused = response.status_code
             if here.had_company:
-                # That it was sent again is what the others were the reason of.
+                # Its retries are due to the others, and urllib3 must not warn of them.
                 kept = [record for record in kept if not record.name.endswith("urllib3.connectionpool")]
             if refused < 400 or refused in server.believed or not here.had_company:
                 records.replay(kept)

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Compressed(bytes):
-    """Stands where a page's content is expected, and is empty itself."""
+    """Placeholder for a page's content: empty, with the compressed bytes as an attribute."""
 
     stored: bytes
     """A gzip stream."""
 
 
 def accepted() -> AbstractContextManager[None]:
-    """Let the pages that the block takes out of the cache stay compressed; the caller inflates what it needs."""
+    """Leave the pages that the block takes out of the cache compressed; the caller inflates those it needs."""
     return here.having(takes_compressed=True)
 
 
 def content_of(response: Any) -> bytes | None:
-    """Return the body of an answer out of the cache, which has not been read yet; None if it is not gzip's.
+    """Return the unread body of an answer out of the cache; None if it is not gzip's.
 
-    As a whole: pages have hundreds of the pieces in which it is read otherwise.
+    It is read at once: piece by piece a page takes hundreds of reads.
 
     :raises zlib.error: it is damaged.
     """

@@ -74,13 +74,13 @@ def turn_of(response: Any) -> Turn | None:
 
 
 def is_answer(response: Any) -> bool:
-    """Tell whether pip would have got this response, too."""
+    """Tell whether pip alone would have got the same response."""
     turn = turn_of(response)
     return turn is None or turn.server is None or turn.server.is_answer(turn)
 
 
 def over(response: Any, *, broken: bool = False) -> None:
-    """Note that nothing more is read of a response."""
+    """Note that a response has been read or given up."""
     turn = turn_of(response)
     if turn is not None and turn.server is not None:
         (turn.server.broke if broken else turn.server.ended)(turn)

@@ -70,19 +70,19 @@ class FreshPages(Part):
         return response
 
     def _note(self, adapter: Any, entry: _Entry, looks: Looks, response: Any) -> None:
-        """Note until when an answer that came out of the cache is going to come from there.
+        """Note until when the cache will give this answer.
 
-        :param looks: of before it was read.
+        :param looks: the look of the entry's files before they were read.
         """
         headers = response.headers
         max_age = adapter.controller.parse_cache_control(headers).get("max-age")
         date = parsedate_tz(headers.get("Date", ""))
         if max_age and date is not None and response.url == entry.url:
-            # As cachecontrol reckons it: without the zone, which HTTP has only one of.
+            # As cachecontrol reckons it: without the zone, for HTTP has only one.
             self._noted[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
 
     def keep(self, layout: Layout, page: Any, digest: bytes) -> None:
-        """Keep what pip has made of an answer that was noted."""
+        """Keep the page that pip made of a noted answer."""
         noted = self._noted.pop(page.url, None)
         if noted is None:
             return
@@ -105,7 +105,7 @@ class _Entry:
         self.key = fresh_key((pip.__version__, url, sent, path))
 
     def looks(self) -> Looks | None:
-        """Return what the entry's files look like, or None if there is none."""
+        """Return size and times of the entry's files, or None if there is no entry."""
         try:
             return looks_of(self._paths)
         except OSError:
@@ -140,11 +140,11 @@ def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str,
 
 
 def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
-    """Return the page that pip would take out of its cache, if that is known; nothing of it is read."""
+    """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
     # Without this seam pip's code would not stop at the request, but send it.
     if link.scheme not in ("http", "https") or not hasattr(type(collector.session).request, "__wrapped__"):
         return None
-    # What pip says before it asks, it says when it does.
+    # pip logs this when it asks itself.
     with records.held_back([]):
         asked = request_for(collector, link, name)
     entry = _entry_of(collector.session, *asked) if asked is not None else None

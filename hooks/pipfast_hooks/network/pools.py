@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipfast_hooks.network.servers import Servers
 
 ROOM = 16
-"""Connections to one host that a pool keeps besides pip's ten, and says nothing of: two times eight threads'."""
+"""Connections to one host that a pool keeps besides pip's ten, without a warning: two for each thread."""
 
 _LAST_DATA = struct.Struct("=52xI")
 """``tcpi_last_data_recv``, milliseconds, in Linux's ``struct tcp_info``."""
@@ -41,7 +41,7 @@ class _Tracked:
         if turn is not None:
             here.retries, kwargs["retries"] = kwargs.get("retries"), Retry(0, read=False)
             if turn.server is not None:
-                # Another hop of the same one.
+                # A redirection of the same request.
                 turn = here.turn = Turn(early=True, url=turn.url, ranged=turn.ranged, first=turn.first)
             self._servers.watch()
             server = self._servers.of_pool(self)
@@ -69,7 +69,7 @@ class _Tracked:
             raise
         original = getattr(response, "_original_response", None) or response
         if getattr(original, "will_close", True):
-            # The connection has given its socket up by now.
+            # The connection has closed its socket by now.
             turn.is_open = lambda: False
         else:
             turn.is_over = lambda: conn.sock is None
@@ -130,7 +130,7 @@ def _track_pools(manager: Any, servers: Servers) -> None:
         pools = list(manager.pools._container.values())
     for pool in pools:
         if pool.scheme in tracked and type(pool) in (HTTPConnectionPool, HTTPSConnectionPool):
-            # What it has open stays open.
+            # Its open connections stay open.
             pool.__class__ = tracked[pool.scheme]
             pool._servers = servers
             _make_room(pool)
@@ -162,7 +162,7 @@ def _of_connection(turn: Turn, conn: Any) -> None:
 def _silence(sock: Any) -> float:
     """Return the seconds since anything came over a connection that has nothing to be read."""
     if sock is None:
-        # It is not there yet: that has a time-out of its own.
+        # It is still connecting, which has a time-out of its own.
         return 0.0
     try:
         import select

@@ -46,7 +46,7 @@ class Servers(Part):
                 pools: weakref.WeakSet[Any] = weakref.WeakSet()
                 self._known[key] = Server(close_idle=functools.partial(_close_idle, pools)), pools
             server, pools = self._known[key]
-            # Other options make another pool.
+            # Requests with other options go through another pool.
             pools.add(pool)
             return server
 
@@ -78,7 +78,7 @@ class Servers(Part):
             server.close()
 
     def close(self, wait_s: float) -> None:
-        """Look no more, and forget what is known: nothing asks these servers any more."""
+        """End the watching thread and forget the servers: nothing asks them any more."""
         self.stop()
         with self._change:
             self._over = True

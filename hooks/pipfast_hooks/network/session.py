@@ -1,10 +1,10 @@
-"""pip's requests, answered with what came ahead or from pip's cache."""
+"""pip's requests, answered early or from pip's cache."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import of_this_thread
 from pipfast_hooks.network.authentication import as_pips_first
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def _around_request(call: Call) -> Any:
-    """Answer a GET with what was fetched ahead, or from the cache if that has a fresh answer."""
+    """Answer a GET with a response fetched ahead, or with a fresh one of pip's cache."""
     method, url, headers = call["method"], call["url"], call.get("headers") or {}
     session, stream = call.instance, bool(call.get("stream"))
-    # Also when the resolution is over: a thread may be in the middle of asking pip what it would send.
+    # Also after the resolution: a thread may still be finding out what pip would send.
     ours, answer = of_this_thread(method, url, headers)
     if ours:
         return answer if answer is not None else call.original()
@@ -33,18 +33,14 @@ def _around_request(call: Call) -> Any:
     refusal = early.refusals.pop(url, None) if early is not None else None
     if refusal is not None:
         return as_pips_first(session, refusal, stream=stream)
-    ahead = run.find(Ahead)
-    requests = ahead.of(session) if ahead is not None else None
-    try:
+    requests, found = run.part(Ahead).of(session), None
+    with guarded("a request is left to pip"):
         found = requests.take(url, headers, stream=stream) if requests is not None else None
         if found is None:
             found = run.part(FreshPages).answer(session, url, headers, stream=stream)
         if found is None and requests is not None:
             requests.activate()
             found = requests.take(url, headers, stream=stream)
-    except Exception:
-        logger.debug("pipfast: a request is left to pip", exc_info=True)
-        found = None
     if found is not None:
         return found
     response = send_beside(call, run.find(Servers))

@@ -1,4 +1,4 @@
-"""Requests through pip's own session, as the fetch engine asks for them."""
+"""Transport of the fetch engine through pip's own session."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ _HOPELESS = (
     urllib3.exceptions.SSLError,
     requests.exceptions.SSLError,
 )
-"""Nobody is there, or nobody to be trusted: pip's session has tried often enough, and fewer connections
-will not help."""
+"""No server, or none to be trusted: pip's session has retried already, and fewer connections will not help."""
 
 _TIRED = (
     TruncatedBody,
@@ -100,7 +99,7 @@ class SessionTransport:
             over(response)
             raise LeftToPip(url)
         if response.status_code == 401:
-            # Nothing is left of it on its connection when pip comes to it.
+            # Read to its end, so that pip finds the connection clean.
             _ = response.content
         raise_for_status(response)
         answer = SessionResponse(response)
@@ -124,7 +123,7 @@ class SessionTransport:
 
 
 def _take_out_of_cache(response: Any) -> Callable[[Any], None] | None:
-    """Keep a body out of pip's HTTP cache; return what would have put it there.
+    """Keep a body out of pip's HTTP cache; return the function that would have put it there.
 
     On its way to the store it would be written thrice; and where it is fetched in ranges, the first answer is not
     read to its end, so that nothing would come of it. cachecontrol copies what is read from ``raw._fp``; without

@@ -15,13 +15,13 @@ from pip._internal.network.utils import HEADERS
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
 from pipfast.wheel.metadata import read_metadata
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import choose
 from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.metadata.installed import parse_requires
 from pipfast_hooks.metadata.side_files import kept
-from pipfast_hooks.network.ahead import Ahead, left_to_itself
+from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import fetch_with, request_for
 from pipfast_hooks.output import records
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 SMALL_BYTES = 4 << 20
-"""Size below which a wheel that pip would pick is fetched before the resolver has come to it: where it decides
-otherwise, some tenths of a second came for nothing."""
+"""Size below which the wheel that pip would pick is fetched before the resolver comes to it: a wrong guess costs
+some tenths of a second."""
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class LookAhead:
         return self._run.part(Finders).pages_of(self._finder)
 
     def wants(self, name: str, specifier: Any, extras: Iterable[str], hashes: Any = None) -> None:
-        """Note that the resolver is going to ask for a project, or begin to fetch its pages."""
+        """Fetch the pages of a project that the resolver will ask for, at once or when requests are sent ahead."""
         with self._lock:
             project = self._projects.get(name)
             if project is not None:
@@ -106,14 +106,11 @@ class LookAhead:
         self._requests.when_active(functools.partial(self._begin_pages, name))
 
     def _begin_pages(self, name: str) -> None:
-        try:
+        with guarded("nothing is fetched ahead for %s", name):
             asked = list(self._requests_for(name))
-        except Exception:
-            logger.debug("pipfast: nothing is fetched ahead for %s", name, exc_info=True)
-            return
-        self._projects[name].pages_to_come = len(asked)
-        for link, url, headers in asked:
-            self._requests.begin(url, headers, functools.partial(self._page, name, link))
+            self._projects[name].pages_to_come = len(asked)
+            for link, url, headers in asked:
+                self._requests.begin(url, headers, functools.partial(self._page, name, link))
 
     def _requests_for(self, name: str) -> Iterator[tuple[Any, str, dict[str, str]]]:
         """Run pip's code up to the requests for a project's pages."""
@@ -134,13 +131,13 @@ class LookAhead:
                     yield link, *asked
 
     def _page(self, name: str, link: Any, response: Any) -> Callable[[], None] | None:
-        """Evaluate a page before pip does; then choose as pip would, and fetch that file's metadata."""
+        """Evaluate a page before pip does; afterwards choose as pip would and fetch that file's metadata."""
         if response.status_code != 200:
             return lambda: self._chosen(name, None)
         evaluator = self._finder.make_link_evaluator(name)
         if getattr(evaluator, "_uploaded_prior_to", None) is not None:
             return None
-        # What pip says of an answer, it says when it gets it.
+        # pip logs this when it gets the answer itself.
         with records.held_back([]):
             page = fetch_with(response, self._collector, link, name)
         if page is None:
@@ -180,7 +177,7 @@ class LookAhead:
         self._requests.begin(url, HEADERS, lambda response: lambda: self._described(name, response))
 
     def _begin_archive(self, name: str, link: Any, *, needed: bool) -> None:
-        """Fetch the archive itself: it is all there is to know a candidate by, or certain to be installed."""
+        """Fetch an archive that alone tells the metadata, or that is certain to be installed."""
         if self._archives is not None:
             known_by_it = needed and (self._dependencies if link.is_wheel else self._sources is not None)
             then = functools.partial(self._unpacked, name, link) if known_by_it else None
@@ -190,20 +187,20 @@ class LookAhead:
                 self._look_inside(name, link)
 
     def _comes(self, link: Any) -> None:
-        """Note that pip itself fetches a wheel for what is in it, as the first one, or where it went back."""
-        with left_to_itself("what a wheel on its way says"):
+        """Look into a wheel that pip itself fetches for its metadata: its first choice, or a later one."""
+        with guarded("what a wheel on its way says is not known ahead"):
             name = canonicalize_name(link.filename.partition("-")[0])
             is_known = self._requests.is_active and self._dependencies and name in self._projects
             if is_known and link.metadata_link() is None:
                 self._look_inside(name, link)
 
     def _look_inside(self, name: str, link: Any) -> None:
-        """Have what a large wheel requires begin while that is still on its way."""
+        """Begin with the requirements of a large wheel while it is still on its way."""
         if self._ranges is not None and not self._require_hashes:
             self._ranges(link, functools.partial(self._read_by_ranges, name))
 
     def _unpacked(self, name: str, link: Any, archive: Path) -> None:
-        with left_to_itself("what an archive says"):
+        with guarded("what an archive says is not known ahead"):
             if not link.is_wheel:
                 if self._sources is not None:
                     self._sources(name, link, archive)
@@ -213,7 +210,7 @@ class LookAhead:
                 self._depends(name, metadata)
 
     def _read_by_ranges(self, name: str, metadata: bytes) -> None:
-        with left_to_itself("what a part of an archive says"):
+        with guarded("what a part of an archive says is not known ahead"):
             if self._dependencies and not self._requests.is_over:
                 self._depends(name, metadata)
 
@@ -235,7 +232,7 @@ class LookAhead:
 
 
 def _is_pinned(specifier: Any) -> bool:
-    """Tell whether one version only will do, which the resolver cannot go back from."""
+    """Tell whether only one version fits, so that the resolver cannot choose another."""
     return any(
         each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*")) for each in specifier
     )

@@ -40,7 +40,7 @@ def _instead_of_is_current_pin_satisfying(original: Callable[..., bool]) -> Call
 
 
 def _around_wheel_cache_get(call: Call) -> Any:
-    """Say at once that no wheel was built of an archive where there is no folder for such wheels."""
+    """Answer at once where there is no folder for wheels that were built of an archive."""
     link, name = call["link"], call["package_name"]
     if name and call.instance.cache_dir and link.scheme in ("http", "https"):
         if not os.path.isdir(call.instance.get_path_for_link(link)):

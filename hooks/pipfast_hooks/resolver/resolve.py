@@ -1,4 +1,4 @@
-"""pip's resolver, with what it will need on its way."""
+"""pip's resolver, with pages, metadata and archives fetched ahead of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
 from pipfast_hooks.builds.context import Context
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.resolver.lookahead import LookAhead
 from pipfast_hooks.run import Part, current_run
@@ -24,32 +24,30 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 
-class Resolution(Part):
-    """What is looked for ahead, while pip resolves."""
+class LookAheads(Part):
+    """The look-ahead of the resolution under way."""
 
-    look_ahead: LookAhead | None = None
+    current: LookAhead | None = None
 
 
 def _around_resolve(call: Call) -> Any:
     """Fetch ahead of the resolver while it runs."""
     run = current_run()
-    resolution = run.part(Resolution)
-    try:
+    look_aheads = run.part(LookAheads)
+    look_aheads.current = None
+    with guarded("nothing is fetched ahead"):
         roots = call["root_reqs"]
-        resolution.look_ahead = _begin(run, call.instance, roots)
-        # Neither where pip says of everything what it does.
-        if resolution.look_ahead is not None and (context := run.find(Context)) is not None:
+        look_aheads.current = _begin(run, call.instance, roots)
+        # Nothing is built ahead either where pip logs all that it does.
+        if look_aheads.current is not None and (context := run.find(Context)) is not None:
             context.begin_resolution(call.instance, roots)
-    except Exception:
-        logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
-        resolution.look_ahead = None
     resolved = False
     try:
         result = call.original()
         resolved = True
         return result
     finally:
-        resolution.look_ahead = None
+        look_aheads.current = None
         if (ahead := run.find(Ahead)) is not None:
             ahead.end()
         if (context := run.find(Context)) is not None:
@@ -57,7 +55,7 @@ def _around_resolve(call: Call) -> Any:
 
 
 def _begin(run: Run, resolver: Any, roots: list[Any]) -> LookAhead | None:
-    """Begin to look ahead of a resolution; None where pip says of everything what it does, or keeps nothing."""
+    """Begin to look ahead; None where pip logs all that it does, or has no cache."""
     factory = resolver.factory
     finder, installed = factory._finder, factory._installed_dists
     adapter = finder._link_collector.session.get_adapter("https://")
@@ -86,7 +84,7 @@ def _begin(run: Run, resolver: Any, roots: list[Any]) -> LookAhead | None:
 
 
 def _sources(run: Run) -> Callable[[str, Any, Path], None] | None:
-    """Return what builds sources that have arrived."""
+    """Return a function that builds sources that have arrived."""
     if run.find(Context) is None:
         return None
 
@@ -100,7 +98,7 @@ def _sources(run: Run) -> Callable[[str, Any, Path], None] | None:
 
 
 def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
-    """Return what fetches archives ahead, if pip's own downloads will find them there."""
+    """Return a function that fetches archives ahead, if pip's own downloads will find them there."""
     downloader = factory.preparer._download
     # A seam that is not attached leaves pip's method as it is.
     if not hasattr(type(downloader).__call__, "__wrapped__"):
@@ -118,7 +116,7 @@ def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
             if context is not None and context.resolver is not None:
                 from pipfast_hooks.builds.environments.runner import runner_of
 
-                # What fills its environment takes a while to start.
+                # The process that fills its environment takes a while to start.
                 runner_of(run)
         # Not at the top: where everything is satisfied nothing is downloaded.
         from pipfast_hooks.downloads.downloader import connections_of
@@ -142,11 +140,11 @@ def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
 
 
 def _ranges(run: Run, factory: Any) -> Callable[[Any, Callable[[bytes], None]], None]:
-    """Return what reads the metadata of a large wheel while that is on its way."""
+    """Return a function that reads the metadata of a large wheel while that is on its way."""
     session = factory._finder._link_collector.session
 
     def begin(link: Any, described: Callable[[bytes], None]) -> None:
-        # Not at the top: hardly any index has no metadata files.
+        # Not at the top: few indexes have no metadata files.
         from pipfast_hooks.metadata.ranged import RangedMetadata
 
         ranged = run.part(RangedMetadata)
@@ -157,27 +155,25 @@ def _ranges(run: Run, factory: Any) -> Callable[[Any, Callable[[bytes], None]], 
 
 
 def _around_candidate_dependencies(call: Call) -> Any:
-    """Once a candidate's requirements are known, have their pages on their way."""
+    """Begin to fetch the pages of a candidate's requirements."""
     _want_dependencies(current_run(), call.instance, (), call)
     return call.original()
 
 
 def _around_extras_dependencies(call: Call) -> Any:
-    """Likewise for what its extras require."""
+    """Begin to fetch the pages of an extra's requirements."""
     _want_dependencies(current_run(), call.instance.base, call.instance.extras, call)
     return call.original()
 
 
 def _want_dependencies(run: Run, base: Any, extras: Iterable[str], call: Call) -> None:
-    resolution = run.find(Resolution)
-    if resolution is None or resolution.look_ahead is None or not call["with_requires"]:
+    look_ahead = run.part(LookAheads).current
+    if look_ahead is None or not call["with_requires"]:
         return
-    try:
+    with guarded("requirements are not known ahead"):
         installed = base._factory._installed_dists
         for requirement in base.dist.iter_dependencies(extras):
             name = canonicalize_name(requirement.name)
             # pip keeps what is installed and fits, and asks no index for it.
             if requirement.url is None and name not in installed:
-                resolution.look_ahead.wants(name, requirement.specifier, requirement.extras)
-    except Exception:
-        logger.debug("pipfast: requirements are not known ahead", exc_info=True)
+                look_ahead.wants(name, requirement.specifier, requirement.extras)
