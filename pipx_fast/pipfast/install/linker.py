@@ -59,7 +59,7 @@ class Linker:
             self.mode = None
         else:
             self.mode = "hardlink" if mode == "own-sources" else mode
-        """What is done with files that environments share; None until the first one."""
+        """The way of files that environments share; None until the first one."""
         self._umask = _current_umask() if umask is None else umask
 
     def copy(self, source: str, file: StoredFile, target: str) -> None:

@@ -84,7 +84,7 @@ class Aside:
         return arrangement
 
     def close(self) -> None:
-        """Remove what was not used; no worker may be at work any more."""
+        """Remove unused links; no worker may be at work any more."""
         with self._lock:
             self._closed = True
             folder, self._folder = self._folder, None

@@ -32,7 +32,7 @@ class Priority(IntEnum):
 
 
 class Terms(NamedTuple):
-    """What all jobs of one run have in common; a worker's first line."""
+    """The facts that all jobs of one run share; a worker's first line."""
 
     root: str
     """The store's folder."""
@@ -109,7 +109,7 @@ class SealBytecode(NamedTuple):
 
 
 class Prove(NamedTuple):
-    """Compare the tree of an archive, and its bytecode, with their digests; what is damaged is removed."""
+    """Compare the tree of an archive, and its bytecode, with their digests; remove a damaged one."""
 
     digest: str
 

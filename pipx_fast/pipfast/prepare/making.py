@@ -50,7 +50,7 @@ SourceFiles = list[tuple[str, StoredFile]]
 
 
 class Maker:
-    """Does the jobs about archives; keeps what it has read, since jobs about one archive mostly come in a row."""
+    """Does the jobs about archives; keeps what it reads, since jobs about one archive come in a row."""
 
     def __init__(self, layout: Layout, umask: int, kind: BytecodeKind | None) -> None:
         self._layout = layout

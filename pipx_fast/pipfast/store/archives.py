@@ -82,7 +82,7 @@ def archive_name(entry: Path) -> str | None:
 
 
 def read_note(entry: Path) -> tuple[int, str]:
-    """Return what is noted of a stored archive: its size in bytes, and the file name under which it was read.
+    """Return a stored archive's size in bytes, and the file name under which it was first read.
 
     :raises OSError: the note cannot be read. ValueError, TypeError, KeyError, RecursionError: it is none of ours.
     """

@@ -26,7 +26,7 @@ USE_NOTED_S = 86_400
 class Layout:
     """The paths of one store, and this process's locks there. Digests are 64 lowercase hex digits.
 
-    What is made in ``tmp/`` is safe from other processes for as long as the layout lives that gave it its path.
+    Other processes leave a path in ``tmp/`` alone for as long as the layout lives that returned it.
 
     :param root: the store's folder, see ``open_layout``.
     """
@@ -110,7 +110,7 @@ class Layout:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Yield a new empty folder on the store's filesystem; it is removed with what is left in it."""
+        """Yield a new empty folder on the store's filesystem; it is removed afterwards."""
         path = self.new_staging()
         try:
             yield path
@@ -144,7 +144,7 @@ class Layout:
         self._sessions.pop(os.getpid(), None)
 
     def replace_file(self, path: Path | str, *parts: bytes) -> None:
-        """Write a file aside and rename it into place; what has its name is replaced.
+        """Write a file aside and rename it into place, over a file of that name.
 
         :raises OSError: it cannot be written.
         """

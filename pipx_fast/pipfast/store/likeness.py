@@ -1,7 +1,7 @@
 """Comparison of stored files' size, time, mode, owner and attributes.
 
-A hard link shares all of these with every environment. What one environment does to a file is found here, before
-the next one gets it. A file that differs may still have the right contents: see ``upkeep.mend``.
+A hard link shares all of these with every environment. A change by one environment is found here, before the
+next one gets the file. A file that differs may still have the right contents: see ``upkeep.mend``.
 """
 
 from __future__ import annotations

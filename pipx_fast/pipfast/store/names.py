@@ -9,9 +9,9 @@
       bytecode-v1/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored; manifest, digests
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
-      learnt-v0/ab/<key>                       what the build of one source missed
-      built-v0/ab/<key>                        what wheels of one source were built against
-      expected-v0/ab/<key>                     what one command line installed the last time
+      learnt-v0/ab/<key>                       modules that builds of one source missed
+      built-v0/ab/<key>                        distributions against which wheels of one source were built
+      expected-v0/ab/<key>                     wheels that one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
       seconds/<second>                         the times that files of trees have, see ``prepare.seconds``
       tmp/                                     entries in the making; renamed into place when whole

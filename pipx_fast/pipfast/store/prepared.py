@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
         return self._info(name) is not None
 
     def read_info(self, name: str) -> bytes | None:
-        """Return what is in a file of the .dist-info folder; None if it is not there, or not as it was stored."""
+        """Return the content of a file of the .dist-info folder; None if it is missing or damaged."""
         stored = self._info(name)
         if stored is None:
             return None
@@ -41,7 +41,7 @@ class Prepared(NamedTuple):
             return None
         if hashlib.sha256(content).hexdigest() == self.manifest.info.get(name):
             return content
-        # Its size and time may be as they were. All of it is made again before it is installed.
+        # Size and time may be right, so nothing else finds it. The tree is made again before it is installed.
         self.layout.discard(self.tree)
         return None
 

@@ -42,7 +42,7 @@ class NotAStore(PipfastError):
 
 @dataclass(slots=True)
 class Freed:
-    """Counts and sizes of what was removed."""
+    """Counts and sizes of removed entries."""
 
     entries: int = 0
     orphans: int = 0

@@ -90,7 +90,7 @@ def verify(layout: Layout, *, keep: bool = False) -> Verdict:
 
 
 def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
-    """Check a tree, and its bytecode of one kind (``tag``); remove what is damaged."""
+    """Check a tree, and its bytecode of one kind (``tag``); remove a damaged one."""
     tree = layout.tree(digest, umask)
     proved = [Entry(TREES, digest, tree, 0.0, f"{umask:03o}")]
     try:

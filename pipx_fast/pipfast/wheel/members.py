@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEME_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
-"""What a wheel's ``.data`` folder may hold (binary distribution format, "The .data directory")."""
+"""Folders in a wheel's ``.data`` folder (binary distribution format, "The .data directory")."""
 
 _UNUSUAL_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|(?:^|/)\.{0,2}(?:/|$)")
 """Control characters, a backslash, a colon; or an empty, ``.`` or ``..`` part of a path."""
