@@ -43,7 +43,7 @@ def add_commands(summaries: Mapping[str, str]) -> None:
     from pip._internal.commands import CommandInfo, commands_dict
 
     for name, summary in summaries.items():
-        commands_dict[name] = CommandInfo("pipfast_hooks.own_command", "OwnCommand", summary)
+        commands_dict[name] = CommandInfo("pipfast_hooks.startup.own_command", "OwnCommand", summary)
 
 
 def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
@@ -51,7 +51,7 @@ def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list
     if arguments and arguments[0] in names:
         return arguments[0], arguments[1:]
     if not set(names).isdisjoint(arguments):
-        from pipfast_hooks import own_command
+        from pipfast_hooks.startup import own_command
 
         return own_command.split(names, arguments)
     return None
