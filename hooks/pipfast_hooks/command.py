@@ -41,7 +41,7 @@ class Start(Part):
             return
         if not run.settings.disabled.isdisjoint(("install", "program")):
             return
-        try:
+        with guarded("nothing is expected"):
             from pipfast_hooks.install.expectation import Expectation
 
             self.expectation = run.part(Expectation)
@@ -50,17 +50,13 @@ class Start(Part):
             if kind is not None:
                 run.intent = replace(run.intent, bytecode=kind, link_ahead=True)
                 run.store.make_preparer().expect(missing)
-        except Exception:
-            logger.debug("pipfast: nothing is expected", exc_info=True)
 
     def keep_expectation(self) -> None:
         """Keep what was installed for the next time."""
         intent = self.run.intent
         if self.expectation is not None and intent.link_ahead and intent.bytecode is not None:
-            try:
+            with guarded("what was installed is not kept"):
                 self.expectation.keep()
-            except Exception:
-                logger.debug("pipfast: what was installed is not kept", exc_info=True)
 
     def close(self, wait_s: float) -> None:
         """Keep the new patterns."""

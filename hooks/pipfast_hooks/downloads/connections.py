@@ -267,8 +267,9 @@ class Sessions(Part):
         self._making = threading.Lock()
         """What is fetched ahead may come first."""
 
-    def of(self, session: Any) -> Connections:
-        """Return the downloads of a session, made when they are first needed."""
+    def of(self, downloader: Any) -> Connections:
+        """Return the downloads of the session of pip's ``Downloader``, made when they are first needed."""
+        session = downloader._session
         with self._making:
             connections = self._connections.get(id(session))
             if connections is None:

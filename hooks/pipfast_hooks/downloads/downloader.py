@@ -19,6 +19,7 @@ from pipfast.address import shown
 from pipfast.fetch.errors import FetchError
 from pipfast.report import logger
 from pipfast_hooks.downloads.connections import Connections, Sessions
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.display import Display, terminal_console
@@ -44,23 +45,16 @@ _OURS = (
 fetches a file itself; what pip raises on its own account (a broken standard output, say) goes its way."""
 
 
-def connections_of(downloader: Any) -> Connections:
-    """Return the connections of a downloader's session, made when they are first needed."""
-    return current_run().part(Sessions).of(downloader._session)
-
-
 def _around_call(call: Call) -> Any:
     """Fetch one archive: from the store, or in ranges."""
-    connections = job = None
-    try:
+    connections, job, run = None, None, current_run()
+    with guarded("download left to pip"):
         link, location = call["link"], call["location"]
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
-            connections = connections_of(call.instance)
+            connections = run.part(Sessions).of(call.instance)
             job = connections.begin(link, location)
             if link.is_wheel and job.archive is None:
-                current_run().part(Ahead).note_wheel(link)
-    except Exception:
-        logger.debug("pipfast: download left to pip", exc_info=True)
+                run.part(Ahead).note_wheel(link)
     if connections is None or job is None:
         return call.original()
     display = None
@@ -87,10 +81,8 @@ def _around_batch(call: Call) -> Any:
     """Fetch all archives of a resolution at once; yield them in pip's order."""
     links = list(call["links"])
     connections = None
-    try:
-        connections = connections_of(call.instance)
-    except Exception:
-        logger.debug("pipfast: downloads left to pip", exc_info=True)
+    with guarded("downloads left to pip"):
+        connections = current_run().part(Sessions).of(call.instance)
     if connections is None:
         return call.original(links=links)
     return _batch(call, connections, links)
@@ -117,11 +109,9 @@ def _batch(call: Call, connections: Connections, links: list[Any]) -> Iterator[t
 
 
 def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job | None:
-    try:
+    with guarded("download of %s left to pip", shown(link.url)):
         return connections.begin(link, location) if link.scheme in ("http", "https") else None
-    except Exception:
-        logger.debug("pipfast: download of %s left to pip", shown(link.url), exc_info=True)
-        return None
+    return None
 
 
 def _finish_or_leave(
@@ -156,19 +146,15 @@ def _around_fetch_metadata_only(call: Call) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
     metadata, run = call.original(), current_run()
     if metadata is None and run.intent.metadata_only:
-        try:
+        with guarded("an archive is fetched for its metadata"):
             from pipfast_hooks.metadata.ranged import RangedMetadata
 
             return run.part(RangedMetadata).distribution(call.instance, call["req"])
-        except Exception:
-            logger.debug("pipfast: an archive is fetched for its metadata", exc_info=True)
     if metadata is not None:
-        try:
+        with guarded("nothing is fetched ahead"):
             requirement = call["req"]
             if requirement.link.is_wheel:
-                connections_of(call.instance._download).begin_ahead(requirement.name, requirement.link)
-        except Exception:
-            logger.debug("pipfast: nothing is fetched ahead", exc_info=True)
+                run.part(Sessions).of(call.instance._download).begin_ahead(requirement.name, requirement.link)
     return metadata
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network.session import CacheControlAdapter
 
-from pipfast.report import logger
 from pipfast.store.urls import Origin, find_origin
+from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from pipfast.fetch.job import Download, Fetched
@@ -48,13 +48,11 @@ def give(response: Any, fetched: Fetched) -> None:
     """Put into pip's cache what the store will not be asked for."""
     keep = getattr(response, "keep", None)
     if keep is not None and fetched.size:
-        try:
-            # As cachecontrol itself hands over what it has collected.
-            with (
-                fetched.path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-                memoryview(content) as view,
-            ):
-                keep(view)
-        except Exception as error:
-            logger.debug("pipfast: %s is not in pip's cache: %r", fetched.path.name, error)
+        # As cachecontrol itself hands over what it has collected.
+        with (
+            guarded("%s is not in pip's cache", fetched.path.name, brief=True),
+            fetched.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+            memoryview(content) as view,
+        ):
+            keep(view)

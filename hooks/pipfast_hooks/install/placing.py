@@ -11,6 +11,7 @@ from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch, check_sources
 from pipfast.report import logger, timed
 from pipfast.store.manifest import is_tree
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.install.ready import get_ready
 from pipfast_hooks.install.scripts import LeftToPip, make_scripts
 
@@ -51,11 +52,9 @@ def place_wheel(request: Request, ready: Ready, run: Run) -> Ready | None:
             if is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):
                 return placed
         logger.debug("pipfast: %s went from the store while it was placed", request.name)
-        try:
+        found = None
+        with guarded("installation left to pip"):
             found = get_ready(request, run, again=True)
-        except Exception:
-            logger.debug("pipfast: installation left to pip", exc_info=True)
-            return None
         if found is None:
             return None
         ready = found

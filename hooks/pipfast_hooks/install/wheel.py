@@ -14,6 +14,7 @@ from pipfast.install.place import place
 from pipfast.report import logger
 from pipfast.wheel.members import NotStorable
 from pipfast.wheel.record import digest_and_size, installed_rows, record_text
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.install.expectation import Expectation
 from pipfast_hooks.install.placing import info_batches, place_wheel
 from pipfast_hooks.install.ready import get_ready
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
 def _around_install_wheel(call: Call) -> Any:
     """Install from the store; whatever is unusual, pip installs itself."""
     ready, run = None, current_run()
-    try:
+    # Nothing is written by then: pip starts from the beginning.
+    with guarded("installation left to pip"):
         request = _request(call)
-        ready = get_ready(request, run)
-    except NotStorable as error:
-        logger.debug("pipfast: %s", error)
-    except Exception:
-        # Nothing is written yet: pip starts from the beginning.
-        logger.debug("pipfast: installation left to pip", exc_info=True)
+        try:
+            ready = get_ready(request, run)
+        except NotStorable as error:
+            logger.debug("pipfast: %s", error)
     if ready is None:
         return call.original()
     with pip_wheel.req_error_context(request.req_description):

@@ -119,10 +119,10 @@ def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
                 # The process that fills its environment takes a while to start.
                 runner_of(run)
         # Not at the top: where everything is satisfied nothing is downloaded.
-        from pipfast_hooks.downloads.downloader import connections_of
+        from pipfast_hooks.downloads.connections import Sessions
 
         def whole() -> None:
-            connections_of(downloader).begin_ahead(name, link, needed=needed, then=then)
+            run.part(Sessions).of(downloader).begin_ahead(name, link, needed=needed, then=then)
 
         if not (needed and run.intent.metadata_only and link.is_wheel):
             return whole()
