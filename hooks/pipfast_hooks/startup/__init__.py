@@ -1,1 +1,1 @@
-"""pip's start, shortened: deferred modules, user agent, certificates, configuration."""
+"""pip's start: deferred modules, user agent, certificates, configuration, program, commands."""
