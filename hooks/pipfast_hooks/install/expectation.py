@@ -1,4 +1,4 @@
-"""What a command line installed the last time, linked aside early."""
+"""Expectation of a command line: its last wheels, linked aside early."""
 
 from __future__ import annotations
 
