@@ -7,8 +7,6 @@ installation it tells what to fetch next while the archive is still on its way.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import re
 import threading
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from pipfast.index.ranged import TAIL_BYTES, read_ranged
 from pipfast.report import logger
 from pipfast.store.archives import find_archive
 from pipfast.store.names import PAGES
-from pipfast.store.notes import read_note, write_note
+from pipfast.store.notes import load_note, note_key, write_note
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.sizes import Sizes
@@ -137,16 +135,16 @@ class RangedMetadata(Part):
         words = "%s is not read by ranges"
         with records.held_back([]), here.having(ours=True), guarded(words, shown(url), brief=True):
             # An index could claim any digest: its word counts for its own address only.
-            key = hashlib.sha256(f"metadata {url} {digest}".encode()).hexdigest()
+            key = note_key(f"metadata {url} {digest}")
             layout = self.run.store.layout
             if self._is_at_hand(session, url, digest, layout):
                 return None
-            kept = _read(read_note(layout, PAGES, key))
+            kept = load_note(layout, PAGES, key, _read)
             if kept is not None:
                 return kept
             found = self._fetch(session, url)
             if found is not None:
-                size = json.dumps(found.size).encode("ascii")
+                size = str(found.size).encode("ascii")
                 write_note(layout, PAGES, key, size + b"\n" + found.content)
             return found
         return None
@@ -204,8 +202,6 @@ class RangedMetadata(Part):
             return content, first, size, strong or response.headers.get("Last-Modified")
 
 
-def _read(note: bytes | None) -> Found | None:
-    if note is None:
-        return None
+def _read(note: bytes) -> Found:
     size, _, content = note.partition(b"\n")
-    return Found(content, int(size)) if size.isdigit() else None
+    return Found(content, int(size))

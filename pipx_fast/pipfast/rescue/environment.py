@@ -37,7 +37,7 @@ class Overlay:
     """Packages over the target's for one build, in one folder.
 
     It is a virtual environment that sees the target's packages. An installer that a build script runs (``python
-    -m pip install``, ``pip``, ``uv``, ``setup.py develop``) writes here, and removes none of the target.
+    -m pip install``, ``pip``, ``uv``, ``setup.py develop``) writes here, and removes nothing of the target.
     """
 
     root: Path

@@ -120,17 +120,15 @@ def record_digest(record: str) -> str:
     return hashlib.sha256("\n".join(sorted(rows)).encode("utf-8")).hexdigest()
 
 
-def _record(wheel: Path) -> str:
+def _read_info(wheel: Path, name: str, errors: str = "strict") -> str:
     with zipfile.ZipFile(wheel) as archive:
-        name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each))
-        return archive.read(name).decode("utf-8")
+        path = next(each for each in archive.namelist() if re.fullmatch(rf"[^/]+\.dist-info/{name}", each))
+        return archive.read(path).decode("utf-8", errors)
 
 
 def requires_of(wheel: Path) -> list[str]:
     """Return a wheel's ``Requires-Dist``."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each))
-        message = email.parser.HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
+    message = email.parser.HeaderParser().parsestr(_read_info(wheel, "METADATA", "replace"))
     return [str(each) for each in message.get_all("Requires-Dist", ())]
 
 
@@ -140,7 +138,7 @@ def record_of_archive(layout: Layout, digest: str) -> str | None:
     if archive is None:
         return None
     try:
-        return record_digest(_record(archive.path))
+        return record_digest(_read_info(archive.path, "RECORD"))
     except (OSError, ValueError, KeyError, StopIteration, zipfile.BadZipFile):
         return None
 
@@ -196,7 +194,7 @@ def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[V
     :raises ValueError: its name is no wheel's.
     """
     version = str(parse_wheel_filename(wheel.name)[1])
-    record = record_digest(_record(wheel))
+    record = record_digest(_read_info(wheel, "RECORD"))
     return BuiltWheel(name, version, wheel.name, digest, source, time.time(), record, tuple(visible))
 
 
