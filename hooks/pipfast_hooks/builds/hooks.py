@@ -32,8 +32,7 @@ def _around_call_hook(call: Call) -> Any:
     # In a thread, pip has not called the hook yet: it will, if the hook fails.
     if stage_of(str(name)) is None or records.are_held_back():
         return alone()
-    rescues = run.part(Rescues)
-    rescue = rescues.of(requirement)
+    rescue = run.part(Rescues).of(requirement)
 
     def answered() -> Any:
         if rescue is not None and rescue.is_rescued:
@@ -44,9 +43,8 @@ def _around_call_hook(call: Call) -> Any:
     if rescue is None:
         return answered()
     hook = Hook(name, call["kwargs"], caller, answered)
-    opened = rescues.open(rescue)
     try:
-        return (opened or rescue).call(hook)
+        return rescue.call(hook)
     except Exception:
         passed_over = run.find(PassedOver) if hook.name == "build_wheel" else None
         path = passed_over.taken_instead(rescue.requirement.link) if passed_over is not None else None
@@ -78,11 +76,10 @@ def _around_prepare_distribution_metadata(call: Call) -> Any:
 def _around_get_cache_dir(call: Call) -> Any:
     """Keep the wheel of a rescued build out of pip's cache: pip could not have built it."""
     requirement, cache = call["req"], call["wheel_cache"]
-    rescues = current_run().part(Rescues)
-    rescue = rescues.made(requirement)
+    rescue = current_run().part(Rescues).made(requirement)
     if rescue is not None and rescue.is_rescued:
         return cache.get_ephem_path_for_link(requirement.link)
     folder = call.original()
-    if (opened := rescues.opened(requirement)) is not None and cache.cache_dir:
-        opened.folder = folder if folder == cache.get_path_for_link(requirement.link) else None
+    if rescue is not None and rescue.is_open and cache.cache_dir:
+        rescue.cache_folder = folder if folder == cache.get_path_for_link(requirement.link) else None
     return folder

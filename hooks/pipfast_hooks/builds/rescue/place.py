@@ -12,6 +12,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.report import logger
 from pipfast.rescue import wheels
 from pipfast.rescue.installed import installed_at
+from pipfast.rescue.messages import undeclared_of
 from pipfast_hooks.builds.rescue.known import known_for
 from pipfast_hooks.builds.rescue.overlay import Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import visible_from
@@ -135,6 +136,12 @@ class Place:
     def keep(self, layout: Layout, wheel: Path, label: str) -> None:
         """Keep a wheel that was built here, with the distributions that its build saw."""
         wheels.keep(layout, self._key(), wheel, label, str(self.source), self._visible())
+
+    def undeclared(self) -> list[str]:
+        """Return the distributions that the build needed and nobody installs."""
+        requires = known_for(self.context, self.requirement, ()).package.requires
+        there = {*installed_at(target_sites(self.context)), *self.context.resolved()}
+        return undeclared_of(self.grants, requires, there)
 
     def close(self) -> None:
         """Remove the overlays."""

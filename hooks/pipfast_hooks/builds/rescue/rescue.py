@@ -14,14 +14,13 @@ from pipfast.report import logger, say
 from pipfast.rescue import learnt, messages
 from pipfast.rescue.diagnosis.causes import NoCause
 from pipfast.rescue.diagnosis.diagnosis import examine
-from pipfast.rescue.installed import installed_at
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.environment import RescueEnvironment
-from pipfast_hooks.builds.rescue.known import known_for
-from pipfast_hooks.builds.rescue.overlay import OverlayFailed, target_sites
+from pipfast_hooks.builds.rescue.overlay import OverlayFailed
 from pipfast_hooks.builds.rescue.place import Place, answer_from
 from pipfast_hooks.builds.rescue.source import source_of
+from pipfast_hooks.builds.rescue.unisolated import note_provenance
 from pipfast_hooks.builds.rescue.watched import error_of, evidence_of, watched
 from pipfast_hooks.guard import guarded
 
@@ -54,7 +53,9 @@ class Rescue:
         self.run = context.run
         self.context = context
         self.requirement = requirement
-        self.imported: set[str] = set()
+        self.cache_folder: str | None = None
+        """pip's cache folder for the wheel of a build without isolation; None if it is not kept there."""
+        self._imported: set[str] = set()
         """Modules that successful hooks had imported."""
         self._place = Place(context, requirement)
         self._causes: list[Cause] = []
@@ -71,6 +72,11 @@ class Rescue:
     def is_rescued(self) -> bool:
         """Tell whether the build is no longer pip's isolated one."""
         return self._environment is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the user wants no isolation, and the provenance of the wheel can be noted."""
+        return not getattr(self.context.options, "build_isolation", True) and self.run.store.layout.keeps
 
     @property
     def overlay(self) -> Overlay | None:
@@ -310,14 +316,17 @@ class Rescue:
     def _note(self, hook: Hook, result: Any, watch: Watch) -> None:
         """Learn from a hook that succeeded; no error of that is the build's."""
         with guarded("nothing is learnt of %s", self.label):
-            self.imported |= watch.imported()
+            self._imported |= watch.imported()
             self._learn(hook, result)
 
     def _learn(self, hook: Hook, result: Any) -> None:
         place = self._place
+        wheel = Path(hook.kwargs["wheel_directory"], str(result)) if hook.name == "build_wheel" else None
         if hook.stage == "requires" and isinstance(result, list):
             place.ask(tuple(map(str, result)))
         if not self.is_rescued:
+            if wheel is not None and (folder := self.cache_folder) is not None:
+                note_provenance(self.context, self.requirement, self.label, self._imported, wheel, folder)
             return
         layout = self.run.store.layout
         if place.source is None:
@@ -325,16 +334,13 @@ class Rescue:
         if layout.keeps and place.source is not None:
             # At once, not at the end: a dry run never gets to the wheel.
             learnt.remember(layout, place.source, self._causes)
-            if hook.name == "build_wheel":
-                place.keep(layout, Path(hook.kwargs["wheel_directory"], str(result)), self.label)
+            if wheel is not None:
+                place.keep(layout, wheel, self.label)
         if hook.stage == "wheel":
             self._hint_undeclared()
 
     def _hint_undeclared(self) -> None:
-        requires = known_for(self.context, self.requirement, ()).package.requires
-        there = {*installed_at(target_sites(self.context)), *self.context.resolved()}
-        names = messages.undeclared_of(self._place.grants, requires, there)
-        if names:
+        if names := self._place.undeclared():
             self.run.say_at_end(*messages.undeclared(self.label, names))
 
     def close(self) -> None:

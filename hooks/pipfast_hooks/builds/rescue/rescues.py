@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast_hooks.builds.context import Context
-from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds.rescue.rescue import Rescue
-    from pipfast_hooks.builds.rescue.unisolated import OpenBuild
     from pipfast_hooks.run import Run
 
 
 class Rescues(Part):
-    """The rescues of a run's builds, and its builds without isolation."""
+    """The rescues of a run's builds."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._rescues: dict[int, Rescue] = {}
         """By ``id()`` of pip's requirement, which the rescue keeps alive."""
-        self._open: dict[int, OpenBuild | None] = {}
-        """By the same key; None where nothing is kept of the build."""
 
     def made(self, requirement: Any) -> Rescue | None:
         """Return the rescue of a requirement's build if there is one."""
@@ -48,22 +44,6 @@ class Rescues(Part):
                 return None
             rescue = self._rescues[id(requirement)] = Rescue(context, requirement)
         return rescue
-
-    def opened(self, requirement: Any) -> OpenBuild | None:
-        """Return a requirement's build without isolation, if one has begun."""
-        return self._open.get(id(requirement))
-
-    def open(self, rescue: Rescue) -> OpenBuild | None:
-        """Return a requirement's build without isolation; None for an isolated one, and without a store."""
-        key = id(rescue.requirement)
-        if key not in self._open:
-            self._open[key] = None
-            if not getattr(rescue.context.options, "build_isolation", True) and self.run.store.layout.keeps:
-                with guarded("a build without isolation is left to pip"):
-                    from pipfast_hooks.builds.rescue.unisolated import OpenBuild
-
-                    self._open[key] = OpenBuild(rescue)
-        return self._open[key]
 
     def close(self, wait_s: float) -> None:
         """Remove the environments of all rescues."""

@@ -19,47 +19,31 @@ from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.rescue.wheels import Visible
 from pipfast_hooks.builds.rescue.overlay import target_sites
 from pipfast_hooks.builds.rescue.source import source_of
-from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from importlib.metadata import Distribution
 
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.builds.rescue.rescue import Rescue
-    from pipfast_hooks.builds.rescue.watched import Hook
 
 
-class OpenBuild:
-    """The build of one requirement that sees the target by the user's wish."""
+def note_provenance(
+    context: Context, requirement: Any, label: str, imported: Iterable[str], wheel: Path, folder: str
+) -> None:
+    """Note what a wheel for pip's cache was built against.
 
-    def __init__(self, rescue: Rescue) -> None:
-        self._rescue = rescue
-        self.folder: str | None = None
-        """Where pip's cache will have the wheel; None where it keeps none."""
-
-    def call(self, hook: Hook) -> Any:
-        """Call a hook, and note what the wheel that it makes was built against."""
-        result = self._rescue.call(hook)
-        if hook.name == "build_wheel" and self.folder is not None and not self._rescue.is_rescued:
-            with guarded("the provenance of a wheel is not noted"):
-                self._note(Path(hook.kwargs["wheel_directory"], str(result)), self.folder)
-        return result
-
-    def _note(self, wheel: Path, folder: str) -> None:
-        layout = self._rescue.run.store.layout
-        if not layout.keeps:
-            return
-        there = installed_at(target_sites(self._rescue.context))
-        visible = [
-            _seen(name, there[name])
-            for name in built_against(self._rescue.imported, there, wheels.requires_of(wheel))
-            if name != canonicalize_name(self._rescue.label)
-        ]
-        source = source_of(self._rescue.requirement) if self._rescue.requirement.link.is_vcs else None
-        wheels.note_cached(
-            layout, key_of(Path(folder, wheel.name)), wheel, self._rescue.label, source or "", visible
-        )
+    :param label: the package's name.
+    :param imported: modules that processes of the build had imported.
+    :param folder: the wheel's folder in pip's cache.
+    """
+    there = installed_at(target_sites(context))
+    visible = [
+        _seen(name, there[name])
+        for name in built_against(imported, there, wheels.requires_of(wheel)) if name != canonicalize_name(label)
+    ]
+    source = source_of(requirement) if requirement.link.is_vcs else None
+    key = key_of(Path(folder, wheel.name))
+    wheels.note_cached(context.run.store.layout, key, wheel, label, source or "", visible)
 
 
 def _seen(name: str, distribution: Distribution) -> Visible:
