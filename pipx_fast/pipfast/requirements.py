@@ -42,7 +42,7 @@ def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:
 
 
 def allows(specifiers: str, version: str) -> bool:
-    """Tell whether a version is within specifiers; also if either cannot be read."""
+    """Tell whether a version is within specifiers; specifiers that cannot be read refuse none."""
     try:
         return SpecifierSet(specifiers).contains(version, prereleases=True)
     except (InvalidSpecifier, ValueError):
