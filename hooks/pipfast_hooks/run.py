@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.intent import Aim, Intent
 from pipfast_hooks.storage import Store
 
@@ -131,11 +132,9 @@ class Run:
 
     @staticmethod
     def _end(part: Part, end: Callable[[], None]) -> None:
-        try:
+        # The others still have threads, processes and files to end.
+        with guarded("at the end of %s", type(part).__name__):
             end()
-        except Exception:
-            # The others still have threads, processes and files to end.
-            logger.debug("pipfast: at the end of %s", type(part).__name__, exc_info=True)
 
 
 def _current_umask() -> int:

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipfast.report import logger
+from pipfast_hooks.guard import guarded
 
 # The store and the workers are imported where something is going to be downloaded or installed: `install` of what
 # is there already is over sooner than they are loaded.
@@ -152,11 +153,9 @@ class Store:
         """Give up what is prepared if the run's intent is another one by now."""
         intent = self._run.intent
         usable = intent.installs and intent.stores and intent.link_ahead
-        try:
+        with guarded("what was expected is given up"):
             if self._preparer is not None and not (usable and self._preparer.kind == intent.bytecode):
                 self.stop()
-        except Exception:
-            logger.debug("pipfast: what was expected is given up", exc_info=True)
 
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
         """Note the digests of a file just written; they hold while its size and mtime stay."""

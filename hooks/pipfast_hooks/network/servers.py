@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pipfast.fetch.servers import Server
 from pipfast.fetch.turns import LeftToPip
-from pipfast.report import logger
 from pipfast.system import threads
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part
 
 if TYPE_CHECKING:
@@ -102,10 +102,8 @@ class Servers(Part):
                     return
             now = time.monotonic()
             for server in self._all():
-                try:
+                with guarded("a server is not looked at"):
                     server.look(now)
-                except Exception:
-                    logger.debug("pipfast: a server is not looked at", exc_info=True)
 
 
 def _close_idle(pools: weakref.WeakSet[Any]) -> None:

@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pipfast.report import logger
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.output.tracebacks import leave_ours_out
 
 if TYPE_CHECKING:
@@ -29,14 +29,12 @@ _AS_IT_IS = MappingProxyType({
 
 def _around_emit(call: Call) -> Any:
     """Write a plain message to the console's file; leave others to rich, tracebacks without our frames."""
-    try:
+    message = None
+    with guarded("a message is left to rich"):
         record = call["record"]
         leave_ours_out(record)
         console = call.instance.console
         message = _plain_message(call.instance, record) if _is_plain(console) else None
-    except Exception:
-        logger.debug("pipfast: a message is left to rich", exc_info=True)
-        message = None
     if message is None:
         return call.original()
     try:

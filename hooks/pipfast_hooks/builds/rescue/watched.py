@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
-from pipfast.report import logger
 from pipfast.rescue.diagnosis.watch import Watch, stage_of
+from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,12 +102,10 @@ def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]
     elif not watch.output:
         # Without -v the lines are in the error alone, between "[3 lines of output]" and "[end of output]".
         watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
-    try:
+    # A build can write there what it likes.
+    with guarded("the record of a build cannot be read"):
         return watch.evidence(declared, unavailable)
-    except Exception:
-        # A build can write there what it likes.
-        logger.debug("pipfast: the record of a build cannot be read", exc_info=True)
-        return None
+    return None
 
 
 def error_of(evidence: Evidence | None) -> str:
