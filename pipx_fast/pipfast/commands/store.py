@@ -7,15 +7,16 @@ import json
 import re
 import sys
 import time
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipfast.commands.output import display_size, program
 from pipfast.errors import PipfastError
 from pipfast.store.folder import default_root
 from pipfast.store.layout import Layout, open_layout
-from pipfast.store.names import BUCKETS, WORDS
+from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, TREES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,21 @@ _SIZE_UNITS = MappingProxyType({
     "tb": 10**12,
 })
 _AGE_UNITS = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800})
+
+
+@dataclass(slots=True)
+class StoredWheel:
+    """An archive of the store: a row of ``pipfast store list``."""
+
+    name: str
+    sha256: str
+    archive: bool = False
+    bytes: int = 0
+    last_use: float = 0.0
+    """Seconds since the epoch."""
+    unpacked: bool = False
+    bytecode: list[str] = field(default_factory=list)
+    """Tags of interpreters."""
 
 
 def main(arguments: list[str], settings: Settings, examine: object = None) -> int:
@@ -134,24 +150,22 @@ def _info(options: argparse.Namespace, root: Path) -> int:
 def _list(options: argparse.Namespace, root: Path) -> int:
     if options.built:
         return _list_built(options, root)
-    rows = [row for row in _rows(open_layout(root)) if fnmatch(row["name"].lower(), options.pattern.lower())]
+    rows = [row for row in _rows(open_layout(root)) if fnmatch(row.name.lower(), options.pattern.lower())]
     if options.json:
-        return _print_json(rows)
-    names = max((len(row["name"]) for row in rows), default=0)
-    sizes = max((len(display_size(row["bytes"])) for row in rows), default=0)
+        return _print_json([asdict(row) for row in rows])
+    names = max((len(row.name) for row in rows), default=0)
+    sizes = max((len(display_size(row.bytes)) for row in rows), default=0)
     for row in rows:
-        used = time.strftime("%Y-%m-%d", time.localtime(row["last_use"]))
+        used = time.strftime("%Y-%m-%d", time.localtime(row.last_use))
         # e.g. `cpython-311-a70d0d0a-opt0-timestamp`: which interpreter it is for is what a reader knows.
-        compiled = sorted({tag.rpartition("-opt")[0].rpartition("-")[0] or tag for tag in row["bytecode"]})
-        kept = ["unpacked"] * row["unpacked"] + [f"compiled for {', '.join(compiled)}"] * bool(compiled)
-        size = display_size(row["bytes"])
-        print(f"{row['name']:<{names}}  {size:>{sizes}}  {used}  {', '.join(kept) or 'archive only'}")
+        compiled = sorted({tag.rpartition("-opt")[0].rpartition("-")[0] or tag for tag in row.bytecode})
+        kept = ["unpacked"] * row.unpacked + [f"compiled for {', '.join(compiled)}"] * bool(compiled)
+        size = display_size(row.bytes)
+        print(f"{row.name:<{names}}  {size:>{sizes}}  {used}  {', '.join(kept) or 'archive only'}")
     return 0
 
 
 def _list_built(options: argparse.Namespace, root: Path) -> int:
-    from dataclasses import asdict
-
     from pipfast.rescue.wheels import all_built
 
     found = [built for built in all_built(open_layout(root))
@@ -166,31 +180,29 @@ def _list_built(options: argparse.Namespace, root: Path) -> int:
     return 0
 
 
-def _rows(layout: Layout) -> list[dict[str, Any]]:
+def _rows(layout: Layout) -> list[StoredWheel]:
     from pipfast.store.archives import archive_name
-    from pipfast.store.names import ARCHIVES, BYTECODE, TREES
     from pipfast.upkeep.inventory import Usage, entries
 
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, StoredWheel] = {}
     for entry in entries(layout):
         if entry.bucket not in (ARCHIVES, TREES, BYTECODE):
             continue
-        row = rows.setdefault(entry.digest, {
-            "name": f"({entry.digest[:16]}, without its archive)", "sha256": entry.digest, "archive": False,
-            "bytes": 0, "last_use": 0.0, "unpacked": False, "bytecode": [],
-        })
+        row = rows.setdefault(
+            entry.digest, StoredWheel(f"({entry.digest[:16]}, without its archive)", entry.digest)
+        )
         usage = Usage()
         usage.add(entry.path)
-        row["bytes"] += usage.bytes
-        row["last_use"] = max(row["last_use"], entry.last_use)
+        row.bytes += usage.bytes
+        row.last_use = max(row.last_use, entry.last_use)
         if entry.bucket == ARCHIVES:
-            row["archive"] = True
-            row["name"] = archive_name(entry.path) or row["name"]
+            row.archive = True
+            row.name = archive_name(entry.path) or row.name
         elif entry.bucket == TREES:
-            row["unpacked"] = True
-        elif entry.bucket == BYTECODE and entry.path.name not in row["bytecode"]:
-            row["bytecode"].append(entry.path.name)
-    return sorted(rows.values(), key=lambda row: (row["name"].lower(), row["sha256"]))
+            row.unpacked = True
+        elif entry.path.name not in row.bytecode:
+            row.bytecode.append(entry.path.name)
+    return sorted(rows.values(), key=lambda row: (row.name.lower(), row.sha256))
 
 
 def _verify(options: argparse.Namespace, root: Path) -> int:

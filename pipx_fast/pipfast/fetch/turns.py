@@ -5,12 +5,32 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pipfast.fetch.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
+
+    class Asked(Protocol):
+        """The server that a turn is one of."""
+
+        left: bool
+        """pip alone asks it."""
+
+        def close_idle(self) -> None:
+            """Close the connections to it that nobody uses."""
+
+        def ended(self, turn: Turn) -> None:
+            """Note that an answer has been read, or given up."""
+
+        def broke(self, turn: Turn) -> None:
+            """Note that an answer broke off in its middle."""
+
+        def is_answer(self, turn: Turn) -> bool:
+            """Tell whether pip would have got this answer from the same request of its own."""
+
 
 TOO_MANY = frozenset({401, 407, 408, 425, 429})
 """Statuses below 500 that have to do with who asks, or how often: no answer to an early request."""
@@ -34,25 +54,6 @@ class Told(Enum):
     """It may have refused an early request for the company that this had."""
     LEAVE = "leave"
     """pip alone is to ask it."""
-
-
-class Asked(Protocol):
-    """The server that a turn is one of."""
-
-    left: bool
-    """pip alone asks it."""
-
-    def close_idle(self) -> None:
-        """Close the connections to it that nobody uses."""
-
-    def ended(self, turn: Turn) -> None:
-        """Note that an answer has been read, or given up."""
-
-    def broke(self, turn: Turn) -> None:
-        """Note that an answer broke off in its middle."""
-
-    def is_answer(self, turn: Turn) -> bool:
-        """Tell whether pip would have got this answer from the same request of its own."""
 
 
 @dataclass(slots=True, eq=False)
