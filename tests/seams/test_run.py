@@ -60,6 +60,22 @@ def test_what_fails_at_its_end_keeps_nothing_else_from_its_own(
     assert "the last word" in capsys.readouterr().err
 
 
+def test_a_part_that_is_ended_early_is_made_anew(run: Run) -> None:
+    """It ends once, at once; who asks for it afterwards gets another one."""
+    ended = []
+
+    class Early(Part):
+        def close(self, wait_s: float) -> None:
+            ended.append(self)
+
+    run.end_part(Early)
+    first = run.part(Early)
+    run.end_part(Early)
+    assert ended == [first]
+    assert run.find(Early) is None
+    assert run.part(Early) is not first
+
+
 def test_all_are_told_to_end_before_any_is_waited_for(run: Run) -> None:
     """Whoever pressed Ctrl-C waits for all together, and not for one after another."""
     told: list[tuple[str, float]] = []

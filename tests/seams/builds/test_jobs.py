@@ -1,0 +1,69 @@
+"""Turns of builds that run beside pip."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.settings import Settings
+from pipfast_hooks.builds.guard import Guard
+from pipfast_hooks.builds.jobs import Jobs
+from pipfast_hooks.run import begin_run, end_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+FAR_S = 30.0
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    made = Jobs(begin_run(Settings.from_environ({})).part(Guard), 1)
+    yield made
+    made.close()
+    end_run()
+
+
+def taking_a_turn(jobs: Jobs) -> tuple[threading.Event, Callable[[], None]]:
+    """Have a thread take a turn; return what is set when it has one, and what ends it."""
+    has_turn, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with jobs.turn(urgent=False):
+            has_turn.set()
+            may_end.wait(FAR_S)
+
+    jobs.submit(work)
+    return has_turn, may_end.set
+
+
+def test_nobody_has_a_turn_beside_what_runs_alone(jobs: Jobs) -> None:
+    """It waits for the turn that somebody has; others wait for its end."""
+    first, end = taking_a_turn(jobs)
+    assert first.wait(FAR_S)
+    threading.Timer(0.1, end).start()
+    with jobs.alone():
+        second, end = taking_a_turn(jobs)
+        assert not second.wait(0.1)
+    assert second.wait(FAR_S)
+    end()
+
+
+def test_an_interrupt_before_it_runs_alone_gives_the_turns_back(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C then ends the command, whose threads must not wait for a turn for ever."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs._turns._changed, "wait_for", interrupt)
+    with pytest.raises(KeyboardInterrupt), jobs.alone():
+        pass
+    monkeypatch.undo()
+    has_turn, end = taking_a_turn(jobs)
+    assert has_turn.wait(FAR_S)
+    end()
