@@ -67,14 +67,10 @@ def or_original(words: str) -> Callable[[F], F]:
     return mark
 
 
-def call_seam(function: Callable[[Call], Any], call: Call) -> Any:
-    """Call a seam's function; where ``or_original`` says so and it fails, the original."""
-    try:
-        return function(call)
-    except Exception:
-        words = getattr(function, _WORDS, "")
-        if not words or call.went_on:
-            raise
-        logger.debug("pipfast: %s", words, exc_info=True)
-    # Not while that error is handled: a traceback of pip's would begin with it.
-    return call.original()
+def falls_back(function: Callable[[Call], Any], call: Call) -> bool:
+    """Tell whether pip's own function is to be called, now that a seam's has failed: as ``or_original`` says."""
+    words = getattr(function, _WORDS, "")
+    if not words or call.went_on:
+        return False
+    logger.debug("pipfast: %s", words, exc_info=True)
+    return True

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast_hooks.call import Call
-from pipfast_hooks.guard import call_seam, guarded, or_original
+from pipfast.settings import Settings
+from pipfast_hooks.attach import Hooks, SeamState, _Late
+from pipfast_hooks.guard import guarded, or_original
+from pipfast_hooks.seams import Seam
+
+if TYPE_CHECKING:
+    from pipfast_hooks.call import Call
 
 
 @pytest.fixture
@@ -38,8 +43,12 @@ def test_what_ends_a_command_passes(error: type[BaseException]) -> None:
         raise error
 
 
-def made(original: Any) -> Call:
-    return Call(original, None, (1,), {}, {"number": 0})
+def called(around: Any, original: Any) -> Any:
+    """Call ``original`` with 1 through a seam that ``around`` stands around."""
+    seam = Seam("module", "function", "program", ("number",), "module:around")
+    late = _Late(Hooks(Settings(), "26.3", ()), SeamState(seam))
+    late._function = around
+    return late(original, None, (1,), {})
 
 
 def test_function_that_fails_before_the_original_gives_way_to_it(said: pytest.LogCaptureFixture) -> None:
@@ -52,10 +61,10 @@ def test_function_that_fails_before_the_original_gives_way_to_it(said: pytest.Lo
     def fails(number: int) -> int:
         raise ValueError(number)
 
-    assert call_seam(around, made(lambda number: number + 1)) == 2
+    assert called(around, lambda number: number + 1) == 2
     assert [each.getMessage() for each in said.records] == ["pipfast: a number is left to pip"]
     with pytest.raises(ValueError) as raised:
-        call_seam(around, made(fails))
+        called(around, fails)
     assert raised.value.__context__ is None
 
 
@@ -72,7 +81,7 @@ def test_error_of_the_original_is_pips_and_so_is_one_after_it() -> None:
         return call.original()
 
     with pytest.raises(ValueError):
-        call_seam(around, made(fails))
+        called(around, fails)
     assert calls == [1]
 
 
@@ -83,4 +92,4 @@ def test_function_without_words_keeps_its_errors() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        call_seam(around, made(lambda number: number))
+        called(around, lambda number: number)
