@@ -36,6 +36,6 @@ def record_of(distribution: Distribution) -> str:
 
 
 def modules_in(distribution: Distribution) -> frozenset[str]:
-    """Return what a distribution brings to import, by its own record."""
+    """Return the modules that a distribution brings, by its own record."""
     paths = [row.partition(",")[0] for row in (distribution.read_text("RECORD") or "").splitlines()]
     return modules_of(paths, distribution.read_text("top_level.txt") or "")

@@ -43,7 +43,7 @@ def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
 
 
 def recall(layout: Layout, source: str) -> tuple[Cause, ...]:
-    """Return what earlier builds of a source missed."""
+    """Return the causes of a source's earlier builds."""
     return load_note(layout, LEARNT, source_key(source), _read) or ()
 
 

@@ -37,7 +37,7 @@ STEERING = frozenset({
     "LDSHARED", "LIBRARY_PATH", "MACOSX_DEPLOYMENT_TARGET", "NO_CUDA", "NVCC", "OPT", "PKG_CONFIG_PATH",
     "SDKROOT", "SOURCE_DATE_EPOCH", "USE_CUDA", "USE_ROCM", "WITH_CUDA", "_PYTHON_HOST_PLATFORM",
 })
-"""Environment variables that change what a build makes: they are part of a wheel's key."""
+"""Environment variables that change a build's result: they are part of a wheel's key."""
 
 STEERING_PATTERN = re.compile(
     r"(?:APEX|CMAKE|CUDA|CUDNN|CUTLASS|DS_BUILD|FLASH|HIP|MAMBA|NCCL|NPY|NVCC|NVTE|PYTORCH|ROCM|SETUPTOOLS_SCM_PRETEND"
@@ -184,7 +184,7 @@ def key_of_cached(place: str) -> str:
 def note_cached(
     layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
 ) -> None:
-    """Note what a wheel for pip's cache was built against, in the place of an earlier note."""
+    """Keep the note about a wheel for pip's cache, in the place of an earlier one."""
     keep_note(layout, BUILT, key, [asdict(_built(wheel, sha256_of(wheel), name, source, visible))])
 
 
@@ -215,7 +215,7 @@ def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tupl
     Build tools do not count, nor do dependencies of the distributions that a build needed.
 
     :param there: normalised name to version and ``record_digest`` of all that is installed.
-    :returns: with each, what differs: ``torch 1.0, and 2.0 is here``.
+    :returns: with each, the differences: ``torch 1.0, and 2.0 is here``.
     """
     for built in all_built(layout):
         if there.get(canonicalize_name(built.name)) != (built.version, built.record):

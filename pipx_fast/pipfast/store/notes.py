@@ -1,6 +1,6 @@
 """Notes of the store: small files with checksums, each under a key.
 
-A note holds what was worked out once and can be worked out again. One that is damaged, truncated or in another
+A note holds a result that can be worked out again. One that is damaged, truncated or in another
 version's format is removed; that is never an error. It is written aside and renamed into place.
 """
 
@@ -29,14 +29,14 @@ _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What readers raise at a note with another content than theirs."""
+"""Errors of readers at a note with another content than theirs."""
 
 MAX_NOTE_BYTES = 256 << 20
 """Bytes beyond which a file cannot be one of ours: the largest index pages have some 30 MB."""
 
 
 def note_key(*parts: object) -> str:
-    """Return the key of a note: the SHA-256 of what it is about, as 64 lowercase hex digits.
+    """Return the key of a note: the SHA-256 of its subject, as 64 lowercase hex digits.
 
     :param parts: bytes count as they are, text in UTF-8, anything else as JSON.
     """
@@ -56,9 +56,9 @@ def keep_note(layout: Layout, bucket: str, key: str, document: object) -> None:
 
 
 def load_note(layout: Layout, bucket: str, key: str, read: Callable[[bytes], T]) -> T | None:
-    """Return what ``read`` makes of the note under ``key``, or None; what it cannot read is removed.
+    """Return the note under ``key`` as ``read`` makes it, or None; an unreadable note is removed.
 
-    :param read: raises ValueError, TypeError or the like where the content is not what it expects.
+    :param read: raises ValueError, TypeError or the like at another content than it expects.
     """
     payload = read_note(layout, bucket, key)
     if payload is None:
@@ -72,7 +72,7 @@ def load_note(layout: Layout, bucket: str, key: str, read: Callable[[bytes], T])
 
 
 def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
-    """Keep ``payload`` under ``key`` in the place of what stood there; failing is no error.
+    """Keep ``payload`` under ``key``, in the place of an earlier note; failing is no error.
 
     :param key: 64 lowercase hex digits.
     """
@@ -138,5 +138,5 @@ def drop_note(layout: Layout, bucket: str, key: str) -> None:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether the bytes of a note's file are what was written (for ``store verify``)."""
+    """Tell whether the bytes of a note's file agree with its checksum (for ``store verify``)."""
     return content[:_HEAD] == _MAGIC + hashlib.sha256(content[_HEAD:]).hexdigest().encode("ascii") + b"\n"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:
     """Return everything that may vouch for a distribution in the build of ``requirement``.
 
-    :param declared: what the package declares for its build.
+    :param declared: requirements that the package declares for its build.
     """
     named = [each for each in context.requirements if each.name]
     package = _asked_for(context, requirement, failing_package(requirement, declared))

@@ -1,6 +1,6 @@
 """Packages beside a rescued build: found and installed by pip.
 
-pip runs in a process of its own. It does not fetch again what the target has, and never writes there.
+pip runs in a process of its own. It fetches nothing that the target has, and never writes there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Found:
 
 @dataclass(slots=True)
 class Wanted:
-    """Requirements for an overlay, and what limits them."""
+    """Requirements for an overlay, and their limits."""
 
     declared: tuple[str, ...] = ()
     """Requirements that the package declares for its build."""

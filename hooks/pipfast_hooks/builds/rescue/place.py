@@ -56,11 +56,11 @@ class Place:
 
     @property
     def declared(self) -> tuple[str, ...]:
-        """Return what the package declares for its build, by file and by hook."""
+        """Return the build requirements that the package declares, by file and by hook."""
         return tuple(dict.fromkeys((*(self.requirement.pyproject_requires or ()), *self._asked)))
 
     def ask(self, requirements: tuple[str, ...]) -> None:
-        """Note what the backend asks for."""
+        """Note requirements of the backend."""
         self._asked = tuple(dict.fromkeys((*self._asked, *requirements)))
 
     def known(self) -> Known:

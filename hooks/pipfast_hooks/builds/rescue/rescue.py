@@ -94,7 +94,7 @@ class Rescue:
         return self._label
 
     def begin(self) -> bool:
-        """Begin with what an earlier build of the source missed or the user names; tell whether there is any."""
+        """Begin with the grants that an earlier build needed or the user names; tell whether there are any."""
         if self.is_rescued:
             return True
         if self._over:
@@ -198,7 +198,7 @@ class Rescue:
             raise failed
 
     def _prepared(self, hook: Hook) -> Any:
-        """Return what a wheel of an earlier build answers, or None with everything ready to call the hook.
+        """Return the answer of an earlier wheel, or None with everything ready to call the hook.
 
         :raises Exception: neither can be had; pip's own error.
         """
@@ -272,7 +272,7 @@ class Rescue:
         return False
 
     def _granted(self, evidence: Evidence | None) -> Grant:
-        """Return the distribution that brings what was missing.
+        """Return the grant for the cause in the evidence.
 
         :raises _Stop: there is none, or it was missing before.
         """
@@ -292,7 +292,7 @@ class Rescue:
         return decision
 
     def _end(self, evidence: Evidence | None) -> None:
-        """Say what was tried, below pip's own error."""
+        """Tell of the rounds, below pip's own error."""
         layout, place = self.run.store.layout, self._place
         if place.may_be_earlier and place.source is not None:
             learnt.forget(layout, place.source)

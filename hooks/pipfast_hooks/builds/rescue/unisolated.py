@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def note_provenance(
     context: Context, requirement: Any, label: str, imported: Iterable[str], wheel: Path, folder: str
 ) -> None:
-    """Note what a wheel for pip's cache was built against.
+    """Note the distributions that a wheel for pip's cache was built against.
 
     :param label: the package's name.
     :param imported: modules that processes of the build had imported.
@@ -58,7 +58,7 @@ def built_against(
     Dependencies of another one of them are left out, unless the wheel requires them itself.
 
     :param imported: modules that processes of the build had imported.
-    :param there: normalised name to what the target has.
+    :param there: normalised name to the target's distribution.
     :param requires: the wheel's ``Requires-Dist``.
     """
     modules = set(imported)
@@ -82,7 +82,7 @@ def key_of(cached: Path) -> str:
 def difference(context: Context, cached: Path) -> str | None:
     """Return a sentence about the version that a wheel in pip's cache does not fit, or None if it fits."""
     if getattr(context.options, "build_isolation", True) and context.run.settings.build_rescue == "off":
-        # An isolated build would miss what this one had.
+        # An isolated build would miss the modules that this one had.
         return None
     built = wheels.find_cached(context.run.store.layout, key_of(cached), cached)
     if built is None:

@@ -39,7 +39,7 @@ class Hook:
 class HeldError(logging.Filter):
     """Filter that holds a failed hook's error until it is known whether pip ends with it; notes all output.
 
-    Under ``-v`` pip keeps no output of its own: what it logs is the only copy.
+    Under ``-v`` pip keeps no output of its own: its log messages are the only copy.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -71,7 +71,7 @@ class HeldError(logging.Filter):
 
 @contextmanager
 def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
-    """Note in the block what the processes of a hook look for and print.
+    """Note in the block the output of a hook's processes, and the modules that they look for.
 
     :raises OSError: there is no place for the notes.
     """
@@ -102,7 +102,7 @@ def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]
     elif not watch.output:
         # Without -v the lines are in the error alone, between "[3 lines of output]" and "[end of output]".
         watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
-    # A build can write there what it likes.
+    # A build can write anything there.
     with guarded("the record of a build cannot be read"):
         return watch.evidence(declared, unavailable)
     return None

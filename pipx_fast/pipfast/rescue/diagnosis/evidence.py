@@ -65,7 +65,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """What the probe notes at the end of one process of a build."""
+    """Notes of the probe at the end of one process of a build."""
 
     pid: int
     argv: tuple[str, ...]

@@ -88,7 +88,7 @@ def provides(modules: Iterable[str], module: str) -> bool:
 def contradiction(module: str, modules: frozenset[str]) -> str | None:
     """Return the contradiction between an installed distribution's record and a row of the table, or None.
 
-    :param modules: what ``modules_of`` found in the record of the distribution that the row names.
+    :param modules: those of ``modules_of`` for the distribution that the row names.
     """
     if not modules or provides(modules, module):
         return None

@@ -124,7 +124,7 @@ class Watch:
         return names
 
     def _records(self) -> Iterator[ProcessRecord]:
-        """Yield what the processes noted; lines that are no JSON objects are passed over.
+        """Yield the notes of the processes; lines that are no JSON objects are passed over.
 
         :raises EvidenceDamaged: one has another content than the probe writes.
         """

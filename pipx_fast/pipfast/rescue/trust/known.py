@@ -56,5 +56,5 @@ class Known:
     extra: tuple[str, ...] = ()
     """The user's ``extra-build-dependencies`` for this package."""
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """All of ``extra-build-dependencies``: a hint repeats what is set already."""
+    """All of ``extra-build-dependencies``: a hint repeats the present setting."""
     require_hashes: bool = False

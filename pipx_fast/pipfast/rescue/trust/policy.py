@@ -42,7 +42,7 @@ class Grant:
     name: str
     """The distribution's name in the namer's spelling."""
     module: str
-    """What the build missed."""
+    """The module that the build missed."""
     why: str
     """The reason for the trust: a sentence without its full stop."""
     installed: bool = False

@@ -10,13 +10,13 @@ import sys
 
 
 class _Sought:
-    """The last finder on ``sys.meta_path``: it is asked for what no other one has found."""
+    """The last finder on ``sys.meta_path``: it is asked for modules that no other one has found."""
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Note what is looked for; find nothing."""
+        """Note the module, and find nothing."""
         if len(self.names) < 2000:
             self.names[fullname] = None
 
@@ -45,7 +45,7 @@ def _described(error: "BaseException | None") -> list[dict[str, object]]:
 
 
 def _imported() -> list[str]:
-    """Return the top-level modules that were imported from files; of a namespace, what is right below it."""
+    """Return the top-level modules that were imported from files; of a namespace, those right below it."""
     files = {name for name, module in list(sys.modules.items())
              if name.count(".") < 2 and isinstance(getattr(module, "__dict__", {}).get("__file__"), str)}
     own = set(sys.stdlib_module_names) | {"__main__", "sitecustomize", "usercustomize"}
@@ -89,7 +89,7 @@ def _begin() -> None:
 
 
 def _chain() -> None:
-    """Run the next ``sitecustomize`` on the path, in our place; what it raises is raised."""
+    """Run the next ``sitecustomize`` on the path in our place, and raise its errors."""
     import _frozen_importlib
     import _frozen_importlib_external
 
