@@ -10,21 +10,21 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipfast.fetch.turns import LeftToPip, Turn
 from pipfast.report import logger
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.asked import streamed
 from pipfast_hooks.network.authentication import as_pips_first
-from pipfast_hooks.network.early import EarlyRequests, is_answer
 from pipfast_hooks.output import records
 from pipfast_hooks.run import Part
 from pipfast_hooks.threads import here
 
+# What sends requests is imported where one is sent: `install` of what is there already sends none.
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
+    from pipfast_hooks.network.early import EarlyRequests
     from pipfast_hooks.run import Run
 
     Then = Callable[[Any], Callable[[], None] | None]
@@ -95,13 +95,12 @@ class _Turns:
 class RequestsAhead:
     """The GETs of one resolution; none is sent as long as pip's cache has fresh answers to everything."""
 
-    def __init__(
-        self, early: EarlyRequests, session: Any, connections: int, on_wheel: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, run: Run, session: Any, on_wheel: Callable[[Any], None]) -> None:
         """:param on_wheel: called with pip's link of a wheel that pip itself begins to fetch."""
+        connections = run.settings.connections
         self.session = session
         self.on_wheel = on_wheel
-        self._early = early
+        self._run = run
         self._connections = connections
         self._turns = _Turns(connections)
         self._waiting: list[Callable[[], None]] = []
@@ -133,7 +132,7 @@ class RequestsAhead:
             if self._active or self._stopped:
                 return
             self._active = True
-            self._early.attach(self.session)
+            self._early().attach(self.session)
             waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
@@ -149,6 +148,8 @@ class RequestsAhead:
                 if not stream:
                     self._left_to_pip[url] = job
                 return None
+        from pipfast_hooks.network.early import is_answer
+
         job.done.wait()
         response = job.response
         if response is None or not is_answer(response):
@@ -212,6 +213,11 @@ class RequestsAhead:
             self._jobs = {url: job for url, job in self._jobs.items() if job.started}
         threads.join(self._threads, wait_s)
 
+    def _early(self) -> EarlyRequests:
+        from pipfast_hooks.network.early import EarlyRequests
+
+        return self._run.part(EarlyRequests)
+
     # In the threads
 
     def _has_threads(self) -> bool:
@@ -233,6 +239,9 @@ class RequestsAhead:
                     job.rest()
 
     def _do(self, job: _Job) -> None:
+        from pipfast.fetch.turns import LeftToPip, Turn
+        from pipfast_hooks.network.early import is_answer
+
         def begin() -> None:
             with self._lock:
                 if self._jobs.get(job.url) is not job:
@@ -247,7 +256,7 @@ class RequestsAhead:
                     return
             with records.held_back(job.records):
                 # An answer of pip's cache needs no turn.
-                response = self._early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
+                response = self._early().get(self.session, job.url, job.headers, Turn(early=True, began=begin))
                 job.started = True
                 self._heard(response, urlsplit(job.url).netloc)
                 if response.status_code != 401 and is_answer(response):
@@ -273,7 +282,6 @@ class Ahead(Part):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.requests: RequestsAhead | None = None
-        self._early = run.part(EarlyRequests)
 
     def of(self, session: Any) -> RequestsAhead | None:
         """Return the requests of a session of pip's, if that is the one that its resolver uses now."""
@@ -282,7 +290,7 @@ class Ahead(Part):
 
     def begin(self, session: Any, on_wheel: Callable[[Any], None]) -> RequestsAhead:
         """Let requests be sent ahead through a session until ``end``."""
-        self.requests = RequestsAhead(self._early, session, self.run.settings.connections, on_wheel)
+        self.requests = RequestsAhead(self.run, session, on_wheel)
         return self.requests
 
     def is_coming(self, url: str) -> bool:
