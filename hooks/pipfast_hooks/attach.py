@@ -89,6 +89,11 @@ class _Late:
         # Not while that error is handled: a traceback of pip's would begin with it.
         return call.original()
 
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether our function is called, as far as is known by now."""
+        return not self._state.why
+
     def _is_idle(self, call: Call) -> bool:
         name = self._state.seam.idle_without
         return bool(name) and not call.get(name, True)
@@ -317,6 +322,16 @@ def _present(function: Any, wrapper: str) -> _Late | None:
             return late
         function = function.__wrapped__
     return None
+
+
+def is_attached(function: Any) -> bool:
+    """Tell whether a seam stands around a function of pip's and is not stock."""
+    while function is not None:
+        late = getattr(function, "_self_wrapper", None)
+        if isinstance(late, _Late) and late.is_ours:
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False
 
 
 def _difference(parameters: list[str], seam: Seam) -> str:

@@ -22,6 +22,7 @@ from pipfast_hooks.downloads import pip_cache
 from pipfast_hooks.downloads.job import Job
 from pipfast_hooks.downloads.scratch import Scratch, move
 from pipfast_hooks.network.early import EarlyRequests
+from pipfast_hooks.network.fresh import caching_adapter
 from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
@@ -54,7 +55,7 @@ class Connections:
         """Guards a job's ``here`` and ``then``; taken last, for a download may be over before it has begun."""
         self._scratch = Scratch()
         # Without a cache of pip's, which is not writable perhaps, an installation has the store still.
-        self._keeps = pip_cache.has_cache(session) or (run.intent.installs and run.intent.stores)
+        self._keeps = caching_adapter(session) is not None or (run.intent.installs and run.intent.stores)
         # A core remains pip's.
         self._checks = threads.Pool(max(1, run.settings.workers - 1), "pipfast-check")
         self._early = early

@@ -6,19 +6,13 @@ import mmap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.network.session import CacheControlAdapter
-
 from pipfast.store.urls import Origin, find_origin
 from pipfast_hooks.guard import guarded
+from pipfast_hooks.network.fresh import caching_adapter
 
 if TYPE_CHECKING:
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
-
-
-def has_cache(session: Any, url: str = "https://") -> bool:
-    """Tell whether answers of this address go through pip's cache; under ``--no-cache-dir`` there is none."""
-    return isinstance(session.get_adapter(url), CacheControlAdapter)
 
 
 def find_stored_origin(session: Any, layout: Layout, link: Any) -> Origin:
@@ -27,12 +21,12 @@ def find_stored_origin(session: Any, layout: Layout, link: Any) -> Origin:
     noted = find_origin(layout, url, link.hash)
     if noted is None:
         return Origin(kept=False, sized=True)
-    return replace(noted, kept=noted.kept and has_cache(session, url))
+    return replace(noted, kept=noted.kept and caching_adapter(session, url) is not None)
 
 
 def would_keep(session: Any, download: Download) -> bool:
     """Tell whether pip's cache would have kept this answer: cachecontrol's rules for a 200."""
-    if not has_cache(session, download.url):
+    if caching_adapter(session, download.url) is None:
         return False
     headers = download.first_response().headers
     directives = [part.strip() for part in headers.get("Cache-Control", "").lower().split(",")]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
-from pip._internal.network.session import CacheControlAdapter
 
 from pipfast.address import shown
 from pipfast.index.pages import find_table, keep_table, page_key
@@ -140,10 +139,8 @@ class EvaluatedPages:
         return self._tables[key]
 
     def _layout(self) -> Layout:
-        adapter = self._finder._link_collector.session.get_adapter("https://")
-        # pip's session has no caching adapter under --no-cache-dir.
-        store = self._run.store
-        return store.layout if isinstance(adapter, CacheControlAdapter) else store.nowhere
+        store, session = self._run.store, self._finder._link_collector.session
+        return store.nowhere if fresh.caching_adapter(session) is None else store.layout
 
 
 class Finders(Part):

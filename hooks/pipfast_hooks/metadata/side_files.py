@@ -10,13 +10,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.network.session import CacheControlAdapter
 from pip._internal.operations.prepare import File
 
 from pipfast.address import shown
 from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
+from pipfast_hooks.network.fresh import caching_adapter
 from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
 
@@ -41,8 +41,8 @@ def kept(session: Any, link: Any) -> SideFile | None:
     cannot be asked about pip fetches again, and says so.
     """
     url = link.url_without_fragment
-    adapter = session.get_adapter(url)
-    if link.hash_name != "sha256" or not isinstance(adapter, CacheControlAdapter):
+    adapter = caching_adapter(session, url)
+    if link.hash_name != "sha256" or adapter is None:
         return None
     path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.call import Call
 from pipfast_hooks.network.authentication import Known, as_pips_first
 from pipfast_hooks.output import records
@@ -27,7 +28,7 @@ def is_plain_get(call: Call) -> bool:
 
 def guard(session: Any, servers: Servers) -> None:
     """Have pip's own requests sent as the seam of its session sends them, where that is not attached."""
-    if hasattr(type(session).request, "__wrapped__"):
+    if is_attached(type(session).request):
         return
     request = session.request
 

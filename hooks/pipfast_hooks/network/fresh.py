@@ -20,6 +20,7 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.network.asked import request_for
 from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
@@ -52,8 +53,8 @@ class FreshPages(Part):
         """Return pip's response from its cache, or None if the server has to be asked."""
         if _PLAIN_URL.fullmatch(url) is None:
             return None
-        adapter = session.get_adapter(url)
-        if not isinstance(adapter, CacheControlAdapter):
+        adapter = caching_adapter(session, url)
+        if adapter is None:
             return None
         entry = _entry_of(session, url, headers) if not stream else None
         looks = entry.looks() if entry is not None else None
@@ -112,11 +113,17 @@ class _Entry:
             return None
 
 
+def caching_adapter(session: Any, url: str = "https://") -> Any:
+    """Return a session's adapter for an address if that has pip's cache; under ``--no-cache-dir`` it has none."""
+    adapter = session.get_adapter(url)
+    return adapter if isinstance(adapter, CacheControlAdapter) else None
+
+
 def _entry_of(session: Any, url: str, headers: Mapping[str, str]) -> _Entry | None:
     """Return the cache's entry for a request whose answer is fresh by its age alone; None for any other."""
-    adapter = session.get_adapter(url)
+    adapter = caching_adapter(session, url)
     asks_for_news = any(name.lower() in ("cache-control", "pragma") for name in (*headers, *session.headers))
-    if asks_for_news or not isinstance(adapter, CacheControlAdapter):
+    if asks_for_news or adapter is None:
         return None
     return _Entry(session, adapter, url, headers)
 
@@ -142,7 +149,7 @@ def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str,
 def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
     """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
     # Without this seam pip's code would not stop at the request, but send it.
-    if link.scheme not in ("http", "https") or not hasattr(type(collector.session).request, "__wrapped__"):
+    if link.scheme not in ("http", "https") or not is_attached(type(collector.session).request):
         return None
     # pip logs this when it asks itself.
     with records.held_back([]):

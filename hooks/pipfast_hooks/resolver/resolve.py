@@ -6,13 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.index.package_finder import PackageFinder
-from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
+from pipfast_hooks.network.fresh import caching_adapter
 from pipfast_hooks.resolver.lookahead import LookAhead
 from pipfast_hooks.run import Part, current_run
 
@@ -58,9 +59,8 @@ def _begin(run: Run, resolver: Any, roots: list[Any]) -> LookAhead | None:
     """Begin to look ahead; None where pip logs all that it does, or has no cache."""
     factory = resolver.factory
     finder, installed = factory._finder, factory._installed_dists
-    adapter = finder._link_collector.session.get_adapter("https://")
     says_all = logging.getLogger(PackageFinder.__module__).isEnabledFor(logging.DEBUG)
-    if says_all or not isinstance(adapter, CacheControlAdapter):
+    if says_all or caching_adapter(finder._link_collector.session) is None:
         return None
     look_ahead = LookAhead(
         run, finder,
@@ -101,7 +101,7 @@ def _archives(run: Run, factory: Any) -> Callable[..., None] | None:
     """Return a function that fetches archives ahead, if pip's own downloads will find them there."""
     downloader = factory.preparer._download
     # A seam that is not attached leaves pip's method as it is.
-    if not hasattr(type(downloader).__call__, "__wrapped__"):
+    if not is_attached(type(downloader).__call__):
         return None
 
     def begin(

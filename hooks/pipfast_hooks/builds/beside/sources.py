@@ -29,6 +29,7 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.native import has_native_code
 from pipfast.report import timed
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.beside.build import METADATA, REQUIRES, WHEEL, Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder
 from pipfast_hooks.builds.beside.host import Hooks
@@ -216,7 +217,7 @@ def recipe_for(run: Run, context: Context) -> Recipe | None:
         or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)
         # A function without its seam is pip's own.
-        or not all(hasattr(each, "__wrapped__") for each in _needed())
+        or not all(map(is_attached, _needed()))
     ):
         return None
     options = context.options

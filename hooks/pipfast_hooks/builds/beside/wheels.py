@@ -18,6 +18,7 @@ from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 
 from pipfast.builds.native import is_hungry
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.beside.build import WHEEL, Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder
 from pipfast_hooks.builds.beside.host import Hooks
@@ -67,7 +68,7 @@ class Wheels(Part):
             and hasattr(os, "killpg")
             and self.run.find(Context) is not None
             # A function without its seam is pip's own: nobody would take the wheels.
-            and hasattr(wheel.runner_with_spinner_message, "__wrapped__")
+            and is_attached(wheel.runner_with_spinner_message)
             # pip shows the output of hooks.
             and logging.getLogger().getEffectiveLevel() > VERBOSE
         )
