@@ -1,4 +1,4 @@
-"""Check pip's seams and attach to those that are as expected; undo it completely."""
+"""Checking of pip's seams, attaching to them and undoing it."""
 
 from __future__ import annotations
 

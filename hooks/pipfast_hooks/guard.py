@@ -1,4 +1,4 @@
-"""Guard around our own code: a surprise is logged, and pip does the work."""
+"""Guard around our own code: after a surprise pip does the work."""
 
 from __future__ import annotations
 
