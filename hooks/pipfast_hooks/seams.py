@@ -1,4 +1,4 @@
-"""Table of pip's functions that we stand around, with their shapes and pips.
+"""Table of pip's functions that we hook, with shapes and versions.
 
 No other module names a pip internal as a string, and none compares pip's version: a difference
 between two pips is a difference between two rows. A seam whose shape is not the one written here is
