@@ -28,7 +28,7 @@ def examine(settings: Settings) -> Examination:
 
 
 def _seams(settings: Settings) -> list[SeamFacts]:
-    # Without wrapt it cannot be imported.
+    # Not at the top: it imports wrapt, which may be missing.
     from pipfast_hooks.attach import Hooks, without_disabled
 
     hooks = Hooks(settings, pip.__version__)

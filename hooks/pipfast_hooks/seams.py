@@ -1,8 +1,8 @@
 """Table of pip's functions that we hook, with shapes and versions.
 
-No other module names a pip internal as a string, and none compares pip's version: a difference
-between two pips is a difference between two rows. A seam whose shape is not the one written here is
-not attached, and pip's own code runs in its place.
+A difference between two pips is a difference between two rows: no other module compares pip's version. Only
+this module and ``names`` have names of pip's internals as strings. A seam of another shape is not attached;
+pip's own code runs.
 """
 
 from __future__ import annotations
@@ -17,39 +17,37 @@ Version = tuple[int, ...]
 
 OLDEST: Version = (23, 0)
 NEWEST_TESTED: Version = (26, 3)
-"""The newest pip that the whole test suite has passed on. Seams that write stay off above it:
-a signature does not tell what else a function has come to do."""
+"""The newest pip that passes the whole test suite. Seams that write are not attached to a newer one: a signature
+does not tell what a function does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """One function of pip's.
-
-    ``parameters`` are the names it must have, in order and without ``self`` or ``cls``; ``optional`` those it
-    may have after them. Anything else is another shape.
-    """
+    """One function of pip's."""
 
     module: str
     name: str
     """``function`` or ``Class.method``."""
     family: Family
     parameters: tuple[str, ...]
+    """Names of its parameters, in order, without ``self`` or ``cls``."""
     wrapper: str
-    """``module:function`` in this package; empty where the name is only called."""
+    """``module:function`` in this package; empty for a function that we only call."""
     optional: tuple[str, ...] = ()
+    """Names of parameters that may follow; with any other one it is of another shape."""
     since: Version = OLDEST
     before: Version | None = None
     """The first pip that no longer has it."""
     writes: bool = False
     """It changes an environment: attached only up to ``NEWEST_TESTED``."""
     kept: bool = False
-    """A property whose value stays the same for its object: worked out once for each."""
+    """It is a property whose value never changes: asked once for each object."""
     plain: bool = False
-    """Called too often for a wrapper: ``wrapper`` takes the original and returns the function in its place."""
+    """Called too often for a wrapper: ``wrapper`` takes the original and returns its replacement."""
     idle_without: str = ""
-    """The parameter without any value in which the wrapper is not even imported: there is nothing to do."""
+    """Skip the wrapper, and its import, when this argument is empty."""
     needs: tuple[str, ...] = ()
-    """Labels of rows above this one without which it stays stock."""
+    """Labels of rows above this one; if one of them is not attached, this one is not either."""
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
