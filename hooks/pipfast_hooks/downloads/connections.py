@@ -21,8 +21,8 @@ from pipfast.system import threads
 from pipfast_hooks.downloads import pip_cache
 from pipfast_hooks.downloads.job import Job
 from pipfast_hooks.downloads.scratch import Scratch, move
+from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.network.early import EarlyRequests
-from pipfast_hooks.network.fresh import caching_adapter
 from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell

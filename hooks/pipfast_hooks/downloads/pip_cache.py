@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.store.urls import Origin, find_origin
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.network.fresh import caching_adapter
+from pipfast_hooks.network.asked import caching_adapter
 
 if TYPE_CHECKING:
     from pipfast.fetch.job import Download, Fetched

@@ -23,7 +23,7 @@ from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warne
 from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.network import compressed, fresh
 from pipfast_hooks.network.ahead import Ahead
-from pipfast_hooks.network.asked import takes_name
+from pipfast_hooks.network.asked import caching_adapter, takes_name
 from pipfast_hooks.run import Part, current_run
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class EvaluatedPages:
 
     def _layout(self) -> Layout:
         store, session = self._run.store, self._finder._link_collector.session
-        return store.nowhere if fresh.caching_adapter(session) is None else store.layout
+        return store.nowhere if caching_adapter(session) is None else store.layout
 
 
 class Finders(Part):

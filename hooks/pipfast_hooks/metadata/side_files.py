@@ -16,7 +16,7 @@ from pipfast.address import shown
 from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
-from pipfast_hooks.network.fresh import caching_adapter
+from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import current_run
 

@@ -1,4 +1,4 @@
-"""Requests that pip would send, learnt from its own code."""
+"""Requests that pip would send, and the cache that it has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import io
 from typing import Any, cast
 
+from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.requests.adapters import HTTPAdapter
 from pip._vendor.urllib3.response import HTTPResponse
 
@@ -68,3 +69,9 @@ def streamed(session: Any, response: Any) -> Any:
     again = HTTPAdapter.build_response(adapter, response.request, raw)
     again.from_cache = getattr(response, "from_cache", False)
     return again
+
+
+def caching_adapter(session: Any, url: str = "https://") -> Any:
+    """Return a session's adapter for an address if that has pip's cache; under ``--no-cache-dir`` it has none."""
+    adapter = session.get_adapter(url)
+    return adapter if isinstance(adapter, CacheControlAdapter) else None

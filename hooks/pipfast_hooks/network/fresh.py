@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pip
-from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
 from pipfast_hooks.attach import is_attached
-from pipfast_hooks.network.asked import request_for
+from pipfast_hooks.network.asked import caching_adapter, request_for
 from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
 from pipfast_hooks.run import Part
@@ -111,12 +110,6 @@ class _Entry:
             return looks_of(self._paths)
         except OSError:
             return None
-
-
-def caching_adapter(session: Any, url: str = "https://") -> Any:
-    """Return a session's adapter for an address if that has pip's cache; under ``--no-cache-dir`` it has none."""
-    adapter = session.get_adapter(url)
-    return adapter if isinstance(adapter, CacheControlAdapter) else None
 
 
 def _entry_of(session: Any, url: str, headers: Mapping[str, str]) -> _Entry | None:

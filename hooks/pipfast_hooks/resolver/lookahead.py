@@ -24,9 +24,10 @@ from pipfast_hooks.metadata.side_files import kept
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import fetch_with, request_for
 from pipfast_hooks.output import records
+from pipfast_hooks.resolver.archives import Archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pipfast_hooks.index.candidates import PageCandidates
@@ -53,37 +54,20 @@ class _Project:
 class LookAhead:
     """The projects of one resolution, and what is fetched for them ahead of it."""
 
-    def __init__(
-        self,
-        run: Run,
-        finder: Any,
-        *,
-        require_hashes: bool = False,
-        dependencies: bool = True,
-        archives: Callable[..., None] | None = None,
-        sources: Callable[[str, Any, Path], None] | None = None,
-        ranges: Callable[[Any, Callable[[bytes], None]], None] | None = None,
-        installed: Container[str] = (),
-    ) -> None:
-        """:param finder: pip's.
-
-        :param dependencies: projects that candidates depend on are fetched as well.
-        :param archives: begins to fetch an archive.
-        :param sources: begins to build a source that has arrived.
-        :param ranges: begins to read a wheel's METADATA while the wheel is on its way.
-        :param installed: names of projects that may stay as they are, so that nothing is fetched for them.
-        """
+    def __init__(self, run: Run, resolver: Any) -> None:
+        """:param resolver: pip's."""
+        factory = resolver.factory
         self._run = run
-        self._finder = finder
-        self._collector = finder._link_collector
+        self._finder = factory._finder
+        self._collector = self._finder._link_collector
         self._sizes = run.part(Sizes)
+        self._archives = Archives(run, factory)
         self._requests = run.part(Ahead).begin(self._collector.session, self._comes)
-        self._require_hashes = require_hashes
-        self._dependencies = dependencies
-        self._archives = archives
-        self._sources = sources
-        self._ranges = ranges
-        self._installed = installed
+        self._require_hashes = factory.preparer.require_hashes
+        self._follows = not resolver.ignore_dependencies
+        """Projects that candidates depend on are fetched as well."""
+        self._installed = factory._installed_dists
+        """By names of projects that may stay as they are, so that nothing is fetched for them."""
         self._projects: dict[str, _Project] = {}
         self._lock = threading.RLock()
 
@@ -167,7 +151,7 @@ class LookAhead:
         likely = name not in self._installed and (_is_pinned(project.specifier) or self._is_small(link))
         if metadata is None or likely:
             self._begin_archive(name, link, needed=metadata is None)
-        if metadata is None or not self._dependencies:
+        if metadata is None or not self._follows:
             return
         here = kept(self._collector.session, metadata)
         if here is not None:
@@ -178,11 +162,11 @@ class LookAhead:
 
     def _begin_archive(self, name: str, link: Any, *, needed: bool) -> None:
         """Fetch an archive that alone tells the metadata, or that is certain to be installed."""
-        if self._archives is not None:
-            known_by_it = needed and (self._dependencies if link.is_wheel else self._sources is not None)
+        if self._archives.are_fetched:
+            known_by_it = needed and (self._follows if link.is_wheel else self._archives.are_built)
             then = functools.partial(self._unpacked, name, link) if known_by_it else None
             described = functools.partial(self._read_by_ranges, name)
-            self._archives(name, link, needed=needed, then=then, described=described)
+            self._archives.begin(name, link, needed=needed, then=then, described=described)
             if then is not None and link.is_wheel:
                 self._look_inside(name, link)
 
@@ -190,20 +174,20 @@ class LookAhead:
         """Look into a wheel that pip itself fetches for its metadata: its first choice, or a later one."""
         with guarded("what a wheel on its way says is not known ahead"):
             name = canonicalize_name(link.filename.partition("-")[0])
-            is_known = self._requests.is_active and self._dependencies and name in self._projects
+            is_known = self._requests.is_active and self._follows and name in self._projects
             if is_known and link.metadata_link() is None:
                 self._look_inside(name, link)
 
     def _look_inside(self, name: str, link: Any) -> None:
         """Begin with the requirements of a large wheel while it is still on its way."""
-        if self._ranges is not None and not self._require_hashes:
-            self._ranges(link, functools.partial(self._read_by_ranges, name))
+        if not self._require_hashes:
+            self._archives.look_inside(link, functools.partial(self._read_by_ranges, name))
 
     def _unpacked(self, name: str, link: Any, archive: Path) -> None:
         with guarded("what an archive says is not known ahead"):
             if not link.is_wheel:
-                if self._sources is not None:
-                    self._sources(name, link, archive)
+                if self._archives.are_built:
+                    self._archives.build(name, link, archive)
                 return
             metadata = read_metadata(archive)
             if metadata is not None and not self._requests.is_over:
@@ -211,7 +195,7 @@ class LookAhead:
 
     def _read_by_ranges(self, name: str, metadata: bytes) -> None:
         with guarded("what a part of an archive says is not known ahead"):
-            if self._dependencies and not self._requests.is_over:
+            if self._follows and not self._requests.is_over:
                 self._depends(name, metadata)
 
     def _described(self, name: str, response: Any) -> None:
