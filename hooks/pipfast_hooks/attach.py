@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks.call import Call
-from pipfast_hooks.guard import falls_back, guarded
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.names import NAMES
 from pipfast_hooks.seams import SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
@@ -81,12 +81,7 @@ class _Late:
         if self._function is None and not self._state.why and not self._is_idle(call):
             self._function = self.hooks.load(self._state)
         if self._function is not None and not self._state.why:
-            try:
-                return self._function(call)
-            except Exception:
-                if not falls_back(self._function, call):
-                    raise
-        # Not while that error is handled: a traceback of pip's would begin with it.
+            return self._function(call)
         return call.original()
 
     @property

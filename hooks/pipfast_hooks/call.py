@@ -14,7 +14,7 @@ class Call:
     Nothing is bound before it is asked for: some seams are called ten thousand times in a command.
     """
 
-    __slots__ = ("_positions", "_wrapped", "args", "instance", "kwargs", "went_on")
+    __slots__ = ("_positions", "_wrapped", "args", "instance", "kwargs")
 
     def __init__(
         self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -29,8 +29,6 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self._positions = positions
-        self.went_on = False
-        """pip's own function was called."""
 
     def __getitem__(self, name: str) -> Any:
         """Return an argument by its parameter's name.
@@ -58,7 +56,6 @@ class Call:
 
         :param replaced: arguments that take the place of pip's, or are added by name.
         """
-        self.went_on = True
         if not replaced:
             return self._wrapped(*self.args, **self.kwargs)
         args, kwargs = list(self.args), dict(self.kwargs)

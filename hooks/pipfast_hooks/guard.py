@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from pipfast.report import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
-
-    from pipfast_hooks.call import Call
-
-    F = TypeVar("F", bound=Callable[[Call], Any])
-
-_WORDS = "_pipfast_words"
-"""The attribute of a seam's function that has what is logged where it fails."""
 
 
 class guarded:  # one reads `with guarded(...)`
@@ -50,27 +42,3 @@ class guarded:  # one reads `with guarded(...)`
         else:
             logger.debug(f"pipfast: {self._words}", *self._arguments, exc_info=error)
         return True
-
-
-def or_original(words: str) -> Callable[[F], F]:
-    """Have pip's own function called where a seam's function fails before it has done so.
-
-    Not for what has written anything by then, or has said anything to the user.
-
-    :param words: what becomes of it, for the debug log.
-    """
-
-    def mark(function: F) -> F:
-        setattr(function, _WORDS, words)
-        return function
-
-    return mark
-
-
-def falls_back(function: Callable[[Call], Any], call: Call) -> bool:
-    """Tell whether pip's own function is to be called, now that a seam's has failed: as ``or_original`` says."""
-    words = getattr(function, _WORDS, "")
-    if not words or call.went_on:
-        return False
-    logger.debug("pipfast: %s", words, exc_info=True)
-    return True

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast.settings import Settings
-from pipfast_hooks.attach import Hooks, SeamState, _Late
-from pipfast_hooks.guard import guarded, or_original
-from pipfast_hooks.seams import Seam
-
-if TYPE_CHECKING:
-    from pipfast_hooks.call import Call
+from pipfast_hooks.guard import guarded
 
 
 @pytest.fixture
@@ -41,55 +34,3 @@ def test_what_ends_a_command_passes(error: type[BaseException]) -> None:
     """Ctrl-C is the user's."""
     with pytest.raises(error), guarded("nothing"):
         raise error
-
-
-def called(around: Any, original: Any) -> Any:
-    """Call ``original`` with 1 through a seam that ``around`` stands around."""
-    seam = Seam("module", "function", "program", ("number",), "module:around")
-    late = _Late(Hooks(Settings(), "26.3", ()), SeamState(seam))
-    late._function = around
-    return late(original, None, (1,), {})
-
-
-def test_function_that_fails_before_the_original_gives_way_to_it(said: pytest.LogCaptureFixture) -> None:
-    """The original runs outside the handling of that error: its own traceback begins with itself."""
-
-    @or_original("a number is left to pip")
-    def around(call: Call) -> Any:
-        raise LookupError
-
-    def fails(number: int) -> int:
-        raise ValueError(number)
-
-    assert called(around, lambda number: number + 1) == 2
-    assert [each.getMessage() for each in said.records] == ["pipfast: a number is left to pip"]
-    with pytest.raises(ValueError) as raised:
-        called(around, fails)
-    assert raised.value.__context__ is None
-
-
-def test_error_of_the_original_is_pips_and_so_is_one_after_it() -> None:
-    """It is called once."""
-    calls: list[int] = []
-
-    def fails(number: int) -> int:
-        calls.append(number)
-        raise ValueError(number)
-
-    @or_original("a number is left to pip")
-    def around(call: Call) -> Any:
-        return call.original()
-
-    with pytest.raises(ValueError):
-        called(around, fails)
-    assert calls == [1]
-
-
-def test_function_without_words_keeps_its_errors() -> None:
-    """It may have written something by then."""
-
-    def around(call: Call) -> Any:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        called(around, lambda number: number)

@@ -160,7 +160,7 @@ def _around_fetch_metadata_only(call: Call) -> Any:
 
 def _around_check_against_path(call: Call) -> Any:
     """Accept a file whose bytes were hashed as they came; every other case is pip's to judge."""
-    with contextlib.suppress(Exception):
+    with guarded("a file is hashed once more"):
         path = os.fspath(call["path"])
         known = current_run().store.known(path)
         if known is not None and type(call.instance).__name__ == "Hashes":
