@@ -8,7 +8,6 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from pip._vendor.urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from pip._vendor.urllib3.util.connection import is_connection_dropped
 from pip._vendor.urllib3.util.retry import Retry
 
@@ -89,18 +88,6 @@ class _Tracked:
         super()._put_conn(conn)  # type: ignore[misc]
 
 
-class _HTTPPool(_Tracked, HTTPConnectionPool):  # type: ignore[misc]
-    pass
-
-
-class _HTTPSPool(_Tracked, HTTPSConnectionPool):  # type: ignore[misc]
-    pass
-
-
-# pip's messages name them.
-_HTTPPool.__name__, _HTTPSPool.__name__ = HTTPConnectionPool.__name__, HTTPSConnectionPool.__name__
-
-
 def track(adapter: Any, servers: Servers) -> None:
     """Have an adapter of ``requests`` send everything through pools that are watched, whatever proxy it takes."""
     _track_pools(adapter.poolmanager, servers)
@@ -122,18 +109,25 @@ def _track_pools(manager: Any, servers: Servers) -> None:
     if getattr(manager, "_pipfast_servers", None) is servers:
         return
     manager._pipfast_servers = servers
-    tracked = {"http": _HTTPPool, "https": _HTTPSPool}
+    # The pools of a SOCKS proxy have classes of their own, which make other connections.
+    stock = {scheme: getattr(kind, "func", kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
+    tracked = {scheme: _tracked(kind) for scheme, kind in stock.items()}
     manager.pool_classes_by_scheme = {
         scheme: functools.partial(pool, servers) for scheme, pool in tracked.items()
     }
     with manager.pools.lock:
         pools = list(manager.pools._container.values())
     for pool in pools:
-        if pool.scheme in tracked and type(pool) in (HTTPConnectionPool, HTTPSConnectionPool):
+        if type(pool) is stock.get(pool.scheme):
             # Its open connections stay open.
             pool.__class__ = tracked[pool.scheme]
             pool._servers = servers
             _make_room(pool)
+
+
+def _tracked(kind: Any) -> Any:
+    # pip's messages name the class.
+    return kind if issubclass(kind, _Tracked) else type(kind.__name__, (_Tracked, kind), {})
 
 
 def _make_room(pool: Any) -> None:
