@@ -1,4 +1,4 @@
-"""Names, requirements, specifiers and wheel names, read by ``packaging``."""
+"""Names, requirements and specifiers, read by ``packaging``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.utils import canonicalize_name, parse_wheel_filename
+    from packaging.utils import canonicalize_name
 else:
     _packaging = dependencies.load("packaging", "requirements", "specifiers", "utils")
     InvalidRequirement = _packaging.requirements.InvalidRequirement
@@ -20,11 +20,9 @@ else:
     InvalidSpecifier = _packaging.specifiers.InvalidSpecifier
     SpecifierSet = _packaging.specifiers.SpecifierSet
     canonicalize_name = _packaging.utils.canonicalize_name
-    parse_wheel_filename = _packaging.utils.parse_wheel_filename
 
 __all__ = (
-    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "parse_wheel_filename",
-    "read_requirement",
+    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "read_requirement",
 )
 
 

@@ -18,7 +18,7 @@ import zipfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipfast.requirements import canonicalize_name, parse_wheel_filename
+from pipfast.requirements import canonicalize_name
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.names import BUILT
@@ -189,11 +189,9 @@ def note_cached(
 
 
 def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
-    """Return the note about a wheel that was just built.
-
-    :raises ValueError: its name is no wheel's.
-    """
-    version = str(parse_wheel_filename(wheel.name)[1])
+    """Return the note about a wheel that was just built."""
+    # Not packaging's `parse_wheel_filename`: it changes the version's spelling, and refuses old versions.
+    version = wheel.name.split("-")[1]
     record = record_digest(_read_info(wheel, "RECORD"))
     return BuiltWheel(name, version, wheel.name, digest, source, time.time(), record, tuple(visible))
 

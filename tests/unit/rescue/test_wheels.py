@@ -58,3 +58,15 @@ def test_what_is_named_is_what_the_build_needed(
     there = {"needy": ("1.0", built.record), "torch": ("2.0", "44" * 32), "sympy": ("2.0", "55" * 32),
              "setuptools": ("82.0", "66" * 32)}
     assert [differences for _, differences in wheels.stale(layout, there)] == [named]
+
+
+@pytest.mark.parametrize("version", ["2024.01.05", "1.0_1", "2004d"])
+def test_a_version_is_kept_as_it_is_spelt(layout: Layout, tmp_path: Path, version: str) -> None:
+    """As the installed metadata spells it, so that a wheel is found to be stale; also one that is no version."""
+    plain = Wheel("needy", "1.0", files={"needy.py": ""}).build()
+    path = tmp_path / f"needy-{version}-py3-none-any.whl"
+    path.write_bytes(plain.data)
+    built = wheels.keep(layout, KEY, path, "needy", SOURCE, [TORCH])
+    assert built is not None and built.version == version
+    there = {"needy": (version, built.record), "torch": ("2.0", "44" * 32)}
+    assert [each for each, _ in wheels.stale(layout, there)] == [built]
