@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipfast.errors import PipfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Stage = Literal["requires", "metadata", "wheel"]
 """The hook that failed: ``get_requires_for_build_*``, ``prepare_metadata_for_build_*`` or ``build_*``."""
@@ -69,27 +70,34 @@ class ProcessRecord:
 
     pid: int
     argv: tuple[str, ...]
-    errors: tuple[RaisedError, ...]
-    """The exception that ended it and those before; empty where it exited."""
+    errors: tuple[RaisedError, ...] | None
+    """The exception that ended it and those before; empty where it exited, None where they are damaged."""
     sought: tuple[str, ...]
     """Modules that it looked for and did not find, dotted."""
-    imported: tuple[str, ...]
-    """Top-level modules that it had imported from files."""
 
 
 def read_record(document: Mapping[str, Any]) -> ProcessRecord:
     """Return a line of the probe's file; unknown keys are passed over.
 
-    :raises EvidenceDamaged: something has another type than the probe gives it.
+    Damaged errors count only if they ended the hook: any process of the build may write there.
+
+    :raises EvidenceDamaged: ``pid`` or ``sought`` has another type than the probe gives it.
     """
     try:
-        return ProcessRecord(
-            int(document.get("pid", 0)), _texts(document.get("argv", ())),
-            tuple(map(_read_error, document.get("errors", ()))), _texts(document.get("sought", ())),
-            _texts(document.get("imported", ())),
-        )
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        pid, sought = int(document.get("pid", 0)), tuple(map(str, _list(document.get("sought", ()))))
+    except (TypeError, ValueError) as error:
         raise EvidenceDamaged(f"the record of a failed build cannot be read ({error!r})") from error
+    errors = None
+    with suppress(TypeError, KeyError, AttributeError, ValueError):
+        errors = tuple(map(_read_error, document.get("errors", ())))
+    argv = document.get("argv")
+    return ProcessRecord(pid, tuple(map(str, argv)) if isinstance(argv, list) else (), errors, sought)
+
+
+def imported_in(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the top-level modules that a process had imported from files, by its line of the probe's file."""
+    names = document.get("imported")
+    return tuple(each for each in names if isinstance(each, str)) if isinstance(names, list) else ()
 
 
 def _read_error(each: Mapping[str, Any]) -> RaisedError:
@@ -106,7 +114,11 @@ def _text(value: object) -> str:
     return value
 
 
-def _texts(values: object) -> tuple[str, ...]:
+def _list(values: object) -> Sequence[object]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{values!r} is no list")
-    return tuple(map(_text, values))
+    return values
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(map(_text, _list(values)))

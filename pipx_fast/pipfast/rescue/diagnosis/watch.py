@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipfast.rescue.diagnosis.evidence import (
     Evidence,
@@ -18,6 +18,7 @@ from pipfast.rescue.diagnosis.evidence import (
     ProcessRecord,
     RaisedError,
     SoughtModule,
+    imported_in,
     read_record,
 )
 from pipfast.settings import RECORD_VARIABLE
@@ -99,7 +100,8 @@ class Watch:
         stage = stage_of(self.hook)
         assert stage is not None
         try:
-            records = list(self._records())
+            records = list(map(read_record, self._documents()))
+            errors = _uncaught(records) if unavailable is None else _unavailable(*unavailable)
         except EvidenceDamaged:
             return None
         sought: dict[str, int] = {}
@@ -109,7 +111,7 @@ class Watch:
         return Evidence(
             stage,
             editable=self.hook.endswith(_EDITABLE),
-            errors=_uncaught(records) if unavailable is None else _unavailable(*unavailable),
+            errors=errors,
             sought=tuple(SoughtModule(name, "." in name, pid) for name, pid in sought.items()),
             output="".join(self.output)[-MAX_OUTPUT_CHARACTERS:],
             declared=declared,
@@ -117,34 +119,32 @@ class Watch:
 
     def imported(self) -> set[str]:
         """Return the modules that the processes of the hook had imported when they ended."""
-        names: set[str] = set()
-        with suppress(EvidenceDamaged):
-            for record in self._records():
-                names.update(record.imported)
-        return names
+        return {name for document in self._documents() for name in imported_in(document)}
 
-    def _records(self) -> Iterator[ProcessRecord]:
-        """Yield the notes of the processes; lines that are no JSON objects are passed over.
-
-        :raises EvidenceDamaged: one has another content than the probe writes.
-        """
+    def _documents(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the notes of the processes; lines that are no JSON objects are passed over."""
         for each in self._record.decode("utf-8", "replace").splitlines():
             with suppress(ValueError):
                 document = json.loads(each)
                 if isinstance(document, dict):
-                    yield read_record(document)
+                    yield document
 
 
 def _uncaught(records: Sequence[ProcessRecord]) -> tuple[RaisedError, ...]:
     """Return the chain of exceptions that ended the hook: the one of its own process, none if that exited.
 
     A process that was killed notes nothing; then the last chain of any process counts.
+
+    :raises EvidenceDamaged: that chain has another content than the probe writes.
     """
-    for record in reversed(records):
-        # The script that runs a hook, by pip and by ``build``.
-        if record.argv and record.argv[0].endswith("_in_process.py"):
-            return record.errors
-    return next((record.errors for record in reversed(records) if record.errors), ())
+    # The script that runs a hook, by pip and by ``build``.
+    own = (each for each in reversed(records) if each.argv and each.argv[0].endswith("_in_process.py"))
+    ended = next(own, None) or next((each for each in reversed(records) if each.errors != ()), None)
+    if ended is None:
+        return ()
+    if ended.errors is None:
+        raise EvidenceDamaged("the errors of a failed build cannot be read")
+    return ended.errors
 
 
 def _unavailable(backend: str, traceback: str) -> tuple[RaisedError, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipfast.rescue.diagnosis.evidence import EvidenceDamaged, ProcessRecord, RaisedError, read_record
+from pipfast.rescue.diagnosis.evidence import EvidenceDamaged, ProcessRecord, RaisedError, imported_in, read_record
 
 LINE = {
     "pid": 71, "argv": ["setup.py"], "sought": ["torch", "torch.utils"], "imported": ["setuptools"],
@@ -24,7 +24,7 @@ RECORD = ProcessRecord(
         RaisedError("builtins.RuntimeError", "please install PyTorch first", None, ("/src/setup.py",)),
         RaisedError("builtins.ModuleNotFoundError", "No module named 'torch'", "torch", ("/a.py", "/b.py")),
     ),
-    ("torch", "torch.utils"), ("setuptools",),
+    ("torch", "torch.utils"),
 )
 
 
@@ -38,28 +38,33 @@ def test_what_a_newer_probe_adds_is_passed_over() -> None:
 
 
 def test_what_a_probe_did_not_get_to_is_empty() -> None:
-    assert read_record({}) == ProcessRecord(0, (), (), (), ())
+    assert read_record({}) == ProcessRecord(0, (), (), ())
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"pid": "first"},
-        {"pid": None},
-        {"argv": "setup.py"},
-        {"argv": [3]},
-        {"errors": [{"type": "x"}]},
-        {"errors": [{"type": "x", "message": "", "name": 3}]},
-        {"errors": "text"},
-        {"sought": [3]},
-        {"sought": "torch"},
-        {"imported": [["torch"]]},
-    ],
-)
+@pytest.mark.parametrize("damage", [{"pid": "first"}, {"pid": None}, {"sought": 3}, {"sought": "torch"}])
 def test_damage_is_one_error(damage: dict[str, Any]) -> None:
     """A record that is not the probe's raises the error that callers expect, never another one."""
     with pytest.raises(EvidenceDamaged):
         read_record(LINE | damage)
+
+
+@pytest.mark.parametrize("errors", [[{"type": "x"}], [{"type": "x", "message": "", "name": 3}], "text", 3, [3]])
+def test_damaged_errors_leave_the_rest(errors: object) -> None:
+    """They may be those of a process that nobody asks about."""
+    record = read_record(LINE | {"errors": errors})
+    assert record.errors is None and record.sought == RECORD.sought and record.argv == RECORD.argv
+
+
+@pytest.mark.parametrize(("argv", "read"), [("setup.py", ()), (None, ()), ([3, "x"], ("3", "x"))])
+def test_damaged_arguments_are_no_damage(argv: object, read: tuple[str, ...]) -> None:
+    assert read_record(LINE | {"argv": argv}).argv == read
+
+
+@pytest.mark.parametrize(("imported", "names"), [
+    (["torch", "yaml"], ("torch", "yaml")), ([["torch"], 3, "yaml"], ("yaml",)), ("torch", ()), (None, ()),
+])
+def test_imported_modules_are_read_by_themselves(imported: object, names: tuple[str, ...]) -> None:
+    assert imported_in(LINE | {"pid": "first", "imported": imported}) == names
 
 
 def test_kind_is_the_name_of_the_class() -> None:

@@ -58,7 +58,7 @@ def test_the_hook_s_own_exception() -> None:
 
 
 def test_a_build_that_writes_there_gets_nothing() -> None:
-    """Lines that are no objects are passed over; an object with other content makes the whole record damaged."""
+    """Lines that are no objects are passed over; the record is damaged if the errors that count are."""
     with Watch("build_wheel") as watch:
         path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
         path.write_text(f'3\n[]\n{{\n{json.dumps(CHILD | {"imported": ["os2"]})}\n', encoding="utf-8")
@@ -73,3 +73,11 @@ def test_a_build_that_writes_there_gets_nothing() -> None:
 
 def test_a_killed_hook_leaves_what_its_children_noted() -> None:
     assert [each.name for each in noted(CHILD).errors] == ["yaml"]
+
+
+def test_damage_in_a_child_s_notes_is_not_the_hook_s() -> None:
+    """Only what the hook's own process noted of its end counts."""
+    own = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'torch'", "name": "torch"}]
+    hook = {"pid": 1, "argv": HOOK, "errors": own, "sought": ["torch"]}
+    evidence = noted(CHILD | {"errors": [{"name": 3}], "argv": 3, "imported": 3}, hook)
+    assert [each.name for each in evidence.errors] == ["torch"]
