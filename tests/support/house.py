@@ -39,6 +39,7 @@ FLOORS = (
     "pipfast.patterns",
     "pipfast.install",
     "pipfast.prepare",
+    "pipfast.builds.hook_names",
     "pipfast.rescue.diagnosis",
     "pipfast.rescue.trust",
     "pipfast.rescue",

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from pipfast.rescue.diagnosis.watch import stage_of
+from pipfast.builds.hook_names import STAGES, WHEEL
 from pipfast_hooks.builds.beside.answers import Answers
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.rescue.cached import PassedOver
@@ -30,7 +30,7 @@ def _around_call_hook(call: Call) -> Any:
         return call.original()
 
     # In a thread, pip has not called the hook yet: it will, if the hook fails.
-    if stage_of(str(name)) is None or records.are_held_back():
+    if name not in STAGES or records.are_held_back():
         return alone()
     rescue = run.part(Rescues).of(requirement)
 
@@ -46,7 +46,7 @@ def _around_call_hook(call: Call) -> Any:
     try:
         return rescue.call(hook)
     except Exception:
-        passed_over = run.find(PassedOver) if hook.name == "build_wheel" else None
+        passed_over = run.find(PassedOver) if hook.name == WHEEL else None
         path = passed_over.taken_instead(rescue.requirement.link) if passed_over is not None else None
         if path is None:
             raise

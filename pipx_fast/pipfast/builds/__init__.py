@@ -1,1 +1,1 @@
-"""Scripts of build processes, and native sources."""
+"""Names of build hooks, scripts of build processes, native sources."""

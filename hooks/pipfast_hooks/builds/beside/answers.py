@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.cli.spinners import open_spinner
 from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
+from pipfast.builds.hook_names import METADATA, REQUIRES, RESULT_FOLDERS, WHEEL
 from pipfast.report import logger
-from pipfast_hooks.builds.beside.build import MAKES, METADATA, REQUIRES, WHEEL, Failed
+from pipfast_hooks.builds.beside.build import Failed
 from pipfast_hooks.builds.beside.resolution import resolution_of
 from pipfast_hooks.builds.beside.wheels import Wheels
 from pipfast_hooks.builds.environments.shared import Environments
@@ -126,7 +127,7 @@ class _Taken:
         made = ""
         try:
             if result.made:
-                made = os.path.join(str(self.arguments[MAKES[self.hook]]), os.path.basename(result.made))
+                made = os.path.join(str(self.arguments[RESULT_FOLDERS[self.hook]]), os.path.basename(result.made))
                 if self.hook == WHEEL:
                     shutil.move(result.made, made)
                 else:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
+from pipfast.builds.hook_names import RESULT_FOLDERS
 from pipfast.system import threads
 from pipfast_hooks.output.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
+    from pipfast.builds.hook_names import WheelHook
     from pipfast_hooks.builds.beside.host import Hooks
-
-HookName = Literal["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel"]
-"""The hooks of a wheel, in their order (PEP 517); the resolver waits for the first two."""
-
-REQUIRES: Final = "get_requires_for_build_wheel"
-METADATA: Final = "prepare_metadata_for_build_wheel"
-WHEEL: Final = "build_wheel"
-
-MAKES: Mapping[str, str] = MappingProxyType({METADATA: "metadata_directory", WHEEL: "wheel_directory"})
-"""Hook to the argument with the folder for its result; the hook returns the result's name there."""
 
 _SPIN_S = 0.1
 """Seconds between two turns of pip's spinner."""
@@ -69,7 +60,7 @@ class Build:
     _filled: Hashable = None
     _changed: threads.Condition = field(default_factory=threads.Condition)
 
-    def give(self, hook: HookName, result: Result) -> None:
+    def give(self, hook: WheelHook, result: Result) -> None:
         """Note the result of a hook, and wake who waits for it."""
         with self._changed:
             self._results[hook] = result
@@ -90,7 +81,7 @@ class Build:
             self.is_over = True
             self._changed.notify_all()
 
-    def folder_for(self, hook: HookName) -> str:
+    def folder_for(self, hook: WheelHook) -> str:
         """Make and return the folder for the result of a hook."""
         path = os.path.join(self.folder, hook)
         os.makedirs(path, exist_ok=True)
@@ -139,7 +130,7 @@ class Build:
 
 
 def call_hook(
-    caller: Any, hook: HookName, run: Callable[[Any, str, Mapping[str, str]], str], **arguments: str
+    caller: Any, hook: WheelHook, run: Callable[[Any, str, Mapping[str, str]], str], **arguments: str
 ) -> tuple[Any, Result]:
     """Call a hook of PEP 517; return its return value, and its result.
 
@@ -158,8 +149,8 @@ def call_hook(
     with caller.subprocess_runner(runner):
         returned = getattr(caller, hook)(**arguments)
     made = ""
-    if hook in MAKES:
-        made = os.path.join(arguments[MAKES[hook]], returned)
+    if hook in RESULT_FOLDERS:
+        made = os.path.join(arguments[RESULT_FOLDERS[hook]], returned)
         if os.path.basename(returned) != returned or not os.path.exists(made):
             raise Failed(f"{hook} names {returned!r}")
     return returned, Result(answer, output, made)

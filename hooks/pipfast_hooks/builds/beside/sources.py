@@ -27,10 +27,11 @@ from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.unpacking import unpack_file
 from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
+from pipfast.builds.hook_names import METADATA, REQUIRES, WHEEL
 from pipfast.builds.native import has_native_code
 from pipfast.report import timed
 from pipfast_hooks.attach import is_attached
-from pipfast_hooks.builds.beside.build import METADATA, REQUIRES, WHEEL, Build, Failed, call_hook
+from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder
 from pipfast_hooks.builds.beside.host import Hooks
 from pipfast_hooks.builds.built_wheels import prepare
@@ -43,7 +44,7 @@ from pipfast_hooks.run import Part
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast_hooks.builds.beside.build import HookName
+    from pipfast.builds.hook_names import WheelHook
     from pipfast_hooks.builds.context import Context
     from pipfast_hooks.run import Run
 
@@ -147,7 +148,7 @@ class SourceBuilds(Part):
 
     def _call(
         self, build: Build, hooks: Hooks, environment: Any, environ: Mapping[str, str], caller: Any,
-        hook: HookName, **arguments: str,
+        hook: WheelHook, **arguments: str,
     ) -> Any:
         """Run a hook, note its result and return its return value.
 

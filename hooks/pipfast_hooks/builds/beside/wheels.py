@@ -17,9 +17,10 @@ from pip._internal.build_env import NoOpBuildEnvironment
 from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
 
+from pipfast.builds.hook_names import WHEEL
 from pipfast.builds.native import is_hungry
 from pipfast_hooks.attach import is_attached
-from pipfast_hooks.builds.beside.build import WHEEL, Build, Failed, call_hook
+from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder
 from pipfast_hooks.builds.beside.host import Hooks
 from pipfast_hooks.builds.beside.resolution import Resolution

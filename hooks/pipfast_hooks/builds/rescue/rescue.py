@@ -10,6 +10,7 @@ from pip._internal.exceptions import InstallationError, InstallationSubprocessEr
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
+from pipfast.builds.hook_names import WHEEL
 from pipfast.report import logger, say
 from pipfast.rescue import learnt, messages
 from pipfast.rescue.diagnosis.causes import NoCause
@@ -321,7 +322,7 @@ class Rescue:
 
     def _learn(self, hook: Hook, result: Any) -> None:
         place = self._place
-        wheel = Path(hook.kwargs["wheel_directory"], str(result)) if hook.name == "build_wheel" else None
+        wheel = Path(hook.kwargs["wheel_directory"], str(result)) if hook.name == WHEEL else None
         if hook.stage == "requires" and isinstance(result, list):
             place.ask(tuple(map(str, result)))
         if not self.is_rescued:

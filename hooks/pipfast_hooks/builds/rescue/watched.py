@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
-from pipfast.rescue.diagnosis.watch import Watch, stage_of
+from pipfast.builds.hook_names import STAGES
+from pipfast.rescue.diagnosis.watch import Watch
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast.rescue.diagnosis.evidence import Evidence, Stage
+    from pipfast.builds.hook_names import Stage
+    from pipfast.rescue.diagnosis.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Hook:
     @property
     def stage(self) -> Stage | None:
         """Return the stage of the build; None for a hook that is not rescued."""
-        return stage_of(self.name)
+        return STAGES.get(self.name)
 
 
 class HeldError(logging.Filter):

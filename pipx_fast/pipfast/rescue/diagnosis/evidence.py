@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipfast.errors import PipfastError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Stage = Literal["requires", "metadata", "wheel"]
-"""The hook that failed: ``get_requires_for_build_*``, ``prepare_metadata_for_build_*`` or ``build_*``."""
+    from pipfast.builds.hook_names import Stage
 
 
 class EvidenceDamaged(PipfastError):

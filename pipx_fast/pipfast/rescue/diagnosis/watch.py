@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast.builds.hook_names import STAGES, is_editable
 from pipfast.rescue.diagnosis.evidence import (
     Evidence,
     EvidenceDamaged,
@@ -26,8 +27,6 @@ from pipfast.settings import RECORD_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipfast.rescue.diagnosis.evidence import Stage
-
 PROBE = Path(__file__).with_name("probe")
 """The first folder on ``PYTHONPATH``; it holds ``sitecustomize.py`` alone."""
 
@@ -37,20 +36,9 @@ MAX_RECORD_BYTES = 4 << 20
 MAX_OUTPUT_CHARACTERS = 400_000
 """Characters of a hook's output that are kept, from its end, where the errors are."""
 
-_EDITABLE = "_editable"
-
 _LAST_LINE = re.compile(r"^(?P<type>[\w.]+): (?P<message>.*)\Z", re.DOTALL)
 # e.g. `No module named 'mesonpy'`
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
-
-
-def stage_of(hook_name: str) -> Stage | None:
-    """Return the stage of a build hook, or None for hooks that are not rescued."""
-    if hook_name.startswith("get_requires_for_build_") and not hook_name.endswith("sdist"):
-        return "requires"
-    if hook_name.startswith("prepare_metadata_for_build_"):
-        return "metadata"
-    return "wheel" if hook_name in ("build_wheel", "build_editable") else None
 
 
 @dataclass(slots=True)
@@ -97,7 +85,7 @@ class Watch:
 
         :param unavailable: name and traceback of a backend that could not be imported.
         """
-        stage = stage_of(self.hook)
+        stage = STAGES.get(self.hook)
         assert stage is not None
         try:
             records = list(map(read_record, self._documents()))
@@ -110,7 +98,7 @@ class Watch:
                 sought.setdefault(name, record.pid)
         return Evidence(
             stage,
-            editable=self.hook.endswith(_EDITABLE),
+            editable=is_editable(self.hook),
             errors=errors,
             sought=tuple(SoughtModule(name, "." in name, pid) for name, pid in sought.items()),
             output="".join(self.output)[-MAX_OUTPUT_CHARACTERS:],

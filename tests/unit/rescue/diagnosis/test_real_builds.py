@@ -17,7 +17,7 @@ from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, decide
 
 if TYPE_CHECKING:
-    from pipfast.rescue.diagnosis.evidence import Stage
+    from pipfast.builds.hook_names import Stage
 
 NOISE = ("_distutils_hack.override", "setuptools._vendor.backports", "usercustomize", "numpy", "Cython", "wheel")
 """What setuptools and its vendored packages look for by themselves, and soft imports of the source."""
