@@ -31,7 +31,7 @@ class Seam:
     family: Family
     parameters: tuple[str, ...]
     """Names of its parameters, in order, without ``self`` or ``cls``."""
-    wrapper: str
+    wrapper: str = ""
     """``module:function`` in this package; empty for a function that we only call."""
     optional: tuple[str, ...] = ()
     """Names of parameters that may follow; with any other one it is of another shape."""
@@ -92,18 +92,18 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.commands.install", "InstallCommand.run", "install", ("options", "args"),
          "command:_around_install_run", writes=True),
     # Called, so that our settings stand in pip's own files, whichever these are.
-    Seam("pip._internal.configuration", "Configuration.__init__", "program", ("isolated",), "",
+    Seam("pip._internal.configuration", "Configuration.__init__", "program", ("isolated",),
          optional=("load_only",)),
-    Seam("pip._internal.configuration", "Configuration.load", "program", (), ""),
-    Seam("pip._internal.configuration", "Configuration.items", "program", (), ""),
+    Seam("pip._internal.configuration", "Configuration.load", "program", ()),
+    Seam("pip._internal.configuration", "Configuration.items", "program", ()),
     # A line for each requirement that is satisfied already, each laid out as if for a terminal.
     Seam("pip._internal.utils.logging", "RichPipStreamHandler.emit", "program", ("record",),
          "output.messages:_around_emit"),
     # The last thing that every pip does before it installs.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.get_installation_order", "program",
          ("req_set",), "command:_around_get_installation_order"),
-    Seam("pip._internal.resolution.legacy.resolver", "Resolver.get_installation_order", "program",
-         ("req_set",), "command:_around_get_installation_order"),
+    Seam("pip._internal.resolution.legacy.resolver", "Resolver.get_installation_order", "program", ("req_set",),
+         "command:_around_get_installation_order"),
     # Where nothing is going to be installed, nothing need be imported before it and nothing blocked after it.
     Seam("pip._internal.commands.install", "_eagerly_import_modules", "program", (),
          "command:_around_eagerly_import_modules", optional=("module_names",), since=(26, 1)),
@@ -126,11 +126,11 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.operations.prepare", "RequirementPreparer._fetch_metadata_only", "downloads", ("req",),
          "downloads.downloader:_around_fetch_metadata_only", needs=_QUIET_WORKERS),
     # Called, so that the lines about a download are pip's own.
-    Seam("pip._internal.network.download", "_prepare_download", "downloads",
-         ("resp", "link", "progress_bar"), "", optional=("total_length", "range_start"), before=(25, 2)),
+    Seam("pip._internal.network.download", "_prepare_download", "downloads", ("resp", "link", "progress_bar"),
+         optional=("total_length", "range_start"), before=(25, 2)),
     Seam("pip._internal.network.download", "_log_download", "downloads",
-         ("resp", "link", "progress_bar", "total_length"), "", optional=("range_start",), since=(25, 2)),
-    Seam("pip._internal.network.download", "_get_http_response_filename", "downloads", ("resp", "link"), ""),
+         ("resp", "link", "progress_bar", "total_length"), optional=("range_start",), since=(25, 2)),
+    Seam("pip._internal.network.download", "_get_http_response_filename", "downloads", ("resp", "link")),
     # The bytes were hashed when they arrived: they are not read again for that.
     Seam("pip._internal.utils.hashes", "Hashes.check_against_path", "downloads", ("path",),
          "downloads.downloader:_around_check_against_path"),
@@ -155,11 +155,10 @@ SEAMS: tuple[Seam, ...] = (
          "builds.environments.runner:_around_get_runnable_pip", since=(26, 2)),
     # An equal set of requirements is installed once in a run.
     Seam("pip._internal.build_env", "SubprocessBuildEnvironmentInstaller.install", "builds",
-         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install",
-         since=(25, 2), before=(26, 2)),
+         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install", since=(25, 2),
+         before=(26, 2)),
     Seam("pip._internal.build_env.installer", "SubprocessBuildEnvironmentInstaller.install", "builds",
-         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install",
-         since=(26, 2)),
+         ("requirements", "prefix", "kind", "for_req"), "builds.beside.answers:_around_install", since=(26, 2)),
     # Sources are built beside pip, which then finds the results where it would start a process.
     Seam("pip._internal.distributions.sdist", "runner_with_spinner_message", "builds", ("message",),
          "builds.beside.answers:_around_runner_with_spinner_message", since=(25, 2)),
@@ -174,8 +173,8 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.build_env.installer", "open_spinner", "builds", ("message",),
          "builds.beside.answers:_around_open_spinner", since=(26, 2)),
     # A source of which is known what its build misses begins with isolation off.
-    Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
-         ("finder",), "builds.hooks:_around_prepare_build_backend", before=(25, 2)),
+    Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds", ("finder",),
+         "builds.hooks:_around_prepare_build_backend", before=(25, 2)),
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
          ("build_env_installer",), "builds.hooks:_around_prepare_build_backend", since=(25, 2), before=(26, 2)),
     Seam("pip._internal.distributions.sdist", "SourceDistribution._prepare_build_backend", "builds",
@@ -207,40 +206,38 @@ SEAMS: tuple[Seam, ...] = (
          "builds.hooks:_around_get_cache_dir"),
 
     # Reached by `get`, too.
-    Seam("pip._internal.network.session", "PipSession.request", "index",
-         ("method", "url", "args", "kwargs"), "network.session:_around_request"),
+    Seam("pip._internal.network.session", "PipSession.request", "index", ("method", "url", "args", "kwargs"),
+         "network.session:_around_request"),
     # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
          ("root_reqs", "check_supported_wheels"), "resolver.resolve:_around_resolve"),
     Seam("pip._internal.resolution.resolvelib.candidates", "_InstallRequirementBackedCandidate.iter_dependencies",
-         "index",
-         ("with_requires",), "resolver.resolve:_around_candidate_dependencies"),
+         "index", ("with_requires",), "resolver.resolve:_around_candidate_dependencies"),
     Seam("pip._internal.resolution.resolvelib.candidates", "ExtrasCandidate.iter_dependencies", "index",
          ("with_requires",), "resolver.resolve:_around_extras_dependencies"),
     Seam("pip._internal.index.collector", "LinkCollector.collect_sources", "index",
-         ("project_name", "candidates_from_page"), ""),
-    Seam("pip._internal.index.collector", "LinkCollector.fetch_response", "index", ("location",), "",
+         ("project_name", "candidates_from_page")),
+    Seam("pip._internal.index.collector", "LinkCollector.fetch_response", "index", ("location",),
          optional=("package_name",)),
     # Called by the evaluation of index pages, which is pip's answers put together.
     Seam("pip._internal.index.package_finder", "LinkEvaluator.__init__", "index",
-         ("project_name", "canonical_name", "formats", "target_python", "allow_yanked",
-          "ignore_requires_python"), "", optional=("uploaded_prior_to",)),
-    Seam("pip._internal.index.package_finder", "LinkEvaluator.evaluate_link", "index", ("link",), ""),
+         ("project_name", "canonical_name", "formats", "target_python", "allow_yanked", "ignore_requires_python"),
+         optional=("uploaded_prior_to",)),
+    Seam("pip._internal.index.package_finder", "LinkEvaluator.evaluate_link", "index", ("link",)),
     Seam("pip._internal.index.package_finder", "CandidateEvaluator.get_applicable_candidates", "index",
-         ("candidates",), ""),
-    Seam("pip._internal.index.package_finder", "CandidateEvaluator._sort_key", "index", ("candidate",), ""),
-    Seam("pip._internal.index.package_finder", "PackageFinder.find_all_candidates", "index",
-         ("project_name",), ""),
+         ("candidates",)),
+    Seam("pip._internal.index.package_finder", "CandidateEvaluator._sort_key", "index", ("candidate",)),
+    Seam("pip._internal.index.package_finder", "PackageFinder.find_all_candidates", "index", ("project_name",)),
     Seam("pip._internal.index.package_finder", "PackageFinder._log_skipped_link", "index",
-         ("link", "result", "detail"), ""),
+         ("link", "result", "detail")),
     Seam("pip._internal.index.package_finder", "PackageFinder.process_project_url", "index",
          ("project_url", "link_evaluator"), "index.finder:_around_process_project_url"),
     Seam("pip._internal.index.package_finder", "PackageFinder.find_best_candidate", "index",
          ("project_name", "specifier", "hashes"), "index.finder:_around_find_best_candidate"),
 
     # The metadata files of candidates, and archives: the others are told by their names.
-    Seam("pip._internal.operations.prepare", "File", "metadata", ("path", "content_type"), ""),
-    Seam("pip._internal.network.cache", "SafeFileCache._get_cache_path", "metadata", ("name",), ""),
+    Seam("pip._internal.operations.prepare", "File", "metadata", ("path", "content_type")),
+    Seam("pip._internal.network.cache", "SafeFileCache._get_cache_path", "metadata", ("name",)),
     Seam("pip._internal.operations.prepare", "get_http_url", "metadata",
          ("link", "download", "download_dir", "hashes"), "metadata.side_files:_around_get_http_url"),
     # A METADATA that came alone: made into a distribution without a folder, its header read once.
@@ -248,8 +245,8 @@ SEAMS: tuple[Seam, ...] = (
          ("metadata_contents", "filename", "project_name"),
          "metadata.distribution:_around_from_metadata_file_contents"),
     # The same for the METADATA in a wheel.
-    Seam("pip._internal.metadata.importlib._dists", "Distribution.from_wheel", "metadata",
-         ("wheel", "name"), "metadata.distribution:_around_from_wheel"),
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.from_wheel", "metadata", ("wheel", "name"),
+         "metadata.distribution:_around_from_wheel"),
     # Parses all requirements to see whether they can be parsed.
     Seam("pip._internal.resolution.resolvelib.candidates",
          "_InstallRequirementBackedCandidate._check_metadata_consistency", "metadata", ("dist",),
@@ -267,13 +264,12 @@ SEAMS: tuple[Seam, ...] = (
          "install.wheel:_around_install_wheel", before=(26, 2), writes=True,
          needs=("pip._internal.operations.install.wheel.install_wheel",)),
     # Called, so that scripts and messages are pip's own.
-    Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install",
-         ("specification", "options"), "", writes=True),
-    Seam("pip._internal.operations.install.wheel", "get_console_script_specs", "install", ("console",), ""),
-    Seam("pip._internal.operations.install.wheel", "message_about_scripts_not_on_PATH", "install",
-         ("scripts",), ""),
-    Seam("pip._internal.operations.install.wheel", "fix_script", "install", ("path",), "", writes=True),
-    Seam("pip._internal.operations.install.wheel", "req_error_context", "install", ("req_description",), ""),
+    Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install", ("specification", "options"),
+         writes=True),
+    Seam("pip._internal.operations.install.wheel", "get_console_script_specs", "install", ("console",)),
+    Seam("pip._internal.operations.install.wheel", "message_about_scripts_not_on_PATH", "install", ("scripts",)),
+    Seam("pip._internal.operations.install.wheel", "fix_script", "install", ("path",), writes=True),
+    Seam("pip._internal.operations.install.wheel", "req_error_context", "install", ("req_description",)),
 
     # For each distribution in each of the resolver's rounds, and again in the check for conflicts.
     Seam("pip._internal.metadata.importlib._dists", "Distribution.iter_dependencies", "installed", ("extras",),
@@ -282,8 +278,8 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.distributions.wheel", "WheelDistribution.get_metadata_distribution", "installed", (),
          "metadata.installed:_around_get_metadata_distribution"),
     # Taken from the name of a folder, some two hundred times for each distribution.
-    Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), "", kept=True),
-    Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (), "",
+    Seam("pip._internal.metadata.importlib._dists", "Distribution.canonical_name", "installed", (), kept=True),
+    Seam("pip._internal.resolution.resolvelib.candidates", "AlreadyInstalledCandidate.name", "installed", (),
          kept=True),
 
     # Twice for each candidate: all the tags are made into a set before anything is looked for.
