@@ -73,6 +73,16 @@ class Run:
                 self._parts[kind] = found
             return found
 
+    def lean(self, leaning: type[Part], kind: type[P]) -> P:
+        """Return what ``part`` does for an older part, which ends before that from now on."""
+        with self._making:
+            found = self.part(kind)
+            if leaning in self._parts:
+                # In one step: others look for parts meanwhile.
+                others = {each: part for each, part in self._parts.items() if each is not leaning}
+                self._parts = {**others, leaning: self._parts[leaning]}
+            return found
+
     def find(self, kind: type[P]) -> P | None:
         """Return the run's part of a kind if it was made."""
         return self._parts.get(kind)  # type: ignore[return-value]
@@ -122,13 +132,15 @@ class Run:
 
     def _close_parts(self) -> None:
         """End the parts, last made first: all are told to stop before any is waited for."""
-        parts = list(reversed(self._parts.values()))
-        for part in parts:
-            self._end(part, part.stop)
-        deadline = time.monotonic() + END_S
-        for part in parts:
-            self._end(part, partial(part.close, max(0.0, deadline - time.monotonic())))
-            self._parts.pop(type(part), None)
+        # Once more for what a thread has made while the others ended.
+        for _ in range(2):
+            parts = list(reversed(self._parts.values()))
+            for part in parts:
+                self._end(part, part.stop)
+            deadline = time.monotonic() + END_S
+            for part in parts:
+                self._end(part, partial(part.close, max(0.0, deadline - time.monotonic())))
+                self._parts.pop(type(part), None)
 
     @staticmethod
     def _end(part: Part, end: Callable[[], None]) -> None:

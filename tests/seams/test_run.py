@@ -97,6 +97,43 @@ def test_all_are_told_to_end_before_any_is_waited_for(run: Run) -> None:
     assert all(0.0 < wait_s <= END_S for _, wait_s in told[2:])
 
 
+def test_an_older_part_that_leans_on_a_younger_one_ends_before_it(run: Run) -> None:
+    """Whoever sends through something else ends first, whenever the other was made."""
+    ended = []
+
+    class Older(Part):
+        def close(self, wait_s: float) -> None:
+            ended.append(type(self))
+
+    class Younger(Older):
+        pass
+
+    older = run.part(Older)
+    younger = run.lean(Older, Younger)
+    assert run.lean(Older, Younger) is younger and run.part(Younger) is younger
+    assert run.part(Older) is older
+    run.close()
+    assert ended == [Older, Younger]
+
+
+def test_what_is_made_while_the_others_end_ends_as_well(run: Run) -> None:
+    """A thread may come to it just then."""
+    ended = []
+
+    class Late(Part):
+        def close(self, wait_s: float) -> None:
+            ended.append("late")
+
+    class First(Part):
+        def close(self, wait_s: float) -> None:
+            run.part(Late)
+
+    run.part(First)
+    run.close()
+    assert ended == ["late"]
+    assert run.find(Late) is None
+
+
 NO_ROOM = """
 import tempfile
 stock = tempfile.mkdtemp

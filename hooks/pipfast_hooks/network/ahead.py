@@ -101,6 +101,8 @@ class RequestsAhead:
         self.session = session
         self.on_wheel = on_wheel
         self._run = run
+        self._early: EarlyRequests
+        """Set when requests begin to be sent ahead."""
         self._connections = connections
         self._turns = _Turns(connections)
         self._waiting: list[Callable[[], None]] = []
@@ -128,11 +130,14 @@ class RequestsAhead:
 
     def activate(self) -> None:
         """Begin with all that waits: pip's cache lacks an answer, so that a server is asked."""
+        from pipfast_hooks.network.early import EarlyRequests
+
         with self._lock:
             if self._active or self._stopped:
                 return
             self._active = True
-            self._early().attach(self.session)
+            self._early = self._run.lean(Ahead, EarlyRequests)
+            self._early.attach(self.session)
             waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
@@ -213,11 +218,6 @@ class RequestsAhead:
             self._jobs = {url: job for url, job in self._jobs.items() if job.started}
         threads.join(self._threads, wait_s)
 
-    def _early(self) -> EarlyRequests:
-        from pipfast_hooks.network.early import EarlyRequests
-
-        return self._run.part(EarlyRequests)
-
     # In the threads
 
     def _has_threads(self) -> bool:
@@ -256,7 +256,7 @@ class RequestsAhead:
                     return
             with records.held_back(job.records):
                 # An answer of pip's cache needs no turn.
-                response = self._early().get(self.session, job.url, job.headers, Turn(early=True, began=begin))
+                response = self._early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
                 job.started = True
                 self._heard(response, urlsplit(job.url).netloc)
                 if response.status_code != 401 and is_answer(response):
