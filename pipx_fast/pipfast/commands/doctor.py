@@ -118,18 +118,14 @@ def _inflater() -> str:
 
 
 def _store(settings: Settings) -> tuple[StoreFacts, Layout | None]:
-    from pipfast.upkeep.inventory import Usage, in_use, leftovers
+    from pipfast.upkeep.inventory import in_use, leftovers, usage_of
 
     try:
         root = settings.store or default_root()
         layout = open_layout(root)
     except StoreUnusable as error:
         return StoreFacts(str(error.root), reason=str(error), hint=error.hint), None
-    buckets: dict[str, int] = {}
-    for bucket in BUCKETS:
-        usage = Usage()
-        usage.add(root / bucket)
-        buckets[bucket] = usage.bytes
+    buckets = {bucket: usage_of(root / bucket).bytes for bucket in BUCKETS}
     condition, free = _condition(root)
     return StoreFacts(
         str(root), usable=True, hint=condition.hint if condition else None,

@@ -116,18 +116,16 @@ def _path(options: argparse.Namespace, root: Path) -> int:
 
 
 def _info(options: argparse.Namespace, root: Path) -> int:
-    from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers
+    from pipfast.upkeep.inventory import entries, in_use, leftovers, usage_of
 
     layout = open_layout(root)
     counts = dict.fromkeys(BUCKETS, 0)
     for entry in entries(layout):
         counts[entry.bucket] += 1
-    total = Usage()
-    total.add(layout.root)
+    total = usage_of(layout.root)
     buckets: dict[str, dict[str, int]] = {}
     for bucket in BUCKETS:
-        usage = Usage()
-        usage.add(layout.root / bucket)
+        usage = usage_of(layout.root / bucket)
         buckets[bucket] = {"entries": counts[bucket], "bytes": usage.bytes, "shared_bytes": usage.shared,
                            "files": usage.files}
     document = {
@@ -182,7 +180,7 @@ def _list_built(options: argparse.Namespace, root: Path) -> int:
 
 def _rows(layout: Layout) -> list[StoredWheel]:
     from pipfast.store.archives import archive_name
-    from pipfast.upkeep.inventory import Usage, entries
+    from pipfast.upkeep.inventory import entries, usage_of
 
     rows: dict[str, StoredWheel] = {}
     for entry in entries(layout):
@@ -191,9 +189,7 @@ def _rows(layout: Layout) -> list[StoredWheel]:
         row = rows.setdefault(
             entry.digest, StoredWheel(f"({entry.digest[:16]}, without its archive)", entry.digest)
         )
-        usage = Usage()
-        usage.add(entry.path)
-        row.bytes += usage.bytes
+        row.bytes += usage_of(entry.path).bytes
         row.last_use = max(row.last_use, entry.last_use)
         if entry.bucket == ARCHIVES:
             row.archive = True

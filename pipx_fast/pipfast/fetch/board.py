@@ -156,9 +156,7 @@ class Board:
         download, front = task.download, assembly.front
         if assembly.dead or task.abandoned or download.state.assembly is not assembly:
             return True  # somebody has seen to it
-        return self.leave_to_front(download, assembly) or (
-            not download.state.ranges_allowed and front is not None
-        )
+        return self.leave_to_front(download, assembly) or (not download.state.ranges_allowed and front is not None)
 
     # --- endings -----------------------------------------------------------------------------
 

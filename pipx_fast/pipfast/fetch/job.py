@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -193,26 +193,15 @@ class Download:
         return self._error
 
 
+@dataclass(slots=True, eq=False)
 class JobState:
     """The state of a download; the board's lock guards it."""
 
-    __slots__ = (
-        "assembly",
-        "budget",
-        "host",
-        "name",
-        "not_before",
-        "ranges_allowed",
-        "resolved_name",
-        "running",
-    )
-
-    def __init__(self, name: Callable[[Response], str], host: str) -> None:
-        self.name = name
-        self.host = host
-        self.resolved_name: str | None = None
-        self.assembly: Assembly | None = None
-        self.running = 0
-        self.budget = RetryBudget()
-        self.not_before = float("-inf")
-        self.ranges_allowed = True
+    name: Callable[[Response], str]
+    host: str
+    resolved_name: str | None = None
+    assembly: Assembly | None = None
+    running: int = 0
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    not_before: float = float("-inf")
+    ranges_allowed: bool = True

@@ -75,4 +75,3 @@ def keep_fresh(layout: Layout, key: str, page: FreshPage) -> None:
     """Keep a note for ``find_fresh``."""
     row = [page.until, page.looks, page.url, page.content_type, page.encoding, page.digest.hex()]
     keep_note(layout, PAGES, key, row)
-

@@ -84,8 +84,7 @@ class Linker:
         if self.mode == "hardlink":
             # The usual case first, with the fewest calls.
             try:
-                os.link(file.name, file.name, src_dir_fd=source_fd, dst_dir_fd=target_fd,
-                        follow_symlinks=False)
+                os.link(file.name, file.name, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
                 return
             except OSError as error:
                 if error.errno == errno.EEXIST:
@@ -146,10 +145,7 @@ class Linker:
             return
         else:
             reason = "the store is on another filesystem"
-        say(
-            f"cannot {verb} into {folder} ({reason}); copying instead",
-            "export PIPFAST_LINK_MODE=copy",
-        )
+        say(f"cannot {verb} into {folder} ({reason}); copying instead", "export PIPFAST_LINK_MODE=copy")
 
 
 def _is_refusal(error: OSError, target: str) -> bool:

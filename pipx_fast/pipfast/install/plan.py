@@ -46,10 +46,7 @@ class Plan:
 
 
 def plan_wheel(
-    prepared: Prepared,
-    schemes: Mapping[str, str],
-    lib_dir: str,
-    is_wrapper: Callable[[str], bool],
+    prepared: Prepared, schemes: Mapping[str, str], lib_dir: str, is_wrapper: Callable[[str], bool]
 ) -> Plan:
     """Return where each file goes; nothing is written.
 
@@ -171,4 +168,3 @@ def check_sources(batches: list[Batch], *, read_only: bool = False) -> str | Non
     """
     found = (first_unlike(batch.source, batch.files, read_only=read_only) for batch in batches)
     return next((path for path in found if path is not None), None)
-

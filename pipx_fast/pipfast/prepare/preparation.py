@@ -181,9 +181,7 @@ class Preparation:
         # Read once more: it may be another process's tree by now.
         manifest = read_tree_manifest(self._tree)
         target = self._bytecode(manifest)
-        self._succeed(
-            Prepared(self._layout, self._tree, manifest, target, read_bytecode_manifest(target))
-        )
+        self._succeed(Prepared(self._layout, self._tree, manifest, target, read_bytecode_manifest(target)))
 
     def _succeed(self, prepared: Prepared) -> None:
         self.prepared = prepared

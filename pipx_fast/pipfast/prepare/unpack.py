@@ -117,9 +117,7 @@ def _packed(data: int, start: int, member: zipfile.ZipInfo) -> Iterator[bytes]:
         yield block
 
 
-def _copy_stored(
-    data: int, start: int, member: zipfile.ZipInfo, descriptor: int, digest: hashlib._Hash
-) -> int:
+def _copy_stored(data: int, start: int, member: zipfile.ZipInfo, descriptor: int, digest: hashlib._Hash) -> int:
     if member.compress_size != member.file_size:
         raise NotStorable(f"{member.filename!r} is stored, with two sizes")
     crc = 0

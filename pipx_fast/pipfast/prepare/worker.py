@@ -131,9 +131,7 @@ class Worker:
         if difference is None:
             return jobs.Done()
         code = prepared.bytecode
-        self._layout.discard(
-            code if code is not None and difference.path.startswith(f"{code}") else prepared.tree
-        )
+        self._layout.discard(code if code is not None and difference.path.startswith(f"{code}") else prepared.tree)
         return jobs.Unmendable(difference.path, difference.how)
 
     def _read(self, job: jobs.Read) -> Iterator[jobs.Checked]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
+from pipfast.rescue.diagnosis.causes import read_cause
 from pipfast.store.names import LEARNT
 from pipfast.store.notes import drop_note, keep_note, load_note, note_key
 
@@ -37,7 +37,7 @@ def source_key(source: str) -> str:
 
 def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
     """Keep the causes of a build that has succeeded, in the place of earlier ones."""
-    document = [_to_json(cause) for cause in causes]
+    document = [cause.to_json() for cause in causes]
     if document and len(document) <= MAX_CAUSES:
         keep_note(layout, LEARNT, source_key(source), document)
 
@@ -56,28 +56,4 @@ def _read(payload: bytes) -> tuple[Cause, ...]:
     document = json.loads(payload)
     if not isinstance(document, list) or len(document) > MAX_CAUSES:
         raise ValueError("not a short list")
-    return tuple(_from_json(each) for each in document)
-
-
-def _to_json(cause: Cause) -> dict[str, Any]:
-    if isinstance(cause, MissingModule):
-        return {"missing": "module", "module": cause.module, "backend": cause.backend}
-    if isinstance(cause, MissingDistribution):
-        return {"missing": "distribution", "requirement": cause.requirement, "by": cause.by}
-    return {"missing": "setuptools", "module": cause.module, "below": cause.below}
-
-
-def _from_json(each: dict[str, Any]) -> Cause:
-    if each["missing"] == "module":
-        return MissingModule(_text(each["module"]), FROM_EARLIER, backend=bool(each["backend"]))
-    if each["missing"] == "distribution":
-        return MissingDistribution(_text(each["requirement"]), FROM_EARLIER, str(each.get("by", "")))
-    if each["missing"] == "setuptools":
-        return NeedsOlderSetuptools(_text(each["module"]), _text(each["below"]), FROM_EARLIER)
-    raise ValueError(each["missing"])
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"{value!r} is no text")
-    return value
+    return tuple(read_cause(each, FROM_EARLIER) for each in document)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipfast.requirements import canonicalize_name, read_requirement
-from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,21 +56,12 @@ def granted(
     if cause is None:
         return f"Building {package} without isolation, with {what} ({origin}).", None
     build = "Building it again" if again else "Building it"
-    return f"{_missed(package, cause)}. {build} without isolation, with {what} ({origin}).", None
-
-
-def _missed(package: str, cause: Cause) -> str:
-    if isinstance(cause, MissingModule):
-        verb = "is built with" if cause.backend else "imports"
-        return f"{package} {verb} {cause.module} without declaring it"
-    if isinstance(cause, MissingDistribution):
-        return f"{package} asks for {cause.requirement}, which is not there"
-    return f"{package} imports {cause.module}, which setuptools has no longer"
+    return f"{cause.sentence(package)}. {build} without isolation, with {what} ({origin}).", None
 
 
 def refused(package: str, cause: Cause, refusal: Refusal) -> Said:
     """Return the message, after pip's own error, that nobody trusted names a distribution."""
-    return f"{_missed(package, cause)}, and {refusal.reason}", refusal.hint
+    return f"{cause.sentence(package)}, and {refusal.reason}", refusal.hint
 
 
 def not_to_be_had(package: str, reason: str) -> Said:

@@ -113,9 +113,7 @@ def record_digest(record: str) -> str:
         name = path.rpartition("/")[2]
         # Files of a wheel's data folder are elsewhere once it is installed.
         moved = path.startswith(("../", "/")) or path.partition("/")[0].endswith(".data")
-        if rest and not moved and name not in (
-            "INSTALLER", "REQUESTED", "direct_url.json", "RECORD"
-        ):
+        if rest and not moved and name not in ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD"):
             rows.append(row)
     return hashlib.sha256("\n".join(sorted(rows)).encode("utf-8")).hexdigest()
 
@@ -181,9 +179,7 @@ def key_of_cached(place: str) -> str:
     return note_key(f"pip's cache: {place}")
 
 
-def note_cached(
-    layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]
-) -> None:
+def note_cached(layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]) -> None:
     """Keep the note about a wheel for pip's cache, in the place of an earlier one."""
     keep_note(layout, BUILT, key, [asdict(_built(wheel, sha256_of(wheel), name, source, visible))])
 

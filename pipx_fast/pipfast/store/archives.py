@@ -61,12 +61,10 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
         logger.debug("pipfast: stored archive %s is not readable: %r", digest, error)
         layout.discard(folder)
         return None
-    if not stat.S_ISREG(found.st_mode):
-        say(f"the stored archive of {name} is no regular file any more; it is thrown away")
-        layout.discard(folder)
-        return None
-    if found.st_size != size:
-        say(f"the stored archive of {name} was changed in place; it is thrown away")
+    is_file = stat.S_ISREG(found.st_mode)
+    if not is_file or found.st_size != size:
+        wrong = "was changed in place" if is_file else "is no regular file any more"
+        say(f"the stored archive of {name} {wrong}; it is thrown away")
         layout.discard(folder)
         return None
     note_use(folder)
@@ -106,14 +104,13 @@ def is_sound(layout: Layout, archive: Archive) -> bool:
     try:
         if stored_sha256(archive.path) == archive.digest:
             return True
+        wrong = "is damaged"
     except FileNotFoundError:
         # Another process has pruned it.
         return False
     except OSError as error:
-        say(f"the stored archive of {archive.name} cannot be read ({error.strerror or error}); it is thrown away")
-        layout.discard(archive.path.parent)
-        return False
-    say(f"the stored archive of {archive.name} is damaged; it is thrown away")
+        wrong = f"cannot be read ({error.strerror or error})"
+    say(f"the stored archive of {archive.name} {wrong}; it is thrown away")
     layout.discard(archive.path.parent)
     return False
 

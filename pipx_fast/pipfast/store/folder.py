@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipfast.errors import PipfastError
 from pipfast.store.names import BUCKETS, LOCKS, SECONDS, TMP
+from pipfast.store.reading import opened
 
 TAG = "CACHEDIR.TAG"
 TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# The store of pipfast;"
@@ -141,17 +142,10 @@ def is_usable(root: Path) -> bool:
 def has_tag(root: Path) -> bool:
     """Tell whether a folder has the tag of a store of ours, in a format that we know."""
     try:
-        # Anything may have that name: follow no link, and wait for no pipe.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(f"{root}/{TAG}", flags)
+        with opened(f"{root}/{TAG}") as descriptor:
+            return os.read(descriptor, len(TAG_SIGNATURE)) == TAG_SIGNATURE.encode("ascii")
     except OSError:
         return False
-    try:
-        return os.read(descriptor, len(TAG_SIGNATURE)) == TAG_SIGNATURE.encode("ascii")
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_in_use(root: Path) -> None:

@@ -150,9 +150,8 @@ def read_tree_manifest(folder: Path) -> TreeManifest:
     try:
         rows = [(path, digest, size) for path, digest, size in body["rows"]]
         entry_points, info = body["entry_points"], body["info"]
-        if not (isinstance(entry_points, str | None) and isinstance(info, dict)):
-            raise Damaged(f"{folder}: fields of the wrong type")
-        if not re.fullmatch("[0-9a-f]{8,64}", body["id"]):
+        typed = isinstance(entry_points, str | None) and isinstance(info, dict)
+        if not typed or not re.fullmatch("[0-9a-f]{8,64}", body["id"]):
             raise Damaged(f"{folder}: fields of the wrong type")
         return TreeManifest(
             body["id"], str(body["info_dir"]), bool(body["purelib"]), entry_points, rows,

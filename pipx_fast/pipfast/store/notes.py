@@ -103,10 +103,7 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
     except OSError as error:
         logger.debug("pipfast: cannot read %s of %s: %r", key, bucket, error)
         return None
-    payload = content[_HEAD:]
-    if content[: len(_MAGIC)] != _MAGIC or (
-        content[len(_MAGIC) : _HEAD] != hashlib.sha256(payload).hexdigest().encode("ascii") + b"\n"
-    ):
+    if not is_whole(content):
         logger.debug("pipfast: %s of %s is damaged: thrown away", key, bucket)
         drop_note(layout, bucket, key)
         return None
@@ -114,7 +111,7 @@ def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
         # For `prune --older-than`.
         with suppress(OSError):
             os.utime(path)
-    return payload
+    return content[_HEAD:]
 
 
 def is_noted(root: Path, bucket: str, key: str) -> bool:
@@ -138,5 +135,6 @@ def drop_note(layout: Layout, bucket: str, key: str) -> None:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether the bytes of a note's file agree with its checksum (for ``store verify``)."""
-    return content[:_HEAD] == _MAGIC + hashlib.sha256(content[_HEAD:]).hexdigest().encode("ascii") + b"\n"
+    """Tell whether the bytes of a note's file agree with its checksum."""
+    digest = hashlib.sha256(memoryview(content)[_HEAD:]).hexdigest().encode("ascii")
+    return content[:_HEAD] == _MAGIC + digest + b"\n"

@@ -16,7 +16,6 @@ import errno
 import os
 import re
 import secrets
-import stat
 import time
 import weakref
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import NamedTuple
 
 from pipfast.report import logger
 from pipfast.store.names import LOCKS, TMP
+from pipfast.store.reading import opened
 
 try:
     import fcntl
@@ -43,10 +43,6 @@ _UNLOCKED = re.compile(r"\d{1,10}-[0-9a-f]{16}(?:\.[\w.+-]*)?", re.ASCII)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Linux's random name of this boot; the same in all containers of a kernel."""
 
-
-_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
 
 class Survey(NamedTuple):
     """The names in a store's tmp/ and locks/; those that are not ours are left out."""
@@ -157,24 +153,19 @@ def _names(folder: str) -> list[str]:
 def _is_dead(lock: str) -> bool | None:
     """Tell whether a session's process has ended; None if its lock does not say."""
     try:
-        descriptor = os.open(lock, _FLAGS)
+        with opened(lock) as descriptor:
+            if fcntl is None:
+                return None
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # Locks of another machine may be invisible here (NFS), and a note from before a reboot says as little.
+            return True if os.read(descriptor, 256).decode("ascii", "replace") == machine() else None
     except FileNotFoundError:
         # A session's lock is made first and removed last.
         return True
-    except OSError:
-        return None
-    try:
-        if fcntl is None or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        # Locks of another machine may be invisible here (NFS), and a note from before a reboot says as little.
-        return True if os.read(descriptor, 256).decode("ascii", "replace") == machine() else None
     except BlockingIOError:
         return False
     except OSError:
         return None
-    finally:
-        os.close(descriptor)
 
 
 def _is_old(path: str) -> bool:

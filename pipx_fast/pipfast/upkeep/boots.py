@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
+from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,11 +95,7 @@ def _boot() -> tuple[str, float]:
 def _read(layout: Layout) -> tuple[str, float, Times]:
     """Return boot, last time alive, and times; nothing of a note that cannot be read."""
     try:
-        descriptor = os.open(layout.root / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        try:
-            noted = json.loads(os.read(descriptor, _MOST_BYTES))
-        finally:
-            os.close(descriptor)
+        noted = json.loads(read_file(layout.root / NAME, _MOST_BYTES))
         return str(noted["boot"]), float(noted["alive"]), [(float(a), float(b)) for a, b in noted["unproved"]]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return "", 0.0, []

@@ -69,6 +69,13 @@ class Usage:
             self.shared -= size
 
 
+def usage_of(path: Path | str) -> Usage:
+    """Return the disk use of a file, or of a folder with its content."""
+    usage = Usage()
+    usage.add(path)
+    return usage
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a bucket."""
@@ -175,5 +182,3 @@ def _grandchildren(folder: Path) -> Iterator[Path]:
     for child in _children(folder):
         if not child.is_symlink():
             yield from _children(child)
-
-

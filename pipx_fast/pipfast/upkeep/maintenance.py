@@ -16,7 +16,7 @@ from pipfast.errors import PipfastError
 from pipfast.store.folder import TAG, has_tag, write_tag
 from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP, TREES
 from pipfast.upkeep.boots import NAME as BOOTS
-from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers, orphans
+from pipfast.upkeep.inventory import entries, in_use, leftovers, orphans, usage_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,7 @@ class Freed:
 
     def take(self, path: Path) -> None:
         """Count something that is about to be removed."""
-        usage = Usage()
-        usage.add(path)
+        usage = usage_of(path)
         self.bytes += usage.bytes - usage.shared
         self.shared += usage.shared
 
@@ -78,7 +77,7 @@ def prune(layout: Layout, *, max_size: int | None = None, older_than: float | No
         return freed
     left = sorted(entries(layout), key=lambda entry: (entry.last_use, entry.path))
     # A size costs a look at each file of an entry.
-    sizes = {entry.path: _size(entry.path) for entry in left} if max_size is not None else {}
+    sizes = {entry.path: usage_of(entry.path).bytes for entry in left} if max_size is not None else {}
     total = sum(sizes.values())
     gone: set[tuple[str, str]] = set()
     now = time.time()
@@ -160,9 +159,3 @@ def _take_away(layout: Layout, entry: Entry, freed: Freed) -> bool:
         with suppress(OSError):
             entry.path.parent.rmdir()
     return True
-
-
-def _size(path: Path) -> int:
-    usage = Usage()
-    usage.add(os.fspath(path))
-    return usage.bytes

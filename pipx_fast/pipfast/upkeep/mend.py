@@ -49,9 +49,7 @@ def mend(layout: Layout, prepared: Prepared) -> Difference | None:
     return difference
 
 
-def mend_entry(
-    layout: Layout, entry: Path, folders: Iterable[Folder], *, below: str = ""
-) -> Difference | None:
+def mend_entry(layout: Layout, entry: Path, folders: Iterable[Folder], *, below: str = "") -> Difference | None:
     """Put the files of one entry right; return the first that cannot be.
 
     :param below: the folder in each of ``folders`` that has the files.

@@ -53,6 +53,4 @@ def explained(entry: Entry, error: Exception) -> str:
 
 
 def _inside(entry: Entry, text: str) -> str:
-    return (
-        text.replace(f"{entry.path}/{TREE}/", "").replace(f"{entry.path}/", "").replace(str(entry.path), "it")
-    )
+    return text.replace(f"{entry.path}/{TREE}/", "").replace(f"{entry.path}/", "").replace(str(entry.path), "it")

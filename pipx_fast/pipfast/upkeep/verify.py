@@ -208,9 +208,7 @@ def _check_header(cached: Path, magic: bytes, source: Path, stored: StoredFile) 
         raise Damaged(f"{cached.name} is not the bytecode of its source")
 
 
-def _check_files(
-    entry: Path, folders: list[Folder], digests: dict[str, str], *, below: str, keep: bool
-) -> None:
+def _check_files(entry: Path, folders: list[Folder], digests: dict[str, str], *, below: str, keep: bool) -> None:
     """Compare all files below an entry with its manifest: the same names, each as it was made.
 
     Other times alone are no damage: the store may have been restored from a backup.

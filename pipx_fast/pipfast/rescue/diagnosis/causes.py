@@ -1,9 +1,16 @@
-"""Causes of a failed build: modules and distributions that it misses."""
+"""Causes of a failed build: modules and distributions that it misses.
+
+Each has its sentence for the user, and its form in the note of a source's next build (see ``rescue.learnt``).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,14 @@ class MissingModule:
         """The missing thing in one word; the same subject a second time ends the rescue."""
         return self.module
 
+    def sentence(self, package: str) -> str:
+        """Return what a package missed, without a full stop."""
+        return f"{package} {'is built with' if self.backend else 'imports'} {self.module} without declaring it"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the cause as ``read_cause`` takes it."""
+        return {"missing": "module", "module": self.module, "backend": self.backend}
+
 
 @dataclass(frozen=True, slots=True)
 class MissingDistribution:
@@ -35,8 +50,16 @@ class MissingDistribution:
 
     @property
     def subject(self) -> str:
-        """The missing thing in one word."""
+        """As ``MissingModule`` has it."""
         return self.requirement
+
+    def sentence(self, package: str) -> str:
+        """As ``MissingModule`` has it."""
+        return f"{package} asks for {self.requirement}, which is not there"
+
+    def to_json(self) -> dict[str, object]:
+        """As ``MissingModule`` has it."""
+        return {"missing": "distribution", "requirement": self.requirement, "by": self.by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +73,39 @@ class NeedsOlderSetuptools:
 
     @property
     def subject(self) -> str:
-        """The missing thing in one word."""
+        """As ``MissingModule`` has it."""
         return self.module
+
+    def sentence(self, package: str) -> str:
+        """As ``MissingModule`` has it."""
+        return f"{package} imports {self.module}, which setuptools has no longer"
+
+    def to_json(self) -> dict[str, object]:
+        """As ``MissingModule`` has it."""
+        return {"missing": "setuptools", "module": self.module, "below": self.below}
 
 
 Cause: TypeAlias = MissingModule | MissingDistribution | NeedsOlderSetuptools
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any], str], Cause]] = MappingProxyType({
+    "module": lambda each, by: MissingModule(_text(each["module"]), by, backend=bool(each["backend"])),
+    "distribution": lambda each, by: MissingDistribution(_text(each["requirement"]), by, str(each.get("by", ""))),
+    "setuptools": lambda each, by: NeedsOlderSetuptools(_text(each["module"]), _text(each["below"]), by),
+})
+
+
+def read_cause(each: Mapping[str, Any], said_by: str) -> Cause:
+    """Return the cause that ``to_json`` described.
+
+    :raises LookupError: it is none; or TypeError.
+    """
+    return _READERS[each["missing"]](each, said_by)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,7 @@ def _hopeless(text: str, said_by: str) -> NoCause | None:
     return None
 
 
-def _module(
-    name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None
-) -> Cause | NoCause:
+def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None) -> Cause | NoCause:
     """Return a missing module as a cause, if some process of the build looked for it."""
     top = name.partition(".")[0]
     if unmendable.is_pythons_own(name):

@@ -89,9 +89,7 @@ def extra_grants(known: Known) -> tuple[Grant | Refusal, ...]:
     )
 
 
-def _grant(
-    name: str, module: str, why: str, trusted: Trusted, *further: str, wheels_only: bool = False
-) -> Grant:
+def _grant(name: str, module: str, why: str, trusted: Trusted, *further: str, wheels_only: bool = False) -> Grant:
     pin, named = trusted.pin(name, *further), trusted.named(name)
     return Grant(
         pin.requirement, named.name if named else name, module, why, pin.installed, wheels_only,
