@@ -28,8 +28,3 @@ RESULT_FOLDERS: Mapping[str, str] = MappingProxyType({
     METADATA: "metadata_directory", WHEEL: "wheel_directory",
 })
 """Hook to the argument with the folder for its result; the hook returns the result's name there."""
-
-
-def is_editable(hook: str) -> bool:
-    """Tell whether a hook is one of an editable build."""
-    return hook.endswith("_editable")

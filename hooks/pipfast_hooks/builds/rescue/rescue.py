@@ -187,7 +187,7 @@ class Rescue:
                 self._note(hook, result, watch)
                 return result
             self._first = self._first or (failed, held)
-            evidence = evidence_of(hook, watch, failed, self._place.declared)
+            evidence = evidence_of(hook, watch, failed)
             if self._first_error is None:
                 self._first_error = error_of(evidence)
             if not self._over and self._mend(evidence):

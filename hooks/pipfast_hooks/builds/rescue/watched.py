@@ -92,11 +92,10 @@ def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
             subprocess_logger.removeFilter(held)
 
 
-def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]) -> Evidence | None:
+def evidence_of(hook: Hook, watch: Watch, failed: Any) -> Evidence | None:
     """Return the evidence of a failed hook; None if its record is damaged.
 
     :param failed: pip's ``InstallationSubprocessError`` or ``BackendUnavailable``.
-    :param declared: requirements that the package declares for its build.
     """
     unavailable = None
     if isinstance(failed, BackendUnavailable):
@@ -106,7 +105,7 @@ def evidence_of(hook: Hook, watch: Watch, failed: Any, declared: tuple[str, ...]
         watch.output.append(str(getattr(failed, "context", None) or "").replace("[end of output]", ""))
     # A build can write anything there.
     with guarded("the record of a build cannot be read"):
-        return watch.evidence(declared, unavailable)
+        return watch.evidence(unavailable)
     return None
 
 

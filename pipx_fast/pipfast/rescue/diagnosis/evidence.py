@@ -11,7 +11,6 @@ from pipfast.errors import PipfastError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipfast.builds.hook_names import Stage
 
 
 class EvidenceDamaged(PipfastError):
@@ -27,8 +26,6 @@ class RaisedError:
     message: str
     name: str | None = None
     """``ImportError.name``."""
-    files: tuple[str, ...] = ()
-    """The files of its traceback, innermost last."""
 
     @property
     def kind(self) -> str:
@@ -44,30 +41,24 @@ class SoughtModule:
     """Dotted, as it was looked for."""
     parent_found: bool
     """The package that would hold it was there: for ``torch.utils``, that ``torch`` was."""
-    pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything known of one failed hook."""
 
-    stage: Stage
-    editable: bool = False
     errors: tuple[RaisedError, ...] = ()
     """The uncaught exception, then its causes and contexts; empty where the process just ended."""
     sought: tuple[SoughtModule, ...] = ()
     """Among them modules that a script could do without: never a cause by themselves."""
     output: str = ""
     """Standard output and error of the hook's processes, as they came."""
-    declared: tuple[str, ...] = ()
-    """``build-system.requires``, and the answer of ``get_requires_for_build_*``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
     """Notes of the probe at the end of one process of a build."""
 
-    pid: int
     argv: tuple[str, ...]
     errors: tuple[RaisedError, ...] | None
     """The exception that ended it and those before; empty where it exited, None where they are damaged."""
@@ -80,17 +71,17 @@ def read_record(document: Mapping[str, Any]) -> ProcessRecord:
 
     Damaged errors count only if they ended the hook: any process of the build may write there.
 
-    :raises EvidenceDamaged: ``pid`` or ``sought`` has another type than the probe gives it.
+    :raises EvidenceDamaged: ``sought`` has another type than the probe gives it.
     """
     try:
-        pid, sought = int(document.get("pid", 0)), tuple(map(str, _list(document.get("sought", ()))))
-    except (TypeError, ValueError) as error:
+        sought = tuple(map(str, _list(document.get("sought", ()))))
+    except TypeError as error:
         raise EvidenceDamaged(f"the record of a failed build cannot be read ({error!r})") from error
     errors = None
     with suppress(TypeError, KeyError, AttributeError, ValueError):
         errors = tuple(map(_read_error, document.get("errors", ())))
     argv = document.get("argv")
-    return ProcessRecord(pid, tuple(map(str, argv)) if isinstance(argv, list) else (), errors, sought)
+    return ProcessRecord(tuple(map(str, argv)) if isinstance(argv, list) else (), errors, sought)
 
 
 def imported_in(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -101,10 +92,7 @@ def imported_in(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _read_error(each: Mapping[str, Any]) -> RaisedError:
     name = each.get("name")
-    return RaisedError(
-        _text(each["type"]), _text(each["message"]), None if name is None else _text(name),
-        _texts(each.get("files", ())),
-    )
+    return RaisedError(_text(each["type"]), _text(each["message"]), None if name is None else _text(name))
 
 
 def _text(value: object) -> str:
@@ -117,7 +105,3 @@ def _list(values: object) -> Sequence[object]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{values!r} is no list")
     return values
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    return tuple(map(_text, _list(values)))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.builds.hook_names import STAGES, is_editable
 from pipfast.rescue.diagnosis.evidence import (
     Evidence,
     EvidenceDamaged,
@@ -80,29 +79,21 @@ class Watch:
             RECORD_VARIABLE: os.fspath(self._path),
         }
 
-    def evidence(self, declared: tuple[str, ...], unavailable: tuple[str, str] | None = None) -> Evidence | None:
+    def evidence(self, unavailable: tuple[str, str] | None = None) -> Evidence | None:
         """Return the evidence of a hook that has failed; None if the record is damaged.
 
         :param unavailable: name and traceback of a backend that could not be imported.
         """
-        stage = STAGES.get(self.hook)
-        assert stage is not None
         try:
             records = list(map(read_record, self._documents()))
             errors = _uncaught(records) if unavailable is None else _unavailable(*unavailable)
         except EvidenceDamaged:
             return None
-        sought: dict[str, int] = {}
-        for record in records:
-            for name in record.sought:
-                sought.setdefault(name, record.pid)
+        sought = dict.fromkeys(name for record in records for name in record.sought)
         return Evidence(
-            stage,
-            editable=is_editable(self.hook),
             errors=errors,
-            sought=tuple(SoughtModule(name, "." in name, pid) for name, pid in sought.items()),
+            sought=tuple(SoughtModule(name, "." in name) for name in sought),
             output="".join(self.output)[-MAX_OUTPUT_CHARACTERS:],
-            declared=declared,
         )
 
     def imported(self) -> set[str]:

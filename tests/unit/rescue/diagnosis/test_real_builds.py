@@ -7,7 +7,6 @@ what setuptools makes of its own errors, leaves the output alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +14,6 @@ from pipfast.rescue.diagnosis.diagnosis import diagnose
 from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
 from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, decide
-
-if TYPE_CHECKING:
-    from pipfast.builds.hook_names import Stage
 
 NOISE = ("_distutils_hack.override", "setuptools._vendor.backports", "usercustomize", "numpy", "Cython", "wheel")
 """What setuptools and its vendored packages look for by themselves, and soft imports of the source."""
@@ -29,7 +25,6 @@ class Round:
     tail: str
     requirement: str | None
     """What is granted to a package without requirements, or None for what is passed on."""
-    stage: Stage = "requires"
     exit: bool = False
     """The process ended by ``sys.exit``: there is no exception."""
 
@@ -39,13 +34,13 @@ ROUNDS = [
     Round("quad-iou", "ModuleNotFoundError: No module named 'torch'", "torch"),
     Round("torch-scatter", "ModuleNotFoundError: No module named 'torch'", "torch"),
     Round("khoros", "ModuleNotFoundError: No module named 'requests'", "requests"),
-    Round("khoros", "ModuleNotFoundError: No module named 'requests_toolbelt'", "requests-toolbelt", "metadata"),
-    Round("khoros", "ModuleNotFoundError: No module named 'yaml'", "PyYAML", "metadata"),
+    Round("khoros", "ModuleNotFoundError: No module named 'requests_toolbelt'", "requests-toolbelt"),
+    Round("khoros", "ModuleNotFoundError: No module named 'yaml'", "PyYAML"),
     Round("bhtsne", "ModuleNotFoundError: No module named 'Cython'", "Cython"),
     Round("bhtsne", "ModuleNotFoundError: No module named 'numpy'", "numpy"),
     Round("bhtsne", "usage: setup.py [global_opts] cmd1 [cmd1_opts] [cmd2 [cmd2_opts] ...]\n"
           "   or: setup.py --help [cmd1 cmd2 ...]\n\nerror: invalid command 'bdist_wheel'\n",
-          "wheel", "wheel", exit=True),
+          "wheel", exit=True),
     Round("requests-auth-aws-sigv4", "ModuleNotFoundError: No module named 'requests'", "requests"),
     Round("mmcv", "ModuleNotFoundError: No module named 'pkg_resources'", "setuptools<82"),
     # Tried, then stopped.
@@ -56,7 +51,7 @@ ROUNDS = [
     Round("zenpy", "AttributeError: module 'collections' has no attribute 'Iterable'", None),
     Round("pyqpbo", "ModuleNotFoundError: No module named 'numpy'", "numpy"),
     Round("pyqpbo", "warning: build_py: byte-compiling is disabled, skipping.\n\n"
-          "error: <urlopen error [Errno -2] Name or service not known>\n", None, "wheel", exit=True),
+          "error: <urlopen error [Errno -2] Name or service not known>\n", None, exit=True),
     Round("pystruct", "ModuleNotFoundError: No module named 'numpy'", "numpy"),
     Round("pystruct", "error in pystruct setup command: use_2to3 is invalid.\n", None, exit=True),
     # Passed on.
@@ -67,16 +62,16 @@ ROUNDS = [
     Round("pyaudio", "src/pyaudio/device_api.c:9:10: fatal error: portaudio.h: No such file or directory\n"
           "    9 | #include \"portaudio.h\"\n      |          ^~~~~~~~~~~~~\ncompilation terminated.\n"
           "error: Command '['gcc', '-fno-strict-overflow', '-c', 'src/pyaudio/device_api.c']' returned "
-          "non-zero exit status 1.\n", None, "wheel", exit=True),
+          "non-zero exit status 1.\n", None, exit=True),
 ]
 
 
 def _evidence(each: Round) -> Evidence:
     kind, _, message = each.tail.partition(": ")
     name = message.rpartition("'")[0].rpartition("'")[2] if kind == "ModuleNotFoundError" else None
-    errors = () if each.exit else (RaisedError(f"builtins.{kind}", message, name, ("<string>",)),)
-    sought = tuple(SoughtModule(module, "." in module, 71) for module in (*NOISE, *([name] if name else [])))
-    return Evidence(each.stage, errors=errors, sought=sought, output=f"running egg_info\n{each.tail}\n")
+    errors = () if each.exit else (RaisedError(f"builtins.{kind}", message, name),)
+    sought = tuple(SoughtModule(module, "." in module) for module in (*NOISE, *([name] if name else [])))
+    return Evidence(errors=errors, sought=sought, output=f"running egg_info\n{each.tail}\n")
 
 
 @pytest.mark.parametrize("each", ROUNDS, ids=lambda each: f"{each.package}-{each.requirement}")

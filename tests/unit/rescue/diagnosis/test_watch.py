@@ -23,18 +23,18 @@ def noted(*lines: dict[str, Any], output: str = "") -> Evidence:
     with Watch("build_wheel", [output]) as watch:
         path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-    evidence = watch.evidence(())
+    evidence = watch.evidence()
     assert evidence is not None
     return evidence
 
 
-CHILD = {"pid": 2, "argv": ["-c"], "errors": MISSING, "sought": ["yaml"]}
+CHILD = {"argv": ["-c"], "errors": MISSING, "sought": ["yaml"]}
 
 
 def test_a_child_s_end_is_not_the_hook_s() -> None:
     """It was looked at and gone on without; then a compiler failed, and setuptools exited."""
     evidence = noted(
-        CHILD, {"pid": 1, "argv": HOOK, "errors": [], "sought": []},
+        CHILD, {"argv": HOOK, "errors": [], "sought": []},
         output="ModuleNotFoundError: No module named 'yaml'\nerror: command 'gcc' failed with exit code 1\n",
     )
     assert evidence.errors == () and [each.name for each in evidence.sought] == ["yaml"]
@@ -44,7 +44,7 @@ def test_a_child_s_end_is_not_the_hook_s() -> None:
 def test_a_child_s_end_counts_by_what_the_hook_printed_of_it() -> None:
     """The hook's process exits because of it: the output says so at its end."""
     evidence = noted(
-        CHILD, {"pid": 1, "argv": HOOK, "errors": [], "sought": []},
+        CHILD, {"argv": HOOK, "errors": [], "sought": []},
         output="ModuleNotFoundError: No module named 'yaml'\nerror: the generator failed\n",
     )
     cause = diagnose(evidence)
@@ -53,7 +53,7 @@ def test_a_child_s_end_counts_by_what_the_hook_printed_of_it() -> None:
 
 def test_the_hook_s_own_exception() -> None:
     own = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'torch'", "name": "torch"}]
-    evidence = noted(CHILD, {"pid": 1, "argv": HOOK, "errors": own, "sought": ["torch"]})
+    evidence = noted(CHILD, {"argv": HOOK, "errors": own, "sought": ["torch"]})
     assert [each.name for each in evidence.errors] == ["torch"]
 
 
@@ -62,13 +62,13 @@ def test_a_build_that_writes_there_gets_nothing() -> None:
     with Watch("build_wheel") as watch:
         path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
         path.write_text(f'3\n[]\n{{\n{json.dumps(CHILD | {"imported": ["os2"]})}\n', encoding="utf-8")
-    evidence = watch.evidence(())
+    evidence = watch.evidence()
     assert evidence is not None and [each.name for each in evidence.errors] == ["yaml"]
     assert watch.imported() == {"os2"}
     with Watch("build_wheel") as watch:
         path = Path(watch.environ(os.environ)[RECORD_VARIABLE])
         path.write_text(f'{json.dumps(CHILD)}\n{{"errors": 3}}\n', encoding="utf-8")
-    assert watch.evidence(()) is None
+    assert watch.evidence() is None
 
 
 def test_a_killed_hook_leaves_what_its_children_noted() -> None:
@@ -78,6 +78,6 @@ def test_a_killed_hook_leaves_what_its_children_noted() -> None:
 def test_damage_in_a_child_s_notes_is_not_the_hook_s() -> None:
     """Only what the hook's own process noted of its end counts."""
     own = [{"type": "builtins.ModuleNotFoundError", "message": "No module named 'torch'", "name": "torch"}]
-    hook = {"pid": 1, "argv": HOOK, "errors": own, "sought": ["torch"]}
+    hook = {"argv": HOOK, "errors": own, "sought": ["torch"]}
     evidence = noted(CHILD | {"errors": [{"name": 3}], "argv": 3, "imported": 3}, hook)
     assert [each.name for each in evidence.errors] == ["torch"]

@@ -27,18 +27,12 @@ def _described(error: "BaseException | None") -> list[dict[str, object]]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen and len(chain) < 20:
         seen.add(id(error))
-        files: list[str] = []
-        trace = error.__traceback__
-        while trace is not None:
-            files.append(trace.tb_frame.f_code.co_filename)
-            trace = trace.tb_next
         kind = type(error)
         name = getattr(error, "name", None)
         chain.append({
             "type": f"{kind.__module__}.{kind.__qualname__}",
             "message": str(error)[:4000],
             "name": name if isinstance(name, str) else None,
-            "files": files[-30:],
         })
         error = error.__cause__ or error.__context__
     return chain
@@ -64,7 +58,7 @@ def _write(sought: _Sought, path: str, pid: int) -> None:
             return  # A fork that ends as its parent would: the parent has noted the same.
         # The interpreter puts it there before it says "Traceback"; sys.exit() leaves none.
         error = getattr(sys, "last_value", None)
-        line = {"pid": pid, "argv": [str(each)[:500] for each in sys.argv[:4]],
+        line = {"argv": [str(each)[:500] for each in sys.argv[:4]],
                 "errors": _described(error) if isinstance(error, BaseException) else [],
                 "sought": list(sought.names), "imported": _imported()}
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
