@@ -1,8 +1,9 @@
-"""Threads and processes of builds that run beside pip."""
+"""Threads and processes of builds beside pip, which give way to pip's."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -11,15 +12,21 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from pipfast.report import logger
 from pipfast.system import threads
+from pipfast_hooks.run import Part
+from pipfast_hooks.seams import STARTS_PROCESSES
 from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pipfast_hooks.builds.guard import Guard
+    from pipfast_hooks.run import Run
 
 _END_S = 2.0
 """Seconds for a process to end."""
@@ -204,3 +211,37 @@ def in_thread(jobs: Jobs, environ: Mapping[str, str]) -> contextlib.AbstractCont
 def of_thread() -> Ours | None:
     """Return how this thread starts processes; None in pip's own thread."""
     return here.build  # type: ignore[no-any-return]
+
+
+_SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors for want of a process, of memory or of descriptors."""
+
+
+class GivingWay(Part):
+    """Starts pip's processes. Where the system refuses one, everything beside pip ends, and it tries again."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        module: Any = import_module(STARTS_PROCESSES)
+        self._module, self._stock = module, module.subprocess
+        stock = self._stock
+
+        def popen(*args: Any, **kwargs: Any) -> Any:
+            return self._in_place_of_ours(lambda: stock.Popen(*args, **kwargs))
+
+        self._module.subprocess = SimpleNamespace(**vars(stock) | {"Popen": popen})
+
+    def _in_place_of_ours(self, start: Callable[[], Any]) -> Any:
+        """Start a process of pip's; if that is refused, end ours and try again."""
+        try:
+            return start()
+        except OSError as error:
+            if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
+                raise
+            logger.debug("pipfast: nothing runs beside pip any more: %r", error)
+        self.run.give_way()
+        return start()
+
+    def close(self, wait_s: float) -> None:
+        """Let pip start its processes itself."""
+        self._module.subprocess = self._stock

@@ -1,18 +1,19 @@
-"""Early requests through pip's own session and connections."""
+"""Early requests through pip's own session, connections and cache files."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import weakref
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pipfast_hooks.network.authentication import Known
 from pipfast_hooks.network.beside import guard
-from pipfast_hooks.network.buffers import Buffers
 from pipfast_hooks.network.pools import track
 from pipfast_hooks.network.servers import Servers
 from pipfast_hooks.run import Part
+from pipfast_hooks.seams import COLLECTS_ANSWERS
 from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
@@ -20,6 +21,45 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.turns import Turn
     from pipfast_hooks.run import Run
+
+
+class Buffers(Part):
+    """Notes the files in which pip's cache collects answers, and removes them at the end, whoever still writes.
+
+    A thread whose request is not waited for ends with the process, and would leave its file where it is.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._open: WeakSet[Any] = WeakSet()
+        self._replaced: tuple[Any, Any] | None = None
+        """The module and pip's function that makes them, while ours stands in its place."""
+
+    def begin(self) -> None:
+        """Note such files from now on."""
+        if self._replaced is not None:
+            return
+        module: Any = import_module(COLLECTS_ANSWERS[0])
+        stock = getattr(module, COLLECTS_ANSWERS[1])
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            file = stock(*args, **kwargs)
+            self._open.add(file)
+            return file
+
+        setattr(module, COLLECTS_ANSWERS[1], noted)
+        self._replaced = module, stock
+
+    def close(self, wait_s: float) -> None:
+        """Close and remove what is left; the run is over."""
+        if self._replaced is not None:
+            module, stock = self._replaced
+            setattr(module, COLLECTS_ANSWERS[1], stock)
+            self._replaced = None
+        for file in list(self._open):
+            with suppress(Exception):
+                file.close()
+        self._open.clear()
 
 
 class EarlyRequests(Part):
@@ -35,7 +75,7 @@ class EarlyRequests(Part):
         self.refusals: dict[str, Any] = {}
         """Responses with status 401, by address: pip's own first ones, once pip asks."""
         self._buffers = run.part(Buffers)
-        self._attached: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._attached: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
 
     def attach(self, session: Any) -> None:
@@ -44,12 +84,12 @@ class EarlyRequests(Part):
             if session in self._attached:
                 return
             self._attached.add(session)
-        with contextlib.suppress(AttributeError):
+        with suppress(AttributeError):
             guard(session, self.servers)
-        with contextlib.suppress(Exception):
+        with suppress(Exception):
             self._buffers.begin()
         for adapter in session.adapters.values():
-            with contextlib.suppress(AttributeError):
+            with suppress(AttributeError):
                 track(adapter, self.servers)
 
     def get(
@@ -86,7 +126,7 @@ def over(response: Any, *, broken: bool = False) -> None:
         (turn.server.broke if broken else turn.server.ended)(turn)
 
 
-@contextlib.contextmanager
+@contextmanager
 def reading(response: Any) -> Iterator[None]:
     """End the request when its response has been read."""
     broken = True

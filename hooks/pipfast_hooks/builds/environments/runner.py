@@ -14,8 +14,8 @@ from pipfast.report import logger
 from pipfast_hooks.builds import child
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.environments import fork_server
-from pipfast_hooks.builds.giving_way import GivingWay
 from pipfast_hooks.builds.guard import Guard
+from pipfast_hooks.builds.jobs import GivingWay
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, current_run, inherited
 

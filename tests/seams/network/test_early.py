@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipfast.settings import Settings
-from pipfast_hooks.network.buffers import Buffers
+from pipfast_hooks.network.early import Buffers
 from pipfast_hooks.run import Run
 from pipfast_hooks.seams import COLLECTS_ANSWERS
 
