@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.settings import Settings
 from pipfast_hooks.network.ahead import Ahead
-from pipfast_hooks.network.buffers import Buffers
+from pipfast_hooks.network.early import Buffers
 from pipfast_hooks.network.servers import Servers
 from pipfast_hooks.run import Run
 
