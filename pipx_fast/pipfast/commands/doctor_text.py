@@ -37,7 +37,6 @@ _LINKS = MappingProxyType({
     "copy": "copies", "none": "nothing", "pip": "as pip alone does",
 })
 
-
 PAGE_LINES = 25
 """Lines of the page: what a terminal shows without scrolling."""
 

@@ -96,8 +96,6 @@ class Board:
         """Return the time since when a stream must have brought something."""
         return time.monotonic() - STALLED_AFTER_S
 
-    # --- tasks -------------------------------------------------------------------------------
-
     def begin(self, task: Task) -> None:
         """Count a task in."""
         self.tasks.append(task)
@@ -118,8 +116,6 @@ class Board:
             task.download.state.running -= 1
             self.limiter.release()
             self.written.notify_all()
-
-    # --- ranges ------------------------------------------------------------------------------
 
     def allows_ranges(self, download: Download) -> bool:
         """Whether parts of a file may be asked for beside one another."""
@@ -157,8 +153,6 @@ class Board:
         if assembly.dead or task.abandoned or download.state.assembly is not assembly:
             return True  # somebody has seen to it
         return self.leave_to_front(download, assembly) or (not download.state.ranges_allowed and front is not None)
-
-    # --- endings -----------------------------------------------------------------------------
 
     def abandon(self, download: Download, keep: Task | None = None) -> None:
         """Throw away what there is of a file, to start it again.

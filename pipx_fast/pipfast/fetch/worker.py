@@ -80,8 +80,6 @@ class Worker:
         except Exception as error:
             raise _Broken(error) from error
 
-    # --- whole files -------------------------------------------------------------------------
-
     def _begin(self, task: Task, response: Response) -> None:
         """Start a file from an answer that holds all of it."""
         with _closing(response):
@@ -124,8 +122,6 @@ class Worker:
         with self._board:
             if not assembly.dead:
                 assembly.size = assembly.received
-
-    # --- parts -------------------------------------------------------------------------------
 
     def _read_part(self, task: Task, assembly: Assembly, claim: Claim) -> None:
         with self._board:
@@ -179,8 +175,6 @@ class Worker:
             self._begin(task, response)
         else:
             _close(response)
-
-    # --- reading -----------------------------------------------------------------------------
 
     def _pump(self, task: Task, response: Response, at: int, limit: int) -> None:
         """Read the answer, which begins ``at`` and ends at ``limit``, into the claim until one of them ends."""

@@ -1,8 +1,6 @@
 """METADATA of a remote wheel, read in ranges.
 
-Ranged requests bring the wheel's directory and that member; the rest stays where it is.
-
-HTTP semantics (RFC 9110), section 14; binary distribution format, "File format".
+Ranged requests (RFC 9110, section 14) bring the wheel's directory and that member; the rest stays where it is.
 """
 
 from __future__ import annotations

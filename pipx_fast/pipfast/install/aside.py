@@ -80,8 +80,7 @@ def move(folder: Path, info_dir: str, lib_dir: str, schemes: Mapping[str, str]) 
 def move_info(folder: Path, info_dir: str, lib_dir: str) -> None:
     """Move the .dist-info folder, which makes pip see the package: in one step, or with RECORD last.
 
-    :raises OSError: as ``move`` does.
-    :raises Unmovable: as ``move`` does.
+    Raises as ``move`` does.
     """
     source, target = f"{folder}/{LIB}/{info_dir}", f"{lib_dir}/{info_dir}"
     if os.path.lexists(target):

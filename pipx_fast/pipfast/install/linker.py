@@ -65,9 +65,7 @@ class Linker:
     def copy(self, source: str, file: StoredFile, target: str) -> None:
         """Make ``target`` a new file with the stored content and mtime, and the mode that pip gives it here.
 
-        Stored bytecode names the mtime of its source.
-
-        :raises OSError: as ``put`` does.
+        Stored bytecode names the mtime of its source. Raises as ``put`` does.
         """
         copy(source, file, target, self._umask)
 

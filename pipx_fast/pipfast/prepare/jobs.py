@@ -154,7 +154,6 @@ class Shares(NamedTuple):
     shares: Sequence[Sequence[int]]
     """Number, begin and end of each."""
     second: int
-    """The time of all files."""
 
 
 class Sources(NamedTuple):

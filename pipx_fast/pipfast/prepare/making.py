@@ -181,7 +181,7 @@ def _tree_sources(tree: Path, tree_id: str) -> SourceFiles:
 
 
 def _tree_digests(tree: Path, tree_id: str) -> dict[str, str]:
-    """Return the digests of a tree that ``_tree_sources`` has found to be this one."""
+    # `_tree_sources` has found the tree to be this one; the id is part of the cache's key.
     return read_digests(tree)
 
 

@@ -54,9 +54,7 @@ class Preparation:
         self._is_proved = False
         self._tree = layout.tree(digest, workers.terms.umask)
         self._staging: Path | None = None
-        """Where the tree is made."""
         self._code: Path | None = None
-        """Where bytecode is made."""
         self._tree_id = ""
         """Of the stored tree for which bytecode is made."""
         self._hasty = False

@@ -1,8 +1,7 @@
 """Worker process that unpacks, compiles and links, job by job.
 
 It runs as ``python -I -S``, so that it imports nothing of the target environment or the current folder. Jobs come
-as lines on standard input, and answers go as lines to standard output, see ``jobs``; the worker ends with its
-input. It imports all its modules before the first job.
+on standard input, answers go to standard output, see ``jobs``. It imports all its modules before the first job.
 """
 
 from __future__ import annotations

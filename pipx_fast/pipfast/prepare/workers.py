@@ -27,7 +27,6 @@ _START = (
     "from pipfast.prepare.worker import main; main()"
 )
 
-
 T = TypeVar("T")
 
 _STOPPED = Failed("stopped")

@@ -185,8 +185,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hex digits."""
-    # Follows links: pip may have been given one.
+    """Return the SHA-256 of a file, or of a link's target, as 64 hex digits."""
     with open(path, "rb", buffering=0) as file:
         return sha256_of_open(file.fileno())
 

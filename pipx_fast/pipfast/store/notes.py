@@ -72,10 +72,7 @@ def load_note(layout: Layout, bucket: str, key: str, read: Callable[[bytes], T])
 
 
 def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
-    """Keep ``payload`` under ``key``, in the place of an earlier note; failing is no error.
-
-    :param key: 64 lowercase hex digits.
-    """
+    """Keep ``payload`` under ``key``, as ``note_key`` returns it, in the place of an earlier note; never fails."""
     if not layout.keeps:
         return
     digest = hashlib.sha256(payload).hexdigest().encode("ascii")
@@ -87,10 +84,7 @@ def write_note(layout: Layout, bucket: str, key: str, payload: bytes) -> None:
 
 
 def read_note(layout: Layout, bucket: str, key: str) -> bytes | None:
-    """Return the bytes that are kept under ``key``, or None; a damaged note is removed.
-
-    :param key: 64 lowercase hex digits.
-    """
+    """Return the bytes that are kept under ``key``, or None; a damaged note is removed."""
     path = f"{layout.root}/{bucket}/{key[:2]}/{key}"
     try:
         content, used = read_with_time(path, MAX_NOTE_BYTES)

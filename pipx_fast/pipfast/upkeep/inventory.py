@@ -111,10 +111,7 @@ def unknown(layout: Layout) -> Iterator[Path]:
 
 
 def orphans(layout: Layout) -> list[Entry]:
-    """Return the entries that can never be used again.
-
-    Trees without a readable manifest, bytecode without its tree, addresses of missing archives.
-    """
+    """Return trees without a readable manifest, bytecode without its tree, addresses of missing archives."""
     ids: set[tuple[str, str]] = set()
     found: list[Entry] = []
     others: list[Entry] = []

@@ -29,7 +29,6 @@ _UNUSUAL_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|(?:^|/)\.{0,2}(?:/|$)")
 MAX_UNPACKED = 1 << 36
 """Bytes (64 GiB): an archive that claims to hold more is left to pip; none on any index does."""
 
-
 _LOCAL_HEADER_SIZE = 30
 """Bytes of the fixed part of a local file header (APPNOTE 4.3.7)."""
 

@@ -60,10 +60,7 @@ class FileIdentity:
         )
 
     def resumable(self, *, digest_known: bool) -> bool:
-        """Whether a part of this file can be asked for, and be checked to belong to it.
-
-        A date is enough only if the whole file's digest is known.
-        """
+        """Whether parts of this file can be asked for, and checked; by a date only if its digest is known."""
         named = self.validator is not None and (digest_known or self.validator == self.etag)
         return self.accepts_ranges and bool(self.size) and named
 
