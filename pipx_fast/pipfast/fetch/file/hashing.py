@@ -42,23 +42,19 @@ class HashFront:
         self._read = read
         self._state = threading.Condition()
         self._busy = False
-        self._hashed = 0
+        self.hashed = 0
+        """Bytes in the digests so far."""
         self._front = 0
         self._islands: dict[int, int] = {}
-
-    @property
-    def hashed(self) -> int:
-        """Bytes in the digests so far."""
-        return self._hashed
 
     def arrived(self, offset: int, data: bytes | memoryview) -> None:
         """Report that ``data`` has been written at ``offset``; parts never overlap."""
         with self._state:
             self._note(offset, offset + len(data))
-            if self._busy or self._front <= self._hashed:
+            if self._busy or self._front <= self.hashed:
                 return
             self._busy = True
-        self._advance(CATCH_UP, data if offset == self._hashed else None)
+        self._advance(CATCH_UP, data if offset == self.hashed else None)
 
     def forget_beyond(self, position: int) -> None:
         """Forget the parts from ``position`` on, which come again; nobody reports any meanwhile."""
@@ -66,10 +62,10 @@ class HashFront:
             self._state.wait_for(lambda: not self._busy)
             self._islands.clear()
             self._front = min(self._front, position)
-            if self._hashed > position:
+            if self.hashed > position:
                 # A digest cannot go back: the part before is read again.
                 self._hashes = {name: hashlib.new(name) for name in self._hashes}
-                self._hashed = 0
+                self.hashed = 0
 
     def finish(self) -> dict[str, str]:
         """Hash up to the front, and return hex digests by algorithm."""
@@ -94,12 +90,12 @@ class HashFront:
                 self._update(data)
             while budget > 0:
                 with self._state:
-                    ready = self._front - self._hashed
+                    ready = self._front - self.hashed
                 if ready <= 0:
                     return
-                block = self._read(self._hashed, min(STEP, ready))
+                block = self._read(self.hashed, min(STEP, ready))
                 if not block:
-                    raise OSError(f"a download was shortened behind our back at byte {self._hashed}")
+                    raise OSError(f"a download was shortened behind our back at byte {self.hashed}")
                 self._update(block)
                 budget -= len(block)
         finally:
@@ -110,4 +106,4 @@ class HashFront:
     def _update(self, data: bytes | memoryview) -> None:
         for digest in self._hashes.values():
             digest.update(data)
-        self._hashed += len(data)
+        self.hashed += len(data)
