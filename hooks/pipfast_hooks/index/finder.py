@@ -131,12 +131,9 @@ class EvaluatedPages:
         ))
 
     def _kept(self, layout: Layout, key: str) -> PageTable | None:
-        if key not in self._tables:
-            table = find_table(layout, key)
-            if table is None:
-                return None
+        if key not in self._tables and (table := find_table(layout, key)) is not None:
             self._tables[key] = table
-        return self._tables[key]
+        return self._tables.get(key)
 
     def _layout(self) -> Layout:
         store, session = self._run.store, self._finder._link_collector.session

@@ -115,26 +115,22 @@ def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[
     if not isinstance(holder, functools.cached_property):
         return tuple(call.original(extras=extras))
     there = vars(instance).get(holder.attrname)
+    header: Fields | _Header | None = None
     if isinstance(there, Fields) and not extras:
-        # Three of four requirements are an extra's, and would be parsed to find that out.
-        vars(instance)[holder.attrname] = there.without_extras()
-        try:
-            return tuple(call.original(extras=extras))
-        finally:
-            vars(instance)[holder.attrname] = there
-    if not known or there is not None:
-        return tuple(call.original(extras=extras))
-    header = _read_header(instance.info_location)
+        header = there.without_extras()
+    elif known and there is None:
+        header = _read_header(instance.info_location, with_extras=bool(extras))
     if header is None:
         return tuple(call.original(extras=extras))
-    if not extras:
-        header = _Header([each for each in header.requirements if not OF_AN_EXTRA.fullmatch(each)])
     # Where the cached property would keep it; pip parses all of it for the next question.
     vars(instance)[holder.attrname] = header
     try:
         return tuple(call.original(extras=extras))
     finally:
-        del vars(instance)[holder.attrname]
+        if there is None:
+            del vars(instance)[holder.attrname]
+        else:
+            vars(instance)[holder.attrname] = there
 
 
 class _Header:
@@ -150,7 +146,7 @@ class _Header:
         return list(self.requirements) or failobj
 
 
-def _read_header(folder: str) -> _Header | None:
+def _read_header(folder: str, *, with_extras: bool) -> _Header | None:
     """Read the requirements in a METADATA file; None where the email package is better asked."""
     with open(f"{folder}/METADATA", encoding="utf-8") as file:
         text = file.read()
@@ -160,7 +156,8 @@ def _read_header(folder: str) -> _Header | None:
     if not requirements and os.path.exists(f"{folder}/requires.txt"):
         # pip adds what setuptools wrote there long ago.
         return None
-    return _Header(requirements)
+    # Three of four requirements are an extra's, and would be parsed to find that out.
+    return _Header([each for each in requirements if with_extras or not OF_AN_EXTRA.fullmatch(each)])
 
 
 def parse_requires(text: str) -> list[str] | None:
