@@ -169,7 +169,7 @@ def choose(evaluator: Any, candidates: list[Any]) -> BestCandidate | None:
     if alone is None and (evaluator._hashes or evaluator._prefer_binary):
         return None
     hashes, evaluator._hashes = evaluator._hashes, None
-    evaluator._sort_key = _no_order
+    evaluator._sort_key = lambda _: 0
     try:
         chosen = evaluator.get_applicable_candidates(
             [each for source in sources for each in getattr(source, "representatives", (source,))]
@@ -239,10 +239,6 @@ def _is_yanked(candidate: Any) -> bool:
     if isinstance(candidate, PageCandidate):
         return candidate.page.is_yanked(candidate.row)
     return bool(candidate.link.is_yanked)
-
-
-def _no_order(candidate: Any) -> int:
-    return 0
 
 
 def _in_page_order(page: PageCandidates, found: list[PageCandidate]) -> list[PageCandidate]:

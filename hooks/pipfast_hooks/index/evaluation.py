@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.exceptions import InvalidWheelFilename
@@ -143,7 +144,7 @@ class PageEvaluation:
             parser.feed(page.content.decode(page.encoding or "utf-8"))
             base = parser.base_url or page.url
             described = self._from_anchors(parser.anchors, page.url, base)
-        rows = sorted(described, key=_sorting_key)
+        rows = sorted(described, key=itemgetter(2))
         versions = {version: number for number, version in enumerate(dict.fromkeys(row[0] for row in rows))}
         return PageTable(
             tuple(versions),
@@ -264,10 +265,6 @@ class PageEvaluation:
         key = self._candidates._sort_key(candidate)
         flags = (YANKED if link.is_yanked else 0) | (WHEEL if link.is_wheel else 0)
         return detail, flags, (key[1], *key[3:])
-
-
-def _sorting_key(row: tuple[Any, ...]) -> Any:
-    return row[2]
 
 
 def _line(described: dict[str, Any]) -> bytes:

@@ -258,7 +258,8 @@ class RequestsAhead:
                 # An answer of pip's cache needs no turn.
                 response = self._early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
                 job.started = True
-                self._heard(response, urlsplit(job.url).netloc)
+                if not getattr(response, "from_cache", False):
+                    self._turns.note(urlsplit(job.url).netloc, response.elapsed.total_seconds())
                 if response.status_code != 401 and is_answer(response):
                     with guarded("what a page says is not known ahead"):
                         rest = job.then(response)
@@ -270,10 +271,6 @@ class RequestsAhead:
         if rest is not None:
             with records.held_back([]), guarded("what follows from a page is not known ahead"):
                 rest()
-
-    def _heard(self, response: Any, host: str) -> None:
-        if not getattr(response, "from_cache", False):
-            self._turns.note(host, response.elapsed.total_seconds())
 
 
 class Ahead(Part):

@@ -14,7 +14,7 @@ from pipfast.rescue.trust.known import FailingPackage
 from pipfast.rescue.trust.setup_script import read_setup_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,12 +68,8 @@ def _from_pyproject(folder: Path) -> FailingPackage:
     dependencies = project.get("dependencies", ())
     return FailingPackage(
         str(project.get("name", "")), str(project.get("version", "")),
-        tuple(_strings(dependencies)) if isinstance(dependencies, list) else (),
+        tuple(each for each in dependencies if isinstance(each, str)) if isinstance(dependencies, list) else (),
     )
-
-
-def _strings(values: Iterable[object]) -> Iterable[str]:
-    return (each for each in values if isinstance(each, str))
 
 
 def _from_setup_cfg(folder: Path) -> FailingPackage:

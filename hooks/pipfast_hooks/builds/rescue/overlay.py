@@ -243,9 +243,8 @@ def _connection_options(options: Any) -> list[str]:
             given.append("--no-cache-dir")
         elif value not in (None, ""):
             given += [f"--{name.replace('_', '-')}", str(value)]
-    for feature in getattr(options, "features_enabled", ()):
-        if feature == "truststore":
-            given += ["--use-feature", feature]
+    if "truststore" in getattr(options, "features_enabled", ()):
+        given += ["--use-feature", "truststore"]
     return given
 
 
