@@ -68,9 +68,9 @@ class Endings:
         digests = assembly.hashes.finish()
         known = {name: digest for name, digest in download.expected.items() if name in digests}
         matches = all(digests[name] == digest for name, digest in known.items()) if known else None
-        sound = is_sound(assembly.partial, assembly.target.name) if assembly.ranged and not known else matches
+        sound = is_sound(assembly.partial, assembly.target.name) if assembly.in_parts and not known else matches
         with self._board:
-            if assembly.ranged and not sound:
+            if assembly.in_parts and not sound:
                 # Parts that are not of one file: in one stream comes what pip would have got.
                 download.state.ranges_allowed = False
                 self._board.no_more_ranges(download)

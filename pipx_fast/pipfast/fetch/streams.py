@@ -51,8 +51,8 @@ class Streams:
         """Reserve bytes for a stream to write, None if it shall stop reading."""
         if claim is assembly.front and assembly.plan.streams > 1:
             # All connections may be busy with what stalls, so that nobody else looks.
-            before = self._board.stalled_before()
-            if any(each is not claim and each.remaining and each.touched < before for each in assembly.plan.live):
+            stalled = assembly.plan.stalled(self._board.stalled_before(), but=claim)
+            if stalled is not None:
                 self._board.leave_to_front(task.download, assembly)
         if not claim.remaining and not self._extend(task, assembly, claim, limit):
             # The rest cannot be left to this one any more.
@@ -69,25 +69,25 @@ class Streams:
         offset, count = assembly.plan.take(claim, wanted, limit, time.monotonic())
         if not count:
             return None
+        claim.writing = True
         if claim is not assembly.front:
             assembly.ranged += count
+            assembly.in_parts = True
             assembly.writing += 1
         return offset, count
 
-    def written(self, assembly: Assembly, claim: Claim) -> None:
-        """Note that a piece of a ranged answer, well or not, is written no more."""
+    def written(self, task: Task, assembly: Assembly, claim: Claim, count: int) -> None:
+        """Note that a piece is being written no more, and count its bytes on disk: none after an error."""
+        download = task.download
+        claim.writing, claim.touched = False, time.monotonic()
         if claim is not assembly.front:
             assembly.writing -= 1
             if not assembly.writing:
                 self._board.written.notify_all()
-
-    def progressed(self, task: Task, assembly: Assembly, count: int) -> None:
-        """Count bytes that are on disk."""
-        download = task.download
         if task.abandoned and not assembly.dead:
-            return  # it comes again
+            return  # everything behind the first stream comes again
         assembly.received += count
-        if task.claim is assembly.front:
+        if claim is assembly.front:
             assembly.by_front += count
         if assembly.received > download.arrived and not assembly.dead:
             download.arrived = assembly.received
@@ -128,15 +128,16 @@ class Streams:
     def _extend(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
         """Give the first stream more; it stays until it is known that the server's ranges come to their ends."""
         board = self._board
-        if claim is not assembly.front:
-            return False
-        while not claim.remaining and not assembly.plan.extend(claim, limit):
+        # What a stream that is over got here nobody would bring.
+        while claim is assembly.front and not task.is_over(assembly):
+            if claim.remaining or assembly.plan.extend(claim, limit):
+                return True
             others = [each for each in assembly.plan.live if each is not claim and each.remaining]
-            if task.is_over(assembly) or task.download.state.host in board.with_ranges or not others:
+            if task.download.state.host in board.with_ranges or not others:
                 return False
             left = min(each.touched for each in others) - board.stalled_before()
             if left > 0:
                 board.written.wait(left)
             elif not board.leave_to_front(task.download, assembly):
                 return False
-        return not task.is_over(assembly)
+        return False

@@ -163,7 +163,8 @@ class Worker:
         """Discard the file so far, and begin with ``response`` if that has all of it."""
         download = task.download
         with self._board:
-            current = download.state.assembly is assembly and not assembly.finishing
+            # A task that somebody else took on in vain begins nothing: that one would begin it, too.
+            current = download.state.assembly is assembly and not assembly.finishing and not task.abandoned
             if current:
                 download.state.ranges_allowed = False
                 # The task stays in flight, so that nobody else begins the file.
@@ -197,13 +198,13 @@ class Worker:
                 view = view[known:]
                 if not count:
                     continue
+                written = 0
                 try:
                     assembly.write(offset, view[:count], believed=not task.abandoned)
+                    written = count
                 finally:
                     with board:
-                        streams.written(assembly, claim)
-                with board:
-                    streams.progressed(task, assembly, count)
+                        streams.written(task, assembly, claim, written)
                 view = view[count:]
             with board:
                 if streams.is_cut_short(task, assembly, claim, limit):

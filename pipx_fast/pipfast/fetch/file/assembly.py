@@ -50,7 +50,9 @@ class Assembly:
         self.streams: dict[Claim, Response] = {}
         self.received = 0
         self.ranged = 0
-        """Bytes that came, or are coming, as answers to ranged requests."""
+        """Bytes that came, or are coming, as answers to ranged requests, and are believed."""
+        self.in_parts = False
+        """Whether an answer to a ranged request has ever brought bytes, believed or not."""
         self.by_front = 0
         """Bytes that the first, plain answer has brought."""
         self.writing = 0

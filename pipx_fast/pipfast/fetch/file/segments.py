@@ -31,6 +31,8 @@ class Claim:
     """When its stream last brought bytes."""
     begun: bool = False
     """Whether its stream has brought bytes."""
+    writing: bool = False
+    """Whether bytes before ``position`` are still being written: they are its stream's to bring."""
 
     @property
     def remaining(self) -> int:
@@ -119,9 +121,15 @@ class SegmentPlan:
             self._free_again(claim.position, claim.end)
         claim.end = claim.position
 
-    def stalled(self, before: float) -> Claim | None:
-        """Return a claim whose stream has brought nothing since ``before``."""
-        return next((claim for claim in self._live if claim.remaining and claim.touched < before), None)
+    def stalled(self, before: float, but: Claim | None = None) -> Claim | None:
+        """Return a claim but this one whose stream has brought nothing since ``before``.
+
+        A claim of which something is being written is not stalled: those bytes would be lost, or come twice.
+        """
+        for claim in self._live:
+            if claim is not but and claim.remaining and not claim.writing and claim.touched < before:
+                return claim
+        return None
 
     def collapse(self, survivor: Claim) -> None:
         """Leave everything from ``survivor``'s position on to this one claim."""

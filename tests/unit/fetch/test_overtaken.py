@@ -1,0 +1,159 @@
+"""Streams that are overtaken: no byte is lost, and what came in parts and is wrong comes once more."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.fetch import board, scheduler
+from pipfast.fetch.file import segments
+from pipfast.fetch.file.assembly import Assembly
+from pipfast.fetch.pool import DownloadPool
+from unit.fetch.fake_transport import FakeResponse, FakeTransport, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from pipfast.fetch.job import Download
+
+BODY = bytes(range(250)) * 4
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 100 bytes, which are not split, and short patience."""
+    monkeypatch.setattr(segments, "MIN_BLOCK", 100)
+    monkeypatch.setattr(segments, "MAX_BLOCK", 100)
+    monkeypatch.setattr(board, "STALLED_AFTER_S", 0.1)
+    monkeypatch.setattr(scheduler, "LOOK_AGAIN_S", 0.01)
+
+
+class Streamed(FakeResponse):
+    """An answer whose pieces a function yields."""
+
+    def __init__(self, answer: FakeResponse, pieces: Callable[[FakeResponse], Iterator[bytes]]) -> None:
+        super().__init__([], answer.headers, answer.status)
+        self._made = pieces
+
+    def chunks(self) -> Iterator[bytes]:
+        return self._made(self)
+
+
+def plain(body: bytes) -> FakeResponse:
+    return whole(body, Accept_Ranges="bytes", ETag='"v1"')
+
+
+def asked_for(headers: Mapping[str, str]) -> tuple[int, int]:
+    found = re.fullmatch(r"bytes=(\d+)-(\d+)", headers["Range"])
+    assert found is not None
+    return int(found[1]), int(found[2]) + 1
+
+
+def part(headers: Mapping[str, str]) -> FakeResponse:
+    start, end = asked_for(headers)
+    return FakeResponse(
+        [BODY[start:end]], {"Content-Range": f"bytes {start}-{end - 1}/{len(BODY)}", "ETag": '"v1"'}, 206
+    )
+
+
+def check(download: Download) -> None:
+    """Wait for a download that would wait for ever if a byte were lost."""
+    deadline = time.monotonic() + 10
+    while not download.finished and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert download.finished, f"{download.arrived} of {download.size} bytes"
+    fetched = download.result()
+    assert fetched.matches is True
+    assert fetched.path.read_bytes() == BODY
+
+
+def submit(pool: DownloadPool, folder: Path) -> Download:
+    digest = hashlib.sha256(BODY).hexdigest()
+    return pool.submit("fake:big", folder, name=lambda response: "big", expected={"sha256": digest})
+
+
+def test_first_stream_that_was_overtaken_takes_no_more(tmp_path: Path) -> None:
+    """What it was to bring is free again; its late bytes do not take that with them."""
+    over = threading.Event()
+
+    def late(answer: FakeResponse) -> Iterator[bytes]:
+        yield BODY[:50]
+        assert answer.closed.wait(20)
+        try:
+            yield BODY[50:]
+        finally:
+            over.set()
+
+    def slow(answer: FakeResponse) -> Iterator[bytes]:
+        (content,) = answer.pieces
+        assert isinstance(content, bytes)
+        at = 0
+        while not over.wait(0.02) and at < len(content) - 1:
+            yield content[at : at + 1]
+            at += 1
+        yield content[at:]
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" not in headers:
+            return Streamed(plain(BODY), late)
+        answered = part(headers)
+        if asked_for(headers)[0] != 100:
+            return answered
+        # Somebody is at work while the first stream is overtaken, so that nobody takes its bytes at once.
+        streamed = Streamed(answered, slow)
+        streamed.pieces = answered.pieces
+        return streamed
+
+    with DownloadPool(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
+        check(submit(pool, tmp_path))
+
+
+@pytest.mark.parametrize("offset", [0, 100], ids=["first", "other"])
+def test_stream_whose_bytes_are_being_written_is_not_overtaken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    """A disk that takes long over some bytes does not make them lost."""
+    write = Assembly.write
+
+    def slow(self: Assembly, at: int, data: memoryview, *, believed: bool = True) -> None:
+        if at == offset:
+            time.sleep(0.5)
+        write(self, at, data, believed=believed)
+
+    monkeypatch.setattr(Assembly, "write", slow)
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" in headers:
+            return part(headers)
+        answered = plain(BODY)
+        answered.pieces = [BODY[:50], BODY[50:]]
+        return answered
+
+    with DownloadPool(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
+        check(submit(pool, tmp_path))
+
+
+def test_wrong_file_comes_once_more_though_its_parts_were_left(tmp_path: Path) -> None:
+    """Its first stream has brought all of it in the end, beside parts that nobody trusts any more."""
+    refused = threading.Event()
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" not in headers:
+            answered = plain(BODY if refused.is_set() else BODY[::-1])
+            answered.pieces = [answered.pieces[0][:50], refused, answered.pieces[0][50:]]  # type: ignore[index]
+            return answered
+        if asked_for(headers)[0] == 100:
+            return part(headers)
+        refused.set()
+        raise LookupError("no range")
+
+    transport = FakeTransport(answer)
+    with DownloadPool(transport, connections=2, segment_threshold=500) as pool:
+        check(submit(pool, tmp_path))
+    assert sum("Range" not in headers for _, headers in transport.requests) == 2
