@@ -49,12 +49,12 @@ def test_commands_take_what_is_said(command: str) -> None:
 @pytest.mark.parametrize(("module", "requirement"), [("Cython", "cython==3.3.1"), ("numpy", "numpy==2.4.6")])
 def test_rescue_is_shown_as_it_is_told(module: str, requirement: str) -> None:
     grant = Grant(requirement, module.lower(), module, "bhtsne itself requires it")
-    message, _ = granted("bhtsne", MissingModule(module, ""), grant)
+    message, _ = granted("bhtsne", MissingModule(module), grant)
     assert f"    pipfast: {message}\n" in README
 
 
 def test_refusal_is_shown_as_it_is_told() -> None:
-    cause = MissingModule("torch", "")
+    cause = MissingModule("torch")
     refusal = decide(cause, Known(FailingPackage("torch-scatter")), "named")
     assert isinstance(refusal, Refusal)
     message, hint = refused("torch-scatter", cause, refusal)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.store.layout import Layout
 
-FROM_EARLIER = "an earlier build of the same source"
-"""``said_by`` of causes that were kept."""
-
 MAX_CAUSES = 32
 """Causes of one note; a note with more is damaged, as a build has far fewer rounds."""
 
@@ -56,4 +53,4 @@ def _read(payload: bytes) -> tuple[Cause, ...]:
     document = json.loads(payload)
     if not isinstance(document, list) or len(document) > MAX_CAUSES:
         raise ValueError("not a short list")
-    return tuple(read_cause(each, FROM_EARLIER) for each in document)
+    return tuple(map(read_cause, document))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
-from pipfast.rescue.learnt import FROM_EARLIER, forget, recall, remember, source_key
+from pipfast.rescue.learnt import forget, recall, remember, source_key
 from pipfast.store.layout import Layout, open_layout
 from pipfast.store.names import LEARNT
 from pipfast.store.notes import write_note
@@ -24,28 +24,28 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_causes_come_back_in_their_order(layout: Layout) -> None:
-    """Who said it is not kept, nor who was trusted: that is another run's."""
+    """Who was trusted is not kept: that is another run's."""
     remember(layout, SOURCE, [
-        MissingModule("torch", "x"), MissingModule("hatchling", "x", backend=True),
-        MissingDistribution("wheel", "x"), MissingDistribution("numpy>=1", "x", "scipy"),
-        NeedsOlderSetuptools("pkg_resources", "82", "x"),
+        MissingModule("torch"), MissingModule("hatchling", backend=True),
+        MissingDistribution("wheel"), MissingDistribution("numpy>=1", "scipy"),
+        NeedsOlderSetuptools("pkg_resources", "82"),
     ])
     assert recall(layout, SOURCE) == (
-        MissingModule("torch", FROM_EARLIER), MissingModule("hatchling", FROM_EARLIER, backend=True),
-        MissingDistribution("wheel", FROM_EARLIER), MissingDistribution("numpy>=1", FROM_EARLIER, "scipy"),
-        NeedsOlderSetuptools("pkg_resources", "82", FROM_EARLIER),
+        MissingModule("torch"), MissingModule("hatchling", backend=True),
+        MissingDistribution("wheel"), MissingDistribution("numpy>=1", "scipy"),
+        NeedsOlderSetuptools("pkg_resources", "82"),
     )
 
 
 def test_sources_are_told_apart(layout: Layout) -> None:
-    remember(layout, SOURCE, [MissingModule("torch", "x")])
+    remember(layout, SOURCE, [MissingModule("torch")])
     assert recall(layout, "sha256:" + "cd" * 32) == ()
     assert recall(layout, "git+https://host/repository@0123#subdirectory=a") == ()
 
 
 def test_the_later_build_replaces_the_earlier(layout: Layout) -> None:
-    remember(layout, SOURCE, [MissingModule("torch", "x")])
-    remember(layout, SOURCE, [MissingModule("numpy", "x")])
+    remember(layout, SOURCE, [MissingModule("torch")])
+    remember(layout, SOURCE, [MissingModule("numpy")])
     assert [cause.subject for cause in recall(layout, SOURCE)] == ["numpy"]
     forget(layout, SOURCE)
     assert recall(layout, SOURCE) == ()
@@ -61,7 +61,7 @@ def test_a_damaged_note_is_thrown_away(layout: Layout, payload: bytes) -> None:
     write_note(layout, LEARNT, source_key(SOURCE), payload)
     assert recall(layout, SOURCE) == ()
     assert not list((layout.root / LEARNT).glob("*/*"))
-    remember(layout, SOURCE, [MissingModule("torch", "x")])
+    remember(layout, SOURCE, [MissingModule("torch")])
     assert len(recall(layout, SOURCE)) == 1
 
 

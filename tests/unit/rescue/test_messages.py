@@ -9,7 +9,7 @@ from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
 from pipfast.rescue.trust.policy import Grant, Refusal
 
 TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", "a constraint of this command names it")
-MISSED = MissingModule("torch", "x")
+MISSED = MissingModule("torch")
 YAML = Grant("PyYAML", "PyYAML", "yaml", "the reviewed table gives yaml to PyYAML", wheels_only=True)
 
 
@@ -24,12 +24,12 @@ def test_a_grant_says_what_for_whom_which_and_why() -> None:
         "rotary_emb imports torch without declaring it. Building it again without isolation, with torch 2.4.0 "
         "(the version that this command installs)."
     )
-    text, _ = messages.granted("demo", MissingModule("yaml", "x"), YAML, version="6.0.3")
+    text, _ = messages.granted("demo", MissingModule("yaml"), YAML, version="6.0.3")
     for each in ("demo imports yaml", "PyYAML 6.0.3", "reviewed table"):
         assert each in text
     assert messages.granted("demo", None, YAML, "6", again=False)[0].startswith(
         "Building demo without isolation, with PyYAML 6 (")
-    asked = messages.granted("demo", MissingDistribution("six>=1", "x"), TORCH, again=False)[0]
+    asked = messages.granted("demo", MissingDistribution("six>=1"), TORCH, again=False)[0]
     assert asked.startswith("demo asks for six>=1, which is not there. Building it without isolation, with")
 
 

@@ -19,8 +19,6 @@ class MissingModule:
 
     module: str
     """Dotted, as the build looked for it."""
-    said_by: str
-    """The line that named it."""
     backend: bool = False
     """It is the build backend itself: ``build-system.requires`` comes first."""
 
@@ -44,7 +42,6 @@ class MissingDistribution:
 
     requirement: str
     """With its specifier, where one was given; without markers."""
-    said_by: str
     by: str = ""
     """Distributions that, by the message, depend on it, separated by commas; their own metadata counts."""
 
@@ -69,7 +66,6 @@ class NeedsOlderSetuptools:
     module: str
     below: str
     """The first release of setuptools without it."""
-    said_by: str
 
     @property
     def subject(self) -> str:
@@ -87,19 +83,19 @@ class NeedsOlderSetuptools:
 
 Cause: TypeAlias = MissingModule | MissingDistribution | NeedsOlderSetuptools
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any], str], Cause]] = MappingProxyType({
-    "module": lambda each, by: MissingModule(_text(each["module"]), by, backend=bool(each["backend"])),
-    "distribution": lambda each, by: MissingDistribution(_text(each["requirement"]), by, str(each.get("by", ""))),
-    "setuptools": lambda each, by: NeedsOlderSetuptools(_text(each["module"]), _text(each["below"]), by),
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Cause]] = MappingProxyType({
+    "module": lambda each: MissingModule(_text(each["module"]), backend=bool(each["backend"])),
+    "distribution": lambda each: MissingDistribution(_text(each["requirement"]), str(each.get("by", ""))),
+    "setuptools": lambda each: NeedsOlderSetuptools(_text(each["module"]), _text(each["below"])),
 })
 
 
-def read_cause(each: Mapping[str, Any], said_by: str) -> Cause:
+def read_cause(each: Mapping[str, Any]) -> Cause:
     """Return the cause that ``to_json`` described.
 
     :raises LookupError: it is none; or TypeError.
     """
-    return _READERS[each["missing"]](each, said_by)
+    return _READERS[each["missing"]](each)
 
 
 def _text(value: object) -> str:

@@ -125,13 +125,13 @@ def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | Non
     if error.kind == "PackageNotFoundError":
         found = _NO_METADATA.search(error.message)
         name = error.name or (found["name"] if found else error.message.strip())
-        return MissingDistribution(name, said_by) if name else None
+        return MissingDistribution(name) if name else None
     if found := _NOT_FOUND.search(error.message) if error.kind == "DistributionNotFound" else None:
-        return MissingDistribution(found["requirement"], said_by, found["by"])
+        return MissingDistribution(found["requirement"], found["by"])
     if found := _SETUP_REQUIRES.search(error.message) or _EASY_INSTALL.search(error.message):
-        return MissingDistribution(found["requirement"], said_by)
+        return MissingDistribution(found["requirement"])
     if _NO_BDIST_WHEEL.search(error.message):
-        return MissingDistribution("wheel", said_by)
+        return MissingDistribution("wheel")
     if _is_missing_module(error) and (name := _name(error)):
         if not _NO_MODULE.match(error.message):
             # e.g. `No module named 'a.b'; 'a' is not a package`, `import of a halted; None in sys.modules`
@@ -160,12 +160,12 @@ def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | 
     if parent and parent not in namespaces() and any(sought.parent_found for sought in records):
         return NoCause(f"{parent} is there, but has no {name}: another version is wanted")
     if top == "pkg_resources":
-        return NeedsOlderSetuptools(top, PKG_RESOURCES_DROPPED, said_by)
+        return NeedsOlderSetuptools(top, PKG_RESOURCES_DROPPED)
     wanted = _BACKEND.search(backend.message) if backend else None
     if wanted and (wanted["backend"] == name or wanted["backend"].startswith(f"{name}.")):
         # Inside a namespace the error names the namespace alone, the backend's path the whole.
-        return MissingModule(wanted["backend"] if name in namespaces() else name, said_by, backend=True)
-    return MissingModule(name, said_by)
+        return MissingModule(wanted["backend"] if name in namespaces() else name, backend=True)
+    return MissingModule(name)
 
 
 def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
@@ -193,11 +193,11 @@ def _in_output(evidence: Evidence) -> Cause | NoCause | None:
 def _in_line(line: str, evidence: Evidence) -> Cause | NoCause | None:
     said_by = line.strip()
     if _NO_BDIST_WHEEL.search(line):
-        return MissingDistribution("wheel", said_by)
+        return MissingDistribution("wheel")
     asked = _SETUP_REQUIRES.search(line)
     if asked and any(sought.name == "pip" for sought in evidence.sought):
         # setuptools makes an exit of its error, which leaves this line and no exception.
-        return MissingDistribution(asked["requirement"], said_by)
+        return MissingDistribution(asked["requirement"])
     named = list(_NAMED.finditer(line))
     if named:
         found = named[-1]

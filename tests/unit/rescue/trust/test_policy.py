@@ -18,7 +18,7 @@ NOTHING = Known(PACKAGE)
 
 
 def module(name: str) -> MissingModule:
-    return MissingModule(name, f"ModuleNotFoundError: No module named '{name}'")
+    return MissingModule(name)
 
 
 def granted(cause: Any, known: Known, mode: Any = "on") -> Grant:
@@ -178,7 +178,7 @@ def test_no_build_requires_itself() -> None:
     own = Known(FailingPackage("quad-iou"), requirements=("quad-iou",),
                 installed=(installed("quad-iou", "0.1", "quad_iou"),))
     assert refused(module("quad_iou"), own).hint is None
-    assert refused(MissingDistribution("quad_iou", "x"), own).hint is None
+    assert refused(MissingDistribution("quad_iou"), own).hint is None
 
 
 def test_a_namespace_is_nobody_s() -> None:
@@ -192,7 +192,7 @@ def test_a_namespace_is_nobody_s() -> None:
 
 def test_pkg_resources_takes_a_setuptools_that_has_it() -> None:
     """Whatever setuptools the target has; the package's own specifiers hold."""
-    cause = NeedsOlderSetuptools("pkg_resources", "82", "x")
+    cause = NeedsOlderSetuptools("pkg_resources", "82")
     grant = granted(cause, NOTHING, "named")
     assert (grant.requirement, grant.wheels_only) == ("setuptools>=40.8.0,<82", False)
     newer = replace(NOTHING, installed=(installed("setuptools", "83.0.0", "setuptools"),))
@@ -208,12 +208,12 @@ def test_pkg_resources_takes_a_setuptools_that_has_it() -> None:
 def test_a_conflict_about_setuptools_is_not_solved(asked: str) -> None:
     """A build that must fail does."""
     known = replace(NOTHING, package=replace(PACKAGE, build_requires=(asked,)))
-    assert refused(NeedsOlderSetuptools("pkg_resources", "82", "x"), known).hint is None
+    assert refused(NeedsOlderSetuptools("pkg_resources", "82"), known).hint is None
 
 
 def test_a_pinned_setuptools_stays_pinned() -> None:
     known = replace(NOTHING, constraints=("setuptools==74.1.3",))
-    found = granted(NeedsOlderSetuptools("pkg_resources", "82", "x"), known)
+    found = granted(NeedsOlderSetuptools("pkg_resources", "82"), known)
     assert found.requirement == "setuptools==74.1.3,>=40.8.0,<82"
 
 
@@ -221,7 +221,7 @@ def test_a_pinned_setuptools_stays_pinned() -> None:
 def test_a_message_alone_names_nothing(mode: Any) -> None:
     """Whoever it says depends on it: the setting that would allow it is all there is."""
     for by in ("", "flash-attn", "scipy", "the application"):
-        refusal = refused(MissingDistribution("stranger>=1", "x", by), NOTHING, mode)
+        refusal = refused(MissingDistribution("stranger>=1", by), NOTHING, mode)
         assert refusal.reason == "pipfast adds nothing that only a message of a build names"
         assert refusal.hint is not None and refusal.hint.endswith("'flash-attn: stranger'")
 
@@ -233,7 +233,7 @@ def test_a_message_alone_names_nothing(mode: Any) -> None:
 def test_a_distribution_that_the_metadata_it_speaks_of_names(requires: tuple[str, ...], counts: bool) -> None:
     """What the target has of ``scipy`` is asked whether it requires just that."""
     known = replace(NOTHING, installed=(InstalledDistribution("SciPy", "1.0", frozenset(), requires),))
-    found = decide(MissingDistribution("stranger>=1", "x", "other, scipy"), known, "named")
+    found = decide(MissingDistribution("stranger>=1", "other, scipy"), known, "named")
     assert isinstance(found, Grant) is counts
     if isinstance(found, Grant):
         assert (found.requirement, found.wheels_only) == ("stranger>=1", False)
@@ -242,12 +242,12 @@ def test_a_distribution_that_the_metadata_it_speaks_of_names(requires: tuple[str
 def test_a_distribution_that_the_package_declares() -> None:
     """Both specifiers hold: the message does not widen what is declared."""
     known = replace(NOTHING, package=replace(PACKAGE, build_requires=("stranger<3",)))
-    grant = granted(MissingDistribution("stranger>=1", "x"), known, "named")
+    grant = granted(MissingDistribution("stranger>=1"), known, "named")
     assert (grant.requirement, grant.wheels_only) == ("stranger<3,>=1", False)
     here = replace(known, installed=(installed("stranger", "0.9", "stranger"),), resolved={"stranger": "0.9"})
-    assert "0.9" in refused(MissingDistribution("stranger>=1", "x"), here).reason
+    assert "0.9" in refused(MissingDistribution("stranger>=1"), here).reason
     chosen = replace(known, resolved={"stranger": "2.0"})
-    assert granted(MissingDistribution("stranger>=1", "x"), chosen).requirement == "stranger==2.0"
+    assert granted(MissingDistribution("stranger>=1"), chosen).requirement == "stranger==2.0"
 
 
 def test_pip_is_a_module_like_another() -> None:
@@ -259,19 +259,19 @@ def test_pip_is_a_module_like_another() -> None:
 
 def test_a_distribution_that_is_only_asked_about() -> None:
     """`importlib.metadata.version("stranger")` is easily a wrong name: somebody else must have named it."""
-    refusal = refused(MissingDistribution("stranger", "x"), NOTHING)
+    refusal = refused(MissingDistribution("stranger"), NOTHING)
     assert refusal.hint is not None and "'flash-attn: stranger'" in refusal.hint
     named = replace(NOTHING, requirements=("stranger",))
-    assert not granted(MissingDistribution("stranger", "x"), named).wheels_only
+    assert not granted(MissingDistribution("stranger"), named).wheels_only
     alone = Known(FailingPackage("bhtsne"))
-    wheel = granted(MissingDistribution("wheel", "error: invalid command 'bdist_wheel'"), alone)
+    wheel = granted(MissingDistribution("wheel"), alone)
     assert (wheel.requirement, wheel.wheels_only) == ("wheel", True)
-    assert not granted(MissingDistribution("wheel", "x"), NOTHING, "named").wheels_only
+    assert not granted(MissingDistribution("wheel"), NOTHING, "named").wheels_only
 
 
 def test_what_is_no_requirement_is_refused() -> None:
     for text in ("../x", "x @ https://host/x.whl", "a b"):
-        assert refused(MissingDistribution(text, "x"), NOTHING)
+        assert refused(MissingDistribution(text), NOTHING)
 
 
 def test_under_require_hashes_only_what_has_one() -> None:
