@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.rescue.diagnosis.import_names import contradiction, modules_of, table
+from pipfast.rescue.diagnosis.import_names import modules_of, table
+from support.diagnosis import contradiction
 
 if TYPE_CHECKING:
     from pathlib import Path

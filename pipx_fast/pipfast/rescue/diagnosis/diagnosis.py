@@ -72,12 +72,6 @@ _NO_METADATA = re.compile(r"No package metadata was found for (?P<name>[\w.-]+)$
 _BACKEND = re.compile(r"Cannot import '(?P<backend>[\w.]+)")
 
 
-def diagnose(evidence: Evidence) -> Cause | None:
-    """Return what was missing, or None if no installation would mend the build."""
-    found = examine(evidence)
-    return None if isinstance(found, NoCause) else found
-
-
 def examine(evidence: Evidence) -> Cause | NoCause:
     """Return what was missing, or why nothing that can be installed was."""
     found = _in_chain(evidence)

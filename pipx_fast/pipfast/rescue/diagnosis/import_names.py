@@ -83,13 +83,3 @@ def _module_parts(path: str) -> tuple[str, ...]:
 def provides(modules: Iterable[str], module: str) -> bool:
     """Tell whether a distribution with these modules brings ``module`` or the package it is in."""
     return any(module == each or module.startswith(f"{each}.") for each in modules)
-
-
-def contradiction(module: str, modules: frozenset[str]) -> str | None:
-    """Return the contradiction between an installed distribution's record and a row of the table, or None.
-
-    :param modules: those of ``modules_of`` for the distribution that the row names.
-    """
-    if not modules or provides(modules, module):
-        return None
-    return f"no {module}, but {', '.join(sorted(modules))}"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
-from pipfast.rescue.diagnosis.diagnosis import diagnose, examine
+from pipfast.rescue.diagnosis.diagnosis import examine
 from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
+from support.diagnosis import diagnose
 
 
 def missing(name: str, message: str | None = None) -> RaisedError:

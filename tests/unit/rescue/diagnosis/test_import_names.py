@@ -9,7 +9,8 @@ import pytest
 
 from pipfast.requirements import canonicalize_name
 from pipfast.rescue.diagnosis import import_names
-from pipfast.rescue.diagnosis.import_names import contradiction, modules_of, provides, reviewed, table
+from pipfast.rescue.diagnosis.import_names import modules_of, provides, reviewed, table
+from support.diagnosis import contradiction
 
 
 def _rows() -> list[list[str]]:

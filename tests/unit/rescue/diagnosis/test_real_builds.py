@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipfast.rescue.diagnosis.diagnosis import diagnose
 from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
 from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, decide
+from support.diagnosis import diagnose
 
 NOISE = ("_distutils_hack.override", "setuptools._vendor.backports", "usercustomize", "numpy", "Cython", "wheel")
 """What setuptools and its vendored packages look for by themselves, and soft imports of the source."""

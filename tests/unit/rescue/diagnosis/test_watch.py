@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.rescue.diagnosis.diagnosis import diagnose
 from pipfast.rescue.diagnosis.watch import Watch
 from pipfast.settings import RECORD_VARIABLE
+from support.diagnosis import diagnose
 
 if TYPE_CHECKING:
     from pipfast.rescue.diagnosis.evidence import Evidence
