@@ -157,10 +157,11 @@ def _import_what_installs(run: Run) -> None:
         importlib.import_module("pipfast.daily")
         for name in IMPORTED_TO_READ:
             importlib.import_module(name)
+        # For the command's end, even if nothing is installed from the store.
+        from pipfast_hooks.builds.context import Context
+
         if run.intent.installs:
             _ = run.store.preparer(), run.store.linker
-            from pipfast_hooks.builds.context import Context
-
             if (context := run.find(Context)) is not None:
                 context.note_stale()
     except Exception:

@@ -70,10 +70,16 @@ def late(box: Box) -> list[str]:
     return text.split()
 
 
-def test_nothing_is_imported_late(box: Box, index: Index) -> None:
-    """An installation into the store and from it, an upgrade, one that fails, a rescued build."""
+def script_of(box: Box) -> Path:
+    """Write the console script, and return it."""
     script = box.python.with_name("pipfast")
     script.write_text(f"#!{box.python}\nimport sys\nfrom pipfast.__main__ import main\nsys.exit(main())\n")
+    return script
+
+
+def test_nothing_is_imported_late(box: Box, index: Index) -> None:
+    """An installation into the store and from it, an upgrade, one that fails, a rescued build."""
+    script = script_of(box)
     for more in (["app==1.0"], ["-U", "app"], ["--force-reinstall", "app"], ["torch", "needy"],
                  ["--no-cache-dir", "--force-reinstall", "library"],
                  ["--no-compile", "--force-reinstall", "library"]):
@@ -83,4 +89,14 @@ def test_nothing_is_imported_late(box: Box, index: Index) -> None:
     shutil.rmtree(box.site_packages / "library")
     (box.site_packages / "library").touch()
     assert box.run(str(script), "install", "--ignore-installed", *index.args, "library").status
+    assert late(box) == ["begun"]
+
+
+def test_nothing_is_imported_late_where_pip_installs_without_the_hooks_of_builds(box: Box, index: Index) -> None:
+    """What the command's end asks about builds is imported before, too."""
+    script = script_of(box)
+    # With such a prefix pip compiles, and installs.
+    variables = {"PIPFAST_DISABLE": "builds,index", "PYTHONPYCACHEPREFIX": str(box.root / "bytecode")}
+    ended = box.run(str(script), "install", *index.args, "app", **variables)
+    assert ended.status == 0, ended.err
     assert late(box) == ["begun"]
