@@ -40,7 +40,7 @@ ARGUMENT = "--fork-server"
 _IMPORTED = (
     "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
-    "pipfast_hooks.attach", "pipfast_hooks.startup.configuration",
+    "pipfast.store.condition", "pipfast_hooks.attach", "pipfast_hooks.startup.configuration",
 )
 """Modules that such a pip has imported when it ends, besides pip's own and those of our seams."""
 
