@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.damage import flipped
 from support.doubtful import DATED, WEAK, Doubtful, large_wheel
 from support.loopback import STRONG
 from support.twin import pip
@@ -66,6 +67,45 @@ def test_strong_validator_that_lies(twins: Twins, part: Callable[[int, int], byt
         assert asked.count(None) == 2
         assert asked[-1] is None
         assert len(asked) > 2
+
+
+@pytest.mark.parametrize("way", ["described", "alone", "download", "address", "address-digest", "required", "stored"])
+def test_range_that_is_damaged_once(box: Box, way: str) -> None:
+    """However a file comes, a damaged range of it is nobody's to see."""
+    damaged: list[int] = []
+
+    def part(start: int, end: int) -> bytes:
+        if damaged:
+            return DEMO.data[start:end]
+        damaged.append(start)
+        # The other half may be given to another stream.
+        quarter = (end - start) // 4
+        return bytes(quarter) + DEMO.data[start + quarter : end]
+
+    digest = "" if way in ("required", "address") else DEMO.sha256
+    with Doubtful(DEMO, digest=digest, part=part, described=way == "described") as server:
+        address = f"{server.address}/files/{DEMO.filename}"
+        wanted = {
+            "address": [address],
+            "address-digest": [f"{address}#sha256={DEMO.sha256}"],
+            "required": ["--require-hashes", "-r", str(box.root / "locked.txt")],
+        }.get(way, ["demo"])
+        (box.root / "locked.txt").write_text(f"demo --hash=sha256:{DEMO.sha256}\n", encoding="utf-8")
+        command = "download" if way == "download" else "install"
+        ended = box.pipfast(command, "--no-deps", "--index-url", server.url, *wanted)
+        assert (ended.status, ended.err) == (0, "")
+        assert damaged
+        assert server.asked.count(None) == 2
+        if way == "stored":
+            # The store's own copy is damaged, and what comes in its place is, too.
+            (stored,) = box.store.glob("archives-v*/**/bytes")
+            stored.write_bytes(flipped(stored.read_bytes()))
+            damaged.clear()
+            server.rewind(patient=True)
+            ended = box.pipfast("install", "--no-deps", "--force-reinstall", "--index-url", server.url, "demo")
+            assert ended.status == 0
+            assert damaged
+            assert server.asked.count(None) == 2
 
 
 @pytest.mark.parametrize("validators", [{}, WEAK, DATED], ids=["none", "weak", "dated"])

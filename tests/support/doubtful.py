@@ -53,9 +53,11 @@ class Doubtful(Loopback):
         validators: Mapping[str, str] = STRONG,
         part: Callable[[int, int], bytes] | None = None,
         whole: Callable[[int], bytes] | None = None,
+        described: bool = True,
     ) -> None:
         """:param digest: what the page says of the wheel's SHA-256, if anything.
 
+        :param described: whether the wheel's metadata is there by itself.
         :param part: gives the bytes of a range; :param whole: gives the body of the plain answer of that number.
         """
         self.archive = archive
@@ -67,6 +69,7 @@ class Doubtful(Loopback):
         self._headers = {"Accept-Ranges": "bytes", **validators}
         self._part = part or (lambda start, end: archive.data[start:end])
         self._whole = whole or (lambda number: archive.data)
+        self._attributes = ' data-core-metadata="true"' if described else ""
         self._patient = True
         """Whether plain answers wait for somebody to ask for a part."""
         self._ranged = threading.Event()
@@ -100,7 +103,7 @@ class Doubtful(Loopback):
             exchange.answer(200, self.archive.metadata or b"")
         else:
             name = self.archive.filename
-            exchange.page(f'<a href="/files/{name}{self._fragment}" data-core-metadata="true">{name}</a>')
+            exchange.page(f'<a href="/files/{name}{self._fragment}"{self._attributes}>{name}</a>')
 
     def _send_whole(self, exchange: Exchange, body: bytes) -> None:
         exchange.head(200, {"Content-Length": str(len(body)), **self._headers})
