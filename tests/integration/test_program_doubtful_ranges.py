@@ -69,7 +69,9 @@ def test_strong_validator_that_lies(twins: Twins, part: Callable[[int, int], byt
         assert len(asked) > 2
 
 
-@pytest.mark.parametrize("way", ["described", "alone", "download", "address", "address-digest", "required", "stored"])
+@pytest.mark.parametrize(
+    "way", ["described", "alone", "download", "address", "address-digest", "required", "stored"]
+)
 def test_range_that_is_damaged_once(box: Box, way: str) -> None:
     """However a file comes, a damaged range of it is nobody's to see."""
     damaged: list[int] = []
@@ -126,11 +128,25 @@ def test_digest_shows_parts_of_another_file(twins: Twins, validators: Mapping[st
 
 @pytest.mark.parametrize("part", [true, other_file])
 def test_digest_of_another_file(twins: Twins, part: Callable[[int, int], bytes]) -> None:
-    """What is wrong in one stream as well is pip's error, in pip's words."""
+    """What is wrong in one stream as well is pip's to fetch: its error, in its words."""
     with Doubtful(DEMO, digest=FALSE, part=part) as server:
         asked = agree(twins, server, fails=True)
-        assert asked.count(None) == 2
-        assert len(asked) > 2
+        assert asked.count(None) == 3
+        assert len(asked) > 3
+
+
+@pytest.mark.parametrize("described", [True, False], ids=["batch", "alone"])
+def test_digest_that_only_pips_own_request_gives(box: Box, described: bool) -> None:
+    """A file that is wrong whenever we fetch it is not wrong until pip has fetched it itself."""
+
+    def whole(number: int) -> bytes:
+        return (DEMO if number > 1 else OTHER).data
+
+    with Doubtful(DEMO, digest=DEMO.sha256, whole=whole, described=described) as server:
+        ended = box.pipfast("install", "--no-deps", "--index-url", server.url, "demo")
+        assert (ended.status, ended.err) == (0, "")
+        assert (ended.out.count("Downloading "), ended.out.count("10.5/10.5 MB")) == (1, 1)
+        assert server.asked.count(None) == 3
 
 
 def test_sound_parts_are_used(twins: Twins) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.network import download as pip_download
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.fetch.errors import WrongDigest
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
@@ -48,6 +49,8 @@ class Connections:
         self._chosen: set[str] = set()
         self._begun: dict[str, Job] = {}
         """What pip has asked for, by address."""
+        self.wrong: set[str] = set()
+        """Addresses whose file has not its digest: pip fetches it itself, and finds it right or wrong."""
         self._closed = False
         self._beginning = threading.Lock()
         """What is fetched ahead begins in other threads than pip's."""
@@ -182,6 +185,9 @@ class Connections:
         tell(response.response, job.link, progress_bar, size, received, times=download.times, **screen)
         fetched = download.result()
         records.replay(job.records)
+        if fetched.matches is False:
+            self.wrong.add(job.url)
+            raise WrongDigest(job.url)
         if job.archive is not None and self._layout.keeps:
             # Not when it arrived: pip would not have fetched what it never came to ask for.
             kept = fetched.from_cache or pip_cache.would_keep(self.session, download)

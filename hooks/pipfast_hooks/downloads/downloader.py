@@ -16,7 +16,7 @@ from pip._internal.utils.logging import get_indentation
 from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipfast.address import shown
-from pipfast.fetch.errors import FetchError
+from pipfast.fetch.errors import FetchError, WrongDigest
 from pipfast.report import logger
 from pipfast_hooks.downloads.connections import Connections, Sessions
 from pipfast_hooks.guard import guarded
@@ -52,9 +52,10 @@ def _around_call(call: Call) -> Any:
         link, location = call["link"], call["location"]
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = run.part(Sessions).of(call.instance)
-            job = connections.begin(link, location)
-            if link.is_wheel and job.archive is None:
-                run.part(Ahead).note_wheel(link)
+            if link.url_without_fragment not in connections.wrong:
+                job = connections.begin(link, location)
+                if link.is_wheel and job.archive is None:
+                    run.part(Ahead).note_wheel(link)
     if connections is None or job is None:
         return call.original()
     display = None
@@ -129,17 +130,29 @@ def _finish_or_leave(
             pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
             raise
         # It may be that pip asks for a password here, which a worker must not do.
-        told = False
+        told = whole = False
     except _OURS as error:
         logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
-        told = job.told
+        told, whole = job.told, isinstance(error, WrongDigest)
     # Not while that error is handled: a traceback of pip's would begin with it.
     with contextlib.ExitStack() as stack:
         if told:
             stack.enter_context(told_already())
+        if whole:
+            stack.enter_context(_without_bar(downloader))
         if display is not None:
             stack.enter_context(display.aside())
         return alone()
+
+
+@contextlib.contextmanager
+def _without_bar(downloader: Any) -> Iterator[None]:
+    """Have a downloader of pip's draw no bar: there is a whole one for this file."""
+    bar, downloader._progress_bar = downloader._progress_bar, "off"
+    try:
+        yield
+    finally:
+        downloader._progress_bar = bar
 
 
 def _around_fetch_metadata_only(call: Call) -> Any:

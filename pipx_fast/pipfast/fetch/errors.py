@@ -26,6 +26,13 @@ class TruncatedBody(FetchError):
         return f"the answer ended at byte {self.position} of {self.end}"
 
 
+class WrongDigest(FetchError):
+    """A file that has not the digest that its index tells, though it came in one stream in the end."""
+
+    def __str__(self) -> str:
+        return f"{shown(self.url)} has not its digest"
+
+
 class UnsafeName(FetchError):
     """A file name that is not a single path component."""
 
