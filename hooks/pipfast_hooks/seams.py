@@ -204,6 +204,8 @@ SEAMS: tuple[Seam, ...] = (
          ("link", "template", "factory", "name", "version"), "builds.rescue.cached:_around_link_candidate"),
     Seam("pip._internal.wheel_builder", "_get_cache_dir", "builds", ("req", "wheel_cache"),
          "builds.hooks:_around_get_cache_dir"),
+    Seam("pip._internal.wheel_builder", "_build_one", "builds", ("req", "output_dir", "verify"),
+         "builds.hooks:_around_build_one", optional=("build_options", "global_options", "editable")),
 
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index", ("method", "url", "args", "kwargs"),

@@ -28,9 +28,9 @@ def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:
     return ended
 
 
-def seen(box: Box) -> str:
-    """Return the torch that needy was built against."""
-    return (box.site_packages / "needy" / "seen.txt").read_text(encoding="utf-8")
+def seen(box: Box, package: str = "needy") -> str:
+    """Return the torch that a package was built against."""
+    return (box.site_packages / package / "seen.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.once
@@ -60,18 +60,21 @@ def test_wheel_is_the_same_beside_a_torch_that_is_there_and_one_that_is_to_come(
     assert "Building wheel for needy (" not in ended.out
 
 
-def test_another_torch_has_it_built_again_and_the_first_one_finds_it(box: Box, index: Index) -> None:
-    """Upgrade and reinstall: rebuilt; back again: from the cache. pip's own cache has nothing of it."""
-    install(box, index, "torch==1.0", "needy")
+@pytest.mark.parametrize("package", ["needy", "late"])
+def test_another_torch_has_it_built_again_and_the_first_one_finds_it(box: Box, index: Index, package: str) -> None:
+    """Upgrade and reinstall: rebuilt; back again: from the store. pip's own cache has nothing of it."""
+    install(box, index, "torch==1.0", package)
+    assert package not in cached(box)
     install(box, index, "torch==2.0")
-    ended = install(box, index, "--force-reinstall", "--no-deps", "needy")
-    assert seen(box) == "2.0"
-    assert "Building wheel for needy (" in ended.out
+    ended = install(box, index, "--force-reinstall", "--no-deps", package)
+    assert seen(box, package) == "2.0"
+    assert f"Building wheel for {package} (" in ended.out
     install(box, index, "torch==1.0")
-    ended = install(box, index, "--force-reinstall", "--no-deps", "needy")
-    assert seen(box) == "1.0"
-    assert "Building wheel for needy (" not in ended.out
-    assert "needy" not in box.pip("cache", "list").out
+    ended = install(box, index, "--force-reinstall", "--no-deps", package)
+    assert seen(box, package) == "1.0"
+    assert f"Building wheel for {package} (" not in ended.out
+    assert package not in cached(box)
+    assert not list((box.root / "home").rglob(f"{package}-*.whl"))
 
 
 @pytest.mark.once

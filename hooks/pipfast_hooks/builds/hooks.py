@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipfast.builds.hook_names import STAGES, WHEEL
@@ -50,6 +51,7 @@ def _around_call_hook(call: Call) -> Any:
         path = passed_over.taken_instead(rescue.requirement.link) if passed_over is not None else None
         if path is None:
             raise
+    rescue.instead_of_cache = None
     return os.path.basename(shutil.copy(path, hook.kwargs["wheel_directory"]))
 
 
@@ -76,10 +78,23 @@ def _around_prepare_distribution_metadata(call: Call) -> Any:
 def _around_get_cache_dir(call: Call) -> Any:
     """Keep the wheel of a rescued build out of pip's cache: pip could not have built it."""
     requirement, cache = call["req"], call["wheel_cache"]
-    rescue = current_run().part(Rescues).made(requirement)
+    rescue = current_run().part(Rescues).of(requirement)
     if rescue is not None and rescue.is_rescued:
         return cache.get_ephem_path_for_link(requirement.link)
     folder = call.original()
-    if rescue is not None and rescue.is_open and cache.cache_dir:
-        rescue.cache_folder = folder if folder == cache.get_path_for_link(requirement.link) else None
+    if rescue is not None and cache.cache_dir and folder == cache.get_path_for_link(requirement.link):
+        rescue.instead_of_cache = partial(cache.get_ephem_path_for_link, requirement.link)
+        rescue.cache_folder = folder if rescue.is_open else None
     return folder
+
+
+def _around_build_one(call: Call) -> Any:
+    """Take a wheel out of pip's cache again if only its last hook was rescued."""
+    path = call.original()
+    rescue = current_run().part(Rescues).made(call["req"])
+    if path and rescue is not None and rescue.is_rescued and rescue.instead_of_cache is not None:
+        with guarded("a rescued wheel is left in pip's cache"):
+            folder = rescue.instead_of_cache()
+            os.makedirs(folder, exist_ok=True)
+            return shutil.move(path, os.path.join(folder, os.path.basename(path)))
+    return path

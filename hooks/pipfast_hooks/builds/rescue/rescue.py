@@ -26,7 +26,7 @@ from pipfast_hooks.builds.rescue.watched import error_of, evidence_of, watched
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.rescue.diagnosis.evidence import Evidence
@@ -56,6 +56,8 @@ class Rescue:
         self.requirement = requirement
         self.cache_folder: str | None = None
         """pip's cache folder for the wheel of a build without isolation; None if it is not kept there."""
+        self.instead_of_cache: Callable[[], str] | None = None
+        """Gives the temporary folder for a wheel that pip puts into its cache, once its build is rescued."""
         self._imported: set[str] = set()
         """Modules that successful hooks had imported."""
         self._place = Place(context, requirement)
