@@ -51,6 +51,12 @@ def main(arguments: list[str], settings: Settings, examine: object = None) -> in
     """Run ``pipfast store ...`` and return its exit code; nothing of pip is examined."""
     options = parser().parse_args(arguments)
     run: Callable[[argparse.Namespace, Path], int] = options.run
+    sys.stderr.write("".join(f"pipfast: {problem}\n" for problem in settings.problems))
+    if settings.problems and run in (_prune, _purge):
+        # The default took the place of a store that could not be read, or whose variable is misspelt.
+        sys.stderr.write("pipfast: nothing is removed: another store may be meant\n"
+                         "hint: mend the settings; `pipfast doctor -v` lists them\n")
+        return 1
     try:
         return run(options, settings.store or default_root())
     except PipfastError as error:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,3 +184,22 @@ def test_sizes_are_shown_as_pip_shows_them() -> None:
     format_size = import_module(".".join(["pip", "_internal", "utils", "misc"])).format_size
     for size in (0, 1, 999, 1000, 1001, 1050, 9999, 10_000, 10_001, 999_999, 1_000_000, 1_000_001, 5 * 10**9):
         assert display_size(size) == format_size(size)
+
+
+@pytest.mark.parametrize("action", ["prune", "purge"])
+def test_nothing_is_removed_while_a_setting_cannot_be_read(
+    root: Path, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    """The default store would be purged in the place of the one that was meant."""
+    settings = Settings.from_environ({"PIPFAST_STORE": "relative"})
+    before = sorted(root.rglob("*"))
+    assert main([action], replace(settings, store=root)) == 1
+    said = capsys.readouterr()
+    assert "PIPFAST_STORE" in said.err and "nothing is removed" in said.err and said.out == ""
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_misspelt_variable_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["path"], replace(Settings.from_environ({"PIPFAST_STROE": "/elsewhere"}), store=root)) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{root}\n" and "PIPFAST_STROE" in said.err
