@@ -44,7 +44,7 @@ INHERITED = "(inherited)"
 """In place of a child's value: it finds the variable as this process did."""
 
 RESOLVED = "(resolved)"
-"""In place of a child's value: it gets this run's, which may come from pip's command line."""
+"""In place of a child's value: it gets this run's, which pip's command line may have set."""
 
 
 def usable_cores() -> int:
