@@ -154,7 +154,7 @@ def _import_what_installs(run: Run) -> None:
         importlib.import_module("pipfast_hooks.downloads.downloader")
         importlib.import_module("pipfast.store.sessions")
         # For the run's end.
-        importlib.import_module("pipfast.daily")
+        importlib.import_module("pipfast.system.daily")
         for name in IMPORTED_TO_READ:
             importlib.import_module(name)
         # For the command's end, even if nothing is installed from the store.

@@ -101,7 +101,7 @@ class Run:
     def say_daily(self, message: str, hint: str | None = None) -> None:
         """Say something about the surroundings after pip's last line, at most once a day."""
         # Imported now: from pip 26.3 on nothing can be at the end.
-        from pipfast.daily import say_daily
+        from pipfast.system.daily import say_daily
 
         self._daily_words.append(partial(say_daily, message, hint))
 

@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -35,12 +37,15 @@ GC_THRESHOLD = 20_000
 A command makes a million containers and hardly a cycle: it ends a sixth sooner, with the same peak memory."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command line, by default that of this process, and return its exit code."""
+def main(arguments: list[str] | None = None, why: str = "") -> int:
+    """Run one command line, by default that of this process, and return its exit code.
+
+    :param why: why this Python was chosen, for ``doctor``.
+    """
     if arguments is not None:
-        return _run(arguments)
+        return _run(arguments, why)
     gc.set_threshold(GC_THRESHOLD)
-    status = _run(sys.argv[1:])
+    status = _run(sys.argv[1:], why)
     if status == 0 and not sys.flags.dev_mode:
         # The last collection of a process takes 100 ms. After a failure it is needed: a progress bar that an
         # exception left behind prints its last line when it is freed.
@@ -48,11 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], why: str) -> int:
     settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:
-        return _run_with(settings, arguments, patterns)
+        return _run_with(settings, arguments, patterns, why)
     finally:
         if patterns is not None:
             patterns.detach()
@@ -74,7 +79,7 @@ def _patterns(settings: Settings) -> Patterns | None:
     return patterns
 
 
-def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None) -> int:
+def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None, why: str) -> int:
     from pipfast_hooks import pip_main
     from pipfast_hooks.startup import program
 
@@ -83,7 +88,7 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     own = [name for name in OWN_COMMANDS if not pip_main.has_command(name)]
     command = pip_main.command_among(own, arguments)
     if command is not None:
-        return _own_command(*command, pip_main.configured(settings, arguments))
+        return _own_command(*command, pip_main.configured(settings, arguments), why)
     if not settings.enabled:
         return pip_main.run_pip(arguments)
     pip_main.add_commands({name: OWN_COMMANDS[name] for name in own})
@@ -142,11 +147,11 @@ def _version(arguments: list[str]) -> int:
     return status
 
 
-def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
+def _own_command(name: str, arguments: list[str], settings: Settings, why: str) -> int:
     """Run a command of ours; if standard output is closed early, it ends as pip's commands do."""
     command = import_module(f"pipfast.commands.{name}")
     try:
-        status: int = command.main(arguments, settings, _examine)
+        status: int = command.main(arguments, settings, partial(_examine, why))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -156,7 +161,7 @@ def _own_command(name: str, arguments: list[str], settings: Settings) -> int:
         return 1
 
 
-def _examine(settings: Settings) -> Examination:
+def _examine(why: str, settings: Settings) -> Examination:
     from pipfast_hooks.doctor import examine
 
-    return examine(settings)
+    return replace(examine(settings), why=why)

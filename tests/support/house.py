@@ -27,7 +27,6 @@ FLOORS = (
     "pipfast.extra_builds",
     "pipfast.settings",
     "pipfast.placement",
-    "pipfast.daily",
     "pipfast.system",
     "pipfast.wheel",
     "pipfast.store",
@@ -72,6 +71,7 @@ FLOORS = (
     "pipfast_hooks.pip_main",
     "pipfast_hooks.doctor",
     "pipfast.launch",
+    "pipfast.runner",
     "pipfast.__main__",
 )
 """Packages and single modules, lowest first: each imports from its own floor and from lower ones."""

@@ -44,6 +44,8 @@ class Examination:
     seams: list[SeamFacts]
     problems: list[str] = field(default_factory=list)
     """Why nothing is attached to it, where nothing can be."""
+    why: str = ""
+    """Why the run is about this Python."""
 
 
 @dataclass(frozen=True, slots=True)

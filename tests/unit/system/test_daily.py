@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast import daily, report
-from pipfast.daily import say_daily
+from pipfast import report
+from pipfast.system import daily
+from pipfast.system.daily import say_daily
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,101 @@
+"""The runner: pipfast in an environment that it is not installed in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pipfast.runner
+from support.program import add_shim, make_box
+
+if TYPE_CHECKING:
+    from support.index import Index
+    from support.program import Box, Ended
+
+RUNNER = str(pipfast.runner.__file__)
+PIP = Path(str(importlib.metadata.distribution("pip").locate_file("")))
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Box:
+    """Return an environment with a pip, as links to the running one, and nothing of ours."""
+    box = make_box(tmp_path_factory.mktemp("target"))
+    (box.site_packages / "running.pth").unlink()
+    for path in PIP.glob("pip*"):
+        if path.name == "pip" or path.name.startswith("pip-"):
+            (box.site_packages / path.name).symlink_to(path)
+    return box
+
+
+@pytest.fixture
+def without_pip(box: Box) -> Box:
+    """Return an environment with nothing in it."""
+    (box.site_packages / "running.pth").unlink()
+    return box
+
+
+def run(box: Box, *arguments: str, **variables: str) -> Ended:
+    return box.run(RUNNER, "pip", *arguments, **variables)
+
+
+@pytest.mark.parametrize("arguments", ["list", "freeze --all", "check", "inspect", "--version"])
+def test_nothing_of_ours_is_seen(target: Box, arguments: str) -> None:
+    assert run(target, *arguments.split()) == target.pip(*arguments.split())
+
+
+def test_messages_say_what_was_typed(target: Box) -> None:
+    ended = run(target, "list", "--no-such-option")
+    assert (ended.status, ended.out) == (2, "")
+    assert "  pip list [options]\n" in ended.err
+
+
+def test_imports_are_the_targets(target: Box) -> None:
+    """Another library of the name of one of ours is what pip's plugins and the target import."""
+    code = (
+        "import sys; sys.argv = ['-', 'pip', 'list']\nimport runpy, pathlib\n"
+        f"runner = runpy.run_path({RUNNER!r})\nbefore = list(sys.path)\nrunner['make_reachable']()\n"
+        "import pipfast, pipfast_hooks\nassert sys.path == before\n"
+        "import wrapt"
+    )
+    assert "No module named 'wrapt'" in target.run("-c", code).err
+
+
+def test_target_without_pip_has_ours(without_pip: Box, index: Index) -> None:
+    variables = {pipfast.runner.OWN_PIP: str(PIP)}
+    ended = run(without_pip, "install", "--index-url", index.url, "app", **variables)
+    assert ended.status == 0, ended.err
+    assert run(without_pip, "freeze", "--all", **variables).out == "app==1.0\nlibrary==1.0\n"
+
+
+def test_no_pip_at_all(without_pip: Box) -> None:
+    variables = {pipfast.runner.OWN_PIP: str(without_pip.work)}
+    ended = run(without_pip, "list", **variables)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith(f"pipfast: {without_pip.python} has no pip")
+
+
+def test_variables_end_with_the_runner(box: Box) -> None:
+    add_shim(box, "import atexit, os\n@atexit.register\ndef _():\n    print(*sorted(os.environ))\n")
+    variables = {pipfast.runner.WHY: "x", pipfast.runner.OWN_PIP: "y"}
+    out = run(box, "--version", **variables).out
+    assert "PIP_CONFIG_FILE" in out and not any(each in out for each in variables)
+
+
+@pytest.mark.parametrize(
+    ("python", "pip", "reason"),
+    [
+        ((3, 9), "23.0", "Python 3.9 is older than 3.10, the oldest supported"),
+        ((3, 99), "", "Python 3.99 is newer than 3.13, the newest tested"),
+        ((3, 10), "22.3.1", "pip 22.3.1 is older than 23.0, the oldest supported"),
+        ((3, 10), "23.0.dev0", ""),
+        ((3, 13), "99", ""),
+    ],
+)
+def test_what_is_not_supported(
+    monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], pip: str, reason: str
+) -> None:
+    monkeypatch.setattr("sys.version_info", (*python, 0, "final", 0))
+    assert pipfast.runner.unsupported(pip) == reason
