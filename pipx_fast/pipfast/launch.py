@@ -27,7 +27,8 @@ OWN_COMMANDS = MappingProxyType({
 })
 """Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it.
 
-Each is a module of ``pipfast.commands`` with ``parser()`` and ``main(arguments, settings, examine)``."""
+Each is a module of ``pipfast.commands``, with ``_`` for ``-`` in its name, that has ``parser()``, see
+``command_line``, and ``main(arguments, settings, examine)``; that returns the exit code or raises PipfastError."""
 
 _SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
 
@@ -149,9 +150,11 @@ def _version(arguments: list[str]) -> int:
 
 def _own_command(name: str, arguments: list[str], settings: Settings, why: str) -> int:
     """Run a command of ours; if standard output is closed early, it ends as pip's commands do."""
-    command = import_module(f"pipfast.commands.{name}")
+    from pipfast.commands.command_line import run
+
+    command = import_module(f"pipfast.commands.{name.replace('-', '_')}")
     try:
-        status: int = command.main(arguments, settings, partial(_examine, why))
+        status = run(command.main, arguments, settings, partial(_examine, why))
         sys.stdout.flush()
         return status
     except BrokenPipeError:

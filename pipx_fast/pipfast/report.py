@@ -1,4 +1,4 @@
-"""Messages on standard error, each printed once, and times of phases."""
+"""Messages on standard error, each printed once; times of phases; counts."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def say(message: str, hint: str | None = None) -> None:
     except (OSError, ValueError, AttributeError):
         # Standard error may be closed or missing: the installation goes on.
         logger.debug("%s", text)
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count and its noun: ``1 entry``, ``2 entries``.
+
+    :param nouns: the plural that is neither the noun with an s nor with ``ies`` for a y.
+    """
+    nouns = nouns or (f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s")
+    return f"{count} {noun if count == 1 else nouns}"
 
 
 def keep_timings(path: Path | None) -> None:

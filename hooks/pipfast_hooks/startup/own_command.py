@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import optparse
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,8 @@ from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.exceptions import PipError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
 
 def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
     """Return which of these commands a command line names, and its arguments; None if it is pip's.
@@ -40,38 +39,10 @@ class OwnCommand(Command):  # type: ignore[misc]
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
         super().__init__(name, summary, isolated)
-        self._own: argparse.ArgumentParser = import_module(f"pipfast.commands.{name}").parser()
-        self.parser: Any = _Parser(self._own)
+        module = import_module(f"pipfast.commands.{name.replace('-', '_')}")
+        # Of pip's parser, help and completion use what this one has.
+        self.parser: Any = module.parser()
 
     def handler_map(self) -> dict[str, Any]:
         """Return the command's own commands, by name."""
-        return {name: None for action in _subparsers(self._own) for name in action.choices}
-
-
-class _Parser:
-    """The part of optparse's parser that pip uses."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._parser = parser
-
-    def print_help(self) -> None:
-        self._parser.print_help()
-
-    @property
-    def option_list_all(self) -> list[optparse.Option]:
-        """All options, those of the command's own commands among them."""
-        parsers = [self._parser]
-        for action in _subparsers(self._parser):
-            parsers += action.choices.values()
-        found = {action.option_strings[-1]: action for parser in parsers for action in parser._actions
-                 if action.option_strings}
-        return [_option(action) for action in found.values()]
-
-
-def _subparsers(parser: argparse.ArgumentParser) -> Iterator[Any]:
-    return (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-
-
-def _option(action: argparse.Action) -> optparse.Option:
-    kind = "store_true" if action.nargs == 0 else "store"
-    return optparse.Option(*action.option_strings, action=kind, help=action.help)
+        return dict(self.parser.actions)

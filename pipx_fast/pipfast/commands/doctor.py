@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import secrets
 import stat
 import sys
 import sysconfig
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipfast import __version__
 from pipfast.address import redacted
+from pipfast.commands.command_line import Option, Parser, json_option
 from pipfast.commands.doctor_text import everything, page, stays_stock
 from pipfast.commands.facts import Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
-from pipfast.commands.output import program
+from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
 from pipfast.settings import SETTINGS, Settings
-from pipfast.store.folder import TAG, StoreUnusable, default_root
-from pipfast.store.layout import open_layout
+from pipfast.store.folder import TAG, StoreUnusable, default_root, nearest_folder
+from pipfast.store.layout import layout_to_look_at
 from pipfast.store.names import BUCKETS
 
 if TYPE_CHECKING:
@@ -39,11 +38,10 @@ def main(arguments: list[str], settings: Settings, examine: Callable[[Settings],
 
     :param examine: attaches all hooks, notes the state of each, and detaches them.
     """
-    options = parser().parse_args(arguments)
+    options = parser().read(arguments)
     diagnosis = _diagnose(settings, examine(settings))
     if options.json:
-        json.dump(asdict(diagnosis), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(diagnosis)
     else:
         print("\n".join(page(diagnosis, _values(Settings.from_environ({})))))
         if options.verbose:
@@ -51,18 +49,20 @@ def main(arguments: list[str], settings: Settings, examine: Callable[[Settings],
     return 1 if diagnosis.problems else 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return what reads the command line of ``pipfast doctor``."""
-    made = argparse.ArgumentParser(
-        f"{program()} doctor",
-        description="Show what pipfast does in this environment, and what is wrong. "
+    return Parser(
+        "doctor",
+        "Show what pipfast does in this environment, and what is wrong.\n"
         "Exits with 1 when something is wrong: a setting that cannot be read, a store that cannot be used, a pip "
         "that pipfast does not know, a package that stands beside another one than it was built against.",
+        [
+            Option("-v", "--verbose", action="store_true", default=False,
+                   help="Show all settings and every function of pip that pipfast uses, too."),
+            json_option(),
+        ],
+        usages=["[--verbose] [--json]"],
     )
-    made.add_argument("--json", action="store_true", help="print one JSON document")
-    made.add_argument("-v", "--verbose", action="store_true",
-                      help="show all settings and every function of pip that pipfast uses, too")
-    return made
 
 
 def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
@@ -118,19 +118,22 @@ def _inflater() -> str:
 
 
 def _store(settings: Settings) -> tuple[StoreFacts, Layout | None]:
-    from pipfast.upkeep.inventory import in_use, leftovers, usage_of
+    from pipfast.upkeep.inventory import Usage, in_use, leftovers, usage_of
 
     try:
         root = settings.store or default_root()
-        layout = open_layout(root)
+        layout = layout_to_look_at(root)
     except StoreUnusable as error:
         return StoreFacts(str(error.root), reason=str(error), hint=error.hint), None
     buckets = {bucket: usage_of(root / bucket).bytes for bucket in BUCKETS}
     condition, free = _condition(root)
+    left, of_leftovers = leftovers(layout), Usage()
+    for path in left:
+        of_leftovers.add(path)
     return StoreFacts(
         str(root), usable=True, hint=condition.hint if condition else None,
         condition=str(condition) if condition else None, free=free, buckets=buckets,
-        leftovers=len(leftovers(layout)), in_use=len(in_use(layout)),
+        leftovers=len(left), leftover_bytes=of_leftovers.bytes, in_use=len(in_use(layout)),
     ), layout
 
 
@@ -139,8 +142,9 @@ def _condition(root: Path) -> tuple[Condition | None, int | None]:
     from pipfast.store.condition import find_condition, free_bytes, scarce
 
     try:
-        free = free_bytes(root)
-        return find_condition(root) or scarce(root, free), free
+        free = free_bytes(nearest_folder(root))
+        found = find_condition(root) if (root / TAG).exists() else None
+        return found or scarce(root, free), free
     except OSError:
         return None, None
 
@@ -176,10 +180,18 @@ def _link(layout: Layout | None, settings: Settings, found: Examination, target:
 
 @contextmanager
 def _file_of_the_store(layout: Layout) -> Iterator[Path]:
-    """Yield a file that can be linked: a new one, or where none can be made the store's own tag."""
+    """Yield a file that can be linked: a new one, or where none can be made the store's own tag.
+
+    Where no store is, it is in the folder in which the store would be made.
+    """
     with ExitStack() as stack:
         try:
-            here = stack.enter_context(layout.staging()) / "file"
+            if (layout.root / TAG).exists():
+                folder = stack.enter_context(layout.staging())
+            else:
+                near = nearest_folder(layout.root)
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix=".pipfast-doctor-", dir=near)))
+            here = folder / "file"
             here.write_bytes(b"pipfast")
         except OSError:
             here = layout.root / TAG

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from pipfast.commands.output import display_size, program
+from pipfast.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,8 @@ def _families(diagnosis: Diagnosis) -> list[str]:
             state = "left to pip"
         else:
             state = does.format(link=link)
-            state += f"; {left} of {len(seams)} functions are left to pip" if left else ""
+            verb = "is" if left == 1 else "are"
+            state += f"; {left} of {counted(len(seams), 'function')} {verb} left to pip" if left else ""
         lines.append(f"  {family:<11}  {state}")
     return lines
 
@@ -128,7 +130,8 @@ def _store(diagnosis: Diagnosis) -> list[str]:
     size = "not usable   pip keeps and installs files alone"
     if store.usable:
         free = "" if store.free is None else f", and {display_size(store.free)} free"
-        left = f", and {store.leftovers} leftovers of killed commands ({program()} store prune removes them)"
+        left = (f", and {counted(store.leftovers, 'leftover')} of killed commands, "
+                f"{display_size(store.leftover_bytes)} ({program()} store prune removes them)")
         size = f"size         {display_size(sum(store.buckets.values()))}{free}{left if store.leftovers else ''}"
     reason = f" ({link.reason})" if link.reason else ""
     shared = "               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner"
@@ -148,7 +151,7 @@ def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
     if odd:
         newer = diagnosis.pip.newer_than_tested
         why = "this pip is newer than pipfast knows" if newer else "they are not as pipfast knows them"
-        left = f"{len(odd)} functions of pip are" if len(odd) > 1 else "1 function of pip is"
+        left = f"{counted(len(odd), 'function')} of pip {'is' if len(odd) == 1 else 'are'}"
         problems.insert(0, f"{left} left to pip: {why} ({program()} doctor -v names them)")
     hint = diagnosis.store.hint
     return problems, [f"hint: {hint}"] if problems and hint else []

@@ -92,6 +92,7 @@ class StoreFacts:
     buckets: dict[str, int] = field(default_factory=dict)
     """Bytes by name."""
     leftovers: int = 0
+    leftover_bytes: int = 0
     in_use: int = 0
 
 

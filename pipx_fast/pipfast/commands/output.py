@@ -1,9 +1,17 @@
-"""The program's name and sizes of files, as pip shows them."""
+"""The program's name, sizes, counts and documents, as our commands print them."""
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _typeshed import DataclassInstance
 
 
 def program() -> str:
@@ -13,7 +21,7 @@ def program() -> str:
 
 
 def display_size(size: int) -> str:
-    """Return a number of bytes as pip shows one: units are powers of ten."""
+    """Return a number of bytes as pip's ``format_size`` does: units are powers of ten, the largest is MB."""
     if size > 1000 * 1000:
         return f"{size / 1_000_000:.1f} MB"
     if size > 10 * 1000:
@@ -21,3 +29,10 @@ def display_size(size: int) -> str:
     if size > 1000:
         return f"{size / 1000:.1f} kB"
     return f"{size} bytes"
+
+
+def print_json(value: DataclassInstance | Sequence[DataclassInstance]) -> None:
+    """Print one JSON document: an object, or a list of objects, with the fields as keys."""
+    plain = asdict(value) if is_dataclass(value) else [asdict(each) for each in value]
+    json.dump(plain, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")

@@ -68,9 +68,11 @@ def free_bytes(root: Path) -> int | None:
 
 
 def scarce(root: Path, free: int | None) -> Condition | None:
-    """Return the condition of a store with little room; None where there is enough."""
+    """Return the condition of a store with little room or none; None where there is enough."""
     if free is None or free >= SCARCE_BYTES:
         return None
+    if free < FULL_BYTES:
+        return _full(root)
     return Condition(root, "is on a filesystem that is nearly full", _MAKE_ROOM, "what is large")
 
 

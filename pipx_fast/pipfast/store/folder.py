@@ -93,7 +93,7 @@ def ensure_root(root: Path) -> None:
         refuses its cache folder for the same reasons (``check_path_owner``).
     """
     try:
-        existing = next(path for path in (root, *root.parents) if path.exists())
+        existing = nearest_folder(root)
         if existing != root:
             _refuse_foreign(root, existing)
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,6 +107,33 @@ def ensure_root(root: Path) -> None:
         _hand_nothing_down(root / TMP)
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
+
+
+def look_at(root: Path) -> bool:
+    """Tell whether a store is there, without making anything.
+
+    :raises StoreUnusable: none is, and ``ensure_root`` would raise; or it is not private to this user.
+    """
+    try:
+        existing = nearest_folder(root)
+        if existing != root:
+            _refuse_foreign(root, existing)
+            if not existing.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return False
+        _refuse_unsafe(root)
+        if not has_tag(root):
+            _refuse_in_use(root)
+        return has_tag(root)
+    except OSError as error:
+        raise StoreUnusable(root, error.strerror or str(error)) from error
+
+
+def nearest_folder(root: Path) -> Path:
+    """Return the store's folder, or the last one of its parents that is there."""
+    return next(path for path in (root, *root.parents) if path.exists())
 
 
 def _make_bucket(folder: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipfast.store.folder import StoreUnusable, ensure_root
+from pipfast.store.folder import StoreUnusable, ensure_root, look_at
 from pipfast.store.names import ARCHIVES, BYTECODE, LOCKS, TMP, TREES
 
 if TYPE_CHECKING:
@@ -216,6 +216,12 @@ class Nowhere(Layout):
 def open_layout(root: Path) -> Layout:
     """Make the store's folder if need be and return its layout; raises as ``ensure_root`` does."""
     ensure_root(root)
+    return Layout(root)
+
+
+def layout_to_look_at(root: Path) -> Layout:
+    """Return the layout of a store that need not be there, and make nothing; raises as ``look_at`` does."""
+    look_at(root)
     return Layout(root)
 
 

@@ -47,18 +47,20 @@ class Freed:
     entries: int = 0
     orphans: int = 0
     leftovers: int = 0
+    leftover_bytes: int = 0
     bytes: int = 0
-    """Freed disk space; files that environments share stay on the disk."""
+    """Freed disk space, with that of leftovers; files that environments share stay on the disk."""
     shared: int = 0
     """Bytes of these shared files."""
     in_use: int = 0
     """Folders of running processes, which stay."""
 
-    def take(self, path: Path) -> None:
-        """Count something that is about to be removed."""
+    def take(self, path: Path) -> int:
+        """Count something that is about to be removed, and return the bytes that it frees."""
         usage = usage_of(path)
         self.bytes += usage.bytes - usage.shared
         self.shared += usage.shared
+        return usage.bytes - usage.shared
 
 
 def prune(layout: Layout, *, max_size: int | None = None, older_than: float | None = None) -> Freed:
@@ -142,7 +144,7 @@ def _remove_root(layout: Layout) -> None:
 
 def _take_leftovers(layout: Layout, freed: Freed) -> None:
     for path in leftovers(layout):
-        freed.take(path)
+        freed.leftover_bytes += freed.take(path)
         layout.remove_leftover(path)
         freed.leftovers += 1
     # And the locks of dead processes.

@@ -44,6 +44,17 @@ def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert document["store"]["leftovers"] == 0 and document["store"]["in_use"] == 0
 
 
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+def test_diagnosis_makes_no_store(mode: LinkMode, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It tries links all the same, with a file beside the place of the store."""
+    settings = Settings(store=tmp_path / "not" / "there", link_mode=mode)
+    status, document = diagnose(capsys, settings, GOOD)
+    assert (status, document["problems"], document["store"]["usable"]) == (0, [], True)
+    assert document["link"]["mode"] in (("clone", "hardlink", "copy") if mode == "auto" else ("copy",))
+    assert document["store"]["free"] and document["store"]["leftovers"] == document["store"]["leftover_bytes"] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_seam_that_stays_stock_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD, ODD)
     assert status == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipfast.commands import command_line
 from pipfast.commands.output import display_size
 from pipfast.commands.store import age_in_seconds, main, size_in_bytes
 from pipfast.settings import Settings
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(root: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def command(*arguments: str, store: Path = root) -> tuple[int, str, str]:
-        status = main(list(arguments), Settings(store=store))
+        status = command_line.run(main, list(arguments), Settings(store=store))
         said = capsys.readouterr()
         return status, said.out, said.err
 
@@ -131,6 +131,51 @@ def test_prune_says_what_lives_on_in_environments(run: Callable[..., Any], root:
     assert f" freed; {shared} more are on the disk until environments give them up\n" in out
 
 
+@pytest.mark.parametrize("action", ["path", "info", "list", "verify", "prune", "purge"])
+def test_looking_makes_no_store(action: str, run: Callable[..., Any], tmp_path: Path) -> None:
+    """Nor its parent folder."""
+    missing = tmp_path / "not" / "there"
+    assert run(action, store=missing)[0] == 0
+    if action != "path":
+        document = json.loads(run(action, "--json", store=missing)[1])
+        assert document == [] if action == "list" else document["path"] == str(missing)
+    assert not missing.parent.exists()
+
+
+def test_place_that_cannot_have_a_store(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, out, err = run("info", store=tmp_path / "file" / "store")
+    assert (status, out) == (1, "") and err.startswith("ERROR: not using the store ")
+    assert ": Not a directory\nhint: " in err
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["nosuch-*"], 'No archives stored for pattern "nosuch-*".\n'),
+    (["--built"], "No wheels of rescued builds stored.\n"),
+    (["--built", "x"], 'No wheels of rescued builds stored for pattern "x".\n'),
+], ids=str)
+def test_an_empty_list_is_said(arguments: list[str], said: str, run: Callable[..., Any]) -> None:
+    assert run("list", *arguments) == (0, said, "")
+    assert run("list", *arguments, "--json") == (0, "[]\n", "")
+
+
+def test_leftovers_have_a_size(run: Callable[..., Any], root: Path) -> None:
+    """A killed build can leave gigabytes; `prune` tells what they were."""
+    (root / "tmp" / f"4711-{16 * '0'}-{8 * '0'}").write_bytes(b"x" * 100_000)
+    info = json.loads(run("info", "--json")[1])
+    assert info["leftovers"] == 1 and 100_000 <= info["leftover_bytes"] <= info["bytes"]
+    size = display_size(info["leftover_bytes"])
+    assert f"\nLeftovers of killed commands: 1, {size} (" in run("info")[1]
+    assert run("prune")[1] == f"Removed 0 entries, 0 orphans and 1 leftover ({size}): {size} freed\n"
+    assert run("info")[1].endswith("\nLeftovers of killed commands: 0\n")
+    (root / "tmp" / f"4711-{16 * '0'}-{8 * '0'}").write_bytes(b"x" * 100_000)
+    removed = json.loads(run("prune", "--json")[1])
+    assert removed == {
+        "path": str(root), "entries": 0, "orphans": 0, "leftovers": 1, "leftover_bytes": info["leftover_bytes"],
+        "bytes": info["leftover_bytes"], "shared_bytes": 0, "in_use": 0,
+    }
+
+
 def test_prune_and_purge(run: Callable[..., Any], root: Path) -> None:
     assert run("prune")[1].startswith("Removed 0 entries")
     assert run("prune", "--older-than", "1d")[1].startswith("Removed 0 entries")
@@ -157,16 +202,36 @@ def test_unusable_store(action: str, run: Callable[..., Any], root: Path) -> Non
     assert "others can write" in err and "hint: " in err
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["what"], ["prune", "--max-size", "5X"], ["prune", "--older-than", "30"], ["prune", "--max-size", "-1"],
-     ["info", "more"], ["prune", "--older-than"]],
-    ids=str,
-)
-def test_bad_arguments(arguments: list[str], run: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("arguments", "said"), [
+    ([], "Need an action (info, list, path, prune, purge, verify) to perform."),
+    (["what"], "Need an action (info, list, path, prune, purge, verify) to perform."),
+    (["info", "more"], "Too many arguments"),
+    (["list", "a", "b"], "Too many arguments"),
+], ids=str)
+def test_what_cannot_be_done_is_an_error_as_pips(
+    arguments: list[str], said: str, run: Callable[..., Any]
+) -> None:
+    assert run(*arguments) == (1, "", f"ERROR: {said}\n")
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["prune", "--max-size", "5X"], "option --max-size: '5X' is no size such as 500M or 5G"),
+    (["prune", "--older-than", "30"], "option --older-than: '30' is no age such as 12h, 30d or 2w"),
+    (["prune", "--max-size=-1"], "option --max-size: '-1' is no size such as 500M or 5G"),
+    (["prune", "--older-than"], "--older-than option requires 1 argument"),
+    (["info", "--max-size", "0"], "info has no option --max-size"),
+    (["path", "--json"], "path has no option --json"),
+    (["--what"], "no such option: --what"),
+], ids=str)
+def test_options_that_cannot_be_read_end_it_as_pip(
+    arguments: list[str], said: str, run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is removed, in particular."""
     with pytest.raises(SystemExit) as caught:
         run(*arguments)
-    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out) == (2, "")
+    assert err.startswith("\nUsage:   \n") and err.endswith(f"\n\n{said}\n")
 
 
 def test_sizes_and_ages() -> None:
@@ -174,7 +239,7 @@ def test_sizes_and_ages() -> None:
     assert {text: size_in_bytes(text) for text in sizes} == sizes
     assert [age_in_seconds(text) for text in ("12h", "30d", "2w", "1.5m")] == [43_200, 2_592_000, 1_209_600, 90]
     for text in ("", "G", "5 apples", "\u0665G"):
-        with pytest.raises(argparse.ArgumentTypeError):
+        with pytest.raises(ValueError):
             size_in_bytes(text)
 
 
@@ -193,7 +258,7 @@ def test_nothing_is_removed_while_a_setting_cannot_be_read(
     """The default store would be purged in the place of the one that was meant."""
     settings = Settings.from_environ({"PIPFAST_STORE": "relative"})
     before = sorted(root.rglob("*"))
-    assert main([action], replace(settings, store=root)) == 1
+    assert command_line.run(main, [action], replace(settings, store=root)) == 1
     said = capsys.readouterr()
     assert "PIPFAST_STORE" in said.err and "nothing is removed" in said.err and said.out == ""
     assert sorted(root.rglob("*")) == before
