@@ -25,18 +25,30 @@ def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:
     return ended
 
 
-@pytest.mark.parametrize("package", [pytest.param("needy", marks=pytest.mark.once), "late"])
-def test_module_that_a_constraint_names_is_put_beside_the_build(box: Box, index: Index, package: str) -> None:
+@pytest.mark.parametrize(("package", "named_by"), [
+    pytest.param("needy", "-c", marks=pytest.mark.once),
+    ("late", "PIP_CONSTRAINT"),
+    pytest.param("late", "install.constraint in pip's configuration", marks=pytest.mark.once),
+])
+def test_module_that_a_constraint_names_is_put_beside_the_build(
+    box: Box, index: Index, package: str, named_by: str
+) -> None:
     """The build sees exactly that version, whatever is newest; nothing of it reaches the target."""
     (box.work / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
-    ended = install(box, index, "-c", "constraints.txt", package)
+    (box.work / "pip.conf").write_text("[install]\nconstraint = constraints.txt\n", encoding="utf-8")
+    arguments, variables = {
+        "-c": (["-c", "constraints.txt"], {}),
+        "PIP_CONSTRAINT": ([], {"PIP_CONSTRAINT": "constraints.txt"}),
+    }.get(named_by, ([], {"PIP_CONFIG_FILE": "pip.conf"}))
+    ended = install(box, index, *arguments, package, **variables)
     assert ended.status == 0, ended.err
     assert seen(box, package) == "1.0"
     assert box.installed() == [package, f"{package}-1.0.dist-info"]
     assert ended.err.count("Building it again") == 1
+    by = "" if named_by == "-c" else f", of {named_by}"
     assert (
         f"pipfast: {package} imports torch without declaring it. Building it again without isolation, with "
-        "torch 1.0 (a constraint of this command names it).\n"
+        f"torch 1.0 (a constraint names it: constraints.txt, line 1{by}).\n"
     ) in ended.err
 
 

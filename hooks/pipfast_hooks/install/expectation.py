@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pipfast.prepare.expected import ExpectedWheel, command_key, find_expected, keep_expected, merged
-from pipfast.report import logger
+from pipfast.report import counted, logger
 from pipfast.store.folder import default_root, is_usable
 from pipfast.store.layout import Layout
 from pipfast.store.names import EXPECTED
@@ -58,5 +58,5 @@ class Expectation(Part):
             return
         wheels = merged(self._wheels, self._here, self._placed)
         if wheels != list(self._wheels):
-            logger.debug("pipfast: %d wheels are expected of this command line", len(wheels))
+            logger.debug("pipfast: expected of this command line: %s", counted(len(wheels), "wheel"))
             keep_expected(layout, self._key, wheels)

@@ -7,6 +7,7 @@ wheel's files.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.prepare.jobs import Arrange, Arranged, Checked, Done, Failed, Priority, Read
 from pipfast.report import logger
+from pipfast.store.archives import archive_name
 from pipfast.store.layout import remove
 from pipfast.system import threads
 
@@ -100,7 +102,7 @@ class Aside:
                 self._folder = self._layout.new_staging()
             folder = self._folder / str(next(self._numbers))
         folder.mkdir()
-        return Lane(self._workers, self._mode, folder, digests)
+        return Lane(self._layout, self._workers, self._mode, folder, digests)
 
 
 class Arrangement:
@@ -133,15 +135,17 @@ class Arrangement:
         """Tell whether the stored files were compared so long ago that they may have changed."""
         return time.monotonic() - self._finished > COMPARED_S
 
-    def finish(self, tree_id: str, reason: str) -> None:
-        """Note which tree is linked, or why none is (``tree_id`` is empty); the first time counts."""
+    def finish(self, tree_id: str) -> bool:
+        """Note which tree is linked, or that none is (``tree_id`` is empty); the first time counts.
+
+        :returns: False if it is not the first time.
+        """
         if self._done.is_set():
-            return
+            return False
         self._tree_id = tree_id
         self._finished = time.monotonic()
-        if not tree_id:
-            logger.debug("pipfast: not linked aside: %s (%s)", self._folder.name, reason)
         self._done.set()
+        return True
 
     def _is_ours(self) -> bool:
         try:
@@ -191,7 +195,10 @@ class Lane:
     :param folder: below which they are linked.
     """
 
-    def __init__(self, workers: Workers, mode: LinkMode, folder: Path, digests: Iterable[str]) -> None:
+    def __init__(
+        self, layout: Layout, workers: Workers, mode: LinkMode, folder: Path, digests: Iterable[str]
+    ) -> None:
+        self._layout = layout
         self._workers = workers
         self._mode = mode
         self._folder = folder
@@ -207,14 +214,19 @@ class Lane:
 
     def _step(self, note: Note) -> None:
         if isinstance(note, Arranged):
-            self.arrangements[note.digest].finish(note.tree_id, note.reason)
+            self._finish(note.digest, note.tree_id, note.reason)
 
     def _over(self, digests: Iterable[str], answer: Answer) -> None:
         reason = answer.reason if isinstance(answer, Failed) else "pip's thread came first"
         for digest in digests:
-            self.arrangements[digest].finish("", reason)
+            self._finish(digest, "", reason)
         if isinstance(answer, Done):
             self.go_on()
+
+    def _finish(self, digest: str, tree_id: str, reason: str) -> None:
+        if self.arrangements[digest].finish(tree_id) and not tree_id and logger.isEnabledFor(logging.DEBUG):
+            name = archive_name(self._layout.archive(digest)) or digest
+            logger.debug("pipfast: not linked aside: %s (%s)", name, reason)
 
 
 def _remove_emptied(folder: Path) -> None:

@@ -98,8 +98,14 @@ def test_links_are_made_by_a_worker(tmp_path: Path) -> None:
     assert leftovers(layout) == []
 
 
-def test_what_nobody_has_begun_is_placed_by_who_comes_first(tmp_path: Path) -> None:
-    """The thread that installs does not wait for what stands in a queue, and the worker leaves it alone then."""
+def test_what_nobody_has_begun_is_placed_by_who_comes_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread that installs does not wait for what stands in a queue, and the worker leaves it alone then.
+
+    The debug log names the wheel by its file.
+    """
+    caplog.set_level("DEBUG", "pipfast")
     layout = stored(tmp_path)
     workers = LateWorkers(1, terms(layout))
     preparer = Preparer(layout, workers, "hardlink")
@@ -112,6 +118,7 @@ def test_what_nobody_has_begun_is_placed_by_who_comes_first(tmp_path: Path) -> N
         assert not any(arrangement._folder.iterdir())
     finally:
         workers.close()
+    assert f"not linked aside: {DEMO.filename} (" in caplog.text and DEMO.sha256 not in caplog.text
     preparer.close()
     assert leftovers(layout) == []
 

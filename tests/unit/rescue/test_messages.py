@@ -8,7 +8,7 @@ from pipfast.rescue import messages
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule
 from pipfast.rescue.trust.policy import Grant, Refusal
 
-TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", "a constraint of this command names it")
+TORCH = Grant("torch==2.13.0+cpu", "torch", "torch", "a constraint names it: constraints.txt, line 1")
 MISSED = MissingModule("torch")
 YAML = Grant("PyYAML", "PyYAML", "yaml", "the reviewed table gives yaml to PyYAML", wheels_only=True)
 
@@ -17,7 +17,7 @@ def test_a_grant_says_what_for_whom_which_and_why() -> None:
     """Package, module, distribution, version and reason, in one message."""
     assert messages.granted("flash-attn", MISSED, TORCH) == (
         "flash-attn imports torch without declaring it. Building it again without isolation, with "
-        "torch 2.13.0+cpu (a constraint of this command names it).", None
+        "torch 2.13.0+cpu (a constraint names it: constraints.txt, line 1).", None
     )
     chosen = Grant("torch==2.4.0", "torch", "torch", "x", chosen=True)
     assert messages.granted("rotary_emb", MISSED, chosen)[0] == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zipfile
 from contextlib import suppress
@@ -19,6 +20,7 @@ from pipfast.rescue.trust.known import InstalledDistribution, Known
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import address_of, visible_from
+from pipfast_hooks.startup.configuration import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,7 +187,7 @@ def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Kn
         package=package,
         installed=tuple(_installed(context)),
         requirements=tuple(_line(each) for each in named if not each.constraint),
-        constraints=tuple(_line(each) for each in named if each.constraint),
+        constraints={_line(each): _standing(each, context) for each in named if each.constraint},
         resolved={name: version for name, version in context.resolved().items()
                   if canonicalize_name(name) != canonicalize_name(package.name)},
         hashes=hashes,
@@ -211,6 +213,23 @@ def _line(requirement: Any) -> str:
     if requirement.req is not None and not requirement.req.url and requirement.link is not None:
         return f"{requirement.name} @ {requirement.link.url}"
     return str(requirement.req)
+
+
+def _standing(constraint: Any, context: Context) -> str:
+    """Return where a constraint stands and, unless the command line did, who named that file."""
+    # e.g. `-c constraints.txt (line 1)`
+    found = re.fullmatch(r"-[cr] (.*) \(line (\d+)\)", str(constraint.comes_from))
+    if found is None:
+        return ""
+    file, where = found[1], f"{found[1]}, line {found[2]}"
+    if file in os.environ.get("PIP_CONSTRAINT", "").split():
+        return f"{where}, of PIP_CONSTRAINT"
+    with suppress(Exception):
+        values = read_values(isolated=bool(getattr(context.options, "isolated_mode", False)))
+        for key, value in values.items():
+            if key.endswith(".constraint") and file in value.split():
+                return f"{where}, of {key} in pip's configuration"
+    return where
 
 
 def _installed(context: Context) -> Iterator[InstalledDistribution]:

@@ -48,7 +48,8 @@ class Known:
     installed: tuple[InstalledDistribution, ...] = ()
     requirements: tuple[str, ...] = ()
     """The user's requirements, as in a requirements file: ``torch>=2``, ``torch @ https://…``."""
-    constraints: tuple[str, ...] = ()
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    """The user's constraints, and where each stands: ``constraints.txt, line 1``, or nothing."""
     resolved: Mapping[str, str] = field(default_factory=dict)
     """Name to the version that pip's resolver has chosen in this run; empty before."""
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -66,7 +66,8 @@ class Trusted:
         namings: tuple[tuple[Iterable[str], str, _Source], ...] = (
             (known.extra, f"the setting extra-build-dependencies names it for {self.package}", "setting"),
             (known.requirements, "this command asks for it", "user"),
-            (known.constraints, "a constraint of this command names it", "user"),
+            *(((text,), f"a constraint names it: {where}" if where else "a constraint names it", "user")
+              for text, where in known.constraints.items()),
             (known.resolved, "this command installs it", "run"),
             (() if package.alone else package.requires, f"{self.package} itself requires it", "package"),
             (package.build_requires, f"{self.package} declares it as a build requirement", "package"),

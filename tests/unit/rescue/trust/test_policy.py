@@ -72,7 +72,8 @@ def test_off_grants_nothing() -> None:
     ("known", "who"),
     [
         (replace(NOTHING, requirements=("Torch>=2",)), "this command asks for it"),
-        (replace(NOTHING, constraints=("torch==2.13.0+cpu",)), "a constraint of this command names it"),
+        (replace(NOTHING, constraints={"torch==2.13.0+cpu": "c, line 1"}), "a constraint names it: c, line 1"),
+        (replace(NOTHING, constraints={"torch==2.13.0+cpu": ""}), "a constraint names it"),
         (replace(NOTHING, resolved={"torch": "2.13.0+cpu"}), "this command installs it"),
         (replace(NOTHING, package=replace(PACKAGE, requires=("torch",))), "flash-attn itself requires it"),
         (replace(NOTHING, package=replace(PACKAGE, build_requires=("torch",))),
@@ -119,11 +120,11 @@ def test_an_installed_distribution_needs_its_own_record() -> None:
         ({"installed": (installed("torch", "1.0+cpu", "torch"),), "requirements": ("torch>=1",)},
          "torch==1.0+cpu", True),
         ({"installed": (OLD,), "requirements": ("torch>=2",)}, "torch>=2", False),
-        ({"installed": (OLD,), "constraints": ("torch==2.0",)}, "torch==2.0", False),
+        ({"installed": (OLD,), "constraints": {"torch==2.0": ""}}, "torch==2.0", False),
         # What all say together.
-        ({"requirements": ("torch>=1,<3",), "constraints": ("torch==2.13.0+cpu",)}, "torch>=1,<3,==2.13.0+cpu",
+        ({"requirements": ("torch>=1,<3",), "constraints": {"torch==2.13.0+cpu": ""}}, "torch>=1,<3,==2.13.0+cpu",
          False),
-        ({"package": replace(PACKAGE, requires=("torch>=1.9",)), "constraints": ("torch<3",)}, "torch<3,>=1.9",
+        ({"package": replace(PACKAGE, requires=("torch>=1.9",)), "constraints": {"torch<3": ""}}, "torch<3,>=1.9",
          False),
         # From where the user takes it.
         ({"requirements": ("torch @ https://host/torch-2.0-py3-none-any.whl",)},
@@ -212,7 +213,7 @@ def test_a_conflict_about_setuptools_is_not_solved(asked: str) -> None:
 
 
 def test_a_pinned_setuptools_stays_pinned() -> None:
-    known = replace(NOTHING, constraints=("setuptools==74.1.3",))
+    known = replace(NOTHING, constraints={"setuptools==74.1.3": ""})
     found = granted(NeedsOlderSetuptools("pkg_resources", "82"), known)
     assert found.requirement == "setuptools==74.1.3,>=40.8.0,<82"
 
