@@ -74,6 +74,20 @@ class Verified:
     damaged: list[DamagedEntry]
 
 
+@dataclass(slots=True)
+class Count:
+    """Entries of one kind that were removed, or that stay."""
+
+    entries: int = 0
+    bytes: int = 0
+    """Of those that were removed, the bytes that this frees."""
+
+    def add(self, size: int) -> None:
+        """Count one entry."""
+        self.entries += 1
+        self.bytes += size
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """``store prune`` and ``store purge``: what they removed."""
@@ -90,3 +104,8 @@ class Removed:
     """Bytes of files that stay on the disk until environments give them up."""
     in_use: int = 0
     """What running commands have in tmp/, which stays."""
+    dry_run: bool = False
+    """Nothing was removed: so it would be."""
+    removed: dict[str, Count] = field(default_factory=dict)
+    """By the name of their folder, orphans too; empty after `purge`, as is ``kept``."""
+    kept: dict[str, Count] = field(default_factory=dict)

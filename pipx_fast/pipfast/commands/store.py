@@ -10,7 +10,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipfast.commands.command_line import Action, CommandError, Option, Parser, json_option, write_problems
-from pipfast.commands.documents import BucketInfo, DamagedEntry, Removed, StoredWheel, StoreInfo, Verified
+from pipfast.commands.documents import (
+    BucketInfo,
+    Count,
+    DamagedEntry,
+    Removed,
+    StoredWheel,
+    StoreInfo,
+    Verified,
+)
 from pipfast.commands.output import display_size, print_json, program
 from pipfast.report import counted
 from pipfast.store.folder import default_root
@@ -18,6 +26,7 @@ from pipfast.store.layout import Layout, layout_to_look_at
 from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, TREES, WORDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from optparse import Values
     from pathlib import Path
 
@@ -76,6 +85,9 @@ def parser() -> Parser:
         [
             Option("--built", action="store_true", default=False,
                    help="List the wheels of rescued builds, and what they were built against."),
+            Option("--ci", action="store_true", default=False,
+                   help="Keep only what takes longer to make than to fetch, for the cache of a CI job: compiled "
+                   "wheels, wheels of rescued builds, and notes."),
             Option("--dry-run", action="store_true", default=False, help="Only report, remove nothing."),
             Option("--max-size", read=size_in_bytes, metavar="size",
                    help="Make the store no larger than this, such as 500M, 5G or 0."),
@@ -92,7 +104,7 @@ def parser() -> Parser:
             "verify": Action(_verify, "Read everything again and compare; remove what is damaged.",
                              "[--dry-run] [--json]"),
             "prune": Action(_prune, "Remove leftovers, and what was not used for longest.",
-                            "[--max-size <size>] [--older-than <age>] [--json]"),
+                            "[--ci] [--max-size <size>] [--older-than <age>] [--dry-run] [--json]"),
             "purge": Action(_purge, "Remove everything.", "[--json]"),
         }),
     )
@@ -226,11 +238,35 @@ def _verify(options: Values, words: list[str], root: Path) -> int:
 
 
 def _prune(options: Values, words: list[str], root: Path) -> int:
+    from pipfast.rescue.wheels import all_built
     from pipfast.upkeep.maintenance import Freed, prune
 
     layout = layout_to_look_at(root)
-    freed = prune(layout, max_size=options.max_size, older_than=options.older_than) if root.exists() else Freed()
+    if not root.exists():
+        return _tell(Freed(dry_run=options.dry_run), options, root)
+    rescued = {built.digest for built in all_built(layout)} if options.ci else None
+    freed = prune(layout, max_size=options.max_size, older_than=options.older_than, rescued=rescued,
+                  dry_run=options.dry_run)
+    if options.ci and not options.json:
+        from pipfast.upkeep.inventory import usage_of
+
+        print(f"Kept: {_summary((entry.bucket, usage_of(entry.path).bytes) for entry in freed.kept)}")
+        dropped = _summary((entry.bucket, size) for entry, size in freed.removed)
+        print(f"{'Would drop' if options.dry_run else 'Dropped'}: {dropped}")
     return _tell(freed, options, root)
+
+
+def _summary(sizes: Iterable[tuple[str, int]]) -> str:
+    """Return ``archives 12 (3.4 MB), notes 316 (1.9 MB)``, or ``nothing``.
+
+    :param sizes: bucket and bytes of each entry.
+    """
+    words = {ARCHIVES: "archives", TREES: "unpacked wheels", BYTECODE: "bytecode"}
+    counts = {word: Count() for word in (*words.values(), "notes")}
+    for bucket, size in sizes:
+        counts[words.get(bucket, "notes")].add(size)
+    return ", ".join(f"{word} {count.entries} ({display_size(count.bytes)})"
+                     for word, count in counts.items() if count.entries) or "nothing"
 
 
 def _purge(options: Values, words: list[str], root: Path) -> int:
@@ -244,14 +280,26 @@ def _purge(options: Values, words: list[str], root: Path) -> int:
 
 def _tell(freed: Freed, options: Values, root: Path) -> int:
     if options.json:
-        print_json(Removed(root, freed.entries, freed.orphans, freed.leftovers, freed.leftover_bytes, freed.bytes,
-                           freed.shared, freed.in_use))
+        print_json(_document(freed, root))
         return 0
     left = f" ({display_size(freed.leftover_bytes)})" if freed.leftovers else ""
-    print(f"Removed {counted(freed.entries, 'entry')}, {counted(freed.orphans, 'orphan')} and "
+    done = "Would remove" if freed.dry_run else "Removed"
+    print(f"{done} {counted(freed.entries, 'entry')}, {counted(freed.orphans, 'orphan')} and "
           f"{counted(freed.leftovers, 'leftover')}{left}: {display_size(freed.bytes)} freed" + (
               f"; {display_size(freed.shared)} more are on the disk until environments give them up"
               if freed.shared else ""))
     if freed.in_use:
         print(f"Left alone: {counted(freed.in_use, 'file or folder', 'files or folders')} of running commands")
     return 0
+
+
+def _document(freed: Freed, root: Path) -> Removed:
+    from pipfast.upkeep.inventory import usage_of
+
+    document = Removed(root, freed.entries, freed.orphans, freed.leftovers, freed.leftover_bytes, freed.bytes,
+                       freed.shared, freed.in_use, freed.dry_run)
+    for entry, size in freed.removed:
+        document.removed.setdefault(entry.bucket, Count()).add(size)
+    for entry in freed.kept:
+        document.kept.setdefault(entry.bucket, Count()).add(usage_of(entry.path).bytes)
+    return document

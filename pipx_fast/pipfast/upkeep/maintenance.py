@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipfast.errors import PipfastError
 from pipfast.store.folder import TAG, has_tag, write_tag
-from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP, TREES
+from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP
 from pipfast.upkeep.boots import NAME as BOOTS
 from pipfast.upkeep.inventory import entries, in_use, leftovers, orphans, usage_of
+from pipfast.upkeep.worth import bereft, cheap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Set
     from pathlib import Path
 
     from pipfast.store.layout import Layout
@@ -54,6 +56,12 @@ class Freed:
     """Bytes of these shared files."""
     in_use: int = 0
     """Folders of running processes, which stay."""
+    dry_run: bool = False
+    """Nothing is removed, only counted."""
+    removed: list[tuple[Entry, int]] = field(default_factory=list)
+    """The entries, orphans too, each with the bytes that it frees."""
+    kept: list[Entry] = field(default_factory=list)
+    """The entries that `prune` leaves."""
 
     def take(self, path: Path) -> int:
         """Count something that is about to be removed, and return the bytes that it frees."""
@@ -63,39 +71,54 @@ class Freed:
         return usage.bytes - usage.shared
 
 
-def prune(layout: Layout, *, max_size: int | None = None, older_than: float | None = None) -> Freed:
-    """Remove leftovers and orphans, then the entries that were not used for longest.
+def prune(
+    layout: Layout, *, max_size: int | None = None, older_than: float | None = None,
+    rescued: Set[str] | None = None, dry_run: bool = False,
+) -> Freed:
+    """Remove leftovers and orphans, then what a CI job's cache need not have, then what was not used for longest.
 
     :param max_size: bytes that may stay; None: all.
     :param older_than: remove entries not used for so many seconds.
+    :param rescued: prune for the cache of a CI job, which keeps the archives of these digests only; None: do not.
+    :param dry_run: only count.
     """
-    freed = Freed(in_use=len(in_use(layout)))
+    freed = Freed(in_use=len(in_use(layout)), dry_run=dry_run)
     _take_leftovers(layout, freed)
     for bucket in OUTDATED:
         _take_bucket(layout, bucket, freed)
-    for orphan in orphans(layout):
+    lost = orphans(layout)
+    for orphan in lost:
         freed.orphans += _take_away(layout, orphan, freed)
-    if max_size is None and older_than is None:
-        return freed
-    left = sorted(entries(layout), key=lambda entry: (entry.last_use, entry.path))
-    # A size costs a look at each file of an entry.
-    sizes = {entry.path: usage_of(entry.path).bytes for entry in left} if max_size is not None else {}
-    total = sum(sizes.values())
-    gone: set[tuple[str, str]] = set()
-    now = time.time()
-    for entry in left:
-        too_old = older_than is not None and now - entry.last_use > older_than
-        too_much = max_size is not None and total > max_size
-        if (too_old or too_much) and _take_away(layout, entry, freed):
-            freed.entries += 1
-            total -= sizes.get(entry.path, 0)
-            if entry.bucket == TREES:
-                gone.add((entry.digest, entry.detail))
-    if gone:
-        # Bytecode is worth nothing without its tree.
-        for orphan in orphans(layout):
-            freed.orphans += _take_away(layout, orphan, freed)
+    left = {entry.path: entry for entry in entries(layout)}
+    for orphan in lost:
+        left.pop(orphan.path, None)
+
+    def take(gone: Iterable[Entry]) -> None:
+        taken = [entry for entry in gone if _take_away(layout, left.pop(entry.path), freed)]
+        freed.entries += len(taken)
+        for entry in list(bereft(left.values(), taken)):
+            freed.orphans += _take_away(layout, left.pop(entry.path), freed)
+
+    if rescued is not None:
+        take(list(cheap(left.values(), rescued)))
+    if max_size is not None or older_than is not None:
+        take(_longest_unused(left.values(), max_size, older_than))
+    freed.kept = list(left.values())
     return freed
+
+
+def _longest_unused(left: Iterable[Entry], max_size: int | None, older_than: float | None) -> Iterator[Entry]:
+    """Yield what was not used for too long and, until the rest is small enough, what was not used for longest."""
+    ordered = sorted(left, key=lambda entry: (entry.last_use, entry.path))
+    # A size costs a look at each file of an entry.
+    sizes = {entry.path: usage_of(entry.path).bytes for entry in ordered} if max_size is not None else {}
+    total = sum(sizes.values())
+    now = time.time()
+    for entry in ordered:
+        too_old = older_than is not None and now - entry.last_use > older_than
+        if too_old or (max_size is not None and total > max_size):
+            total -= sizes.get(entry.path, 0)
+            yield entry
 
 
 def purge(layout: Layout) -> Freed:
@@ -120,10 +143,12 @@ def purge(layout: Layout) -> Freed:
 def _take_bucket(layout: Layout, bucket: str, freed: Freed) -> None:
     path = layout.root / bucket
     if path.is_symlink():
-        path.unlink()
+        if not freed.dry_run:
+            path.unlink()
         return
     freed.take(path)
-    layout.discard(path)
+    if not freed.dry_run:
+        layout.discard(path)
 
 
 def _remove_root(layout: Layout) -> None:
@@ -145,19 +170,22 @@ def _remove_root(layout: Layout) -> None:
 def _take_leftovers(layout: Layout, freed: Freed) -> None:
     for path in leftovers(layout):
         freed.leftover_bytes += freed.take(path)
-        layout.remove_leftover(path)
         freed.leftovers += 1
-    # And the locks of dead processes.
-    layout.sweep()
+        if not freed.dry_run:
+            layout.remove_leftover(path)
+    if not freed.dry_run:
+        # And the locks of dead processes.
+        layout.sweep()
 
 
 def _take_away(layout: Layout, entry: Entry, freed: Freed) -> bool:
     before = freed.bytes, freed.shared
-    freed.take(entry.path)
-    if not layout.discard(entry.path):
+    size = freed.take(entry.path)
+    if not freed.dry_run and not layout.discard(entry.path):
         freed.bytes, freed.shared = before
         return False
-    if entry.bucket == BYTECODE:
+    freed.removed.append((entry, size))
+    if entry.bucket == BYTECODE and not freed.dry_run:
         with suppress(OSError):
             entry.path.parent.rmdir()
     return True

@@ -170,6 +170,7 @@ def test_leftovers_have_a_size(run: Callable[..., Any], root: Path) -> None:
     assert run("info")[1].endswith("\nLeftovers of killed commands: 0\n")
     (root / "tmp" / f"4711-{16 * '0'}-{8 * '0'}").write_bytes(b"x" * 100_000)
     removed = json.loads(run("prune", "--json")[1])
+    assert removed.pop("kept") and not removed.pop("removed") and not removed.pop("dry_run")
     assert removed == {
         "path": str(root), "entries": 0, "orphans": 0, "leftovers": 1, "leftover_bytes": info["leftover_bytes"],
         "bytes": info["leftover_bytes"], "shared_bytes": 0, "in_use": 0,
@@ -183,6 +184,23 @@ def test_prune_and_purge(run: Callable[..., Any], root: Path) -> None:
     assert json.loads(run("list", "--json")[1]) == []
     assert run("purge")[0] == 0 and not root.exists()
     assert run("purge")[0] == 0
+
+
+def test_prune_for_a_ci_cache_says_what_it_keeps(run: Callable[..., Any], root: Path) -> None:
+    before = sorted(root.rglob("*"))
+    planned = run("prune", "--ci", "--dry-run")
+    assert sorted(root.rglob("*")) == before
+    lines = planned[1].splitlines()
+    assert re.fullmatch(r"Kept: unpacked wheels 1 \(.*\), bytecode 1 \(.*\)", lines[0])
+    assert re.fullmatch(r"Would drop: archives 3 \(.*\), unpacked wheels 1 \(.*\)", lines[1])
+    assert lines[2].startswith("Would remove 4 entries, 0 orphans")
+    document = json.loads(run("prune", "--ci", "--json")[1])
+    assert document["kept"].keys() == {"trees-v1", "bytecode-v1"} and not document["dry_run"]
+    assert {name: count["entries"] for name, count in document["removed"].items()} == {
+        "archives-v0": 3, "trees-v1": 1,
+    }
+    assert sum(count["bytes"] for count in document["removed"].values()) == document["bytes"]
+    assert run("prune", "--ci")[1].splitlines()[1] == "Dropped: nothing"
 
 
 def test_purge_of_a_folder_that_is_no_store(run: Callable[..., Any], tmp_path: Path) -> None:

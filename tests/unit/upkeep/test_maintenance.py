@@ -10,13 +10,13 @@ import pytest
 
 from pipfast.store.archives import find_archive
 from pipfast.store.layout import Layout
-from pipfast.store.names import TMP
+from pipfast.store.names import ARCHIVES, BYTECODE, TMP, TREES
 from pipfast.store.urls import Origin, note_url
 from pipfast.upkeep import maintenance
 from pipfast.upkeep.inventory import Usage, entries, leftovers
 from pipfast.upkeep.verify import verify
 from support.stores import dead_session, keep, prepare
-from support.wheels import wheel
+from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,62 @@ def test_prune_to_nothing_takes_bytecode_with_its_tree(layout: Layout, tmp_path:
     prepare(layout, wheel("demo"), tmp_path)
     maintenance.prune(layout, max_size=0)
     assert not list(entries(layout)) and not list((layout.root / TMP).iterdir())
+
+
+def names_kept(layout: Layout) -> dict[str, set[str]]:
+    kept: dict[str, set[str]] = {}
+    for entry in entries(layout):
+        kept.setdefault(entry.bucket, set()).add(entry.digest)
+    return kept
+
+
+def test_a_ci_cache_keeps_what_was_compiled_or_rescued(layout: Layout, tmp_path: Path) -> None:
+    """Not archives, which the index gives as fast; nor libraries with few sources, nor what is not compiled."""
+    compiled, rescued, plain = wheel("compiled"), wheel("rescued"), wheel("plain")
+    large = Wheel("large", files={"large/__init__.py": "x = 1\n", "large/data": "x" * 100_000}).build()
+    for each in (compiled, rescued, large):
+        prepare(layout, each, tmp_path)
+    prepare(layout, plain, tmp_path, compile_=False)
+    note_url(layout, "http://index/compiled.whl", compiled.sha256, Origin(kept=True, sized=True))
+    before = names_kept(layout)
+    planned = maintenance.prune(layout, rescued={rescued.sha256}, dry_run=True)
+    assert names_kept(layout) == before
+    done = maintenance.prune(layout, rescued={rescued.sha256})
+    pair = {compiled.sha256, rescued.sha256}
+    assert names_kept(layout) == {ARCHIVES: {rescued.sha256}, TREES: pair, BYTECODE: pair}
+    assert not verify(layout).damages
+    for freed in (planned, done):
+        # Three archives and two trees; the bytecode of one of these and an address.
+        assert (freed.entries, freed.orphans) == (5, 2)
+        assert sorted(entry.digest for entry in freed.kept) == sorted([rescued.sha256, *pair, *pair])
+    assert planned.bytes == done.bytes > 100_000
+    assert not maintenance.prune(layout, rescued={rescued.sha256}).removed
+
+
+def test_a_ci_cache_can_be_bounded_too(layout: Layout, tmp_path: Path) -> None:
+    for name, days in (("old", 31), ("new", 0)):
+        prepared = prepare(layout, wheel(name), tmp_path)
+        assert prepared.bytecode is not None
+        for folder in (prepared.tree, prepared.bytecode):
+            age(folder, days)
+    maintenance.prune(layout, rescued=set(), older_than=30 * 86_400)
+    assert names_kept(layout) == {TREES: {wheel("new").sha256}, BYTECODE: {wheel("new").sha256}}
+    maintenance.prune(layout, rescued=set(), max_size=0)
+    assert not names_kept(layout)
+
+
+def test_a_dry_run_changes_nothing(layout: Layout, tmp_path: Path) -> None:
+    prepared = prepare(layout, wheel("demo"), tmp_path)
+    (layout.root / "trees-v0" / "ab").mkdir(parents=True)
+    dead_session(layout)
+    prepared.tree.joinpath("manifest").unlink()
+    before = sorted(layout.root.rglob("*"))
+    planned = maintenance.prune(layout, max_size=0, dry_run=True)
+    assert sorted(layout.root.rglob("*")) == before
+    done = maintenance.prune(layout, max_size=0)
+    assert (planned.entries, planned.orphans, planned.leftovers, planned.bytes) == (
+        done.entries, done.orphans, done.leftovers, done.bytes
+    ) == (1, 2, 1, done.bytes)
 
 
 def test_purge_leaves_no_folder(layout: Layout, tmp_path: Path) -> None:
