@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OWN_COMMANDS = MappingProxyType({
     "doctor": "Show what pipfast does here, and what is wrong.",
+    "shell-hook": "Print what makes pip pipfast in a shell.",
     "store": "Look at what pipfast keeps, check it, make it smaller.",
 })
 """Commands of pipfast and their lines in pip's help; a pip that has one of that name keeps it.
@@ -55,6 +56,9 @@ def main(arguments: list[str] | None = None, why: str = "") -> int:
 
 
 def _run(arguments: list[str], why: str) -> int:
+    if arguments[:1] == ["shell-hook"]:
+        # It is about this installation, and may run in each shell that starts: without pip.
+        return _own_command(arguments[0], arguments[1:], Settings(), why)
     settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:

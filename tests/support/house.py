@@ -43,6 +43,7 @@ FLOORS = (
     "pipfast.rescue.trust",
     "pipfast.rescue",
     "pipfast.builds",
+    "pipfast.shells",
     "pipfast.commands",
     "pipfast_hooks",
     "pipfast_hooks.seams",

@@ -43,7 +43,7 @@ def test_settings_are_all_there_and_no_others() -> None:
 def test_commands_take_what_is_said(command: str) -> None:
     words = re.sub(r"SIZE", "5G", re.sub(r"AGE", "30d", command)).replace("[", "").replace("]", "").split()
     assert words[0] in OWN_COMMANDS
-    parser = import_module(f"pipfast.commands.{words[0]}").parser()
+    parser = import_module(f"pipfast.commands.{words[0].replace('-', '_')}").parser()
     parser.read_action(words[1:]) if parser.actions else parser.read(words[1:])
 
 

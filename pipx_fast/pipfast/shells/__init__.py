@@ -1,0 +1,1 @@
+"""Scripts for bash, zsh, fish and PowerShell, in which ``pip`` is pipfast."""
