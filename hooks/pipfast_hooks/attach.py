@@ -13,7 +13,7 @@ from pipfast import dependencies
 from pipfast.report import logger
 from pipfast_hooks.call import Call
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.names import NAMES
+from pipfast_hooks.names import NAMES, Names
 from pipfast_hooks.seams import SEAMS, Seam, parse_version
 from pipfast_hooks.startup import deferred
 
@@ -128,7 +128,7 @@ class Hooks:
         self._originals: list[_Original] = []
         self._applied = False
         self._broken: set[str] = set()
-        self._unchecked = [row for row in NAMES if row.fits(self.pip)]
+        self._unchecked = self._needed_names()
         self._given_up: dict[Family, str] = {}
         """By family, why all of it stays stock."""
 
@@ -152,7 +152,7 @@ class Hooks:
         self._originals.clear()
         self._broken.clear()
         self._given_up.clear()
-        self._unchecked = [row for row in NAMES if row.fits(self.pip)]
+        self._unchecked = self._needed_names()
         for state in self.states:
             state.state, state.why = "waiting for its module", ""
 
@@ -193,8 +193,12 @@ class Hooks:
                 missing = set(row.missing(importlib.import_module(row.module)))
             except ImportError:
                 missing = set(row.labels)
-            found |= {each: (row.families[0], _NO_NAME if each in missing else "") for each in row.labels}
+            labels = [each for each in row.labels if not row.optional or each not in missing]
+            found |= {each: (row.families[0], _NO_NAME if each in missing else "") for each in labels}
         return found
+
+    def _needed_names(self) -> list[Names]:
+        return [row for row in NAMES if row.fits(self.pip) and not row.optional]
 
     def _check_names(self, family: Family) -> None:
         """Check the names that a family leans on, as far as their modules are imported: once for each."""

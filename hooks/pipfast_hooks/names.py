@@ -27,6 +27,8 @@ class Names(NamedTuple):
     since: Version = OLDEST
     before: Version | None = None
     """The first pip that no longer has them."""
+    optional: bool = False
+    """Whoever reads them asks whether they are there: a distribution's pip may have another release of rich."""
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
@@ -75,8 +77,8 @@ NAMES: tuple[Names, ...] = (
     Names("pip._internal.utils.subprocess", ("call_subprocess", "subprocess_logger"), ("builds",)),
     Names("pip._vendor.rich.console", ("Console._buffer_index", "Console._lock", "Console._render_hooks"),
           ("program",)),
-    Names("pip._vendor.rich.console", ("Console._live",), ("program",), before=(25, 2)),
-    Names("pip._vendor.rich.console", ("Console._live_stack",), ("program",), since=(25, 2)),
+    Names("pip._vendor.rich.console", ("Console._live",), ("program",), before=(25, 2), optional=True),
+    Names("pip._vendor.rich.console", ("Console._live_stack",), ("program",), since=(25, 2), optional=True),
     Names("pip._vendor.rich.control", ("Control",), ("downloads",)),
     Names("pip._vendor.rich.progress_bar", ("ProgressBar",), ("downloads",)),
     Names("pip._vendor.rich.segment", ("ControlType", "Segment"), ("downloads",)),

@@ -6,14 +6,17 @@ import ast
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pip
 import pytest
 
 import pipfast_hooks
-from pipfast.settings import FAMILIES
+from pipfast.settings import FAMILIES, Settings
+from pipfast_hooks.attach import Hooks
 from pipfast_hooks.names import NAMES, Names
+from pipfast_hooks.output import messages
 from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, parse_version
 
 if TYPE_CHECKING:
@@ -50,6 +53,33 @@ def test_name_that_is_not_there_is_missing(name: str) -> None:
     row = Names("pip._internal.models.link", ("Link", name, "Link._url"), ("index",))
     missing = list(row.missing(importlib.import_module(row.module)))
     assert missing == [f"pip._internal.models.link.{name}"]
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_what_is_missing_gives_up_its_families_unless_it_is_optional(
+    optional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only then ``doctor`` names it."""
+    row = Names("pip._internal.models.link", ("Link", "Nothing"), ("index",), optional=optional)
+    monkeypatch.setattr("pipfast_hooks.attach.NAMES", (row,))
+    hooks = Hooks(Settings(), pip.__version__)
+    shown = hooks.check_names()
+    assert ("pip._internal.models.link.Nothing" in shown) is not optional
+    assert shown["pip._internal.models.link.Link"] == ("index", "")
+    hooks._check_names("index")
+    index = [state for state in hooks.states if state.seam.family == "index"]
+    assert index and all(bool(state.why) is not optional for state in index)
+    assert not any(state.why for state in hooks.states if state.seam.family != "index")
+
+
+@pytest.mark.parametrize(("attributes", "plain"), [
+    ({"_live": None}, True), ({"_live": object()}, False), ({"_live_stack": []}, True),
+    ({"_live_stack": [1]}, False), ({}, False),
+], ids=str)
+def test_console_whose_live_displays_nobody_knows_prints_itself(attributes: dict[str, Any], plain: bool) -> None:
+    """rich has had two names for them; a distribution's pip may have any rich."""
+    console = SimpleNamespace(**messages._AS_IT_IS, _render_hooks=[], **attributes)
+    assert messages._is_plain(console) is plain
 
 
 def without_row(tree: ast.Module) -> set[str]:

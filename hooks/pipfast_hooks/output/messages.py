@@ -61,7 +61,9 @@ def _plain_message(handler: Any, record: logging.LogRecord) -> str | None:
 def _is_plain(console: Any) -> bool:
     if any(getattr(console, name) != value for name, value in _AS_IT_IS.items()):
         return False
-    # Older versions of rich have one live display, newer ones a stack.
+    # Older versions of rich have one live display, newer ones a stack; a distribution's pip may have any.
+    if not (hasattr(console, "_live") or hasattr(console, "_live_stack")):
+        return False
     return not (console._render_hooks or getattr(console, "_live", None) or getattr(console, "_live_stack", None))
 
 

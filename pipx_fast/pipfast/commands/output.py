@@ -21,7 +21,9 @@ def program() -> str:
 
 
 def display_size(size: int) -> str:
-    """Return a number of bytes as pip's ``format_size`` does: units are powers of ten, the largest is MB."""
+    """Return a number of bytes as pip's ``format_size`` does, in powers of ten; and in GB, which pip lacks."""
+    if size > 1000 * 1000 * 1000:
+        return f"{size / 1_000_000_000:.1f} GB"
     if size > 1000 * 1000:
         return f"{size / 1_000_000:.1f} MB"
     if size > 10 * 1000:

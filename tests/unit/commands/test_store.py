@@ -265,8 +265,10 @@ def test_sizes_are_shown_as_pip_shows_them() -> None:
     from importlib import import_module
 
     format_size = import_module(".".join(["pip", "_internal", "utils", "misc"])).format_size
-    for size in (0, 1, 999, 1000, 1001, 1050, 9999, 10_000, 10_001, 999_999, 1_000_000, 1_000_001, 5 * 10**9):
+    for size in (0, 1, 999, 1000, 1001, 1050, 9999, 10_000, 10_001, 999_999, 1_000_000, 1_000_001, 10**9):
         assert display_size(size) == format_size(size)
+    # pip has no larger unit than MB.
+    assert display_size(64_358_500_000) == "64.4 GB"
 
 
 @pytest.mark.parametrize("action", ["prune", "purge"])
