@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pipfast.patterns import Patterns
 
 OWN_COMMANDS = MappingProxyType({
+    "attach": "Let an environment's own pip run with pipfast.",
+    "detach": "Let an environment's own pip run alone again.",
     "doctor": "Show what pipfast does here, and what is wrong.",
     "shell-hook": "Print what makes pip pipfast in a shell.",
     "store": "Look at what pipfast keeps, check it, make it smaller.",

@@ -1,8 +1,7 @@
 """Runner of pipfast in any Python, by the path of this file.
 
 As a script: ``PYTHON runner.py NAME ARG...`` runs pipfast with the pip of that Python; NAME is what was typed,
-``pip`` or ``pipfast``. As a module: ``make_reachable()`` and ``unsupported()`` are for whoever runs pipfast in a
-pip's place.
+``pip`` or ``pipfast``. As a module: ``launcher()`` is for whoever runs pipfast in a pip's place.
 
 Our packages are found by an import hook. Nothing is added to ``sys.path``, so pip's commands and the target's
 imports see nothing of ours. Python 2.7 and 3.6 can run this file, too: there the target's own pip runs alone.
@@ -81,6 +80,19 @@ def unsupported(pip_version=""):
     return ""
 
 
+def launcher():
+    # type: () -> object
+    """Return the function that runs this process's command line in pip's place; None if pip is to run alone."""
+    reason = unsupported(_version())
+    if reason:
+        _say(reason)
+        return None
+    make_reachable()
+    from pipfast.launch import main as launch
+
+    return launch
+
+
 def main():
     # type: () -> int
     """Run the command line of this script, and return the exit code."""
@@ -151,14 +163,19 @@ def _is_for_this_python(own_pip):
     return sys.version_info[:2] >= tuple(int(each) for each in numbers if each.strip().isdigit())
 
 
+def _say(reason):
+    # type: (str) -> None
+    if not any(each == "--quiet" or each.startswith("-q") for each in sys.argv):
+        sys.stderr.write("pipfast: pip runs alone: {0}\n".format(reason))
+
+
 def _alone(reason, own_pip):
     # type: (str, str) -> int
     """Run the target's pip without us, or if there is none pipfast's, as ``pip --python`` does."""
     import runpy
 
-    off = os.environ.get("PIPFAST", "").lower() in ("off", "0", "false")
-    if reason and not off and not any(each == "--quiet" or each.startswith("-q") for each in sys.argv):
-        sys.stderr.write("pipfast: pip runs alone: {0}\n".format(reason))
+    if reason and os.environ.get("PIPFAST", "").lower() not in ("off", "0", "false"):
+        _say(reason)
     if own_pip:
         runpy.run_path(os.path.join(own_pip, "pip", _RUNNER), run_name="__main__")
     else:

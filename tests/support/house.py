@@ -44,6 +44,7 @@ FLOORS = (
     "pipfast.rescue",
     "pipfast.builds",
     "pipfast.shells",
+    "pipfast.plugin",
     "pipfast.commands",
     "pipfast_hooks",
     "pipfast_hooks.seams",

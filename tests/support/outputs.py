@@ -44,7 +44,7 @@ _PIPS_OWN_AGE = re.compile(r"^/\S*/pip/_\S*:\d+: DeprecationWarning: .*\n(?:^  .
 _NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 
 # e.g. `  doctor                      Show what pipfast does here, and what is wrong.` in pip's list of commands
-_OUR_COMMANDS = re.compile(r"^  (?:doctor|store) {10,}\S.*\n", re.MULTILINE)
+_OUR_COMMANDS = re.compile(r"^  (?:attach|detach|doctor|shell-hook|store) {10,}\S.*\n", re.MULTILINE)
 
 
 def normalized(text: str) -> str:

@@ -50,7 +50,8 @@ def test_engine_imports_neither_pip_nor_hooks(path: Path) -> None:
     "path", [*modules(ENGINE), *modules(HOOKS)], ids=lambda path: f"{path.parent.name}/{path.name}"
 )
 def test_only_the_table_names_pips_internals(path: Path) -> None:
-    if path in (HOOKS / "seams.py", HOOKS / "names.py"):
+    # The import hook stands in other environments, without the table.
+    if path in (HOOKS / "seams.py", HOOKS / "names.py", ENGINE / "plugin" / "import_hook.py"):
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = [node.value for node in ast.walk(tree)

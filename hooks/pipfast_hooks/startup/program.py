@@ -18,6 +18,9 @@ def name_program() -> None:
     """
     if not sys.argv or os.path.basename(sys.argv[0]) != "__main__.py":
         return
+    if os.path.basename(os.path.dirname(sys.argv[0])) == "pip":
+        # pip's own, in an attached environment.
+        return
     module, function = PROGRAM_NAME
     misc: Any = import_module(module)
     original = getattr(misc, function, None)

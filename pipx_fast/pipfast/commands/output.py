@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def program() -> str:
-    """Return what the user typed: ``pipfast``, or ``python -m pipfast``."""
-    name = Path(sys.argv[0]).name if sys.argv else ""
-    return f"{Path(sys.executable).name} -m pipfast" if name in ("", "-c", "__main__.py") else name
+    """Return what the user typed: ``pipfast``, or ``python -m pipfast``; ``pip`` in an attached environment."""
+    path = Path(sys.argv[0] if sys.argv else "")
+    module = "pip" if path.parent.name == "pip" else "pipfast"
+    return f"{Path(sys.executable).name} -m {module}" if path.name in ("", "-c", "__main__.py") else path.name
 
 
 def display_size(size: int) -> str:

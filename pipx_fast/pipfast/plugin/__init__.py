@@ -1,0 +1,1 @@
+"""Plain pip, accelerated: pipfast's files in an environment."""
