@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 def examine(settings: Settings) -> Examination:
     """Attach all hooks, note the state of each seam, and detach them."""
     found = dependencies.problems()
-    problems = [f"{each}; install it again: {each.hint}" for each in found]
-    wrapt, seams = "unknown", []
-    if all(each.name != "wrapt" for each in found):
-        wrapt, seams = str(dependencies.load("wrapt").__version__), _seams(settings)
+    problems = [f"{each}; {each.hint}" for each in found]
+    seams = _seams(settings) if all(each.name != "wrapt" for each in found) else []
     version = pip.__version__
     facts = PipFacts(version, pip_location(), newest_tested(), is_newer_than_tested(version))
-    return Examination(facts, wrapt, seams, problems)
+    return Examination(facts, seams, problems)
 
 
 def _seams(settings: Settings) -> list[SeamFacts]:
-    # Not at the top: it imports wrapt, which may be missing.
+    # Not at the top: it imports wrapt, which may be broken.
     from pipfast_hooks.attach import Hooks, without_disabled
 
     hooks = Hooks(settings, pip.__version__)

@@ -1,7 +1,7 @@
-"""Libraries that pipfast needs, found beside it and checked.
+"""Libraries that pipfast carries in its folder ``bundled``.
 
-They are imported as submodules of this one (``from pipfast.dependencies.packaging.version import Version``), from
-pipfast's own folder first. The user's ``sys.path`` may have other copies: these are neither used nor hidden, since
+They are imported as submodules of this one (``from pipfast.dependencies.packaging.version import Version``), and
+from that folder alone. The user's ``sys.path`` may have other copies: these are neither used nor hidden, since
 ``sys.modules`` has both under different names.
 """
 
@@ -11,8 +11,7 @@ import os
 import sys
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from types import MappingProxyType
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 from pipfast.errors import PipfastError
@@ -21,56 +20,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-NEEDED = MappingProxyType({"wrapt": "1.16", "packaging": "23.1", "platformdirs": "3.5"})
-"""Oldest usable versions; without one of these libraries pip runs alone."""
+NEEDED = ("packaging", "platformdirs", "wrapt")
+"""Without one of these libraries pip runs alone."""
 
-OPTIONAL = MappingProxyType({"isal": "1.6.1"})
-"""Oldest usable versions of libraries that have a substitute."""
+OPTIONAL = ("isal",)
+"""Libraries that have a substitute."""
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled")
+"""Filled when pipfast is built, by ``pipx_fast/bundle.py``."""
+
+HINT = "install pipfast again"
 
 
 class Unusable(PipfastError):
-    """A library that we need is missing, too old or broken.
+    """A library of ours is missing or broken."""
 
-    :param where: its folder; empty if there is none.
-    """
+    hint = HINT
 
-    def __init__(self, name: str, reason: str, where: str = "") -> None:
-        super().__init__(name, reason, where)
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
         self.name = name
         self.reason = reason
-        self.where = where
-        oldest = NEEDED.get(name) or OPTIONAL.get(name)
-        self.requirement = f"{name}>={oldest}"
-        self.hint = _hint([self.requirement])
 
     def __str__(self) -> str:
-        return f"{self.name} {self.reason}" + (f" ({self.where})" if self.where else "")
+        return f"{self.name} {self.reason} ({os.path.join(FOLDER, self.name)})"
 
 
 def load(name: str, *submodules: str) -> Any:
     """Import and return a library, and import some of its modules.
 
-    :raises Unusable: it is missing, too old or broken.
+    :raises Unusable: it is missing or broken.
     """
+    full = f"{__name__}.{name}"
     try:
         with _by_its_own_name(name, submodules):
-            module = import_module(f"{__name__}.{name}")
+            module = import_module(full)
             for each in submodules:
-                import_module(f"{__name__}.{name}.{each}")
-        version = str(getattr(module, "__version__", ""))
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            why = str(error).replace(f"{__name__}.", "")
-            raise Unusable(name, f"is broken: {why}", _folder(name)) from error
-        raise Unusable(name, "is missing") from error
+                import_module(f"{full}.{each}")
     except Exception as error:
-        why = str(error).replace(f"{__name__}.", "")
-        raise Unusable(name, f"is broken: {type(error).__name__}: {why}", _folder(name)) from error
-    if not version:
-        raise Unusable(name, "is broken: it has no version, or it is not that library", _folder(name))
-    oldest = NEEDED.get(name) or OPTIONAL[name]
-    if _numbers(version) < _numbers(oldest):
-        raise Unusable(name, f"{version} is too old, {oldest} is needed", _folder(name))
+        if isinstance(error, ModuleNotFoundError) and error.name == full:
+            raise Unusable(name, "is missing") from error
+        raise Unusable(name, f"is broken: {type(error).__name__}: {error}".replace(f"{__name__}.", "")) from error
+    if not hasattr(module, "__version__"):
+        raise Unusable(name, "is broken: it has no version")
     return module
 
 
@@ -85,45 +77,14 @@ def problems() -> list[Unusable]:
     return found
 
 
-def summary(found: Sequence[Unusable]) -> tuple[str, str]:
-    """Return one line about all unusable libraries, and a hint."""
-    return "; ".join(map(str, found)), _hint([each.requirement for each in found])
-
-
-def places() -> list[str]:
-    """Return the folders in which libraries are looked for."""
-    return list(__path__)
-
-
-def look_in(folders: Sequence[str]) -> None:
-    """Look for libraries in these folders: a child process uses its parent's."""
-    __path__[:] = folders
-
-
-def _hint(requirements: Sequence[str]) -> str:
-    wanted = " ".join(f'"{each}"' for each in requirements)
-    return f"{sys.executable} -m pip install --force-reinstall {wanted}"
-
-
-def _places() -> list[str]:
-    """Return the folder of pipfast, then those that the interpreter itself has put on ``sys.path``.
-
-    The second are for an editable install, and for one that takes libraries from the system. PYTHONPATH, the
-    current folder and the script's are left out: anything may be there.
-    """
-    beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    site = sys.modules.get("site")
-    sites = site.getsitepackages() if site is not None and hasattr(site, "getsitepackages") else []
-    others = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), "", os.curdir}
-    if sys.argv:
-        others.add(os.path.dirname(sys.argv[0]))
-    for get in (os.getcwd, lambda: os.path.dirname(os.path.realpath(sys.argv[0]))):
-        try:
-            others.add(get())
-        except (OSError, IndexError):
-            pass
-    own = set(sites)
-    return list(dict.fromkeys([beside, *(each for each in sys.path if each in own or each not in others)]))
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries by name, as the bundle's list has them; none if it cannot be read."""
+    try:
+        with open(os.path.join(FOLDER, "bundle.txt"), encoding="utf-8") as file:
+            pins = [line.split()[0].partition("==") for line in file if "==" in line.partition("#")[0]]
+    except (OSError, ValueError):
+        return {}
+    return {name: version for name, _, version in pins}
 
 
 class _Alias:
@@ -169,23 +130,5 @@ def _take_out(name: str) -> dict[str, Any]:
     return {each: sys.modules.pop(each) for each in found}
 
 
-def _folder(name: str) -> str:
-    try:
-        spec = PathFinder.find_spec(name, __path__)
-    except Exception:
-        return ""
-    return os.path.dirname(spec.origin) if spec is not None and spec.origin else ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the release numbers: ``23.1.post1`` is (23, 1)."""
-    numbers = []
-    for part in version.split("."):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
-
-
 # Makes this module a package: the import system looks for submodules here.
-__path__ = _places()
+__path__ = (FOLDER,)

@@ -135,8 +135,7 @@ def _has_what_it_needs(arguments: list[str]) -> bool:
 
     found = pip_main.unusable_libraries()
     if found and not any(each == "--quiet" or each.startswith("-q") for each in arguments):
-        line, hint = dependencies.summary(found)
-        say(f"pip runs alone: {line}", hint)
+        say(f"pip runs alone: {'; '.join(map(str, found))}", dependencies.HINT)
     return not found
 
 

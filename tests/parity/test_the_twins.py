@@ -156,7 +156,7 @@ def test_environments_are_brought_back(twins: Twins, index: Index, kind: Kind) -
     def wreck(places: Places) -> None:
         for path in (places.site_packages / "pip").rglob("*.py"):
             path.write_text("wrecked\n", "utf-8")
-        (places.site_packages / "wrapt").rename(places.site_packages / "gone")
+        (places.site_packages / "pipfast_hooks").rename(places.site_packages / "gone")
         (places.env / "bin").chmod(0o755)
         places.python.unlink()
         places.python.mkdir()

@@ -1,14 +1,12 @@
 """Environments to run pip in: built once, restored before each run.
 
-Every environment holds the pip of the interpreter that runs the tests, and pipfast with its run-time
-dependencies, copied file by file: nothing is downloaded. All live at one path, one at a time, so that what two
-runs print and write can be compared as it is.
+Every environment holds the pip of the interpreter that runs the tests, and pipfast, copied file by file: nothing
+is downloaded. All live at one path, one at a time, so that what two runs print and write can be compared as it is.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import stat
@@ -21,11 +19,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = {"pipfast": CHECKOUT / "pipx_fast/pipfast", "pipfast_hooks": CHECKOUT / "hooks/pipfast_hooks"}
@@ -207,39 +202,9 @@ def _create_bare(places: Places) -> None:
 
 
 def _fill(places: Places) -> None:
-    names = ["pip", *_requirements_of_pipfast()]
-    for distribution in _closure(names):
-        _copy_distribution(distribution, places)
+    _copy_distribution(importlib.metadata.distribution("pip"), places)
     _copy_pipfast(places)
     subprocess.run([places.python, "-m", "compileall", "-q", places.site_packages], check=True)
-
-
-def _closure(names: Iterable[str]) -> list[importlib.metadata.Distribution]:
-    """Return the named distributions and those they require here, once each."""
-    found: dict[str, importlib.metadata.Distribution] = {}
-    wanted = list(names)
-    while wanted:
-        name = canonicalize_name(wanted.pop())
-        if name not in found:
-            found[name] = importlib.metadata.distribution(name)
-            wanted += _applicable(found[name].requires or [])
-    return list(found.values())
-
-
-def _applicable(requirements: Iterable[str]) -> list[str]:
-    parsed = map(Requirement, requirements)
-    return [each.name for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
-
-
-def _requirements_of_pipfast() -> list[str]:
-    return _applicable(str(requirement) for requirement in _project()["dependencies"])
-
-
-def _project() -> dict[str, list[str]]:
-    # build brings tomli to the Pythons that have no tomllib.
-    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    project: dict[str, list[str]] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-    return project
 
 
 def _copy_distribution(distribution: importlib.metadata.Distribution, places: Places) -> None:
@@ -271,8 +236,7 @@ def _copy_pipfast(places: Places) -> None:
         shutil.copytree(source, places.site_packages / name, ignore=shutil.ignore_patterns("__pycache__"))
     dist_info = places.site_packages / "pipfast-0.0.0.dist-info"
     dist_info.mkdir()
-    requires = "".join(f"Requires-Dist: {requirement}\n" for requirement in _project()["dependencies"])
-    metadata = f"Metadata-Version: 2.1\nName: pipfast\nVersion: 0.0.0\n{requires}"
+    metadata = "Metadata-Version: 2.1\nName: pipfast\nVersion: 0.0.0\nRequires-Dist: pip>=23.0\n"
     (dist_info / "METADATA").write_text(metadata, "utf-8")
     (dist_info / "INSTALLER").write_text("pip\n", "utf-8")
     (dist_info / "entry_points.txt").write_text("[console_scripts]\npipfast = pipfast.__main__:main\n", "utf-8")

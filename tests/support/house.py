@@ -17,6 +17,9 @@ CHECKOUT = Path(__file__).parents[2]
 ROOTS = {"pipfast": Path("pipx_fast/pipfast"), "pipfast_hooks": Path("hooks/pipfast_hooks")}
 """Each package's folder below a checkout."""
 
+BUNDLED = "bundled"
+"""Folder of other people's modules in the engine's."""
+
 FLOORS = (
     "pipfast",
     "pipfast.errors",
@@ -138,6 +141,8 @@ class House:
     def _below(self, root: str) -> Iterator[Module]:
         folder = self.checkout / ROOTS[root]
         for path in sorted(folder.rglob("*.py")):
+            if (folder / BUNDLED) in path.parents:
+                continue
             parts = [root, *path.relative_to(folder).with_suffix("").parts]
             yield Module(".".join(parts[:-1] if parts[-1] == "__init__" else parts), path)
 
@@ -326,18 +331,13 @@ def wrong_first_line(line: str) -> str:
     return "no noun phrase" if words[0].lower().rstrip(",:;") in _NO_NOUN else ""
 
 
-def declared_dependencies(pyproject: str) -> dict[str, bool]:
-    """Return the distributions that pyproject.toml declares, each with whether a comment gives a reason."""
-    block = re.search(r"^dependencies = \[\n(.*?)^\]", pyproject, re.MULTILINE | re.DOTALL)
+def requirements_of(checkout: Path) -> set[str]:
+    """Return the distributions that pyproject.toml and the bundle's list name."""
+    pyproject = (checkout / "pyproject.toml").read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[(.*?)\]$", pyproject, re.MULTILINE | re.DOTALL)
     assert block, "no dependencies in pyproject.toml"
-    found, has_reason = {}, False
-    for line in block[1].splitlines():
-        if requirement := re.match(r'\s*"([\w.-]+)', line):
-            found[requirement[1]] = has_reason or "#" in line.rpartition('"')[2]
-            has_reason = False
-        else:
-            has_reason = line.lstrip().startswith("#")
-    return found
+    pins = (checkout / "pipx_fast/bundle.txt").read_text(encoding="utf-8")
+    return {*re.findall(r'"([\w.-]+)', block[1]), *re.findall(r"^([\w.-]+)==", pins, re.MULTILINE)}
 
 
 def _above(node: ast.AST) -> Iterator[ast.AST]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_NEEDED = ("pip", "pipfast", "pipfast_hooks", "wrapt", "isal", "platformdirs", "packaging", "build")
-"""What an environment of ``Box`` has to see of the running one."""
+_NEEDED = ("pip", "pipfast", "pipfast_hooks", "wrapt")
+"""What an environment of ``Box`` has to see of the running one; shims of tests use wrapt."""
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH")
 """All that a child gets of our own environment variables: no setting of pip's, no proxy."""

@@ -23,7 +23,7 @@ PIP_INTERNALS = ".".join(["pip", "_internal"])
 
 
 def modules(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+    return sorted(path for path in folder.rglob("*.py") if Path(dependencies.FOLDER) not in path.parents)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
@@ -70,7 +70,7 @@ def test_what_is_needed_is_not_taken_from_the_users_path(path: Path) -> None:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
         for statement in block.body for node in ast.walk(statement)
     }
-    needed = dependencies.NEEDED.keys() | dependencies.OPTIONAL.keys()
+    needed = (*dependencies.NEEDED, *dependencies.OPTIONAL)
     assert not [
         name for node, name in imports(tree) if id(node) not in for_types and name.partition(".")[0] in needed
     ]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 
-from pipfast import dependencies
-
 _NAMES = ("pip", "pipfast", "pipfast_hooks")
 
 _CODE = '''import sys
@@ -29,8 +27,6 @@ class _Redirected:
 
 
 sys.meta_path.insert(0, _Redirected)
-from pipfast import dependencies
-dependencies.look_in({places!r})
 '''
 
 _MAIN = '''from pipfast.launch import main
@@ -48,5 +44,4 @@ def program(between: str = "") -> str:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
             roots[name] = os.path.dirname(os.path.abspath(spec.submodule_search_locations[0]))
-    places = [os.path.abspath(each) for each in dependencies.places()]
-    return _CODE.format(roots=roots, places=places) + between + _MAIN
+    return _CODE.format(roots=roots) + between + _MAIN

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pipfast import __version__
+from pipfast import __version__, dependencies
 from pipfast.address import redacted
 from pipfast.commands.command_line import Option, Parser, json_option
 from pipfast.commands.doctor_text import everything, page, stays_stock
@@ -77,7 +77,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         Interpreter(sys.executable, ".".join(map(str, sys.version_info[:3])), sys.implementation.name,
                     sys.prefix != sys.base_prefix, sys.prefix),
         found.pip,
-        Libraries(found.wrapt, _inflater()),
+        Libraries(dependencies.FOLDER, dependencies.versions(), _inflater()),
         {**_values(settings), "problems": list(settings.problems)},
         found.seams,
         store,

@@ -65,7 +65,9 @@ def page(diagnosis: Diagnosis, usual: Mapping[str, object]) -> list[str]:
 
 def everything(diagnosis: Diagnosis) -> list[str]:
     """Return all settings, functions of pip's and problems, and the store's parts."""
-    lines = ["settings"]
+    lines = [f"libraries in {diagnosis.libraries.folder}"]
+    lines += [f"  {name}: {version}" for name, version in diagnosis.libraries.versions.items()]
+    lines.append("settings")
     lines += [f"  {name}: {_shown(value)}" for name, value in diagnosis.settings.items() if name != "problems"]
     lines.append("functions of pip")
     lines += [f"  {seam.name}: {seam.state}" + (f" ({seam.why})" if seam.why else "") for seam in diagnosis.seams]
@@ -92,14 +94,14 @@ def _head(diagnosis: Diagnosis) -> list[str]:
     where = "a virtual environment" if interpreter.virtual_environment else "not a virtual environment"
     newer = f"; newer than {pip.newest_tested}, the newest tested" if pip.newer_than_tested else ""
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(interpreter.implementation, interpreter.implementation)
-    isal = f", {libraries.inflate}" if " " in libraries.inflate else ""
+    own = ", ".join(" ".join(each) for each in libraries.versions.items() if each[0] != "isal")
     return [
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
         f"  environment  {interpreter.prefix} ({where})",
         f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
         f"  pipfast      {diagnosis.pipfast.location}",
         f"  pip          {pip.location}",
-        f"  libraries    wrapt {libraries.wrapt}{isal}",
+        f"  libraries    {own}, {libraries.inflate}" if own else f"  libraries    none in {libraries.folder}",
     ]
 
 

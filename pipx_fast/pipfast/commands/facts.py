@@ -40,7 +40,6 @@ class Examination:
     """What the hooks report of this process's pip."""
 
     pip: PipFacts
-    wrapt: str
     seams: list[SeamFacts]
     problems: list[str] = field(default_factory=list)
     """Why nothing is attached to it, where nothing can be."""
@@ -69,11 +68,13 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True)
 class Libraries:
-    """Versions of libraries that the speed or the hooks depend on."""
+    """Libraries that pipfast brings with it."""
 
-    wrapt: str
+    folder: str
+    versions: Mapping[str, str]
+    """By name."""
     inflate: str
-    """``isal 1.7``, or ``zlib``."""
+    """``isal 1.7``, or ``zlib`` where isal's compiled part does not load."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pipfast import dependencies
 from pipfast.prepare.jobs import Arranged, Checked, Failed, decode_answer, encode
 from pipfast.report import logger
 from pipfast.system import threads
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
 
     from pipfast.prepare.jobs import Answer, Job, Note, Priority, Terms
 
-_START = (
-    "import sys; sys.path.append({root!r}); from pipfast import dependencies; dependencies.look_in({places!r}); "
-    "from pipfast.prepare.worker import main; main()"
-)
+_START = "import sys; sys.path.append({root!r}); from pipfast.prepare.worker import main; main()"
 
 T = TypeVar("T")
 
@@ -228,6 +224,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _program() -> str:
-    """Return a worker's program, which imports the standard library, pipfast and its dependencies only."""
+    """Return a worker's program, which imports the standard library and pipfast only."""
     root = os.fspath(Path(__file__).resolve().parents[2])
-    return _START.format(root=root, places=dependencies.places())
+    return _START.format(root=root)

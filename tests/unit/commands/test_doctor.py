@@ -25,7 +25,7 @@ ODD = SeamFacts("somewhere.odd", "install", "stock", "its parameters are (a, b)"
 
 
 def facts(*seams: SeamFacts) -> Examination:
-    return Examination(PipFacts("99.0", "/pip", "98.0", True), "2.0", list(seams))
+    return Examination(PipFacts("99.0", "/pip", "98.0", True), list(seams))
 
 
 def diagnose(
