@@ -66,20 +66,21 @@ class PoorServer(Loopback):
             self._under_way += 1
             self.asked.append(exchange.path)
             self.refused += refuse
-        try:
-            if refuse:
-                self._refuse(exchange)
-                return
+        told = None
+        if not refuse:
             self.over.wait(ANSWER_S)
             told = self._instead(exchange.path, exchange.headers)
-            with self._sending if kind == "archive" else contextlib.nullcontext():
-                if told is None:
-                    _answer(exchange, *self._found(exchange.path))
-                else:
-                    _answer(exchange, told[0], b"as told", told[1])
-        finally:
+        with self._sending if kind == "archive" and not refuse else contextlib.nullcontext():
+            # Before the answer: who has read that may ask for more, over another connection, before this thread
+            # has gone on, and has one under way.
             with self._lock:
                 self._under_way -= 1
+            if refuse:
+                self._refuse(exchange)
+            elif told is None:
+                _answer(exchange, *self._found(exchange.path))
+            else:
+                _answer(exchange, told[0], b"as told", told[1])
 
     def _refuse(self, exchange: Exchange) -> None:
         if self._manner == "reset":

@@ -122,6 +122,8 @@ def _track_pools(manager: Any, servers: Servers) -> None:
             # Its open connections stay open.
             pool.__class__ = tracked[pool.scheme]
             pool._servers = servers
+            # pip has had answers from it, and its next request may come before the first early one.
+            servers.of_pool(pool).heard |= pool.num_requests > 0
             _make_room(pool)
 
 

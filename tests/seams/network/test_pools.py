@@ -52,3 +52,15 @@ def test_a_pool_that_connects_in_its_own_way_goes_on_doing_so() -> None:
             assert isinstance(pool, Pool) and type(pool).__name__ == "Pool"
             assert pool._new_conn().options == "by way of a proxy"
             assert servers.of_pool(pool) is servers.at(f"http://{pool.host}/")
+
+
+def test_a_server_that_pip_has_asked_before_is_known_at_once() -> None:
+    """Else a request of pip's that comes before the first early one would not be asked again alone."""
+    manager = PoolManager()
+    asked, new = manager.connection_from_url("http://asked.example"), manager.connection_from_url("http://new.example")
+    asked.num_requests = 1
+    servers = Run(Settings(), 0o022).part(Servers)
+    track(SimpleNamespace(poolmanager=manager, proxy_manager={}, proxy_manager_for=lambda: manager), servers)
+    for pool in (asked, new):
+        server = servers.at(f"http://{pool.host}/simple/")
+        assert server is not None and server.takes_early is (pool is asked)
