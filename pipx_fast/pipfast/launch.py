@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pipfast import __version__
 from pipfast.placement import placed
 from pipfast.report import logger, say
-from pipfast.settings import Settings
+from pipfast.settings import SHELL_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from pipfast.commands.facts import Examination
@@ -96,6 +96,7 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     command = pip_main.command_among(own, arguments)
     if command is not None:
         return _own_command(*command, pip_main.configured(settings, arguments), why)
+    os.environ.pop(SHELL_VARIABLE, None)
     if not settings.enabled:
         return pip_main.run_pip(arguments)
     pip_main.add_commands({name: OWN_COMMANDS[name] for name in own})

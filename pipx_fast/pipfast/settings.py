@@ -34,6 +34,9 @@ _PREFIX = "PIPFAST_"
 RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
 """The file in which the processes of a build note what they sought. No setting: only we set it."""
 
+SHELL_VARIABLE = "_PIPFAST_SHELL"
+"""The shell whose function runs this. No setting: only the functions set it, and pip's children do not get it."""
+
 DEFAULT_CONNECTIONS = 8
 """Connections in use at once; more gains nothing on the servers measured and costs them."""
 

@@ -93,3 +93,10 @@ def test_completion_has_pips_words_and_our_commands(shell: Box) -> None:
     commands, *others = expected.out.splitlines()
     assert rest == others and len(rest) == 6
     assert first.split() == [*commands.split(), *OWN_COMMANDS]
+
+
+def test_doctor_tells_whether_the_shell_has_the_hook(shell: Box) -> None:
+    asked = "pip doctor; echo; command pipfast doctor"
+    with_hook, without = in_bash(shell, asked, hooked=True).out.split("\n\n")
+    assert "(shell-hook: bash)" in with_hook
+    assert "(shell-hook: none)" in without

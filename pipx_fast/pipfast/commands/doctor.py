@@ -19,7 +19,7 @@ from pipfast.commands.doctor_text import everything, page, stays_stock
 from pipfast.commands.facts import Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
 from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
-from pipfast.settings import SETTINGS, Settings
+from pipfast.settings import SETTINGS, SHELL_VARIABLE, Settings
 from pipfast.store.folder import TAG, StoreUnusable, default_root, nearest_folder
 from pipfast.store.layout import layout_to_look_at
 from pipfast.store.names import BUCKETS
@@ -84,6 +84,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         _link(layout, settings, found, Path(sysconfig.get_path("purelib"))),
         list(stale),
         problems,
+        os.environ.get(SHELL_VARIABLE, ""),
     )
 
 

@@ -99,7 +99,7 @@ def _head(diagnosis: Diagnosis) -> list[str]:
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
         f"  environment  {interpreter.prefix} ({where})",
         f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
-        f"  pipfast      {diagnosis.pipfast.location}",
+        f"  pipfast      {diagnosis.pipfast.location} (shell-hook: {diagnosis.shell or 'none'})",
         f"  pip          {pip.location}",
         f"  libraries    {own}, {libraries.inflate}" if own else f"  libraries    none in {libraries.folder}",
     ]

@@ -123,3 +123,5 @@ class Diagnosis:
     link: LinkFacts
     built_against_something_else: list[str]
     problems: list[str]
+    shell: str = ""
+    """The shell in which ``pip`` is pipfast, if that has run this."""
