@@ -7,7 +7,36 @@ import sys
 if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()):
     sys.path.pop(0)
 
-from pipfast.launch import main
+from pipfast.runner import NAME, WHY, become, become_asked
+
+
+def main() -> int:
+    """Run the command ``pipfast``, in the Python that the run is about."""
+    name, arguments = os.environ.pop(NAME, "") or os.path.basename(sys.argv[0]), sys.argv[1:]
+    # Set, the interpreter that was chosen has come back here.
+    why = os.environ.pop(WHY, "")
+    if not why:
+        from pipfast.targets.decision import decide
+
+        target = decide(arguments, os.environ)
+        become(target, name, arguments)
+        why = target.why
+    sys.argv[0] = name
+    become_asked(name, arguments)
+    return _launch(why)
+
+
+def _main_of_module() -> int:
+    # What pip's usage lines are made from.
+    become_asked(os.path.basename(sys.argv[0]), sys.argv[1:])
+    return _launch("this Python was started")
+
+
+def _launch(why: str) -> int:
+    from pipfast.launch import main as launch
+
+    return launch(why=why)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main_of_module())

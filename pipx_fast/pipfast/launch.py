@@ -57,6 +57,17 @@ def main(arguments: list[str] | None = None, why: str = "") -> int:
     return status
 
 
+def configured_python() -> str:
+    """Return ``python`` of pip's configuration files; empty where there is none, or where they cannot be read."""
+    from pipfast_hooks.startup.configuration import read_values
+
+    try:
+        return read_values(isolated=False).get("global.python", "")
+    except Exception:
+        # pip is about to say why.
+        return ""
+
+
 def _run(arguments: list[str], why: str) -> int:
     if arguments[:1] == ["shell-hook"]:
         # It is about this installation, and may run in each shell that starts: without pip.

@@ -52,6 +52,13 @@ def test_messages_say_what_was_typed(target: Box) -> None:
     assert "  pip list [options]\n" in ended.err
 
 
+def test_hooks_are_attached(target: Box, index: Index) -> None:
+    there = str(target.root / "there")
+    ended = run(target, "install", "--no-deps", "--target", there, "--index-url", index.url, "app")
+    assert ended.status == 0, ended.err
+    assert [each for each in target.entries() if each.startswith("trees-")]
+
+
 def test_imports_are_the_targets(target: Box) -> None:
     """Another library of the name of one of ours is what pip's plugins and the target import."""
     code = (
@@ -82,6 +89,62 @@ def test_variables_end_with_the_runner(box: Box) -> None:
     variables = {pipfast.runner.WHY: "x", pipfast.runner.OWN_PIP: "y"}
     out = run(box, "--version", **variables).out
     assert "PIP_CONFIG_FILE" in out and not any(each in out for each in variables)
+
+
+@pytest.fixture
+def command(box: Box) -> Path:
+    """Return the command ``pipfast`` of an environment of its own."""
+    script = box.python.with_name("pipfast")
+    script.write_text(f"#!{box.python}\nfrom pipfast.__main__ import main\nraise SystemExit(main())\n", "utf-8")
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--python", "{python}"], {}),
+        (["--python={env}"], {"VIRTUAL_ENV": "/elsewhere"}),
+        ([], {"PIP_PYTHON": "{python}"}),
+        ([], {"VIRTUAL_ENV": "{env}"}),
+        ([], {"CONDA_PREFIX": "{env}"}),
+        ([], {"PATH": "{env}/bin"}),
+        ([], {"PIP_CONFIG_FILE": "{env}/own.conf"}),
+    ],
+    ids=str,
+)
+def test_command(
+    box: Box, target: Box, command: Path, arguments: list[str], variables: dict[str, str]
+) -> None:
+    """One installation acts on the environment that is meant, and its messages say what was typed."""
+    env = target.python.parents[1]
+    (env / "bin" / "pip").write_text(f"#!{target.python}\n", "utf-8")
+    (env / "bin" / "pip").chmod(0o755)
+    (env / "own.conf").write_text(f"[global]\npython = {target.python}\n", "utf-8")
+
+    def filled(text: str) -> str:
+        return text.replace("{python}", str(target.python)).replace("{env}", str(env))
+
+    given = {name: filled(value) for name, value in variables.items()}
+    before = [filled(each) for each in arguments]
+    expected = target.pip("--version")
+    assert box.run(str(command), *before, "--version", **given) == expected
+    usage = box.run(str(command), *before, "list", "--bogus", **given).err.splitlines()[2]
+    assert usage == "  pipfast list [options]"
+    if "VIRTUAL_ENV" in variables or "CONDA_PREFIX" in variables or "PATH" in variables:
+        return
+    assert box.pipfast(*before, "--version", **given) == expected
+    usage = box.pipfast(*before, "list", "--bogus", **given).err.splitlines()[2]
+    assert usage == f"  {target.python} -m pipfast list [options]"
+
+
+@pytest.mark.parametrize("name", ["pipfast", "pip"])
+def test_command_alone_is_about_its_own(box: Box, command: Path, name: str) -> None:
+    """Also by another name, behind which it does not call itself."""
+    if name == "pip":
+        command = command.rename(command.with_name(name))
+    ended = box.run(str(command), "list", "--bogus", PATH=str(command.parent))
+    assert ended.err.splitlines()[2] == f"  {name} list [options]"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ BUNDLED = "bundled"
 FLOORS = (
     "pipfast",
     "pipfast.errors",
+    "pipfast.targets",
     "pipfast.address",
     "pipfast.report",
     "pipfast.dependencies",

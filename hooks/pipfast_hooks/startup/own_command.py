@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli.base_command import Command
 from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.exceptions import PipError
+
+from pipfast.targets.asked import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +28,9 @@ def split(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] |
         return None
     if not rest or rest[0] not in names or options.version:
         return None
-    if getattr(options, "python", None):
-        # pip would start another Python, which need not have pipfast.
-        raise SystemExit(f"ERROR: {rest[0]} is about the Python that runs it, not about that of --python\n"
-                         f"hint: {options.python} -m pipfast {' '.join(rest)}")
+    if getattr(options, "python", None) and RUNNING not in os.environ:
+        # There is none, or it cannot be started: pip says so.
+        return None
     # The only one of pip's global options that one of these commands has, too.
     louder = ["-v"] if options.verbose and rest[0] == "doctor" else []
     return rest[0], [*louder, *rest[1:]]

@@ -1,0 +1,66 @@
+"""Decision which Python a run of the command ``pipfast`` is about."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pipfast.targets.asked import asked
+from pipfast.targets.on_path import pip_on_path
+from pipfast.targets.target import Target, is_program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OWN = "no environment is active, and no other pip is on PATH"
+BESIDE = "no environment is active, and other packages are installed beside pipfast"
+"""Why pipfast's own Python is taken."""
+
+_ALWAYS_THERE = ("pip-", "pipfast-", "setuptools-", "wheel-")
+"""Beginnings of the folders with metadata that an environment for pipfast alone may have."""
+
+
+def decide(arguments: list[str], environ: Mapping[str, str]) -> Target:
+    """Return the interpreter that a command line is about.
+
+    ``python`` in pip's configuration is left to that interpreter: one of the files is in its prefix.
+    """
+    target = asked(arguments, environ) or active(environ, arguments)
+    if target is None and _is_a_projects(environ):
+        target = Target(sys.executable, BESIDE)
+    return target or pip_on_path(environ) or Target(sys.executable, OWN)
+
+
+def active(environ: Mapping[str, str], arguments: list[str]) -> Target | None:
+    """Return the interpreter of the active environment; say so if that environment is not there any more."""
+    folder = environ.get("VIRTUAL_ENV")
+    if folder:
+        python = os.path.join(folder, "bin", "python")
+        if is_program(python):
+            return Target(python, f"VIRTUAL_ENV={folder}")
+        if not any(each == "--quiet" or each.startswith("-q") for each in arguments):
+            sys.stderr.write(f"pipfast: VIRTUAL_ENV names {folder}, where there is no Python; another is taken\n"
+                             "hint: `deactivate`, or make the environment again\n")
+    folder = environ.get("CONDA_PREFIX")
+    # An environment of conda's need not have a Python.
+    if folder and is_program(python := os.path.join(folder, "bin", "python")):
+        return Target(python, f"CONDA_PREFIX={folder}")
+    return None
+
+
+def _is_a_projects(environ: Mapping[str, str]) -> bool:
+    """Tell whether this is ``.venv/bin/pipfast``, called by its path, with other packages beside it.
+
+    Whoever calls that means this environment, as with any other script there.
+    """
+    script = os.path.abspath(sys.argv[0])
+    if os.path.dirname(script) != os.path.dirname(sys.executable):
+        return False
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    command = next(filter(is_program, (os.path.join(each, "pipfast") for each in folders)), "")
+    if os.path.realpath(command) == os.path.realpath(script):
+        return False
+    sites = [each for each in sys.path if each.startswith(sys.prefix) and each.endswith("-packages")]
+    names = [name for each in sites if os.path.isdir(each) for name in os.listdir(each)]
+    return any(name.endswith((".dist-info", ".egg-info")) and not name.startswith(_ALWAYS_THERE) for name in names)
