@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.house import CHECKOUT
 from support.program import add_shim
 
 if TYPE_CHECKING:
@@ -146,6 +147,16 @@ def test_other_commands(box: Box, index: Index) -> None:
         "beside-5.0-py3-none-any.whl", "late-1.0-py3-none-any.whl", "needy-1.0-py3-none-any.whl",
         "torch-1.0-py3-none-any.whl",
     ]
+
+
+@pytest.mark.once
+def test_refusal_ends_as_readme_shows_it(box: Box, index: Index) -> None:
+    """Also the line of pip's that stands above ours, which is another one in older pips."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("    ERROR: Failed to build 'torch-scatter'"):].split("\n\n")[0]
+    ended = install(box, index, "needy", PIPFAST_BUILD_RESCUE="named")
+    said = ended.err[ended.err.index("ERROR: "):].replace("needy", "torch-scatter")
+    assert said.splitlines() == [line.removeprefix("    ") for line in shown.splitlines()]
 
 
 @pytest.mark.once

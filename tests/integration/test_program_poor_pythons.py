@@ -16,7 +16,7 @@ from pipfast import dependencies
 from pipfast.launch import OWN_COMMANDS
 from support.environments import SOURCES
 from support.index import serving
-from support.program import Box, make_box
+from support.program import Box, Ended, make_box
 from support.sources import archive
 from support.wheels import Wheel
 
@@ -181,6 +181,7 @@ def test_own_commands_are_in_help_and_completion(box: Box) -> None:
     for command in (["--help"], ["help"], []):
         lines = [line.split() for line in box.pipfast(*command).out.splitlines() if line.startswith("  ")]
         assert [line[0] for line in lines if line[0] in OWN_COMMANDS] == list(OWN_COMMANDS)
+    assert box.pipfast("store", "list", "--help") == box.pipfast("store", "--help")
     for name in ("doctor", "store"):
         assert box.pipfast("help", name) == box.pipfast(name, "--help")
         assert f"maybe you meant \"{name}\"" in box.pipfast(name[:-1]).err
@@ -194,7 +195,27 @@ def test_own_commands_are_in_help_and_completion(box: Box) -> None:
     assert completed("pipfast sto") == ["store"]
     assert completed("pipfast doctor --j") == ["--json"]
     assert completed("pipfast store prune --ma") == ["--max-size="]
+    assert completed("pipfast store ver") == ["verify"]
+    assert completed("pipfast shell-hook z") == ["zsh"]
     assert completed("pip --py") == ["--python"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["list", "a", "b"], ["list", "--nonsense"]], ids=str)
+def test_own_commands_fail_as_pips_do(box: Box, arguments: list[str]) -> None:
+    """As ``cache``, which is made as ``store`` is: exit code, stream, usage and message, but for own names."""
+
+    def shape(ended: Ended) -> tuple[int, str, list[str]]:
+        said = re.sub(r"\(\w+(, \w+)+\)", "(ACTIONS)", ended.err)
+        usage = [line for line in said.splitlines() if line.startswith("  ")]
+        return ended.status, ended.out, [line for line in said.splitlines() if line not in usage]
+
+    assert shape(box.pipfast("store", *arguments)) == shape(box.pip("cache", *arguments))
+
+
+@pytest.mark.once
+def test_help_of_nothing_is_pips(box: Box) -> None:
+    assert box.pipfast("help", "nonsense") == box.pip("help", "nonsense")
 
 
 def test_off_is_in_nobodys_help(box: Box) -> None:

@@ -1,4 +1,7 @@
-"""JSON documents of ``pipfast store``: their keys are the fields."""
+"""JSON documents of ``pipfast store``: their keys are the fields.
+
+Keys may be added; what a key says does not change.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ class StoreInfo:
 
     path: Path
     entries: int
+    """All but leftovers; those of the buckets together."""
     bytes: int
+    """On the disk, with leftovers."""
     shared_bytes: int
     buckets: dict[str, BucketInfo]
     """By the name of their folder."""
@@ -43,8 +48,10 @@ class StoredWheel:
     """``store list``: a list of these, one for each archive."""
 
     name: str
+    """The archive's file name; something in brackets where only its tree is left."""
     sha256: str
     archive: bool = False
+    """It is here as it came."""
     bytes: int = 0
     """On the disk, with what was unpacked and compiled."""
     last_use: float = 0.0
@@ -62,6 +69,7 @@ class DamagedEntry:
     name: str | None
     """Such as ``six 1.17.0``."""
     reason: str
+    """A sentence, with paths below ``path``."""
     removed: bool
 
 
@@ -71,6 +79,7 @@ class Verified:
 
     path: Path
     checked: int
+    """Entries."""
     damaged: list[DamagedEntry]
 
 
