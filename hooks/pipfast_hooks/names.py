@@ -61,6 +61,8 @@ NAMES: tuple[Names, ...] = (
     Names("pip._internal.cli.base_command", ("Command",), ("program",)),
     Names("pip._internal.cli.main_parser", ("create_main_parser",), ("program",)),
     Names("pip._internal.commands", ("CommandInfo", "commands_dict"), ("program",)),
+    Names("pip._internal.commands.freeze", ("DEV_PKGS",), ("program",), before=(23, 2)),
+    Names("pip._internal.commands.freeze", ("_dev_pkgs",), ("program",), since=(23, 2)),
     Names("pip._internal.configuration", ("Configuration",), ("program",)),
     Names("pip._internal.exceptions", ("PipError",), ("program",)),
     Names("pip._internal.exceptions", ("NetworkConnectionError",), ("downloads", "index")),

@@ -128,6 +128,13 @@ def defer_modules() -> None:
         deferred.defer(DEFERRED)
 
 
+def leave_us_out_of_freeze() -> None:
+    """Have ``freeze`` leave out pipfast, as it leaves out pip."""
+    from pipfast_hooks.startup import freeze
+
+    freeze.leave_us_out()
+
+
 def needs_hooks(arguments: list[str]) -> bool:
     """Tell whether a command line may name a hooked command.
 

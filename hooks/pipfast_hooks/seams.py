@@ -326,6 +326,10 @@ PROGRAM_NAME = ("pip._internal.utils.misc", "get_prog")
 """Module and function of the name in usage lines. Replaced, not wrapped: `list` and `--help` load no wrapt."""
 
 
+LEFT_OUT_OF_FREEZE = ("pip._internal.commands.freeze", "_dev_pkgs", "DEV_PKGS")
+"""Module, function and, before pip 23.2, set of the names that ``freeze`` leaves out. Replaced, as above."""
+
+
 def seams_of(pip: str) -> list[Seam]:
     """Return the rows that speak of a pip."""
     version = parse_version(pip)

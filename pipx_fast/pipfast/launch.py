@@ -114,6 +114,8 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
     if not pip_main.needs_hooks(arguments):
+        if "freeze" in arguments and pip_main.configured(settings, arguments).enabled:
+            pip_main.leave_us_out_of_freeze()
         pip_main.defer_modules()
         return pip_main.run_pip(arguments)
     settings = pip_main.configured(settings, arguments)
