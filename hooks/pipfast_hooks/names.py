@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipfast_hooks.seams import OLDEST, fits
+from pipfast_hooks.seams import OLDEST, Version, fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
     from pipfast.settings import Family
-    from pipfast_hooks.seams import Version
 
 
 class Names(NamedTuple):

@@ -10,13 +10,12 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 VARIABLES = ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE")
 """What pip's isolation changes."""

@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pipfast.builds import session_guard
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipfast_hooks.run import Run
 
 _END_S = 2.0
 """Seconds for the guard to end sessions."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.report import logger
 from pipfast.system import threads
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 from pipfast_hooks.seams import STARTS_PROCESSES
 from pipfast_hooks.threads import here
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pipfast_hooks.builds.guard import Guard
-    from pipfast_hooks.run import Run
 
 _END_S = 2.0
 """Seconds for a process to end."""

@@ -27,7 +27,7 @@ from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.transport import SessionTransport
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
     from pipfast_hooks.output.display import Display
-    from pipfast_hooks.run import Run
 
 
 class Connections:

@@ -10,12 +10,11 @@ from pip._internal.models.candidate import InstallationCandidate
 from pip._internal.models.link import Link
 from pip._vendor.packaging.version import parse as parse_version
 
-from pipfast.index.pages import WHEEL, YANKED
+from pipfast.index.pages import WHEEL, YANKED, PageTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pipfast.index.pages import PageTable
 
 
 class PageCandidates:

@@ -15,7 +15,7 @@ import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
 
 from pipfast.address import shown
-from pipfast.index.pages import find_table, keep_table, page_key
+from pipfast.index.pages import PageTable, find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
@@ -24,13 +24,11 @@ from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.network import compressed, fresh
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import caching_adapter, takes_name
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
-    from pipfast.index.pages import PageTable
     from pipfast.store.layout import Layout
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 _VERBOSE = 15
 """pip's own level between INFO and DEBUG."""

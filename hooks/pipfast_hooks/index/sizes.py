@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipfast_hooks.run import Part
-
-if TYPE_CHECKING:
-    from pipfast_hooks.run import Run
+from pipfast_hooks.run import Part, Run
 
 
 class Sizes(Part):

@@ -16,11 +16,10 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
-from pipfast_hooks.install.request import EntryPoints, Scripts
+from pipfast_hooks.install.request import EntryPoints, Ready, Request, Scripts
 
 if TYPE_CHECKING:
     from pipfast.install.plan import Plan
-    from pipfast_hooks.install.request import Ready, Request
 
 
 class LeftToPip(Exception):

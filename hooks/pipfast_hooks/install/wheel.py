@@ -19,11 +19,10 @@ from pipfast_hooks.install.expectation import Expectation
 from pipfast_hooks.install.placing import info_batches, place_wheel
 from pipfast_hooks.install.ready import get_ready
 from pipfast_hooks.install.request import Ready, Request
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 
 def _around_install_wheel(call: Call) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
@@ -18,15 +18,13 @@ from pipfast.wheel.metadata import read_header
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.metadata.fields import Fields
 from pipfast_hooks.metadata.installed import KEPT
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from pathlib import Path
 
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 _COMPARED = ("sidecar_dist", "wheel_dist")
 

@@ -15,11 +15,10 @@ from pipfast.report import logger
 from pipfast.wheel.metadata import read_header
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.metadata.fields import OF_AN_EXTRA, Fields
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 KEPT = "_pipfast_dependencies"
 """The attribute of a distribution in which its requirements are kept, by extras."""

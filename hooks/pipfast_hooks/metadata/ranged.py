@@ -31,7 +31,7 @@ from pipfast_hooks.network.early import EarlyRequests, reading
 from pipfast_hooks.network.fresh import FreshPages
 from pipfast_hooks.output import records
 from pipfast_hooks.output.lines import StandIn, tell
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from pipfast.store.layout import Layout
-    from pipfast_hooks.run import Run
 
 LARGE_BYTES = 4 << 20
 """Size from which a wheel is too large to be fetched for its metadata; a smaller one takes about a second."""

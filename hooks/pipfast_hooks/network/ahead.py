@@ -16,7 +16,7 @@ from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.asked import streamed
 from pipfast_hooks.network.authentication import as_pips_first
 from pipfast_hooks.output import records
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 from pipfast_hooks.threads import here
 
 # What sends requests is imported where one is sent: `install` of what is there already sends none.
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipfast_hooks.network.early import EarlyRequests
-    from pipfast_hooks.run import Run
 
     Then = Callable[[Any], Callable[[], None] | None]
     """Gets a response before pip does, and returns what is left to do after that."""

@@ -12,7 +12,7 @@ from pipfast_hooks.network.authentication import Known
 from pipfast_hooks.network.beside import guard
 from pipfast_hooks.network.pools import track
 from pipfast_hooks.network.servers import Servers
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 from pipfast_hooks.seams import COLLECTS_ANSWERS
 from pipfast_hooks.threads import here
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipfast.fetch.turns import Turn
-    from pipfast_hooks.run import Run
 
 
 class Buffers(Part):

@@ -18,19 +18,17 @@ import pip
 from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
-from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
+from pipfast.index.fresh import FreshPage, Looks, find_fresh, fresh_key, keep_fresh, looks_of
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.network.asked import caching_adapter, request_for
 from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast.index.fresh import Looks
     from pipfast.store.layout import Layout
-    from pipfast_hooks.run import Run
 
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""

@@ -13,12 +13,11 @@ from pipfast.fetch.servers import Server
 from pipfast.fetch.turns import LeftToPip
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     import threading
 
-    from pipfast_hooks.run import Run
 
 LOOK_S = 0.05
 """Seconds between two looks at what is under way."""

@@ -13,12 +13,11 @@ from pip._vendor import requests, urllib3
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.transport import Failure, FailureKind
 from pipfast.fetch.turns import LeftToPip, Turn
-from pipfast_hooks.network.early import is_answer, over
+from pipfast_hooks.network.early import EarlyRequests, is_answer, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast_hooks.network.early import EarlyRequests
 
 _CHUNK = 256 * 1024
 """Bytes read at once, pip's own number since 24.1; older ones read 10 KiB at twice the CPU time."""

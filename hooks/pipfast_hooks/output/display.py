@@ -23,13 +23,12 @@ from pipfast.address import file_name
 from pipfast.system import threads
 from pipfast_hooks.output.plain_text import columns
 from pipfast_hooks.output.rows import Row, lay_out, short_name
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipfast.fetch.job import Download
-    from pipfast_hooks.run import Run
 
 SHOWN_FROM = 512 * 1024
 """Bytes; pip draws no bar for smaller files."""

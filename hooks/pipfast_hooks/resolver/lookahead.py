@@ -17,7 +17,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.wheel.metadata import read_metadata
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.index.candidates import choose
+from pipfast_hooks.index.candidates import PageCandidates, choose
 from pipfast_hooks.index.sizes import Sizes
 from pipfast_hooks.metadata.installed import parse_requires
 from pipfast_hooks.metadata.side_files import kept
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from pipfast_hooks.index.candidates import PageCandidates
     from pipfast_hooks.index.finder import EvaluatedPages
     from pipfast_hooks.run import Run
 

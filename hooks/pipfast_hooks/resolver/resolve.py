@@ -14,13 +14,12 @@ from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.resolver.lookahead import LookAhead
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 
 class LookAheads(Part):

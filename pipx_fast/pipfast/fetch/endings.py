@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.job import Fetched
-from pipfast.fetch.transport import Failure, FailureKind
+from pipfast.fetch.transport import Failure, FailureKind, Transport
 from pipfast.wheel.soundness import is_sound
 
 if TYPE_CHECKING:
     from pipfast.fetch.board import Board, Task
     from pipfast.fetch.file.assembly import Assembly
     from pipfast.fetch.streams import Streams
-    from pipfast.fetch.transport import Transport
 
 
 class Endings:

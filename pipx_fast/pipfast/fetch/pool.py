@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
 from pipfast.fetch.board import Board
 from pipfast.fetch.job import Download
 from pipfast.fetch.scheduler import Scheduler
-from pipfast.fetch.transport import Abortable
+from pipfast.fetch.transport import Abortable, Response, Transport
 from pipfast.fetch.worker import Worker
 from pipfast.system import threads
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
-    from pipfast.fetch.transport import Response, Transport
 
 CONNECTIONS = 8
 """Requests in flight at once: enough where each connection is capped, not too many for any server."""

@@ -10,17 +10,15 @@ from pipfast.fetch.endings import Endings
 from pipfast.fetch.errors import TruncatedBody, UnsafeName
 from pipfast.fetch.file.assembly import Assembly
 from pipfast.fetch.file.ranges import FileIdentity, Verdict
-from pipfast.fetch.file.segments import OPEN_END
+from pipfast.fetch.file.segments import OPEN_END, Claim
 from pipfast.fetch.streams import Streams
-from pipfast.fetch.transport import FailureKind
+from pipfast.fetch.transport import FailureKind, Response, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipfast.fetch.board import Board, Task
-    from pipfast.fetch.file.segments import Claim
     from pipfast.fetch.job import Download
-    from pipfast.fetch.transport import Response, Transport
 
 
 class _Broken(Exception):

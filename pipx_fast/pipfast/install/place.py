@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pipfast.install.linker import require_replaceable
+from pipfast.install.linker import Linker, require_replaceable
 
 _DEFAULT_ACL = "system.posix_acl_default"
 """The extended attribute that holds a folder's default access list (acl(5), Linux)."""
@@ -15,7 +15,6 @@ _DEFAULT_ACL = "system.posix_acl_default"
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipfast.install.linker import Linker
     from pipfast.install.plan import Batch
 
 

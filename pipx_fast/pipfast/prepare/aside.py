@@ -14,20 +14,18 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipfast.prepare.jobs import Arrange, Arranged, Checked, Done, Failed, Priority, Read
+from pipfast.prepare.jobs import Answer, Arrange, Arranged, Checked, Done, Failed, Note, Priority, Read
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
-from pipfast.store.layout import remove
+from pipfast.store.layout import Layout, remove
 from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from pipfast.prepare.jobs import Answer, Note
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode
-    from pipfast.store.layout import Layout
 
 COMPARED_S = 2.0
 """Seconds for which a comparison of stored files with their manifest holds."""

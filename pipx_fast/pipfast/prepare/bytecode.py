@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipfast.store.manifest import Damaged
+from pipfast.store.manifest import Damaged, FileFacts, StoredFile
 from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import CodeType
 
-    from pipfast.store.manifest import FileFacts, StoredFile
 
 # e.g. `# -*- coding: cp1252 -*-` in the first line, or in the second below a comment
 _COOKIE = re.compile(rb"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n?|\n))?[ \t\f]*#[^\r\n]*?coding[:=][ \t]*([-\w.]+)")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.prepare import jobs
-from pipfast.prepare.bytecode import compile_sources
+from pipfast.prepare.bytecode import BytecodeKind, compile_sources
 from pipfast.prepare.seconds import claim_second
 from pipfast.prepare.unpack import unpack_members
 from pipfast.store.archives import stored_sha256
@@ -36,7 +36,6 @@ from pipfast.wheel.members import read_members
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.store.layout import Layout
 
 UNPACK_SHARE = 48 << 20

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pipfast.prepare import jobs
 from pipfast.report import logger
-from pipfast.store.manifest import Damaged, read_bytecode_manifest, read_tree_manifest
+from pipfast.store.manifest import Damaged, TreeManifest, read_bytecode_manifest, read_tree_manifest
 from pipfast.store.prepared import Prepared
-from pipfast.upkeep.boots import is_unproved
+from pipfast.upkeep.boots import Times, is_unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pipfast.prepare.aside import Arrangement
     from pipfast.prepare.workers import Workers
     from pipfast.store.layout import Layout
-    from pipfast.store.manifest import TreeManifest
-    from pipfast.upkeep.boots import Times
 
 
 class Preparation:

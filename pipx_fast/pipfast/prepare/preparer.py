@@ -6,26 +6,22 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from pipfast.prepare.aside import Aside
-from pipfast.prepare.jobs import Failed, Mend, Priority, Unmendable
+from pipfast.prepare.aside import Arrangement, Aside
+from pipfast.prepare.jobs import Answer, Failed, Mend, Priority, Unmendable
 from pipfast.prepare.preparation import Preparation
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
-from pipfast.store.layout import note_use
-from pipfast.upkeep.boots import note_alive, unproved
+from pipfast.store.layout import Layout, note_use
+from pipfast.upkeep.boots import Times, note_alive, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipfast.prepare.aside import Arrangement
     from pipfast.prepare.bytecode import BytecodeKind
-    from pipfast.prepare.jobs import Answer
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode
-    from pipfast.store.layout import Layout
     from pipfast.store.prepared import Prepared
-    from pipfast.upkeep.boots import Times
 
 
 class Preparer:

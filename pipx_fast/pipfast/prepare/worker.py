@@ -19,14 +19,13 @@ from pipfast.prepare.making import Maker
 from pipfast.store.archives import find_archive, has_its_bytes
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import Damaged
-from pipfast.store.prepared import read_prepared
+from pipfast.store.prepared import Prepared, read_prepared
 from pipfast.upkeep.mend import mend
 from pipfast.wheel.members import NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipfast.store.prepared import Prepared
 
 READ_BYTES = 1 << 29
 """Bytes of expected archives that are read: a third of a second's work."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import site
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from typing import TYPE_CHECKING
 
 from pipfast.requirements import canonicalize_name
@@ -12,7 +12,6 @@ from pipfast.rescue.wheels import record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from importlib.metadata import Distribution
 
 
 def package_folders() -> list[str]:

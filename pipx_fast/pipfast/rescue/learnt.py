@@ -9,14 +9,13 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from pipfast.rescue.diagnosis.causes import read_cause
+from pipfast.rescue.diagnosis.causes import Cause, read_cause
 from pipfast.store.names import LEARNT
 from pipfast.store.notes import drop_note, keep_note, load_note, note_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.store.layout import Layout
 
 MAX_CAUSES = 32

@@ -6,14 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from pipfast.rescue.installed import installed_at, package_folders, record_of
-from pipfast.rescue.wheels import stale
+from pipfast.rescue.wheels import BuiltWheel, stale
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.rescue.wheels import BuiltWheel
     from pipfast.store.layout import Layout
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.requirements import canonicalize_name
 from pipfast.rescue.messages import BUILD_TOOLS
-from pipfast.store.archives import add_archive, find_archive, is_sound, sha256_of
+from pipfast.store.archives import Archive, add_archive, find_archive, is_sound, sha256_of
 from pipfast.store.names import BUILT
 from pipfast.store.notes import keep_note, load_note, note_key
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipfast.store.archives import Archive
     from pipfast.store.layout import Layout
 
 STEERING = frozenset({

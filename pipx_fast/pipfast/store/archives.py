@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger, say
-from pipfast.store.layout import note_use, remove
+from pipfast.store.layout import Layout, note_use, remove
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.system.copying import copy_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipfast.store.layout import Layout
 
 _BYTES = "bytes"
 _NOTE = "note.json"

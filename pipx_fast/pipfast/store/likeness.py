@@ -10,12 +10,11 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pipfast.store.manifest import MANIFEST, TREE
+from pipfast.store.manifest import MANIFEST, TREE, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.store.manifest import StoredFile
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipfast.report import logger
-from pipfast.store.layout import USE_NOTED_S
+from pipfast.store.layout import USE_NOTED_S, Layout
 from pipfast.store.reading import NotAFile, read_with_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipfast.store.layout import Layout
 
 T = TypeVar("T")
 

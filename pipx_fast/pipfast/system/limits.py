@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
-from pipfast.settings import FAMILIES
+from pipfast.settings import FAMILIES, Settings
 
 try:
     import resource
@@ -17,7 +17,6 @@ except ImportError:  # Windows has no such limits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipfast.settings import Settings
 
 PIPS_DESCRIPTORS = 40
 """Descriptors left to pip: its connections, the file it writes, the pipes of a build."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.store.likeness import Expected, open_folder
-from pipfast.store.manifest import TREE, Damaged, read_digests
+from pipfast.store.manifest import TREE, Damaged, Folder, StoredFile, read_digests
 from pipfast.store.reading import NotAFile, opened, sha256_of_open
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.store.layout import Layout
-    from pipfast.store.manifest import Folder, StoredFile
     from pipfast.store.prepared import Prepared
 
 GRAIN_NS = 2_000_000_000

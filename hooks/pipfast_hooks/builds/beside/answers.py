@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from pip._internal.utils.subprocess import call_subprocess, subprocess_logger
 
 from pipfast.builds.hook_names import METADATA, REQUIRES, RESULT_FOLDERS, WHEEL
 from pipfast.report import logger
-from pipfast_hooks.builds.beside.build import Failed
+from pipfast_hooks.builds.beside.build import Build, Failed, Result
 from pipfast_hooks.builds.beside.resolution import resolution_of
 from pipfast_hooks.builds.beside.wheels import Wheels
 from pipfast_hooks.builds.environments.shared import Environments
@@ -24,15 +24,12 @@ from pipfast_hooks.builds.jobs import of_thread
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.output import records
 from pipfast_hooks.output.progress import lively
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
-    from pipfast_hooks.builds.beside.build import Build, Result
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 
 class Answers(Part):

@@ -6,14 +6,13 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipfast.builds.hook_names import RESULT_FOLDERS
+from pipfast.builds.hook_names import RESULT_FOLDERS, WheelHook
 from pipfast.system import threads
 from pipfast_hooks.output.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from pipfast.builds.hook_names import WheelHook
     from pipfast_hooks.builds.beside.host import Hooks
 
 _SPIN_S = 0.1

@@ -10,15 +10,13 @@ import time
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
-from pipfast_hooks.builds.beside.build import Failed
-from pipfast_hooks.builds.jobs import Ended
+from pipfast_hooks.builds.beside.build import Build, Failed
+from pipfast_hooks.builds.jobs import Ended, Jobs
 from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from pipfast_hooks.builds.beside.build import Build
-    from pipfast_hooks.builds.jobs import Jobs
 
 _REMOVALS = 5
 """Attempts to remove a folder: a process that was just ended may have written to it in its last moment."""

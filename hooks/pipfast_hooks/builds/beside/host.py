@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.builds import hook_host
 from pipfast_hooks.builds.environments import fork_server
-from pipfast_hooks.builds.jobs import Ended, text_of
+from pipfast_hooks.builds.jobs import Ended, Jobs, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipfast_hooks.builds.jobs import Jobs
 
 _IN_TREE = "_PYPROJECT_HOOKS_BACKEND_PATH_JSON"
 """The variable with the folders of a backend that is part of its source (pyproject_hooks)."""

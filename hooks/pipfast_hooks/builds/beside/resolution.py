@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.builds.native import has_native_code
-from pipfast_hooks.builds.beside.sources import SourceBuilds, recipe_for
+from pipfast_hooks.builds.beside.sources import Recipe, SourceBuilds, recipe_for
 from pipfast_hooks.builds.context import Context
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds.beside.build import Build
-    from pipfast_hooks.builds.beside.sources import Recipe
-    from pipfast_hooks.run import Run
 
 
 def resolution_of(run: Run) -> Resolution | None:

@@ -27,7 +27,7 @@ from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.unpacking import unpack_file
 from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
-from pipfast.builds.hook_names import METADATA, REQUIRES, WHEEL
+from pipfast.builds.hook_names import METADATA, REQUIRES, WHEEL, WheelHook
 from pipfast.builds.native import has_native_code
 from pipfast.report import timed
 from pipfast_hooks.attach import is_attached
@@ -39,14 +39,12 @@ from pipfast_hooks.builds.environments.runner import runner_of
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.guard import Guard
 from pipfast_hooks.builds.jobs import Jobs, in_thread
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast.builds.hook_names import WheelHook
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.run import Run
 
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
 """pip's installer that starts a process, and has no state; since 25.2, and one of two since 26.1."""

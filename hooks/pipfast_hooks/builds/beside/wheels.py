@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +29,12 @@ from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.guard import Guard
 from pipfast_hooks.builds.jobs import Jobs
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 
 class Wheels(Part):

@@ -17,11 +17,10 @@ from pipfast_hooks.builds.environments import fork_server
 from pipfast_hooks.builds.guard import Guard
 from pipfast_hooks.builds.jobs import GivingWay
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part, current_run, inherited
+from pipfast_hooks.run import Part, Run, current_run, inherited
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 _FILE = "__pip-runner__.py"
 """Name of pip's own runner, which stands in usage lines."""

@@ -25,13 +25,12 @@ from pipfast.system.copying import copy_bytes
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.jobs import of_thread
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
     Facts = tuple[int, ...]
     """What tells a file from a changed one."""

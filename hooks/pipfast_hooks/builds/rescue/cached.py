@@ -11,11 +11,10 @@ from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.run import Part, current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
-    from pipfast_hooks.run import Run
 
 
 class PassedOver(Part):

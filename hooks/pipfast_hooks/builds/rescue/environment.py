@@ -10,14 +10,13 @@ from pip._internal.build_env import NoOpBuildEnvironment
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.rescue.environment import kept
+from pipfast.rescue.environment import Overlay, kept
 from pipfast.rescue.installed import installed_at
 from pipfast_hooks.builds.rescue.overlay import target_sites
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
 
 _PLACES = (

@@ -16,9 +16,9 @@ from pipfast.report import logger
 from pipfast.rescue import wheels
 from pipfast.rescue.installed import installed_at, modules_in
 from pipfast.rescue.messages import undeclared_of
-from pipfast.rescue.trust.known import InstalledDistribution, Known
+from pipfast.rescue.trust.known import FailingPackage, InstalledDistribution, Known
 from pipfast_hooks.builds.rescue.declared import failing_package
-from pipfast_hooks.builds.rescue.overlay import Wanted, make, resolve, target_sites
+from pipfast_hooks.builds.rescue.overlay import Found, Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import address_of, visible_from
 from pipfast_hooks.startup.configuration import read_values
 
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.rescue.environment import Overlay
-    from pipfast.rescue.trust.known import FailingPackage
     from pipfast.rescue.trust.policy import Grant
     from pipfast.rescue.wheels import BuiltWheel, Visible
     from pipfast.store.archives import Archive
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.builds.rescue.overlay import Found
     from pipfast_hooks.builds.rescue.watched import Hook
 
 class Place:

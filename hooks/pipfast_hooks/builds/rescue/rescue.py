@@ -13,7 +13,7 @@ from pip._vendor.pyproject_hooks import BackendUnavailable
 from pipfast.builds.hook_names import WHEEL
 from pipfast.report import logger, say
 from pipfast.rescue import learnt, messages
-from pipfast.rescue.diagnosis.causes import NoCause
+from pipfast.rescue.diagnosis.causes import Cause, NoCause
 from pipfast.rescue.diagnosis.diagnosis import examine
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
 from pipfast_hooks.builds.rescue.declared import failing_package
@@ -22,18 +22,16 @@ from pipfast_hooks.builds.rescue.overlay import OverlayFailed
 from pipfast_hooks.builds.rescue.place import Place, answer_from
 from pipfast_hooks.builds.rescue.source import source_of
 from pipfast_hooks.builds.rescue.unisolated import note_provenance
-from pipfast_hooks.builds.rescue.watched import error_of, evidence_of, watched
+from pipfast_hooks.builds.rescue.watched import HeldError, Hook, error_of, evidence_of, watched
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.rescue.diagnosis.evidence import Evidence
     from pipfast.rescue.diagnosis.watch import Watch
     from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
-    from pipfast_hooks.builds.rescue.watched import HeldError, Hook
 
 MAX_ROUNDS = 12
 """Rounds of one package: each brings one module, and known scripts need a handful at most."""

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say
 from pipfast_hooks.builds.context import Context
-from pipfast_hooks.run import Part
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds.rescue.rescue import Rescue
-    from pipfast_hooks.run import Run
 
 
 class Rescues(Part):

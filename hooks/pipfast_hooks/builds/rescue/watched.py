@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
-from pipfast.builds.hook_names import STAGES
+from pipfast.builds.hook_names import STAGES, Stage
 from pipfast.rescue.diagnosis.watch import Watch
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast.builds.hook_names import Stage
     from pipfast.rescue.diagnosis.evidence import Evidence
 
 

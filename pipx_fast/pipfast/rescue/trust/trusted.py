@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pipfast.requirements import allows, applies, canonicalize_name, joined, read_requirement
+from pipfast.requirements import Requirement, allows, applies, canonicalize_name, joined, read_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pipfast.requirements import Requirement
     from pipfast.rescue.trust.known import InstalledDistribution, Known
 
 
