@@ -111,7 +111,7 @@ def test_interrupt_while_workers_unpack(box: Box, laborious: Index) -> None:
 
 BLOCK_PLACING = """
 import os, time, wrapt
-@wrapt.when_imported("pipfast_hooks.install.placing")
+@wrapt.when_imported("pipfast_hooks.install.wheel")
 def block(module):
     place = module.place
     def placed(*args, **kwargs):

@@ -12,8 +12,8 @@ from pipfast import settings
 from pipfast.launch import OWN_COMMANDS
 from pipfast.rescue.diagnosis.causes import MissingModule
 from pipfast.rescue.messages import granted, refused
-from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, Refusal, decide
+from pipfast.rescue.trust.trusted import FailingPackage, Known
 from pipfast_hooks.seams import NEWEST_TESTED
 
 CHECKOUT = Path(__file__).parents[2]

@@ -97,7 +97,7 @@ class Context(Part):
         layout = self.run.store.layout
         if getattr(self.options, "target_dir", None) or not has_notes(layout, BUILT):
             return
-        from pipfast.rescue.stale import stale_here
+        from pipfast.rescue.installed import stale_here
 
         self._stale_before = set(stale_here(layout))
 
@@ -106,7 +106,7 @@ class Context(Part):
         layout = self.run.store.layout
         if self._stale_before is None or not layout.keeps:
             return
-        from pipfast.rescue.stale import stale_here
+        from pipfast.rescue.installed import stale_here
 
         for line, arguments in stale_here(layout).items():
             if line not in self._stale_before:

@@ -8,17 +8,57 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipfast.builds.hook_names import STAGES, WHEEL
+from pipfast.dependencies import Unusable
+from pipfast.report import logger, say
 from pipfast_hooks.builds.beside.answers import Answers
+from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.rescue.cached import PassedOver
-from pipfast_hooks.builds.rescue.rescues import Rescues
 from pipfast_hooks.builds.rescue.watched import Hook
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.output import records
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
+    from pipfast_hooks.builds.rescue.rescue import Rescue
     from pipfast_hooks.call import Call
+
+
+class Rescues(Part):
+    """The rescues of a run's builds."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._rescues: dict[int, Rescue] = {}
+        """By ``id()`` of pip's requirement, which the rescue keeps alive."""
+
+    def made(self, requirement: Any) -> Rescue | None:
+        """Return the rescue of a requirement's build if there is one."""
+        return self._rescues.get(id(requirement))
+
+    def of(self, requirement: Any) -> Rescue | None:
+        """Return the rescue of a requirement's build; None where builds are not rescued."""
+        context = self.run.find(Context)
+        if requirement is None or context is None or self.run.settings.build_rescue == "off":
+            return None
+        rescue = self.made(requirement)
+        if rescue is None:
+            try:
+                # Not at the top: it needs packaging, without which builds are pip's alone.
+                from pipfast_hooks.builds.rescue.rescue import Rescue
+            except Unusable as error:
+                say(f"builds are not rescued: {error}", error.hint)
+                return None
+            except Exception:
+                logger.debug("pipfast: builds are not rescued", exc_info=True)
+                return None
+            rescue = self._rescues[id(requirement)] = Rescue(context, requirement)
+        return rescue
+
+    def close(self, wait_s: float) -> None:
+        """Remove the environments of all rescues."""
+        for rescue in self._rescues.values():
+            rescue.close()
 
 
 def _around_call_hook(call: Call) -> Any:

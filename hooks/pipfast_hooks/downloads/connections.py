@@ -20,8 +20,7 @@ from pipfast.store.archives import Archive, add_archive, find_archive, hand_out,
 from pipfast.store.urls import Origin, note_url
 from pipfast.system import threads
 from pipfast_hooks.downloads import pip_cache
-from pipfast_hooks.downloads.job import Job
-from pipfast_hooks.downloads.scratch import Scratch, move
+from pipfast_hooks.downloads.job import Job, Scratch, move
 from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.transport import SessionTransport

@@ -20,7 +20,7 @@ from pipfast.fetch.errors import FetchError, WrongDigest
 from pipfast.report import logger
 from pipfast_hooks.downloads.connections import Connections, Sessions
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.index.sizes import Sizes
+from pipfast_hooks.index.candidates import Sizes
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already

@@ -11,10 +11,22 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.version import parse as parse_version
 
 from pipfast.index.pages import WHEEL, YANKED, PageTable
+from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+
+class Sizes(Part):
+    """Bytes of files by address, of links that were made."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.by_address: dict[str, int] = {}
+
+    def of(self, link: Any, unknown: int) -> int:
+        """Return the bytes of the file behind pip's link; ``unknown`` if no page told."""
+        return self.by_address.get(link.url_without_fragment, unknown)
 
 
 class PageCandidates:

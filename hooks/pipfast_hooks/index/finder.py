@@ -18,10 +18,9 @@ from pipfast.address import shown
 from pipfast.index.pages import PageTable, find_table, keep_table, page_key
 from pipfast.report import logger
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, choose
+from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, Sizes, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
-from pipfast_hooks.index.sizes import Sizes
-from pipfast_hooks.network import compressed, fresh
+from pipfast_hooks.network import fresh
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import caching_adapter, takes_name
 from pipfast_hooks.run import Part, Run, current_run
@@ -107,7 +106,7 @@ class EvaluatedPages:
         :raises OddPage: pip's own code must do it.
         """
         layout = self._layout()
-        digest = compressed.digest_of(layout, page)
+        digest = fresh.digest_of(layout, page)
         if layout.keeps:
             self._fresh.keep(layout, page, digest)
         key = self._key(evaluator, page, digest)
@@ -115,7 +114,7 @@ class EvaluatedPages:
         if table is None:
             with Warned() as warned:
                 evaluation = PageEvaluation(self.judge, evaluator, self.candidate_evaluator)
-                table = evaluation.table(compressed.inflated(page))
+                table = evaluation.table(fresh.inflated(page))
             if layout.keeps and not warned.any:
                 keep_table(layout, key, table)
         self._tables[key] = table
@@ -173,7 +172,7 @@ def _around_process_project_url(call: Call) -> Any:
     if known is None:
         collector = finder._link_collector
         further = {"package_name": evaluator.project_name} if takes_name(cast("Any", type(collector))) else {}
-        with compressed.accepted():
+        with fresh.accepted():
             page = collector.fetch_response(project_url, **further)
         if page is None:
             return []

@@ -15,8 +15,7 @@ from pipfast.store.archives import add_archive, find_archive, sha256_of
 from pipfast.store.manifest import is_tree
 from pipfast.store.names import TMP
 from pipfast.wheel.members import NotStorable
-from pipfast_hooks.install.request import Ready, Request
-from pipfast_hooks.install.scripts import read_entry_points
+from pipfast_hooks.install.request import Ready, Request, read_entry_points
 
 if TYPE_CHECKING:
     from pipfast.prepare.preparer import Preparer

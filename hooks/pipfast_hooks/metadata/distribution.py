@@ -16,8 +16,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.wheel.metadata import read_header
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.metadata.fields import Fields
-from pipfast_hooks.metadata.installed import KEPT
+from pipfast_hooks.metadata.installed import KEPT, Fields
 from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:

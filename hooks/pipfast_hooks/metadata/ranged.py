@@ -26,7 +26,7 @@ from pipfast.store.names import PAGES
 from pipfast.store.notes import load_note, note_key, write_note
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.index.sizes import Sizes
+from pipfast_hooks.index.candidates import Sizes
 from pipfast_hooks.network.early import EarlyRequests, reading
 from pipfast_hooks.network.fresh import FreshPages
 from pipfast_hooks.output import records

@@ -14,7 +14,7 @@ from pipfast.report import logger
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.asked import streamed
-from pipfast_hooks.network.authentication import as_pips_first
+from pipfast_hooks.network.beside import as_pips_first
 from pipfast_hooks.output import records
 from pipfast_hooks.run import Part, Run
 from pipfast_hooks.threads import here

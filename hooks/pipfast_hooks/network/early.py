@@ -8,8 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from pipfast_hooks.network.authentication import Known
-from pipfast_hooks.network.beside import guard
+from pipfast_hooks.network.beside import Known, guard
 from pipfast_hooks.network.pools import track
 from pipfast_hooks.network.servers import Servers
 from pipfast_hooks.run import Part, Run

@@ -7,6 +7,7 @@ for it (proxies, cookies, credentials): that takes longer than both.
 from __future__ import annotations
 
 import calendar
+import copy
 import re
 import time
 import zlib
@@ -18,17 +19,85 @@ import pip
 from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
-from pipfast.index.fresh import FreshPage, Looks, find_fresh, fresh_key, keep_fresh, looks_of
+from pipfast.index import pages
+from pipfast.system.inflate import inflater
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.network.asked import caching_adapter, request_for
-from pipfast_hooks.network.compressed import content_of
 from pipfast_hooks.output import records
 from pipfast_hooks.run import Part, Run
+from pipfast_hooks.threads import here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from pipfast.store.layout import Layout
+
+
+class Compressed(bytes):
+    """Placeholder for a page's content: empty, with the compressed bytes as an attribute."""
+
+    stored: bytes
+    """A gzip stream."""
+
+
+def accepted() -> AbstractContextManager[None]:
+    """Leave the pages that the block takes out of the cache compressed; the caller inflates those it needs."""
+    return here.having(takes_compressed=True)
+
+
+def content_of(response: Any) -> bytes | None:
+    """Return the unread body of an answer out of the cache; None if it is not gzip's.
+
+    It is read at once: piece by piece a page takes hundreds of reads.
+
+    :raises zlib.error: it is damaged.
+    """
+    if response.headers.get("Content-Encoding", "").lower() != "gzip":
+        return None
+    stored = response.raw.read(decode_content=False)
+    if not here.takes_compressed:
+        return _inflate(stored)
+    content = Compressed()
+    content.stored = stored
+    return content
+
+
+def digest_of(layout: Layout, page: Any) -> bytes:
+    """Return the SHA-256 of a page's content.
+
+    :raises zlib.error: it is damaged.
+    """
+    content = page.content
+    if not isinstance(content, Compressed):
+        return pages.content_digest(content)
+    known = pages.find_content_digest(layout, content.stored)
+    if known is None:
+        known = pages.content_digest(_inflate(content.stored))
+        pages.keep_content_digest(layout, content.stored, known)
+    return known
+
+
+def inflated(page: Any) -> Any:
+    """Return a page of pip's with its content in it.
+
+    :raises zlib.error: it is damaged.
+    """
+    if not isinstance(page.content, Compressed):
+        return page
+    whole = copy.copy(page)
+    # Frozen since pip 24.1.
+    object.__setattr__(whole, "content", _inflate(page.content.stored))
+    return whole
+
+
+def _inflate(stored: bytes) -> bytes:
+    inflating = inflater.decompressobj(16 + zlib.MAX_WBITS)
+    content: bytes = inflating.decompress(stored)
+    if not inflating.eof or inflating.unused_data:
+        raise zlib.error("not one whole stream")
+    return content
+
 
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)+")
 """Addresses that requests would not change, and that name no user."""
@@ -43,7 +112,7 @@ class FreshPages(Part):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self._noted: dict[str, tuple[_Entry, Looks, float]] = {}
+        self._noted: dict[str, tuple[_Entry, pages.Looks, float]] = {}
         """The cache's entry of an address, its look before it was read, and until when it is fresh."""
 
     def answer(self, session: Any, url: str, headers: Mapping[str, str], *, stream: bool) -> Any:
@@ -67,7 +136,7 @@ class FreshPages(Part):
             self._note(adapter, entry, looks, response)
         return response
 
-    def _note(self, adapter: Any, entry: _Entry, looks: Looks, response: Any) -> None:
+    def _note(self, adapter: Any, entry: _Entry, looks: pages.Looks, response: Any) -> None:
         """Note until when the cache will give this answer.
 
         :param looks: the look of the entry's files before they were read.
@@ -87,8 +156,8 @@ class FreshPages(Part):
         entry, looks, until = noted
         # Another process may have put another page there while this one was read.
         if entry.looks() == looks:
-            keep_fresh(
-                layout, entry.key, FreshPage(until, looks, page.url, page.content_type, page.encoding, digest)
+            pages.keep_fresh(
+                layout, entry.key, pages.FreshPage(until, looks, page.url, page.content_type, page.encoding, digest)
             )
 
 
@@ -100,12 +169,12 @@ class _Entry:
         path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
         self._paths = (Path(path), Path(f"{path}.body"))
         sent = sorted({**session.headers, **headers}.items())
-        self.key = fresh_key((pip.__version__, url, sent, path))
+        self.key = pages.fresh_key((pip.__version__, url, sent, path))
 
-    def looks(self) -> Looks | None:
+    def looks(self) -> pages.Looks | None:
         """Return size and times of the entry's files, or None if there is no entry."""
         try:
-            return looks_of(self._paths)
+            return pages.looks_of(self._paths)
         except OSError:
             return None
 
@@ -137,7 +206,7 @@ def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str,
     return adapter.build_response(request, cached, from_cache=True)
 
 
-def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
+def find(layout: Layout, collector: Any, link: Any, name: str) -> pages.FreshPage | None:
     """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
     # Without this seam pip's code would not stop at the request, but send it.
     if link.scheme not in ("http", "https") or not is_attached(type(collector.session).request):
@@ -149,4 +218,4 @@ def find(layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | No
     looks = entry.looks() if entry is not None else None
     if entry is None or looks is None:
         return None
-    return find_fresh(layout, entry.key, looks, time.time())
+    return pages.find_fresh(layout, entry.key, looks, time.time())

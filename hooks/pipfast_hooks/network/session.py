@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import of_this_thread
-from pipfast_hooks.network.authentication import as_pips_first
-from pipfast_hooks.network.beside import is_plain_get, send_beside
+from pipfast_hooks.network.beside import as_pips_first, is_plain_get, send_beside
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.fresh import FreshPages
 from pipfast_hooks.network.servers import Servers

@@ -106,7 +106,7 @@ def _plain(value: object) -> object:
 
 def _stale(layout: Layout | None) -> dict[str, str]:
     try:
-        from pipfast.rescue.stale import stale_here
+        from pipfast.rescue.installed import stale_here
     except Unusable:
         return {}  # it is among the problems already
     return stale_here(layout) if layout is not None else {}

@@ -74,7 +74,7 @@ def test_requirements_are_those_of_the_email_package(name: str) -> None:
 ])
 def test_only_what_no_extra_can_mean_is_skipped(text: str, skipped: bool) -> None:
     """A requirement that is not shown to pip is one that pip parses, and does not want without an extra."""
-    from pipfast_hooks.metadata.fields import OF_AN_EXTRA
+    from pipfast_hooks.metadata.installed import OF_AN_EXTRA
 
     assert bool(OF_AN_EXTRA.fullmatch(text)) is skipped
     if skipped:

@@ -73,7 +73,7 @@ def test_installing_while_the_store_is_emptied(tmp_path: Path) -> None:
 _VANISH = """
 import os, sys
 from pipfast.store.layout import Layout
-from pipfast_hooks.install import placing as install
+from pipfast_hooks.install import wheel as install
 times = int(sys.argv.pop(1))
 stock = install.place
 def place(batches, linker):

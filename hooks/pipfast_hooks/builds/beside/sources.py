@@ -32,9 +32,8 @@ from pipfast.builds.native import has_native_code
 from pipfast.report import timed
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
-from pipfast_hooks.builds.beside.builder import Builder
+from pipfast_hooks.builds.beside.builder import Builder, prepare
 from pipfast_hooks.builds.beside.host import Hooks
-from pipfast_hooks.builds.built_wheels import prepare
 from pipfast_hooks.builds.environments.runner import runner_of
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.guard import Guard

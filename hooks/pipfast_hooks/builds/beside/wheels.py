@@ -21,10 +21,9 @@ from pipfast.builds.hook_names import WHEEL
 from pipfast.builds.native import is_hungry
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
-from pipfast_hooks.builds.beside.builder import Builder
+from pipfast_hooks.builds.beside.builder import Builder, prepare_all
 from pipfast_hooks.builds.beside.host import Hooks
 from pipfast_hooks.builds.beside.resolution import Resolution
-from pipfast_hooks.builds.built_wheels import prepare_all
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.guard import Guard
 from pipfast_hooks.builds.jobs import Jobs

@@ -38,7 +38,7 @@ ARGUMENT = "--fork-server"
 """Argument with which the runner becomes the server; the server's descriptors follow."""
 
 _IMPORTED = (
-    "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.stale",
+    "encodings.ascii", "encodings.cp437", "netrc", "ctypes", "pipfast.launch", "pipfast.rescue.installed",
     "pipfast.install.linker", "pipfast.prepare.preparer", "pipfast.prepare.worker", "pipfast.prepare.workers",
     "pipfast.store.condition", "pipfast_hooks.attach", "pipfast_hooks.startup.configuration",
 )

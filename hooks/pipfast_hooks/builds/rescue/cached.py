@@ -33,7 +33,7 @@ class PassedOver(Part):
         if context is None or not has_notes(layout, BUILT):
             return False
         if path not in self._differences:
-            from pipfast_hooks.builds.rescue.unisolated import difference
+            from pipfast_hooks.builds.rescue.source import difference
 
             self._differences[path] = difference(context, Path(path))
         sentence = self._differences[path]

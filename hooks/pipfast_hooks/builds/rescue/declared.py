@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.rescue.trust.known import FailingPackage
 from pipfast.rescue.trust.setup_script import read_setup_script
+from pipfast.rescue.trust.trusted import FailingPackage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

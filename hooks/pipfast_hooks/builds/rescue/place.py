@@ -16,7 +16,7 @@ from pipfast.report import logger
 from pipfast.rescue import wheels
 from pipfast.rescue.installed import installed_at, modules_in
 from pipfast.rescue.messages import undeclared_of
-from pipfast.rescue.trust.known import FailingPackage, InstalledDistribution, Known
+from pipfast.rescue.trust.trusted import FailingPackage, InstalledDistribution, Known
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import Found, Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import address_of, visible_from

@@ -20,8 +20,7 @@ from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.environment import RescueEnvironment
 from pipfast_hooks.builds.rescue.overlay import OverlayFailed
 from pipfast_hooks.builds.rescue.place import Place, answer_from
-from pipfast_hooks.builds.rescue.source import source_of
-from pipfast_hooks.builds.rescue.unisolated import note_provenance
+from pipfast_hooks.builds.rescue.source import note_provenance, source_of
 from pipfast_hooks.builds.rescue.watched import HeldError, Hook, error_of, evidence_of, watched
 from pipfast_hooks.guard import guarded
 

@@ -19,10 +19,9 @@ from pipfast.extra_builds import to_be_set
 from pipfast.requirements import SpecifierSet, allows, canonicalize_name, joined, read_requirement
 from pipfast.rescue.diagnosis.causes import Cause, MissingDistribution, MissingModule, NeedsOlderSetuptools
 from pipfast.rescue.diagnosis.import_names import namespaces, provides, reviewed, reviewed_distribution
-from pipfast.rescue.trust.trusted import Trusted
+from pipfast.rescue.trust.trusted import Known, Trusted
 
 if TYPE_CHECKING:
-    from pipfast.rescue.trust.known import Known
     from pipfast.settings import BuildRescue
 
 _SETUPTOOLS = tuple(

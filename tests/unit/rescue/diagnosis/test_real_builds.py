@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError, SoughtModule
-from pipfast.rescue.trust.known import FailingPackage, Known
 from pipfast.rescue.trust.policy import Grant, decide
+from pipfast.rescue.trust.trusted import FailingPackage, Known
 from support.diagnosis import diagnose
 
 NOISE = ("_distutils_hack.override", "setuptools._vendor.backports", "usercustomize", "numpy", "Cython", "wheel")

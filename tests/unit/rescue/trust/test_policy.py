@@ -9,8 +9,8 @@ import pytest
 
 from pipfast.extra_builds import read_extras
 from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools
-from pipfast.rescue.trust.known import FailingPackage, InstalledDistribution, Known
 from pipfast.rescue.trust.policy import Grant, Refusal, decide, extra_grants
+from pipfast.rescue.trust.trusted import FailingPackage, InstalledDistribution, Known
 
 PACKAGE = FailingPackage("flash-attn", "2.8.3", requires=("einops",),
                          build_requires=("setuptools>=40.8.0", "wheel"))

@@ -13,7 +13,7 @@ import pytest
 from pip._internal.index import collector
 
 from pipfast.store.layout import Nowhere, open_layout
-from pipfast_hooks.network import compressed
+from pipfast_hooks.network import fresh as compressed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.index.fresh import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
+from pipfast.index.pages import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
 from pipfast.store.names import PAGES
 from pipfast.store.notes import write_note
 from support.stores import new_store
