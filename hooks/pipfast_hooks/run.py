@@ -39,7 +39,8 @@ class Part:
         """Tell what is under way to end, without waiting."""
 
     def close(self, wait_s: float) -> None:
-        """End everything of this part; wait at most ``wait_s`` seconds for threads."""
+        """End everything of this part; wait at most ``wait_s`` seconds for threads. By default it gives way."""
+        self.give_way()
 
 
 P = TypeVar("P", bound=Part)
@@ -51,9 +52,7 @@ class Run:
 
     def __init__(self, settings: Settings, umask: int, *, is_copy: bool = False) -> None:
         """:param is_copy: this process was forked from one that has imported all that a command needs."""
-        self.settings = settings
-        self.umask = umask
-        self.is_copy = is_copy
+        self.settings, self.umask, self.is_copy = settings, umask, is_copy
         self.intent = Intent()
         self.store = Store(self)
         self._parts: dict[type[Part], Part] = {}
@@ -118,10 +117,6 @@ class Run:
         self.intent = replace(self.intent, aim=Aim.ARCHIVES)
         self.store.stop()
         self._close_parts()
-        self._say_last_words()
-        self.store.tidy()
-
-    def _say_last_words(self) -> None:
         for message, hint in self._last_words:
             say(message, hint)
         self._last_words.clear()
@@ -129,6 +124,7 @@ class Run:
         for tell in self._daily_words:
             tell()
         self._daily_words.clear()
+        self.store.tidy()
 
     def _close_parts(self) -> None:
         """End the parts, last made first: all are told to stop before any is waited for."""

@@ -7,14 +7,13 @@ import hashlib
 import random
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipfast.fetch.transport import Response
 
 PIECE = 16 * 1024
 THRESHOLD = 256 * 1024
@@ -32,9 +31,9 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def named(response: Response) -> str:
+def named(response: Any) -> str:
     """Name a file as its address does."""
-    return response.url.rpartition("/")[2]
+    return str(response.url).rpartition("/")[2]
 
 
 @dataclass

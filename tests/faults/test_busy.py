@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -59,35 +58,6 @@ def test_small_files_do_not_wait_for_a_large_one(server: FaultServer, fetch: Cal
     check({path: fetch(path, body) for path, body in bodies.items()}, bodies)
     small_done.set()
     assert big.result().path.read_bytes() == BIG
-
-
-def test_429_with_retry_after(server: FaultServer, fetch: Callable[..., Download]) -> None:
-    """No request reaches the server before the time it asked for is over."""
-    times: list[float] = []
-
-    def answer(exchange: Exchange) -> None:
-        times.append(time.monotonic())
-        if exchange.number < 2:
-            exchange.head(429, {"Content-Length": "0", "Retry-After": "0.3"})
-        else:
-            exchange.serve()
-
-    server.behaviours["/a.whl"] = answer
-    assert fetch("/a.whl", b"content").result().path.read_bytes() == b"content"
-    assert [later - earlier >= 0.3 for earlier, later in itertools.pairwise(times)] == [True, True]
-
-
-def test_pool_closes_during_a_long_retry_after(server: FaultServer, fetch: Callable[..., Download]) -> None:
-    """Closing does not wait for the end of a pause (the fixtures' timeouts would tell)."""
-    asked = threading.Event()
-
-    def answer(exchange: Exchange) -> None:
-        exchange.head(429, {"Content-Length": "0", "Retry-After": "3600"})
-        asked.set()
-
-    server.behaviours["/a.whl"] = answer
-    fetch("/a.whl", b"content")
-    assert asked.wait(20)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])

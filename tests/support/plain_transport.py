@@ -9,8 +9,6 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipfast.fetch.transport import Failure, FailureKind
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -20,10 +18,9 @@ CHUNK = 64 * 1024
 class HttpStatusError(Exception):
     """An answer of 400 or above."""
 
-    def __init__(self, status: int, retry_after: str | None) -> None:
+    def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
         self.status = status
-        self.retry_after = float(retry_after) if retry_after else None
 
 
 class PlainResponse:
@@ -70,7 +67,7 @@ class PlainTransport:
             answer = connection.getresponse()
             if answer.status >= 400:
                 answer.close()
-                raise HttpStatusError(answer.status, answer.headers.get("Retry-After"))
+                raise HttpStatusError(answer.status)
         except Exception as error:
             self.errors.append(error)
             connection.close()
@@ -87,13 +84,8 @@ class PlainTransport:
                     with contextlib.suppress(OSError):
                         connection.sock.shutdown(socket.SHUT_RDWR)
 
-    def classify(self, error: BaseException) -> Failure:
+    def is_busy(self, error: BaseException) -> bool:
         if isinstance(error, HttpStatusError):
-            if error.status in (429, 503):
-                return Failure(FailureKind.BUSY, error.retry_after)
-            return Failure(FailureKind.FATAL)
-        if isinstance(error, ConnectionRefusedError):
-            return Failure(FailureKind.FATAL)
-        if isinstance(error, OSError | http.client.HTTPException):
-            return Failure(FailureKind.BUSY)
-        return Failure(FailureKind.FATAL)
+            return error.status in (429, 503)
+        is_refused = isinstance(error, ConnectionRefusedError)
+        return not is_refused and isinstance(error, OSError | http.client.HTTPException)

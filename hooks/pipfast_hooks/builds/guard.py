@@ -39,23 +39,21 @@ class Guard(Part):
         :raises OSError: it cannot be started: nothing may run beside pip.
         """
         with self._starting:
-            if self._process is None:
-                self._start()
+            if self._process is not None:
+                return self._pipe
+            ours, self._pipe = os.pipe()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", session_guard.__file__], stdin=ours, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                )
+            except BaseException:
+                os.close(self._pipe)
+                self._pipe = _NONE
+                raise
+            finally:
+                os.close(ours)
             return self._pipe
-
-    def _start(self) -> None:
-        ours, self._pipe = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", session_guard.__file__], stdin=ours, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
-            )
-        except BaseException:
-            os.close(self._pipe)
-            self._pipe = _NONE
-            raise
-        finally:
-            os.close(ours)
 
     @contextmanager
     def over(self, session: int) -> Iterator[None]:
@@ -87,10 +85,6 @@ class Guard(Part):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-    def close(self, wait_s: float) -> None:
-        """End the process, and the sessions that it still watches."""
-        self.give_way()
 
 
 def tell(pipe: int, session: int, *, begun: bool) -> None:

@@ -55,7 +55,7 @@ def _around_call(call: Call) -> Any:
             if link.url_without_fragment not in connections.wrong:
                 job = connections.begin(link, location)
                 if link.is_wheel and job.archive is None:
-                    run.part(Ahead).note_wheel(link)
+                    run.part(Ahead).requests.on_wheel(link)
     if connections is None or job is None:
         return call.original()
     display = None

@@ -46,13 +46,11 @@ class PageCandidates:
         self._in_order = [PageCandidate(self, row) for row in range(len(table.rows))]
         by_position = sorted(range(len(table.rows)), key=lambda row: table.rows[row][2])
         self.in_page_order = [self._in_order[row] for row in by_position]
-        self.representatives = self._one_of_each_version()
-
-    def _one_of_each_version(self) -> list[PageCandidate]:
-        found: dict[int, PageCandidate] = {}
-        for candidate, row in zip(self._in_order, self._table.rows, strict=True):
-            found.setdefault(row[0], candidate)
-        return list(found.values())
+        first: dict[int, PageCandidate] = {}
+        for candidate, row in zip(self._in_order, table.rows, strict=True):
+            first.setdefault(row[0], candidate)
+        self.representatives = list(first.values())
+        """One file of each version."""
 
     def version(self, row: int) -> Any:
         """Return a file's parsed version."""
@@ -193,7 +191,10 @@ def choose(evaluator: Any, candidates: list[Any]) -> BestCandidate | None:
     else:
         applicable = alone.of_versions(chosen, prefer_binary=evaluator._prefer_binary)
         if hashes:
-            applicable = evaluator.get_applicable_candidates(_in_page_order(alone, applicable))
+            wanted = {each.row for each in applicable}
+            applicable = evaluator.get_applicable_candidates(
+                [each for each in alone.in_page_order if each.row in wanted]
+            )
     return BestCandidate(evaluator, candidates, applicable)
 
 
@@ -250,8 +251,3 @@ def _is_yanked(candidate: Any) -> bool:
     if isinstance(candidate, PageCandidate):
         return candidate.page.is_yanked(candidate.row)
     return bool(candidate.link.is_yanked)
-
-
-def _in_page_order(page: PageCandidates, found: list[PageCandidate]) -> list[PageCandidate]:
-    wanted = {candidate.row for candidate in found}
-    return [candidate for candidate in page.in_page_order if candidate.row in wanted]

@@ -7,6 +7,7 @@ file that has that part; a file whose name or address is not of the plain kind i
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -78,29 +79,23 @@ class Judge:
 
     def __init__(self, tags: list[Any]) -> None:
         self._tags = frozenset(tags)
-        self._fits: dict[str, bool] = {}
+        self.fits = functools.cache(self._fits)
+        """Tells whether a wheel with these three tags (``cp311-cp311-linux_x86_64``) can be installed."""
         self._preference: dict[str, tuple[Any, ...]] = {}
         self._python: dict[tuple[Any, ...], str | None] = {}
 
-    def fits(self, tags: str) -> bool:
-        """Tell whether a wheel with these three tags (``cp311-cp311-linux_x86_64``) can be installed."""
-        known = self._fits.get(tags)
-        if known is None:
-            try:
-                known = bool(Wheel(f"x-1-{tags}.whl").supported(self._tags))
-            except InvalidWheelFilename:
-                known = False
-            self._fits[tags] = known
-        return known
+    def _fits(self, tags: str) -> bool:
+        try:
+            return bool(Wheel(f"x-1-{tags}.whl").supported(self._tags))
+        except InvalidWheelFilename:
+            return False
 
     def preference(self, tags: str, evaluator: Any) -> tuple[Any, ...]:
         """Return the last parts of pip's sorting key: how well the tags fit, and the build tag."""
-        known = self._preference.get(tags)
-        if known is None:
-            name = f"x-1-{tags}.whl" if tags else "x-1.tar.gz"
-            known = evaluator._sort_key(InstallationCandidate("x", "1", Link(f"https://x/{name}")))[4:]
-            self._preference[tags] = known
-        return known
+        if tags not in self._preference:
+            link = Link(f"https://x/x-1-{tags}.whl" if tags else "https://x/x-1.tar.gz")
+            self._preference[tags] = evaluator._sort_key(InstallationCandidate("x", "1", link))[4:]
+        return self._preference[tags]
 
     def other_python(self, requires: str, evaluator: Any) -> str | None:
         """Return pip's objection to a file with this ``Requires-Python``, or None."""
@@ -124,9 +119,9 @@ class PageEvaluation:
         self._judge = judge
         self._links = link_evaluator
         self._candidates = candidate_evaluator
-        self._name_fits: dict[str, bool] = {}
-        self._wheel_versions: dict[str, str] = {}
-        self._parsed: dict[str, Any] = {}
+        self._is_own_name = functools.cache(self._is_plain_own_name)
+        self._wheel_version = functools.cache(lambda version: str(Wheel(f"x-{version}-py3-none-any.whl").version))
+        self._parse = functools.cache(parse_version)
         self._rejected: set[str] = set()
         self._left_to_pip: set[str] = set()
 
@@ -147,11 +142,9 @@ class PageEvaluation:
         rows = sorted(described, key=itemgetter(2))
         versions = {version: number for number, version in enumerate(dict.fromkeys(row[0] for row in rows))}
         return PageTable(
-            tuple(versions),
-            tuple((versions[row[0]], row[1], row[3]) for row in rows),
-            [_line(row[4]) for row in rows],
-            tuple(sorted(self._rejected)),
-            base,
+            tuple(versions), tuple((versions[row[0]], row[1], row[3]) for row in rows),
+            [json.dumps(row[4], separators=(",", ":")).encode("ascii") for row in rows],
+            tuple(sorted(self._rejected)), base,
         )
 
     def _from_json(self, files: list[dict[str, Any]], page_url: str) -> Iterator[tuple[Any, ...]]:
@@ -160,11 +153,10 @@ class PageEvaluation:
             url = file.get("url")
             if url in seen:
                 continue
+            judged = None
             if isinstance(url, str):
                 seen.add(url)
                 judged = self._plain(url, file.get("requires-python"), bool(file.get("yanked")))
-            else:
-                judged = None
             if judged is None:
                 judged = self._by_pip(Link.from_json(file, page_url))
             if judged:
@@ -208,7 +200,8 @@ class PageEvaluation:
                 return ()
             name, _, version = stem.rpartition("-")
             tags = ""
-        if not self._is_plain(name, version) or (requires and not isinstance(requires, str)):
+        is_plain = self._is_own_name(name) and _PLAIN_VERSION.fullmatch(version) is not None
+        if not is_plain or (requires and not isinstance(requires, str)):
             return None
         if (yanked and not self._links._allow_yanked) or (
             ("binary" if tags else "source") not in self._links._formats
@@ -223,26 +216,8 @@ class PageEvaluation:
         flags = (YANKED if yanked else 0) | (WHEEL if tags else 0)
         return version, flags, (-yanked, self._parse(version), *self._judge.preference(tags, self._candidates))
 
-    def _is_plain(self, name: str, version: str) -> bool:
-        fits = self._name_fits.get(name)
-        if fits is None:
-            fits = self._name_fits[name] = (
-                _PLAIN_NAME.fullmatch(name) is not None
-                and canonicalize_name(name) == self._links._canonical_name
-            )
-        return fits and _PLAIN_VERSION.fullmatch(version) is not None
-
-    def _wheel_version(self, version: str) -> str:
-        known = self._wheel_versions.get(version)
-        if known is None:
-            known = self._wheel_versions[version] = str(Wheel(f"x-{version}-py3-none-any.whl").version)
-        return known
-
-    def _parse(self, version: str) -> Any:
-        known = self._parsed.get(version)
-        if known is None:
-            known = self._parsed[version] = parse_version(version)
-        return known
+    def _is_plain_own_name(self, name: str) -> bool:
+        return bool(_PLAIN_NAME.fullmatch(name)) and canonicalize_name(name) == self._links._canonical_name
 
     def _by_pip(self, link: Any) -> tuple[Any, ...]:
         """Judge any file as pip does."""
@@ -265,7 +240,3 @@ class PageEvaluation:
         key = self._candidates._sort_key(candidate)
         flags = (YANKED if link.is_yanked else 0) | (WHEEL if link.is_wheel else 0)
         return detail, flags, (key[1], *key[3:])
-
-
-def _line(described: dict[str, Any]) -> bytes:
-    return json.dumps(described, separators=(",", ":")).encode("ascii")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
@@ -22,7 +22,7 @@ from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, Sizes,
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.network import fresh
 from pipfast_hooks.network.ahead import Ahead
-from pipfast_hooks.network.asked import caching_adapter, takes_name
+from pipfast_hooks.network.asked import caching_adapter, fetch
 from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class EvaluatedPages:
             page = fresh.find(layout, self._finder._link_collector, project_url, evaluator.project_name)
             table = self._kept(layout, self._key(evaluator, page, page.digest)) if page is not None else None
             if page is not None and table is not None:
-                self._run.part(Ahead).passes(page.url)
+                self._run.part(Ahead).requests.passes(page.url)
                 return page.url, table
         return None
 
@@ -146,10 +146,9 @@ class Finders(Part):
 
     def pages_of(self, finder: Any) -> EvaluatedPages:
         """Return what is known for a finder."""
-        found = self._pages.get(finder)
-        if found is None:
-            found = self._pages[finder] = EvaluatedPages(self.run, finder)
-        return found
+        if finder not in self._pages:
+            self._pages[finder] = EvaluatedPages(self.run, finder)
+        return self._pages[finder]
 
 
 def _around_process_project_url(call: Call) -> Any:
@@ -170,10 +169,8 @@ def _around_process_project_url(call: Call) -> Any:
         return call.original()
     known = pages.of_fresh_page(evaluator, project_url)
     if known is None:
-        collector = finder._link_collector
-        further = {"package_name": evaluator.project_name} if takes_name(cast("Any", type(collector))) else {}
         with fresh.accepted():
-            page = collector.fetch_response(project_url, **further)
+            page = fetch(finder._link_collector, project_url, evaluator.project_name)
         if page is None:
             return []
         try:

@@ -32,21 +32,12 @@ _METADATA = "metadata"
 
 
 class _Named(importlib.metadata.Distribution):
-    """A distribution whose name and version are known."""
+    """A distribution whose name and version are known; the base class would parse everything for them."""
+
+    name = version = ""
 
     def __init__(self, name: str, version: str) -> None:
-        self._name = name
-        self._version = version
-
-    @property
-    def name(self) -> str:
-        """Return the field, which the base class would parse everything for."""
-        return self._name
-
-    @property
-    def version(self) -> str:
-        """Return the field."""
-        return self._version
+        self.name, self.version = name, version
 
 
 class _InMemory(_Named):

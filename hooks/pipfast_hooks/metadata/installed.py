@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipfast.report import logger
 from pipfast.wheel.metadata import Header, read_header
@@ -174,7 +174,7 @@ def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[
     if not isinstance(holder, functools.cached_property):
         return tuple(call.original(extras=extras))
     there = vars(instance).get(holder.attrname)
-    header: Fields | _Header | None = None
+    header: Fields | None = None
     if isinstance(there, Fields) and not extras:
         header = there.without_extras()
     elif known and there is None:
@@ -192,20 +192,7 @@ def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[
             vars(instance)[holder.attrname] = there
 
 
-class _Header:
-    """The part of an email message that pip's loop asks for."""
-
-    def __init__(self, requirements: list[str]) -> None:
-        self.requirements = requirements
-
-    def get_all(self, name: str, failobj: Any = None) -> Any:
-        """Return the fields of that name; only one name is known."""
-        if name.lower() != _WANTED:
-            raise LookupError(name)
-        return list(self.requirements) or failobj
-
-
-def _read_header(folder: str, *, with_extras: bool) -> _Header | None:
+def _read_header(folder: str, *, with_extras: bool) -> Fields | None:
     """Read the requirements in a METADATA file; None where the email package is better asked."""
     with open(f"{folder}/METADATA", encoding="utf-8") as file:
         text = file.read()
@@ -216,7 +203,12 @@ def _read_header(folder: str, *, with_extras: bool) -> _Header | None:
         # pip adds what setuptools wrote there long ago.
         return None
     # Three of four requirements are an extra's, and would be parsed to find that out.
-    return _Header([each for each in requirements if with_extras or not OF_AN_EXTRA.fullmatch(each)])
+    wanted = [each for each in requirements if with_extras or not OF_AN_EXTRA.fullmatch(each)]
+    return Fields(Header({_WANTED: wanted}), _unread)
+
+
+def _unread() -> NoReturn:
+    raise LookupError("only one field is known")
 
 
 def parse_requires(text: str) -> list[str] | None:

@@ -75,7 +75,7 @@ def _around_get_http_url(call: Call) -> Any:
     if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
         with guarded("%s is left to pip", shown(link.url)):
             # A file that comes ahead may be in the cache by then, but pip would not have found it there.
-            if not current_run().part(Ahead).is_coming(link.url.split("#", 1)[0]):
+            if not current_run().part(Ahead).requests.is_coming(link.url.split("#", 1)[0]):
                 found = kept(download._session, link)
     if found is None:
         return call.original()

@@ -105,8 +105,10 @@ class RequestsAhead:
         self._connections = connections
         self._turns = _Turns(connections)
         self._waiting: list[Callable[[], None]] = []
-        self._active = False
-        self._stopped = False
+        self.is_active = False
+        """Requests are sent ahead now."""
+        self.is_over = False
+        """None is sent ahead any more."""
         self._jobs: dict[str, _Job] = {}
         self._asked_by_pip: set[str] = set()
         self._left_to_pip: dict[str, _Job] = {}
@@ -115,26 +117,15 @@ class RequestsAhead:
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
 
-    @property
-    def is_active(self) -> bool:
-        """Tell whether requests are sent ahead now."""
-        return self._active
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether no request is sent ahead any more."""
-        return self._stopped
-
-    # What pip does
 
     def activate(self) -> None:
         """Begin with all that waits: pip's cache lacks an answer, so that a server is asked."""
         from pipfast_hooks.network.early import EarlyRequests
 
         with self._lock:
-            if self._active or self._stopped:
+            if self.is_active or self.is_over:
                 return
-            self._active = True
+            self.is_active = True
             self._early = self._run.lean(Ahead, EarlyRequests)
             self._early.attach(self.session)
             waiting, self._waiting = self._waiting, []
@@ -168,7 +159,7 @@ class RequestsAhead:
         """Use what pip has got to a request of its own that was to be sent ahead."""
         with self._lock:
             job = self._left_to_pip.pop(url, None)
-            if job is None or self._stopped or response.status_code != 200:
+            if job is None or self.is_over or response.status_code != 200:
                 return
         with records.held_back([]), guarded("what a page says is not known ahead"):
             rest = job.then(response)
@@ -186,12 +177,11 @@ class RequestsAhead:
         with self._lock:
             self._asked_by_pip.add(url)
 
-    # What is sent ahead
 
     def when_active(self, call: Callable[[], None]) -> None:
         """Make a call at once if requests are sent ahead already, else when that begins."""
         with self._lock:
-            if not self._active:
+            if not self.is_active:
                 self._waiting.append(call)
                 return
         call()
@@ -199,7 +189,7 @@ class RequestsAhead:
     def begin(self, url: str, headers: Mapping[str, str], then: Then) -> None:
         """Send a GET in one of the threads, unless pip has asked for it already."""
         with self._lock:
-            if self._stopped or not self._active or url in self._jobs or url in self._asked_by_pip:
+            if self.is_over or not self.is_active or url in self._jobs or url in self._asked_by_pip:
                 return
             if self._has_threads():
                 job = self._jobs[url] = _Job(url, dict(headers), then)
@@ -208,16 +198,15 @@ class RequestsAhead:
     def stop(self, wait_s: float = 0.0) -> None:
         """Fetch nothing more ahead; wait at most that many seconds for what is under way."""
         with self._lock:
-            if not self._stopped:
+            if not self.is_over:
                 for _ in self._threads:
                     self._queue.put(None)
-            self._stopped = True
-            self._active = False
+            self.is_over = True
+            self.is_active = False
             # pip waits for a request under way, and sends it itself only if it fails.
             self._jobs = {url: job for url, job in self._jobs.items() if job.started}
         threads.join(self._threads, wait_s)
 
-    # In the threads
 
     def _has_threads(self) -> bool:
         """Start one more thread, if that is allowed; tell whether there is any."""
@@ -277,46 +266,29 @@ class Ahead(Part):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.requests: RequestsAhead | None = None
+        self._none = RequestsAhead(run, None, lambda _: None)
+        self._none.stop()
+        self.requests = self._none
+        """Those of the resolution under way; a null form, which sends none, where there is no resolution."""
 
-    def of(self, session: Any) -> RequestsAhead | None:
-        """Return the requests of a session of pip's, if that is the one that its resolver uses now."""
-        requests = self.requests
-        return requests if requests is not None and requests.session is session else None
+    def of(self, session: Any) -> RequestsAhead:
+        """Return the requests of a session of pip's: none unless that is the one that its resolver uses now."""
+        return self.requests if self.requests.session is session else self._none
 
     def begin(self, session: Any, on_wheel: Callable[[Any], None]) -> RequestsAhead:
         """Let requests be sent ahead through a session until ``end``."""
         self.requests = RequestsAhead(self.run, session, on_wheel)
         return self.requests
 
-    def is_coming(self, url: str) -> bool:
-        """Tell whether a request of pip's has, or is going to have, a response from here."""
-        return self.requests is not None and self.requests.is_coming(url)
-
-    def passes(self, url: str) -> None:
-        """Note that pip needs no answer to a request any more."""
-        if self.requests is not None:
-            self.requests.passes(url)
-
-    def note_wheel(self, link: Any) -> None:
-        """Note that pip itself begins to fetch a wheel."""
-        if self.requests is not None:
-            self.requests.on_wheel(link)
-
     def end(self) -> None:
         """Send nothing more: the resolver is done."""
-        requests, self.requests = self.requests, None
-        if requests is not None:
-            requests.stop()
+        self.close(0.0)
 
     def stop(self) -> None:
         """Send nothing more; pip was interrupted."""
-        if self.requests is not None:
-            self.requests.stop()
+        self.requests.stop()
 
     def close(self, wait_s: float) -> None:
         """Wait for what is under way."""
-        requests, self.requests = self.requests, None
-        if requests is not None:
-            requests.stop(wait_s)
-
+        requests, self.requests = self.requests, self._none
+        requests.stop(wait_s)

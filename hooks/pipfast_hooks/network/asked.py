@@ -28,7 +28,7 @@ def of_this_thread(method: Any, url: Any, headers: Any) -> tuple[bool, Any]:
 def fetch_with(response: Any, collector: Any, link: Any, name: str) -> Any:
     """Run pip's code for a page with this response; return the page."""
     with here.having(answer=response):
-        return _fetch(collector, link, name)
+        return fetch(collector, link, name)
 
 
 def request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
@@ -36,14 +36,15 @@ def request_for(collector: Any, link: Any, name: str) -> tuple[str, dict[str, st
     asked: list[tuple[str, str, dict[str, str]]] = []
     with here.having(asked=asked):
         try:
-            _fetch(collector, link, name)
+            fetch(collector, link, name)
         except _NotSent:
             method, url, headers = asked[0]
             return (url, headers) if method == "GET" else None
     return None
 
 
-def _fetch(collector: Any, link: Any, name: str) -> Any:
+def fetch(collector: Any, link: Any, name: str) -> Any:
+    """Run pip's code for a page."""
     further = {"package_name": name} if takes_name(cast("Any", type(collector))) else {}
     return collector.fetch_response(link, **further)
 

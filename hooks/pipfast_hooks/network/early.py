@@ -105,21 +105,15 @@ class EarlyRequests(Part):
             return response
 
 
-def turn_of(response: Any) -> Turn | None:
-    """Return the request that a response answers, if it was an early one that a server has answered."""
-    turn = getattr(response, "turn", None)
-    return turn if turn is not None and turn.server is not None else None
-
-
 def is_answer(response: Any) -> bool:
     """Tell whether pip alone would have got the same response."""
-    turn = turn_of(response)
-    return turn is None or turn.server is None or turn.server.is_answer(turn)
+    turn = getattr(response, "turn", None)
+    return turn is None or turn.server is None or bool(turn.server.is_answer(turn))
 
 
 def over(response: Any, *, broken: bool = False) -> None:
     """Note that a response has been read or given up."""
-    turn = turn_of(response)
+    turn = getattr(response, "turn", None)
     if turn is not None and turn.server is not None:
         (turn.server.broke if broken else turn.server.ended)(turn)
 

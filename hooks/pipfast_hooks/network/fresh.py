@@ -156,9 +156,8 @@ class FreshPages(Part):
         entry, looks, until = noted
         # Another process may have put another page there while this one was read.
         if entry.looks() == looks:
-            pages.keep_fresh(
-                layout, entry.key, pages.FreshPage(until, looks, page.url, page.content_type, page.encoding, digest)
-            )
+            found = pages.FreshPage(until, looks, page.url, page.content_type, page.encoding, digest)
+            pages.keep_fresh(layout, entry.key, found)
 
 
 class _Entry:

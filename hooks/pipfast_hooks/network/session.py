@@ -34,15 +34,15 @@ def _around_request(call: Call) -> Any:
         return as_pips_first(session, refusal, stream=stream)
     requests, found = run.part(Ahead).of(session), None
     with guarded("a request is left to pip"):
-        found = requests.take(url, headers, stream=stream) if requests is not None else None
+        found = requests.take(url, headers, stream=stream)
         if found is None:
             found = run.part(FreshPages).answer(session, url, headers, stream=stream)
-        if found is None and requests is not None:
+        if found is None:
             requests.activate()
             found = requests.take(url, headers, stream=stream)
     if found is not None:
         return found
     response = send_beside(call, run.find(Servers))
-    if requests is not None and not stream:
+    if not stream:
         requests.has_come(url, response)
     return response

@@ -10,8 +10,6 @@ from pip._internal.exceptions import NetworkConnectionError
 from pip._internal.network.utils import HEADERS, raise_for_status, response_chunks
 from pip._vendor import requests, urllib3
 
-from pipfast.fetch.errors import TruncatedBody
-from pipfast.fetch.transport import Failure, FailureKind
 from pipfast.fetch.turns import LeftToPip, Turn
 from pipfast_hooks.network.early import EarlyRequests, is_answer, over
 
@@ -23,21 +21,14 @@ _CHUNK = 256 * 1024
 """Bytes read at once, pip's own number since 24.1; older ones read 10 KiB at twice the CPU time."""
 
 _HOPELESS = (
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ProxyError,
-    urllib3.exceptions.SSLError,
+    urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProxyError, urllib3.exceptions.SSLError,
     requests.exceptions.SSLError,
 )
 """No server, or none to be trusted: pip's session has retried already, and fewer connections will not help."""
 
 _TIRED = (
-    TruncatedBody,
-    urllib3.exceptions.ProtocolError,
-    urllib3.exceptions.TimeoutError,
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    ConnectionError,
-    TimeoutError,
+    urllib3.exceptions.ProtocolError, urllib3.exceptions.TimeoutError, requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout, ConnectionError, TimeoutError,
 )
 """Broken, cut short, or too slow to answer."""
 
@@ -49,7 +40,6 @@ class SessionResponse:
         self.response = response
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        self.url: str = response.url
         self.from_cache: bool = getattr(response, "from_cache", False)
         self.keep: Callable[[Any], None] | None = None
         """Puts the answer into pip's HTTP cache when it is called with the whole body, a buffer."""
@@ -107,18 +97,15 @@ class SessionTransport:
             answer.keep = keep
         return answer
 
-    def classify(self, error: BaseException) -> Failure:
+    def is_busy(self, error: BaseException) -> bool:
         """Tell an answer that broke off, and may be continued, from one that is no answer."""
         answered = isinstance(error, NetworkConnectionError) and error.response is not None
         if answered or isinstance(error, LeftToPip):
-            return Failure(FailureKind.FATAL)
+            return False
         # From 25.2 on pip puts its own diagnostic errors in front of what requests and urllib3 raise.
         causes = list(_chain(error))
-        if any(isinstance(cause, _HOPELESS) for cause in causes):
-            return Failure(FailureKind.FATAL)
-        if any(isinstance(cause, _TIRED) for cause in causes):
-            return Failure(FailureKind.BUSY)
-        return Failure(FailureKind.FATAL)
+        is_hopeless = any(isinstance(cause, _HOPELESS) for cause in causes)
+        return not is_hopeless and any(isinstance(cause, _TIRED) for cause in causes)
 
 
 def _take_out_of_cache(response: Any) -> Callable[[Any], None] | None:

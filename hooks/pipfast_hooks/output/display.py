@@ -102,7 +102,6 @@ class Display:
         self._skip = False
         self._left = threading.Event()
         self._thread: threading.Thread | None = None
-        self._filter = _Before(self.make_room)
         self._handlers: list[logging.Handler] = []
 
     def __enter__(self) -> Display:
@@ -113,7 +112,7 @@ class Display:
         for handler in logging.getLogger().handlers:
             console = getattr(handler, "console", None)
             if console is not None and console is not self._console:
-                handler.addFilter(self._filter)
+                handler.addFilter(self._before)
                 self._handlers.append(handler)
         # Without a thread, rows are drawn when bytes of the file arrive that pip waits for.
         self._thread = threads.start(self._paint, "pipfast-display")
@@ -130,7 +129,7 @@ class Display:
         finally:
             report.before_saying(None)
             for handler in self._handlers:
-                handler.removeFilter(self._filter)
+                handler.removeFilter(self._before)
             with self._lock:
                 self._console.pop_render_hook()
                 self._console.control(_ERASE)
@@ -166,6 +165,11 @@ class Display:
             if not self._paused and not self._left.is_set():
                 self._skip = True
                 self._console.control(_ERASE)
+
+    def _before(self, record: logging.LogRecord) -> bool:
+        """Make room for a record of another handler; a filter that lets every record pass."""
+        self.make_room()
+        return True
 
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
         """Add the rows below pip's output; rich calls this for its render hooks."""
@@ -218,8 +222,7 @@ class Display:
         # Some terminals wrap a line when its last column is written.
         room = min(columns(console.file), console.width) - 1
         options = console.options
-        rows = self.rows(time.monotonic())
-        rows = rows[-height:]
+        rows = self.rows(time.monotonic())[-height:]
         segments: list[Segment] = []
         for row, parts in zip(rows, lay_out(rows, room, self._indent, ascii_only=options.ascii_only), strict=True):
             if segments:
@@ -251,19 +254,6 @@ class _Frame:
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Segment]:
         yield from self._segments
-
-
-class _Before(logging.Filter):
-    """Calls a function before each record of a handler."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        super().__init__()
-        self._call = call
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
-        self._call()
-        return True
 
 
 def terminal_console(progress_bar: str) -> Any | None:

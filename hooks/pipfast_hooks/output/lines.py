@@ -6,7 +6,6 @@ import contextlib
 import functools
 import importlib
 import inspect
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from pipfast_hooks.output.plain_text import columns
 from pipfast_hooks.seams import DRAWS_BARS
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
@@ -51,39 +51,26 @@ class _Told:
             yield range(increment)
 
 
-class _OnceOnly(logging.Filter):
-    """Drops a download's first line, once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._dropped = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every other record."""
-        if self._dropped or record.msg not in ("Downloading %s", "Using cached %s"):
-            return True
-        self._dropped = True
-        return False
-
-
 @contextlib.contextmanager
 def told_already() -> Iterator[None]:
     """Drop the first line of pip's code about a download: ``tell`` has printed it."""
-    once = _OnceOnly()
-    pip_download.logger.addFilter(once)
+    waiting = ["Downloading %s", "Using cached %s"]
+
+    def is_other(record: logging.LogRecord) -> bool:
+        if record.msg not in waiting:
+            return True
+        waiting.clear()
+        return False
+
+    pip_download.logger.addFilter(is_other)
     try:
         yield
     finally:
-        pip_download.logger.removeFilter(once)
+        pip_download.logger.removeFilter(is_other)
 
 
 def tell(
-    response: Any,
-    link: Any,
-    progress_bar: str,
-    size: int | None,
-    increments: Iterable[int],
-    *,
+    response: Any, link: Any, progress_bar: str, size: int | None, increments: Iterable[int], *,
     times: Callable[[], tuple[float, float] | None] = lambda: None,
     aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
@@ -100,13 +87,10 @@ def tell(
         return
     _log(_Told(response, ()), link, "off", size)
     arrived = sum(increments)
-    if progress_bar != "off" and not _is_narrow():
+    is_narrow = sys.stdout is not None and sys.stdout.isatty() and columns(sys.stdout) < BAR_FROM
+    if progress_bar != "off" and not is_narrow:
         with told_already(), aside():
             _draw(response, link, progress_bar, size, arrived, times())
-
-
-def _is_narrow() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty() and columns(sys.stdout) < BAR_FROM
 
 
 def _draw(

@@ -11,15 +11,11 @@ from pipfast_hooks.threads import here
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-class _HoldBack(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if here.records is None:
-            return True
-        here.records.append(record)
-        return False
-
-
-_hold_back = _HoldBack()
+def _hold_back(record: logging.LogRecord) -> bool:
+    if here.records is None:
+        return True
+    here.records.append(record)
+    return False
 
 _REPLAYED = "_pipfast_replayed"
 """Attribute of a record that was written."""

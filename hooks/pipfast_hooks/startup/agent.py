@@ -50,14 +50,14 @@ class Agent(Part):
         """End what nobody has waited for."""
         _end(self._running)
 
-    def close(self, wait_s: float) -> None:
-        """End what nobody has waited for."""
-        _end(self._running)
-
     @contextmanager
     def answering(self) -> Iterator[None]:
         """Let pip find the answers where it would start the processes."""
-        stocks = [(module, module.subprocess) for module in _askers()] if self._running or self._known else []
+        stocks = []
+        for name in ASKERS if self._running or self._known else ():
+            with suppress(ImportError, AttributeError):
+                module: Any = import_module(name)
+                stocks.append((module, module.subprocess))
         for module, stock in stocks:
             module.subprocess = SimpleNamespace(**vars(stock) | {"check_output": self.check_output})
         try:
@@ -126,14 +126,6 @@ def _end(running: Running) -> None:
         if process.stdout is not None:
             process.stdout.close()
         process.wait()
-
-
-def _askers() -> Iterator[Any]:
-    for name in ASKERS:
-        with suppress(ImportError):
-            module: Any = import_module(name)
-            if hasattr(module, "subprocess"):
-                yield module
 
 
 def _around_user_agent(call: Call) -> Any:

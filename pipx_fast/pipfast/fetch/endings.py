@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from pipfast.fetch.errors import TruncatedBody
 from pipfast.fetch.job import Fetched
-from pipfast.fetch.transport import Failure, FailureKind, Transport
 from pipfast.wheel.soundness import is_sound
 
 if TYPE_CHECKING:
     from pipfast.fetch.board import Board, Task
-    from pipfast.fetch.file.assembly import Assembly
     from pipfast.fetch.streams import Streams
+    from pipfast.fetch.transport import Transport
 
 
 class Endings:
@@ -24,26 +23,25 @@ class Endings:
         self._streams = streams
         self._transport = transport
 
-    def classify(self, error: BaseException) -> Failure:
-        """Return what a failed request or a broken answer means for the run."""
-        return Failure(FailureKind.BUSY) if isinstance(error, TruncatedBody) else self._transport.classify(error)
+    def is_busy(self, error: BaseException) -> bool:
+        """Tell whether a failed request or a broken answer may be mended by fewer connections."""
+        return isinstance(error, TruncatedBody) or self._transport.is_busy(error)
 
     def recover(self, task: Task, error: BaseException) -> None:
         """Decide what a failed request or a broken stream means for its download."""
         download, assembly = task.download, task.assembly
-        failure = self.classify(error)
-        now = time.monotonic()
+        is_busy, now = self.is_busy(error), time.monotonic()
         with self._board:
             if not self._matters(task):
                 return
             if task.ranged and assembly is not None and self._board.collapse(task, assembly):
                 return
-            if failure.kind is FailureKind.FATAL:
+            if not is_busy:
                 self._board.fail(download, error)
                 return
             limiter, budget = self._board.limiter, download.state.budget
             alone = limiter.in_flight == 1 or limiter.allowed == 1
-            limiter.busy(download.state.host, started=task.started, now=now, retry_after=failure.retry_after)
+            limiter.busy(started=task.started, now=now)
             if budget.failed(now - task.started, alone=alone):
                 self._retry(task, budget.delay())
             elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
@@ -77,7 +75,9 @@ class Endings:
                 return False
             if download.finished:
                 return False
-            self._board.succeed(download, _fetched(assembly, digests, matches))
+            path, from_cache = assembly.publish(), assembly.first.from_cache
+            fetched = Fetched(path, digests["sha256"], assembly.received, digests, from_cache, matches)
+            self._board.succeed(download, fetched)
         return True
 
     def _matters(self, task: Task) -> bool:
@@ -102,16 +102,3 @@ class Endings:
             assembly.plan.release(task.claim)
         else:
             self._board.abandon(download, task)
-
-
-def _fetched(assembly: Assembly, digests: dict[str, str], matches: bool | None) -> Fetched:
-    """Give the whole file its name, and tell of it."""
-    return Fetched(
-        path=assembly.publish(),
-        sha256=digests["sha256"],
-        size=assembly.received,
-        digests=digests,
-        headers=assembly.first.headers,
-        from_cache=assembly.first.from_cache,
-        matches=matches,
-    )

@@ -37,7 +37,6 @@ class Fetched:
     size: int
     digests: Mapping[str, str]
     """Hex digests by algorithm: SHA-256, and those that were expected."""
-    headers: Mapping[str, str]
     from_cache: bool
     matches: bool | None
     """Whether all expected digests are right; None if none of them could be computed."""
@@ -47,11 +46,7 @@ class Download:
     """A file on its way. Every public method may be called from any thread."""
 
     def __init__(
-        self,
-        url: str,
-        directory: Path,
-        name: Callable[[Response], str],
-        expected: Mapping[str, str],
+        self, url: str, directory: Path, name: Callable[[Response], str], expected: Mapping[str, str],
         lock: threading.Lock,
     ) -> None:
         self.url = url

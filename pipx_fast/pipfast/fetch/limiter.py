@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-RETRY_AFTER_CAP_S = 60.0
-"""Seconds of Retry-After that are waited for; a server that wants more is asked again after that."""
-
 RECOVER_AFTER = 12
 """Good answers in a row before one more connection is tried: many, since a refusal costs a server work."""
 
@@ -36,7 +33,6 @@ class ConnectionLimiter:
         self.in_flight = 0
         self._good = 0
         self._cut_at = float("-inf")
-        self._paused_until: dict[str, float] = {}
 
     def has_room(self) -> bool:
         """Whether another request may start."""
@@ -57,7 +53,7 @@ class ConnectionLimiter:
             self.allowed += 1
             self._good = 0
 
-    def busy(self, host: str, *, started: float, now: float, retry_after: float | None = None) -> None:
+    def busy(self, *, started: float, now: float) -> None:
         """Note a refusal, reset or stall of a request that began at ``started``.
 
         Requests that began before the last cut do not count again: eight resets at once are one sign.
@@ -66,13 +62,6 @@ class ConnectionLimiter:
         if started >= self._cut_at:
             self.allowed = max(1, self.allowed // 2)
             self._cut_at = now
-        if retry_after is not None and retry_after > 0:
-            until = now + min(retry_after, RETRY_AFTER_CAP_S)
-            self._paused_until[host] = max(until, self._paused_until.get(host, until))
-
-    def paused_until(self, host: str) -> float:
-        """Return the time before which ``host`` wants no request; minus infinity if it named none."""
-        return self._paused_until.get(host, float("-inf"))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipfast.fetch.board import Board
@@ -26,9 +26,7 @@ SEGMENT_THRESHOLD = 8 * 1024 * 1024
 """Bytes from which a file comes in several ranges; for smaller ones a request costs more than it saves."""
 
 JOIN_S = 1.0
-"""Seconds that closing waits for requests that will not end, such as one to a host that does not answer.
-
-Then they are left alone. Ctrl-C waits for this; pip alone would end at once."""
+"""Seconds that closing waits for requests that will not end, such as one to a host that does not answer."""
 
 
 class DownloadPool:
@@ -38,17 +36,13 @@ class DownloadPool:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        *,
-        connections: int = CONNECTIONS,
-        segment_threshold: int = SEGMENT_THRESHOLD,
-        on_thread_start: Callable[[Download], AbstractContextManager[object]] | None = None,
+        self, transport: Transport, *, connections: int = CONNECTIONS, segment_threshold: int = SEGMENT_THRESHOLD,
+        on_thread_start: Callable[[Download], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
         """:param on_thread_start: returns the context in which a worker works for a download."""
         self._transport = transport
         self._connections = connections
-        self._around = on_thread_start or (lambda download: nullcontext())
+        self._around = on_thread_start
         self._board = Board(connections, self._grow)
         self._scheduler = Scheduler(self._board)
         self._worker = Worker(self._board, transport, segment_threshold)
@@ -56,11 +50,7 @@ class DownloadPool:
         self._downloads: dict[tuple[str, Path], Download] = {}
 
     def submit(
-        self,
-        url: str,
-        directory: Path,
-        *,
-        name: Callable[[Response], str],
+        self, url: str, directory: Path, *, name: Callable[[Response], str],
         expected: Mapping[str, str] = MappingProxyType({}),
     ) -> Download:
         """Queue a file for download into ``directory``; one that is on its way there is not fetched twice.
@@ -73,7 +63,8 @@ class DownloadPool:
             if self._board.closing:
                 raise RuntimeError("the download pool is closed")
             known = self._downloads.get((url, directory))
-            if known is not None and _still_good(known):
+            # One that is under way, or whose file is still there.
+            if known is not None and (known.fetched.path.is_file() if known.fetched else not known.finished):
                 return known
             download = Download(url, directory, name, expected, self._board.lock)
             self._scheduler.submit(download)
@@ -90,9 +81,7 @@ class DownloadPool:
     def __enter__(self) -> DownloadPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _grow(self) -> None:
@@ -112,9 +101,3 @@ class DownloadPool:
             except BaseException as error:
                 # Only the caller's context manager can bring us here.
                 self._worker.give_up(task, error)
-
-
-def _still_good(download: Download) -> bool:
-    """Whether a download is under way, or its file still exists."""
-    fetched = download.fetched
-    return fetched.path.is_file() if fetched is not None else not download.finished

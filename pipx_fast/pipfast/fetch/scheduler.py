@@ -71,7 +71,7 @@ class Scheduler:
         return None
 
     def _choose(self, now: float) -> Task | None:
-        ready = [download for download in self._board.unfinished.values() if self._ready_at(download) <= now]
+        ready = [download for download in self._board.unfinished.values() if download.state.not_before <= now]
         for download in ready:
             # Files that nobody works on come first, in the order they were asked for ...
             if not download.state.running and (task := self._task_for(download, now)):
@@ -81,9 +81,6 @@ class Scheduler:
             if download.state.running and download.state.assembly and (task := self._task_for(download, now)):
                 return task
         return self._take_over_stalled(ready, now)
-
-    def _ready_at(self, download: Download) -> float:
-        return max(download.state.not_before, self._board.limiter.paused_until(download.state.host))
 
     @staticmethod
     def _task_for(download: Download, now: float) -> Task | None:
@@ -107,7 +104,7 @@ class Scheduler:
             for task in board.tasks:
                 if task.claim is claim and not task.abandoned:
                     board.disown(task)
-                    board.limiter.busy(download.state.host, started=task.started, now=now)
+                    board.limiter.busy(started=task.started, now=now)
             if claim is not assembly.front and board.leave_to_front(download, assembly):
                 continue
             stream = assembly.streams.pop(claim, None)
@@ -121,7 +118,7 @@ class Scheduler:
     def _patience(self, now: float) -> float | None:
         """Return the seconds after which an idle worker must look again by itself."""
         unfinished = self._board.unfinished.values()
-        pending = [wait for download in unfinished if (wait := self._ready_at(download) - now) > 0]
+        pending = [wait for download in unfinished if (wait := download.state.not_before - now) > 0]
         if any(each.state.assembly and each.state.assembly.plan.streams > 1 for each in unfinished):
             pending.append(LOOK_AGAIN_S)
         return min(pending, default=None)

@@ -62,7 +62,6 @@ class Server:
     """When an early request was last ended before its answer was."""
     _change: threads.Condition = field(default_factory=threads.Condition)
 
-    # --- requests ----------------------------------------------------------------------------
 
     def enter(self, turn: Turn) -> None:
         """Wait until a request may be sent; pip's own may at once.
@@ -158,7 +157,6 @@ class Server:
             return turn.status == 401 and not turn.company
         return turn.status < 500 and not turn.company
 
-    # --- pip's own ---------------------------------------------------------------------------
 
     @property
     def takes_early(self) -> bool:
@@ -184,7 +182,6 @@ class Server:
             self._change.notify_all()
         break_off(killed)
 
-    # --- while nobody looks ------------------------------------------------------------------
 
     @property
     def is_busy(self) -> bool:
@@ -256,7 +253,6 @@ class Server:
             # So that the server, too, is done with it.
             time.sleep(left)
 
-    # --- with the lock held ------------------------------------------------------------------
 
     def _has_room(self, turn: Turn) -> bool:
         if self.doubted:
@@ -294,23 +290,22 @@ class Server:
         """Give up all ranges that bring nothing at the moment, those too that were sent a little later."""
         self.ranges = False
         self._change.notify_all()
-        killed = [
-            turn for turn in self._early()
-            if turn.ranged and not turn.dead
+        return self._killed(
+            lambda turn: turn.ranged
             and (turn.answered is None or min(now - turn.sent, turn.silence()) >= STALL_S / 4)
-        ]
-        for turn in killed:
-            turn.dead = True
-        return killed
+        )
 
     def _kill(self, *, keep_streams: bool) -> list[Turn]:
-        killed = [
-            turn for turn in self._early()
-            if not turn.dead and not (keep_streams and turn.is_good and not turn.ranged)
-        ]
+        killed = self._killed(lambda turn: not (keep_streams and turn.is_good and not turn.ranged))
+        if killed:
+            self._broken_off = time.monotonic()
+        return killed
+
+    def _killed(self, is_meant: Callable[[Turn], bool]) -> list[Turn]:
+        """Mark early requests as dead; the caller breaks them off without the lock."""
+        killed = [turn for turn in self._early() if not turn.dead and is_meant(turn)]
         for turn in killed:
             turn.dead = True
-            self._broken_off = time.monotonic()
         return killed
 
     def _end(self, turn: Turn) -> None:

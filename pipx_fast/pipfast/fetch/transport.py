@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-class FailureKind(Enum):
-    """Meaning of a transport's exception for the run."""
-
-    BUSY = "busy"
-    """429, 503, a reset, a stall, a timeout, a truncated body: fewer connections, try again."""
-    FATAL = "fatal"
-    """Everything else: this download is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A classified exception."""
-
-    kind: FailureKind
-    retry_after: float | None = None
-    """Seconds of Retry-After, uncapped."""
-
-
 class Response(Protocol):
-    """The headers of one answer, and its body as a stream.
-
-    Only the worker that asked reads the body. It reads ``chunks()`` to the end if the connection shall be used
-    again, and calls ``close()`` in any case.
-    """
+    """The headers of one answer, and its body, which the worker that asked reads; it also calls ``close``."""
 
     @property
     def status(self) -> int:
@@ -42,10 +18,6 @@ class Response(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers, case-insensitive."""
-
-    @property
-    def url(self) -> str:
-        """The address after redirects."""
 
     @property
     def from_cache(self) -> bool:
@@ -68,8 +40,11 @@ class Transport(Protocol):
     def get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send a GET with ``headers`` besides the usual ones; raise on 4xx, 5xx and connection errors."""
 
-    def classify(self, error: BaseException) -> Failure:
-        """Return the meaning of an exception of ``get`` or ``chunks``."""
+    def is_busy(self, error: BaseException) -> bool:
+        """Tell whether an exception of ``get`` or ``chunks`` is a reset, a stall, a timeout or a truncated body.
+
+        Then fewer connections may help, and another try; after any other one the download is over.
+        """
 
 
 @runtime_checkable

@@ -12,13 +12,13 @@ from pipfast.fetch.file.assembly import Assembly
 from pipfast.fetch.file.ranges import FileIdentity, Verdict
 from pipfast.fetch.file.segments import OPEN_END, Claim
 from pipfast.fetch.streams import Streams
-from pipfast.fetch.transport import FailureKind, Response, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipfast.fetch.board import Board, Task
     from pipfast.fetch.job import Download
+    from pipfast.fetch.transport import Response, Transport
 
 
 class _Broken(Exception):
@@ -84,26 +84,23 @@ class Worker:
             download = task.download
             identity = FileIdentity.of(response)
             assembly = Assembly(
-                download.directory,
-                self._file_name(download, response),
-                response,
-                identity,
-                streams=self._stream_count(download, response, identity),
-                algorithms=download.expected,
+                download.directory, self._file_name(download, response), response, identity,
+                streams=self._stream_count(download, response, identity), algorithms=download.expected,
             )
             assembly.enter()
             with self._board:
                 begun = self._streams.begin(task, assembly, response)
             if begun:
                 self._pump(task, response, 0, OPEN_END if assembly.size is None else assembly.size)
-                if assembly.size is None:
-                    self._end_of_open_file(assembly)
+                with self._board:
+                    if assembly.size is None and not assembly.dead:
+                        assembly.size = assembly.received
 
     def _file_name(self, download: Download, response: Response) -> str:
         if download.state.resolved_name is None:
             name = download.state.name(response)
-            separators = {os.sep, os.altsep, "/", "\\", "\0"} - {None}
-            if name in ("", ".", "..") or any(separator in name for separator in separators if separator):
+            separators = {os.sep, os.altsep, "/", "\\", "\0"}
+            if name in ("", ".", "..") or not separators.isdisjoint(name):
                 raise UnsafeName(download.url, name)
             download.state.resolved_name = name
         return download.state.resolved_name
@@ -116,11 +113,6 @@ class Worker:
                 return 1
         return self._board.limiter.connections if (identity.size or 0) >= self._segment_threshold else 1
 
-    def _end_of_open_file(self, assembly: Assembly) -> None:
-        with self._board:
-            if not assembly.dead:
-                assembly.size = assembly.received
-
     def _read_part(self, task: Task, assembly: Assembly, claim: Claim) -> None:
         with self._board:
             start, end = claim.position, claim.end
@@ -129,7 +121,7 @@ class Worker:
         try:
             response = self._get(task.download, assembly.identity.request_headers(start, end))
         except _Broken as broken:
-            if self._endings.classify(broken.error).kind is FailureKind.FATAL:
+            if not self._endings.is_busy(broken.error):
                 # E.g. 416, or a signed address without ranges: the plain request may work.
                 self._without_ranges(task, assembly, None)
                 return
@@ -226,8 +218,8 @@ class Worker:
 
 
 def _close(response: Response | None) -> None:
-    if response is not None:
-        with suppress(Exception):
+    with suppress(Exception):
+        if response is not None:
             response.close()
 
 

@@ -6,8 +6,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipfast.fetch.transport import Failure, FailureKind
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -61,5 +59,5 @@ class FakeTransport:
             self.threads.append(threading.current_thread().name)
         return self.answer(url, headers)
 
-    def classify(self, error: BaseException) -> Failure:
-        return Failure(FailureKind.BUSY if isinstance(error, BusyError) else FailureKind.FATAL)
+    def is_busy(self, error: BaseException) -> bool:
+        return isinstance(error, BusyError)

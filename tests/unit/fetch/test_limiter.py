@@ -13,7 +13,7 @@ def test_halves_down_to_one() -> None:
     limiter = ConnectionLimiter(8)
     seen = []
     for now in range(5):
-        limiter.busy("host", started=now, now=now + 0.5)
+        limiter.busy(started=now, now=now + 0.5)
         seen.append(limiter.allowed)
     assert seen == [4, 2, 1, 1, 1]
 
@@ -22,18 +22,18 @@ def test_failures_at_once_are_one_sign() -> None:
     """Requests that began before the last cut do not cut again."""
     limiter = ConnectionLimiter(8)
     for now in range(10, 18):
-        limiter.busy("host", started=1.0, now=now)
+        limiter.busy(started=1.0, now=now)
     assert limiter.allowed == 4
 
 
 def test_recovers_slowly_and_never_beyond_the_setting() -> None:
     """One connection more after each row of good answers, and a failure ends the row."""
     limiter = ConnectionLimiter(3)
-    limiter.busy("host", started=0, now=1)
+    limiter.busy(started=0, now=1)
     assert limiter.allowed == 1
     for _ in range(limits.RECOVER_AFTER - 1):
         limiter.good()
-    limiter.busy("host", started=0, now=2)
+    limiter.busy(started=0, now=2)
     limiter.good()
     assert limiter.allowed == 1
     for _ in range(limits.RECOVER_AFTER * 10):
@@ -50,15 +50,6 @@ def test_counts_requests_in_flight() -> None:
     assert not limiter.has_room()
     limiter.release()
     assert limiter.has_room()
-
-
-def test_retry_after_is_capped_and_per_host() -> None:
-    """A pause is the asking host's only, a shorter one does not end a longer one, an hour is not kept."""
-    limiter = ConnectionLimiter(8)
-    limiter.busy("slow", started=0, now=100, retry_after=3600)
-    limiter.busy("slow", started=0, now=100, retry_after=1)
-    assert limiter.paused_until("slow") == 100 + limits.RETRY_AFTER_CAP_S
-    assert limiter.paused_until("other") == float("-inf")
 
 
 def test_no_connections_are_refused() -> None:

@@ -123,7 +123,7 @@ def test_answer_from_pips_cache_is_one_stream(tmp_path: Path) -> None:
         assert job.first_response() is response
         fetched = job.result()
     assert fetched.from_cache
-    assert fetched.headers is response.headers
+
     assert len(transport.requests) == 1
     assert response.closed.is_set()
 

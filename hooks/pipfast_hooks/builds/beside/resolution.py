@@ -61,17 +61,14 @@ class Resolution(Part):
         if requirement.name and archive and os.path.isfile(archive):
             # It has not arrived ahead of pip. pip alone builds what needs a compiler, and a source that nothing
             # else is asked for with: there is little to gain, and a failed build takes its time twice.
-            if self._are_several() and not has_native_code(requirement.unpacked_source_directory):
+            several = sum(not each.constraint for each in self._context.requirements) > 1
+            if several and not has_native_code(requirement.unpacked_source_directory):
                 self.begin(canonicalize_name(requirement.name), link, Path(archive))
         return self._found(link)
 
     def _found(self, link: Any) -> Build | None:
         builds = self.run.find(SourceBuilds)
         return None if builds is None else builds.begun(link)
-
-    def _are_several(self) -> bool:
-        """Tell whether the user asks for more than one thing."""
-        return sum(not each.constraint for each in self._context.requirements) > 1
 
     def gives_wheel(self, link: Any) -> bool:
         """Tell whether the wheel of a source is there or may come."""
@@ -83,14 +80,10 @@ class Resolution(Part):
         if has_succeeded and builds is not None and self._recipe is not None and self._recipe.with_wheels:
             builds.stop_beginning()
         else:
-            self.end_builds()
+            self.give_way()
 
-    def end_builds(self) -> None:
+    def give_way(self) -> None:
         """End all builds: pip will not ask for them, or is about to remove their environments."""
         with self._beginning:
             self._recipe = None
         self.run.end_part(SourceBuilds)
-
-    def give_way(self) -> None:
-        """Have pip build alone from now on."""
-        self.end_builds()

@@ -94,10 +94,6 @@ class SourceBuilds(Part):
         """End all builds and remove their folders."""
         self._builder.close()
 
-    def close(self, wait_s: float) -> None:
-        """End all builds and remove their folders."""
-        self._builder.close()
-
     def _make(self, build: Build, archive: Path, filename: str, recipe: Recipe) -> None:
         environ = {
             **recipe.environ,
@@ -130,7 +126,9 @@ class SourceBuilds(Part):
         build.has_filled(self._environments.key_of(environment._prefixes["overlay"].path))
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
         with closing(Hooks(self._builder.jobs, build.folder, are_several=True)) as build.hooks:
-            isolated = _isolated(environment, environ)
+            path = [*environment._bin_dirs, *filter(None, environ.get("PATH", "").split(os.pathsep))]
+            isolated = {**environ, "PATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1",
+                        "PYTHONPATH": environment._site_dir}
             call = partial(self._call, build, build.hooks, environment, isolated, caller)
             conflicting, missing = environment.check_requirements(call(REQUIRES))
             if conflicting:
@@ -178,24 +176,12 @@ def _load_pyproject(source: str, name: str) -> Any:
     )
 
 
-def _isolated(environment: Any, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of processes in a build environment of pip's."""
-    path = [*environment._bin_dirs, *filter(None, environ.get("PATH", "").split(os.pathsep))]
-    return {**environ, "PATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1",
-            "PYTHONPATH": environment._site_dir}
-
-
-def _needed() -> tuple[Any, ...]:
-    """Return the functions of pip's whose seams must be attached."""
-    module = sys.modules[_ByProcess.__module__] if isinstance(_ByProcess, type) else build_env
-    return module.call_subprocess, module.open_spinner, sdist.runner_with_spinner_message
-
-
 def recipe_for(run: Run, context: Context) -> Recipe | None:
     """Return how to build sources for the current resolver; None where only pip itself is to build."""
     factory = context.resolver.factory
     preparer = factory.preparer
     installer = getattr(preparer, "build_env_installer", None)
+    module: Any = sys.modules[_ByProcess.__module__] if isinstance(_ByProcess, type) else build_env
     if (
         run.settings.builds < 2
         or not run.store.layout.keeps
@@ -215,7 +201,8 @@ def recipe_for(run: Run, context: Context) -> Recipe | None:
         or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)
         # A function without its seam is pip's own.
-        or not all(map(is_attached, _needed()))
+        or not (is_attached(module.call_subprocess) and is_attached(module.open_spinner))
+        or not is_attached(sdist.runner_with_spinner_message)
     ):
         return None
     options = context.options

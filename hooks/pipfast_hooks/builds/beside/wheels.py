@@ -94,10 +94,6 @@ class Wheels(Part):
 
     def give_way(self) -> None:
         """End all builds and remove their folders."""
-        self.close(0)
-
-    def close(self, wait_s: float) -> None:
-        """End all builds and remove their folders."""
         builder, self._builder = self._builder, None
         if builder is not None:
             builder.close()
@@ -146,17 +142,13 @@ def _around_build(call: Call) -> Any:
         run.part(Wheels).begin(call["requirements"])
     try:
         built = call.original()
-        _go_on_with(run, built)
+        with guarded("wheels are prepared one after another"):
+            successes, failures = built
+            # If one failed, pip installs none.
+            if successes and not failures and run.intent.installs:
+                prepare_all(run, successes)
         return built
     finally:
         run.end_part(Wheels)
         if (resolution := run.find(Resolution)) is not None:
-            resolution.end_builds()
-
-
-def _go_on_with(run: Run, built: Any) -> None:
-    """Prepare the wheels if all were built: otherwise pip installs none."""
-    with guarded("wheels are prepared one after another"):
-        successes, failures = built
-        if successes and not failures and run.intent.installs:
-            prepare_all(run, successes)
+            resolution.give_way()

@@ -26,13 +26,7 @@ class Assembly:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        name: str,
-        first: Response,
-        identity: FileIdentity,
-        *,
-        streams: int,
+        self, directory: Path, name: str, first: Response, identity: FileIdentity, *, streams: int,
         algorithms: Iterable[str],
     ) -> None:
         """Create the partial file; ``streams`` is how many may bring parts of it at once."""

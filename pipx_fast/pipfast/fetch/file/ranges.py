@@ -52,10 +52,7 @@ class FileIdentity:
         encoded = headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
         ranges = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
         return cls(
-            size=content_length(headers),
-            etag=headers.get("ETag"),
-            last_modified=headers.get("Last-Modified"),
-            validator=_strong_validator(headers),
+            content_length(headers), headers.get("ETag"), headers.get("Last-Modified"), _strong_validator(headers),
             accepts_ranges=ranges and not encoded and response.status == 200,
         )
 
@@ -66,10 +63,8 @@ class FileIdentity:
 
     def request_headers(self, start: int, end: int) -> dict[str, str]:
         """Return headers that ask for ``[start, end)``."""
-        headers = {"Range": f"bytes={start}-{end - 1}"}
-        if self.validator is not None:
-            headers["If-Range"] = self.validator
-        return headers
+        condition = {} if self.validator is None else {"If-Range": self.validator}
+        return {"Range": f"bytes={start}-{end - 1}", **condition}
 
     def judge(self, response: Response, start: int, end: int) -> tuple[Verdict, int]:
         """Judge the answer to a request for ``[start, end)``.

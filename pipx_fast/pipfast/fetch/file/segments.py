@@ -67,9 +67,19 @@ class SegmentPlan:
         """Hand out the first free segment, or half of the longest claim; None if that is too short."""
         if self.streams == 1 and self._live:
             return None
-        claim = self._claim_free(now) if self._free else self._split_longest(now)
-        if claim is not None:
-            self._live.append(claim)
+        if self._free:
+            start, end = self._free[0]
+            stop = min(end, start + self._block())
+            self._cut_free(0, stop)
+            claim = Claim(start, stop, now)
+        else:
+            longest = max(self._live, key=lambda each: each.remaining, default=None)
+            if longest is None or longest.remaining < 2 * MIN_SPLIT:
+                return None
+            middle = longest.position + longest.remaining // 2
+            claim = Claim(middle, longest.end, now)
+            longest.end = middle
+        self._live.append(claim)
         return claim
 
     def take(self, claim: Claim, wanted: int, limit: int, now: float) -> tuple[int, int]:
@@ -89,12 +99,9 @@ class SegmentPlan:
 
         It gets the free bytes behind it, or some of the next claim if that one's stream has brought none.
         """
-        if not self._free or self._free[0][0] != claim.end:
-            index = bisect.bisect_left(self._free, (claim.end, 0))
-            if index == len(self._free) or self._free[index][0] != claim.end:
-                return self._take_from_next(claim, limit)
-        else:
-            index = 0
+        index = bisect.bisect_left(self._free, (claim.end, 0))
+        if index == len(self._free) or self._free[index][0] != claim.end:
+            return self._take_from_next(claim, limit)
         start, end = self._free[index]
         stop = min(end, limit, start + self._block())
         if stop <= start:
@@ -126,10 +133,8 @@ class SegmentPlan:
 
         A claim of which something is being written is not stalled: those bytes would be lost, or come twice.
         """
-        for claim in self._live:
-            if claim is not but and claim.remaining and not claim.writing and claim.touched < before:
-                return claim
-        return None
+        found = (claim for claim in self._live if claim.remaining and not claim.writing and claim.touched < before)
+        return next((claim for claim in found if claim is not but), None)
 
     def collapse(self, survivor: Claim) -> None:
         """Leave everything from ``survivor``'s position on to this one claim."""
@@ -147,27 +152,12 @@ class SegmentPlan:
         free = sum(end - start for start, end in self._free)
         return max(MIN_BLOCK, min(MAX_BLOCK, free // (2 * self.streams)))
 
-    def _claim_free(self, now: float) -> Claim:
-        start, end = self._free[0]
-        stop = min(end, start + self._block())
-        self._cut_free(0, stop)
-        return Claim(start, stop, now)
-
     def _cut_free(self, index: int, stop: int) -> None:
         end = self._free[index][1]
         if stop == end:
             del self._free[index]
         else:
             self._free[index] = (stop, end)
-
-    def _split_longest(self, now: float) -> Claim | None:
-        longest = max(self._live, key=lambda claim: claim.remaining, default=None)
-        if longest is None or longest.remaining < 2 * MIN_SPLIT:
-            return None
-        middle = longest.position + longest.remaining // 2
-        claim = Claim(middle, longest.end, now)
-        longest.end = middle
-        return claim
 
     def _free_again(self, start: int, end: int) -> None:
         index = bisect.bisect_left(self._free, (start, end))
