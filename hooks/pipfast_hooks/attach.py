@@ -70,15 +70,13 @@ class _Late:
     """
 
     def __init__(self, hooks: Hooks, state: SeamState) -> None:
-        self.hooks = hooks
-        self.seam = state.seam
-        self._state = state
-        self._positions = state.positions
+        self.hooks, self.seam, self._state, self._positions = hooks, state.seam, state, state.positions
         self._function: Callable[..., Any] | None = None
 
     def __call__(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         call = Call(wrapped, instance, args, kwargs, self._positions)
-        if self._function is None and not self._state.why and not self._is_idle(call):
+        idle_without = self._state.seam.idle_without
+        if self._function is None and not self._state.why and (not idle_without or call.get(idle_without, True)):
             self._function = self.hooks.load(self._state)
         if self._function is not None and not self._state.why:
             return self._function(call)
@@ -88,10 +86,6 @@ class _Late:
     def is_ours(self) -> bool:
         """Tell whether our function is called, as far as is known by now."""
         return not self._state.why
-
-    def _is_idle(self, call: Call) -> bool:
-        name = self._state.seam.idle_without
-        return bool(name) and not call.get(name, True)
 
 
 class Kept:
@@ -241,13 +235,12 @@ class Hooks:
             elif f"{module.__name__}:{state.seam.family}" in self._broken:
                 # A wrapper leans on all the names of its module and family, not on its own alone.
                 state.leave("another seam of this module is not as expected")
-            elif missing := [label for label in state.seam.needs if not self._is_attached(label)]:
-                state.leave(f"it needs {', '.join(missing)}")
+            elif missing := set(state.seam.needs).difference(
+                each.seam.label for each in self.states if each.state == "attached"
+            ):
+                state.leave(f"it needs {', '.join(sorted(missing))}")
             else:
                 self._wrap(module, state)
-
-    def _is_attached(self, label: str) -> bool:
-        return any(state.seam.label == label and state.state == "attached" for state in self.states)
 
     def _wrap(self, module: ModuleType, state: SeamState) -> None:
         original: Any
@@ -311,7 +304,11 @@ class Hooks:
         state.positions = {
             each.name: position for position, each in enumerate(parameters) if each.kind in _BY_POSITION
         }
-        return _difference([each.name for each in parameters], seam)
+        names, expected = [each.name for each in parameters], list(seam.parameters)
+        further = set(names[len(expected) :])
+        if names[: len(expected)] != expected or not further <= set(seam.optional):
+            return f"its parameters are ({', '.join(names)})"
+        return ""
 
 
 def _present(function: Any, wrapper: str) -> _Late | None:
@@ -331,14 +328,6 @@ def is_attached(function: Any) -> bool:
             return True
         function = getattr(function, "__wrapped__", None)
     return False
-
-
-def _difference(parameters: list[str], seam: Seam) -> str:
-    expected = list(seam.parameters)
-    further = parameters[len(expected) :]
-    if parameters[: len(expected)] != expected or not set(further) <= set(seam.optional):
-        return f"its parameters are ({', '.join(parameters)})"
-    return ""
 
 
 def without_disabled(states: Iterable[SeamState]) -> Iterator[SeamState]:

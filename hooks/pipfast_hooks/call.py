@@ -24,10 +24,7 @@ class Call:
 
         :param positions: name to place of the parameters that may be passed by position, without ``self``.
         """
-        self._wrapped = wrapped
-        self.instance = instance
-        self.args = args
-        self.kwargs = kwargs
+        self._wrapped, self.instance, self.args, self.kwargs = wrapped, instance, args, kwargs
         self._positions = positions
 
     def __getitem__(self, name: str) -> Any:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from pipfast_hooks.install.expectation import Expectation
 
 
+_IMPORTED_TO_INSTALL = (
+    "pipfast_hooks.install.wheel", "pipfast_hooks.downloads.credentials", "pipfast_hooks.downloads.downloader",
+    "pipfast.store.sessions", "pipfast.system.daily",
+)
+"""Modules of ours that installing needs; the last one, the run's end."""
+
+
 class Start(Part):
     """What a command begins with, before pip reads its options."""
 
@@ -93,7 +100,11 @@ def _around_install_run(call: Call) -> Any:
     status = call.original()
     if not status:
         start.keep_expectation()
-    _name_what_is_stale(run)
+    with guarded("packages that were built against others are not known"):
+        from pipfast_hooks.builds.context import Context
+
+        if (context := run.find(Context)) is not None:
+            context.say_stale()
     return status
 
 
@@ -125,14 +136,6 @@ def _leave_to_pip(run: Run) -> None:
     run.intent = replace(run.intent, aim=Aim.ARCHIVES)
 
 
-def _name_what_is_stale(run: Run) -> None:
-    with guarded("packages that were built against others are not known"):
-        from pipfast_hooks.builds.context import Context
-
-        if (context := run.find(Context)) is not None:
-            context.say_stale()
-
-
 def _around_get_installation_order(call: Call) -> Any:
     """Import what installing needs, if anything is to be installed.
 
@@ -149,13 +152,7 @@ def _around_get_installation_order(call: Call) -> Any:
 def _import_what_installs(run: Run) -> None:
     try:
         deferred.load_all()
-        importlib.import_module("pipfast_hooks.install.wheel")
-        importlib.import_module("pipfast_hooks.downloads.credentials")
-        importlib.import_module("pipfast_hooks.downloads.downloader")
-        importlib.import_module("pipfast.store.sessions")
-        # For the run's end.
-        importlib.import_module("pipfast.system.daily")
-        for name in IMPORTED_TO_READ:
+        for name in (*_IMPORTED_TO_INSTALL, *IMPORTED_TO_READ):
             importlib.import_module(name)
         # For the command's end, even if nothing is installed from the store.
         from pipfast_hooks.builds.context import Context

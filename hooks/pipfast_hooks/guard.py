@@ -24,9 +24,7 @@ class guarded:  # one reads `with guarded(...)`
 
         :param brief: log the error itself, without its traceback: it is expected.
         """
-        self._words = words
-        self._arguments = arguments
-        self._brief = brief
+        self._words, self._arguments, self._brief = words, arguments, brief
 
     def __enter__(self) -> None:
         """Begin."""

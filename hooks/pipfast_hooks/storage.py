@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipfast.report import logger
@@ -166,16 +167,11 @@ class Store:
 
     def known(self, path: str) -> Verified | None:
         """Return what is known of a file, if it is unchanged."""
-        verified = self._verified.get(path)
-        if verified is None:
-            return None
-        try:
-            found = os.stat(path)
-        except OSError:
-            return None
-        if (found.st_size, found.st_mtime_ns) != (verified.size, verified.mtime_ns):
-            return None
-        return verified
+        with suppress(KeyError, OSError):
+            verified, found = self._verified[path], os.stat(path)
+            if (found.st_size, found.st_mtime_ns) == (verified.size, verified.mtime_ns):
+                return verified
+        return None
 
     def stop(self) -> None:
         """End the workers, and remove what they linked aside in vain."""
@@ -198,9 +194,8 @@ class Store:
 
     def tidy(self) -> None:
         """Remove what killed processes have left."""
-        layout = self.opened
-        if layout is not None:
-            layout.sweep()
+        if self.opened is not None:
+            self.opened.sweep()
 
 
 def _site_packages() -> str:
@@ -211,7 +206,6 @@ def _site_packages() -> str:
 
 def _is_beside(layout: Layout) -> bool:
     """Tell whether the store is on the filesystem of this interpreter's environment."""
-    try:
+    with suppress(OSError):
         return os.stat(_site_packages()).st_dev == os.stat(layout.root).st_dev
-    except OSError:
-        return False
+    return False

@@ -51,10 +51,7 @@ class Context(Part):
         self._chosen = self._resolved = None
 
     def begin_resolution(self, resolver: Any, roots: Iterable[Any]) -> None:
-        """Let sources be built beside a resolver.
-
-        :param roots: pip's requirements, constraints among them.
-        """
+        """Let sources be built beside a resolver that was given these requirements and constraints."""
         self.resolver, self.variables = resolver, dict(os.environ)
         self.named = frozenset(
             canonicalize_name(each.req.name) for each in roots if each.req is not None and not each.constraint

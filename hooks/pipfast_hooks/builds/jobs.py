@@ -81,7 +81,8 @@ class Jobs:
         self._running: dict[subprocess.Popen[bytes], Callable[[], None]] = {}
         """Each process, and the function that ends it."""
         self._more: list[threading.Thread] = []
-        self._closed = False
+        self.is_closed = False
+        """The builds were ended."""
 
     def submit(self, function: Callable[[], None]) -> None:
         """Have a thread call ``function`` when one is free; it is never called if there is no thread at all."""
@@ -93,7 +94,7 @@ class Jobs:
         :returns: False if no thread can be had, and nothing is called.
         """
         with self._lock:
-            thread = None if self._closed else threads.start(function, "pipfast-build")
+            thread = None if self.is_closed else threads.start(function, "pipfast-build")
             if thread is not None:
                 self._more.append(thread)
             return thread is not None
@@ -112,7 +113,7 @@ class Jobs:
         :raises OSError: it cannot be started.
         """
         with self._lock:
-            if self._closed:
+            if self.is_closed:
                 raise Ended
             self._guard.begin()
             process = subprocess.Popen(
@@ -124,7 +125,7 @@ class Jobs:
                 try:
                     yield process
                 finally:
-                    if self._closed:
+                    if self.is_closed:
                         _end(process)
                     process.wait()
         except BaseException:
@@ -134,7 +135,7 @@ class Jobs:
         finally:
             with self._lock:
                 del self._running[process]
-        if self._closed:
+        if self.is_closed:
             raise Ended
 
     def run(
@@ -167,17 +168,12 @@ class Jobs:
     def close(self) -> None:
         """End all processes, and wait at most some seconds for the threads."""
         with self._lock:
-            self._closed = True
+            self.is_closed = True
             for end in self._running.values():
                 with contextlib.suppress(OSError):
                     end()
         self._threads.close(_END_S)
         threads.join(self._more, _END_S)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the builds were ended."""
-        return self._closed
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -226,20 +222,16 @@ class GivingWay(Part):
         stock = self._stock
 
         def popen(*args: Any, **kwargs: Any) -> Any:
-            return self._in_place_of_ours(lambda: stock.Popen(*args, **kwargs))
+            try:
+                return stock.Popen(*args, **kwargs)
+            except OSError as error:
+                if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
+                    raise
+                logger.debug("pipfast: nothing runs beside pip any more: %r", error)
+            self.run.give_way()
+            return stock.Popen(*args, **kwargs)
 
         self._module.subprocess = SimpleNamespace(**vars(stock) | {"Popen": popen})
-
-    def _in_place_of_ours(self, start: Callable[[], Any]) -> Any:
-        """Start a process of pip's; if that is refused, end ours and try again."""
-        try:
-            return start()
-        except OSError as error:
-            if error.errno not in _SCARCE or threading.current_thread() is not threading.main_thread():
-                raise
-            logger.debug("pipfast: nothing runs beside pip any more: %r", error)
-        self.run.give_way()
-        return start()
 
     def close(self, wait_s: float) -> None:
         """Let pip start its processes itself."""

@@ -33,7 +33,7 @@ def _around_install_wheel(call: Call) -> Any:
     ready, run = None, current_run()
     # Nothing is written by then: pip starts from the beginning.
     with guarded("installation left to pip"):
-        request = _request(call)
+        request = Request(**{name: call[name] for name in Request.__slots__ if name in call})
         try:
             ready = get_ready(request, run)
         except NotStorable as error:
@@ -44,13 +44,11 @@ def _around_install_wheel(call: Call) -> Any:
         placed = place_wheel(request, ready, run)
         if placed is not None:
             _install(request, placed, run)
-            _note(request, placed, run)
+            known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
+            if known is not None and expectation is not None:
+                expectation.note(known.digest, placed.prepared.manifest.info_dir)
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
     return call.original() if placed is None else None
-
-
-def _request(call: Call) -> Request:
-    return Request(**{name: call[name] for name in Request.__slots__ if name in call})
 
 
 def _install(request: Request, ready: Ready, run: Run) -> None:
@@ -92,12 +90,6 @@ def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
     rows = installed_rows(manifest.rows, ready.plan.installed, made.changed, scripts_made, ready.lib_dir)
     rows += [(f"{manifest.info_dir}/{name}", *digest_and_size(f"{folder}/{name}")) for name in generated]
     _write_private(f"{folder}/RECORD", record_text(sorted(rows)), mode)
-
-
-def _note(request: Request, ready: Ready, run: Run) -> None:
-    known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
-    if known is not None and expectation is not None:
-        expectation.note(known.digest, ready.prepared.manifest.info_dir)
 
 
 def _write_private(path: str, content: bytes, mode: int) -> None:

@@ -72,8 +72,12 @@ class _Tracked:
             turn.is_open = lambda: False
         else:
             turn.is_over = lambda: conn.sock is None
-        asks = _value(getattr(response, "headers", None) or {}, "Retry-After") is not None
-        rest_s = _rest_s(method, response) if asks and turn.early else 0.0
+        asks, rest_s = False, 0.0
+        with contextlib.suppress(Exception):
+            asks = response.headers.get("Retry-After") is not None
+            # How long pip would have waited after such an answer before it asked again.
+            if asks and turn.early and here.retries.is_retry(method, response.status, True):
+                rest_s = float(here.retries.get_retry_after(response) or 0.0)
         server.answered(turn, response.status, asks_for_rest=asks, rest_s=rest_s)
         here.had_company |= turn.company
         conn._pipfast_turn = turn
@@ -111,7 +115,11 @@ def _track_pools(manager: Any, servers: Servers) -> None:
     manager._pipfast_servers = servers
     # The pools of a SOCKS proxy have classes of their own, which make other connections.
     stock = {scheme: getattr(kind, "func", kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
-    tracked = {scheme: _tracked(kind) for scheme, kind in stock.items()}
+    # pip's messages name the class.
+    tracked = {
+        scheme: kind if issubclass(kind, _Tracked) else type(kind.__name__, (_Tracked, kind), {})
+        for scheme, kind in stock.items()
+    }
     manager.pool_classes_by_scheme = {
         scheme: functools.partial(pool, servers) for scheme, pool in tracked.items()
     }
@@ -125,11 +133,6 @@ def _track_pools(manager: Any, servers: Servers) -> None:
             # pip has had answers from it, and its next request may come before the first early one.
             servers.of_pool(pool).heard |= pool.num_requests > 0
             _make_room(pool)
-
-
-def _tracked(kind: Any) -> Any:
-    # pip's messages name the class.
-    return kind if issubclass(kind, _Tracked) else type(kind.__name__, (_Tracked, kind), {})
 
 
 def _make_room(pool: Any) -> None:
@@ -169,18 +172,3 @@ def _silence(sock: Any) -> float:
         return float(milliseconds) / 1000
     except (OSError, ValueError, AttributeError, struct.error):
         return 0.0
-
-
-def _value(headers: Any, name: str) -> Any:
-    try:
-        return headers.get(name)
-    except Exception:
-        return None
-
-
-def _rest_s(method: str, response: Any) -> float:
-    """Return how long pip would have waited after such an answer before it asked again; 0 if it would not."""
-    with contextlib.suppress(Exception):
-        if here.retries.is_retry(method, response.status, True):
-            return float(here.retries.get_retry_after(response) or 0.0)
-    return 0.0

@@ -67,12 +67,6 @@ def _is_plain(console: Any) -> bool:
     return not (console._render_hooks or getattr(console, "_live", None) or getattr(console, "_live_stack", None))
 
 
-def _ours() -> tuple[str, ...]:
-    """Return the folders of the hooks, of the engine, and of the library that wraps pip's functions."""
-    files = (pipfast_hooks.__file__, pipfast.__file__, dependencies.load("wrapt").__file__)
-    return tuple(f"{Path(str(file)).parent}/" for file in files)
-
-
 def leave_ours_out(record: logging.LogRecord) -> None:
     """Remove our frames from a record's traceback; an error that our own code raised keeps all."""
     if not record.exc_info or record.exc_info[1] is None or record.exc_text:
@@ -80,7 +74,9 @@ def leave_ours_out(record: logging.LogRecord) -> None:
     kind, error, _ = record.exc_info
     seen: set[int] = set()
     left: list[BaseException] = [error]
-    ours = _ours()
+    # The folders of the hooks, of the engine, and of the library that wraps pip's functions.
+    files = (pipfast_hooks.__file__, pipfast.__file__, dependencies.load("wrapt").__file__)
+    ours = tuple(f"{Path(str(file)).parent}/" for file in files)
     while left:
         each = left.pop()
         if id(each) in seen:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,9 @@ _USES = ("wrap_socket", "wrap_bio", "get_ca_certs", "cert_store_stats", "load_de
 
 def _around_create_context(call: Call) -> Any:
     """Let pip make its context without reading the bundle."""
-    truststore: Any = None
-    with suppress(ImportError):
-        truststore = import_module("pip._vendor.truststore")
-    if truststore is None:
+    try:
+        truststore: Any = import_module("pip._vendor.truststore")
+    except ImportError:
         # Without the ssl module pip warns and goes on.
         return call.original()
     stock = truststore.SSLContext

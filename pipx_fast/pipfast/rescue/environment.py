@@ -76,15 +76,11 @@ class Overlay:
         folder = Path(self.lib_dirs()[0])
         (folder / _TARGET_PTH).write_text("".join(lines), encoding="utf-8")
         if os.name != "nt":
-            self._write_pip()
-
-    def _write_pip(self) -> None:
-        """Write the scripts that a build finds on ``PATH`` before the target's own, which would write there."""
-        text = _PIP.format(python=shlex.quote(self.python))
-        for name in ("pip", "pip3", f"pip{sys.version_info[0]}.{sys.version_info[1]}"):
-            path = Path(self.scripts(), name)
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o755)
+            # A build finds them on PATH before the target's own, which would write there.
+            for name in ("pip", "pip3", f"pip{sys.version_info[0]}.{sys.version_info[1]}"):
+                path = Path(self.scripts(), name)
+                path.write_text(_PIP.format(python=shlex.quote(self.python)), encoding="utf-8")
+                path.chmod(0o755)
 
     def environ(self, original: Mapping[str, str | None], places: Iterable[str] = ()) -> dict[str, str | None]:
         """Return the values of ``VARIABLES`` for processes in the overlay; None removes one.
@@ -93,19 +89,14 @@ class Overlay:
         :param places: the variables of pip to set, over a configuration file that tells pip a place.
         """
         path = [self.scripts(), *([original["PATH"]] if original.get("PATH") else [])]
+        own = {"PIP_PREFIX": os.fspath(self.prefix), "PIP_ROOT": self.root.anchor,
+               "PIP_TARGET": self.lib_dirs()[0], "PIP_USER": "0"}
         return dict.fromkeys(VARIABLES) | {
             "PATH": os.pathsep.join(map(str, path)),
             "PYTHONPATH": original.get("PYTHONPATH"),
             "PYTHONNOUSERSITE": original.get("PYTHONNOUSERSITE"),
             "VIRTUAL_ENV": os.fspath(self.prefix),
-            **{name: value for name, value in self._places().items() if name in places},
-        }
-
-    def _places(self) -> dict[str, str]:
-        """Return the variables that overrule a configuration file which tells every pip a place."""
-        return {
-            "PIP_PREFIX": os.fspath(self.prefix), "PIP_ROOT": self.root.anchor,
-            "PIP_TARGET": self.lib_dirs()[0], "PIP_USER": "0",
+            **{name: value for name, value in own.items() if name in places},
         }
 
 
@@ -114,8 +105,3 @@ def _scheme(prefix: Path) -> dict[str, str]:
     # The scheme of virtual environments, which Python 3.10 has no name for.
     name = "nt" if os.name == "nt" else "posix_prefix"
     return sysconfig.get_paths(name, {"base": base, "platbase": base, "installed_base": base})
-
-
-def kept(environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the present values of ``VARIABLES``."""
-    return {name: environ.get(name) for name in VARIABLES}

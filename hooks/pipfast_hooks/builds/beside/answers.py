@@ -67,9 +67,8 @@ class Answers(Part):
         if build is not None or resolution is None or arguments.get("config_settings"):
             return build
         build = resolution.begun(requirement, anew=hook == REQUIRES)
-        if build is not None and not (build.gives(hook) or (hook == WHEEL and build.given)):
-            return None
-        return build
+        gives = build is not None and (build.gives(hook) or (hook == WHEEL and build.given))
+        return build if gives else None
 
     def runner(self, original: Callable[..., None], message: str) -> Callable[..., None]:
         """Return a runner of hooks for pip that answers the hook of ``given``; ``original`` runs all others."""

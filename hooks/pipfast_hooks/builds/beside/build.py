@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.builds.hook_names import RESULT_FOLDERS, WheelHook
@@ -44,7 +45,6 @@ class Build:
     has_own_tree: bool
     """Its hooks run in a tree of its own, not in pip's."""
     with_wheel: bool
-    """It ends with a wheel, not with metadata."""
     given: str = ""
     """Path of the metadata that pip has and passes to ``build_wheel``."""
     folder: str = ""
@@ -52,7 +52,6 @@ class Build:
     hooks: Hooks | None = None
     is_started: bool = False
     is_hastened: bool = False
-    """It does not wait for its turn."""
     is_abandoned: bool = False
     is_over: bool = False
     _results: dict[str, Result] = field(default_factory=dict)
@@ -66,10 +65,7 @@ class Build:
             self._changed.notify_all()
 
     def has_filled(self, key: Hashable) -> None:
-        """Note that the environment is filled, and wake who waits for that.
-
-        :param key: of ``Environments``; None if it has none.
-        """
+        """Note that the environment is filled, with its key or None, and wake who waits for that."""
         with self._changed:
             self._filled = False if key is None else key
             self._changed.notify_all()
@@ -142,8 +138,7 @@ def call_hook(
     def runner(command: Any, cwd: Any = None, extra_environ: Mapping[str, str] | None = None) -> None:
         nonlocal output, answer
         output = run(command, cwd, extra_environ or {})
-        with open(os.path.join(command[-1], "output.json"), "rb") as file:
-            answer = file.read()
+        answer = Path(command[-1], "output.json").read_bytes()
 
     with caller.subprocess_runner(runner):
         returned = getattr(caller, hook)(**arguments)

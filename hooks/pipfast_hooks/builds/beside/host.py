@@ -30,11 +30,7 @@ class Hooks:
     """The hooks of one source, each in a process of its own."""
 
     def __init__(self, jobs: Jobs, folder: str, *, are_several: bool) -> None:
-        """Start nothing yet.
-
-        :param folder: for files with the output of hooks.
-        :param are_several: more than one hook will run; where possible, they are forks of one process.
-        """
+        """:param are_several: more than one hook will run; where possible, they are forks of one process."""
         self._are_forks = are_several and fork_server.is_possible()
         self.output = os.path.join(folder, "hook_output")
         """File with the output of the last hook."""
@@ -46,12 +42,9 @@ class Hooks:
     def run(
         self, command: Sequence[str], cwd: str, environ: Mapping[str, str], *, urgent: bool
     ) -> tuple[int, str]:
-        """Run a hook to its end; return its exit code and its output.
+        """Run a hook to its end; return its exit code and its output. Raises as ``Jobs.run`` does.
 
         :param command: of pyproject_hooks: interpreter, script, hook, control folder.
-        :param urgent: pip may wait for it.
-        :raises Ended: the builds were ended.
-        :raises OSError: it cannot be started.
         """
         with self._jobs.turn(urgent=urgent):
             if self._are_forks and _IN_TREE not in environ:
@@ -66,19 +59,16 @@ class Hooks:
 
     def printed(self) -> int:
         """Return how many bytes the current hook has printed."""
-        try:
+        with contextlib.suppress(OSError):
             return os.stat(self.output).st_size
-        except OSError:
-            return 0
+        return 0
 
     def last_line(self) -> str:
         """Return the last line that the current hook has printed."""
-        try:
-            with open(self.output, "rb") as file:
-                file.seek(-min(_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
-                return text_of(file.read()).rstrip().rpartition("\n")[2]
-        except OSError:
-            return ""
+        with contextlib.suppress(OSError), open(self.output, "rb") as file:
+            file.seek(-min(_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return text_of(file.read()).rstrip().rpartition("\n")[2]
+        return ""
 
     def renew(self) -> None:
         """End the host: what its backend can import has changed."""
@@ -98,10 +88,7 @@ class _Host:
         """False if a fork of this backend would not be as a new process."""
 
     def run(self, arguments: Sequence[str], output: str) -> int:
-        """Run a hook and return its exit code.
-
-        :raises Ended: the builds were ended.
-        """
+        """Run a hook and return its exit code."""
         with contextlib.suppress(OSError, ValueError):
             self._connection.sendall(json.dumps([*arguments, output]).encode() + b"\n")
             return int(self._answers.readline())

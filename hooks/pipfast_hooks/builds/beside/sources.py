@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from pipfast_hooks.builds.context import Context
 
+# pip's installer that starts a process, and has no state; since 25.2, and one of two since 26.1.
 _ByProcess = getattr(build_env, "SubprocessBuildEnvironmentInstaller", ())
-"""pip's installer that starts a process, and has no state; since 25.2, and one of two since 26.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,6 @@ class Recipe:
     installer: Any
     """pip's, for build environments."""
     environ: Mapping[str, str]
-    """The variables of the command."""
     with_wheels: bool
     """pip will build wheels of what the resolver chooses."""
 
@@ -145,10 +144,7 @@ class SourceBuilds(Part):
         self, build: Build, hooks: Hooks, environment: Any, environ: Mapping[str, str], caller: Any,
         hook: WheelHook, **arguments: str,
     ) -> Any:
-        """Run a hook, note its result and return its return value.
-
-        :raises Failed: the hook has failed.
-        """
+        """Run a hook, note its result and return its return value."""
 
         def run(command: Any, cwd: str, extra: Mapping[str, str]) -> str:
             status, output = hooks.run(command, cwd, {**environ, **extra}, urgent=hook != WHEEL)

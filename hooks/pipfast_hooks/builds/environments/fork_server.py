@@ -217,7 +217,9 @@ class _Loop:
 
         :raises OSError: the client was not told, and there is no fork.
         """
-        has_session = _session_of(connection) != os.getsid(0)
+        # struct ucred: process, user, group.
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        has_session = os.getsid(struct.unpack("3i", peer)[0]) != os.getsid(0)
         if has_session and self._guard is None:
             raise OSError("nobody would end what is started in a session of its own")
         pid = os.fork()
@@ -310,16 +312,6 @@ class _Loop:
         for child in self._children:
             os.close(child.pidfd)
             child.connection.close()
-
-
-def _session_of(connection: socket.socket) -> int:
-    """Return the session of the client at the other end.
-
-    :raises OSError: it has ended.
-    """
-    # struct ucred: process, user, group.
-    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return os.getsid(struct.unpack("3i", peer)[0])
 
 
 def _essential(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

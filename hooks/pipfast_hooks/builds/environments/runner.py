@@ -62,18 +62,11 @@ class Runner(Part):
         run.part(GivingWay)
         # Only builds beside pip, each in a session of its own, need the guard.
         guard = run.part(Guard) if run.settings.builds > 1 else None
-        self.path = self._write()
-        self._serve(guard)
-
-    def _write(self) -> str:
         # A build needs few packages: they would be installed before a second worker has started.
-        settings = self.run.settings.for_children(builds="1", workers="1")
-        path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
-        with open(path, "w", encoding="utf-8") as file:
+        settings = run.settings.for_children(builds="1", workers="1")
+        self.path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
+        with open(self.path, "w", encoding="utf-8") as file:
             file.write(child.program(_FIRST.format(settings=settings, argument=fork_server.ARGUMENT)))
-        return path
-
-    def _serve(self, guard: Guard | None) -> None:
         if fork_server.is_possible():
             try:
                 self._server = fork_server.Server(self.path, None if guard is None else guard.begin())

@@ -99,24 +99,24 @@ class Environments(Part):
             return None
         finder = call.instance.finder
         control = finder.format_control
-        environ = dict(ours.environ if ours is not None else os.environ)
-        for name in _OF_ONE_BUILD:
-            environ.pop(name, None)
+        environ = ours.environ if ours is not None else os.environ
         key = (
             id(call.instance), requirements, tuple(finder.index_urls), tuple(finder.find_links),
             frozenset(control.no_binary), frozenset(control.only_binary), finder.prefer_binary,
-            os.getcwd(), frozenset(environ.items()),
+            os.getcwd(), frozenset((name, value) for name, value in environ.items() if name not in _OF_ONE_BUILD),
         )
         projects = frozenset(map(_project, requirements))
-        return Asked(
-            key, projects, call["prefix"].path, f"Installing {call['kind']}", call.instance, call.original
-        )
+        message = f"Installing {call['kind']}"
+        return Asked(key, projects, call["prefix"].path, message, call.instance, call.original)
 
     def install(self, asked: Asked) -> Any:
         """Fill an environment as an equal one was filled in this run, else as pip does."""
         # A second thread waits for the first: to copy takes less time than to fill.
         with self._lock(asked.key):
-            if self._is_filled(asked):
+            filled = False
+            with guarded("a build environment is not taken from another one"):
+                filled = not os.path.exists(asked.path) and self._reused(asked.key, asked.path)
+            if filled:
                 if of_thread() is None:
                     with self.opened_or(open_spinner, asked.message) as spinner:
                         spinner.finish("done")
@@ -134,7 +134,8 @@ class Environments(Part):
     def install_later(self, requirement: Any, asked: Asked) -> bool:
         """Put only metadata into a requirement's environment, and the rest on ``fill``; False if there is none."""
         with guarded("a build environment is filled at once"), self._lock(asked.key):
-            if not os.path.exists(asked.path) and self._reused(asked.key, asked.path, _is_of_metadata):
+            is_of_metadata = lambda path: os.path.dirname(path).endswith(".dist-info")  # noqa: E731
+            if not os.path.exists(asked.path) and self._reused(asked.key, asked.path, is_of_metadata):
                 self._later[id(requirement)] = asked
                 return True
         return False
@@ -146,16 +147,13 @@ class Environments(Part):
             with self._lock(later.key):
                 filled = self._reused(later.key, later.path)
             if not filled:
-                self._install_silently(later)
-
-    def _install_silently(self, asked: Asked) -> None:
-        """Fill an environment of which pip has said already that it is filled."""
-        self._is_silent = True
-        try:
-            asked.install()
-            self.note_files(asked.path)
-        finally:
-            self._is_silent = False
+                # pip has said already that it is filled.
+                self._is_silent = True
+                try:
+                    later.install()
+                    self.note_files(later.path)
+                finally:
+                    self._is_silent = False
 
     def note_files(self, path: str) -> None:
         """Note what is in an environment that was just filled."""
@@ -200,11 +198,6 @@ class Environments(Part):
                 held.enter_context(self._projects.setdefault(name, threading.Lock()))
             yield
 
-    def _is_filled(self, asked: Asked) -> bool:
-        with guarded("a build environment is not taken from another one"):
-            return not os.path.exists(asked.path) and self._reused(asked.key, asked.path)
-        return False
-
     def _reused(self, key: Hashable, target: str, wanted: Callable[[str], bool] = bool) -> bool:
         """Fill ``target`` with copies from the environment of a key; False if there is none, or it has changed.
 
@@ -244,10 +237,6 @@ def _project(requirement: str) -> str:
         return str(canonicalize_name(Requirement(requirement).name))
     except InvalidRequirement:
         return requirement
-
-
-def _is_of_metadata(path: str) -> bool:
-    return os.path.dirname(path).endswith(".dist-info")
 
 
 def _copy(source: str, target: str) -> None:

@@ -31,15 +31,16 @@ def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage
     found = []
     if requirement.metadata_directory:
         found.append(_from_metadata(Path(requirement.metadata_directory, "METADATA")))
+    said = read_setup_script(_text(folder / "setup.py"))
     found += [_from_metadata(folder / "PKG-INFO"), _from_pyproject(folder), _from_setup_cfg(folder),
-              _from_setup_script(folder)]
-    requires = [each for said in found for each in said.requires]
+              FailingPackage(said.name, said.version, said.install_requires, said.setup_requires)]
+    requires = [each for package in found for each in package.requires]
     requires += [each for path in sorted(folder.glob("*.egg-info/requires.txt")) for each in _from_egg(path)]
     return FailingPackage(
         str(requirement.name or next((each.name for each in found if each.name), "")),
         next((each.version for each in found if each.version), ""),
         tuple(dict.fromkeys(requires)),
-        tuple(dict.fromkeys([*declared, *(each for said in found for each in said.build_requires)])),
+        tuple(dict.fromkeys([*declared, *(each for package in found for each in package.build_requires)])),
     )
 
 
@@ -82,11 +83,6 @@ def _from_setup_cfg(folder: Path) -> FailingPackage:
     except configparser.Error:
         return FailingPackage("")
     return FailingPackage(name, requires=_lines(requires), build_requires=_lines(build_requires))
-
-
-def _from_setup_script(folder: Path) -> FailingPackage:
-    said = read_setup_script(_text(folder / "setup.py"))
-    return FailingPackage(said.name, said.version, said.install_requires, said.setup_requires)
 
 
 def _from_egg(path: Path) -> tuple[str, ...]:

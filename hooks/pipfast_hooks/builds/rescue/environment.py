@@ -10,7 +10,7 @@ from pip._internal.build_env import NoOpBuildEnvironment
 from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.rescue.environment import Overlay, kept
+from pipfast.rescue.environment import VARIABLES, Overlay
 from pipfast.rescue.installed import installed_at
 from pipfast_hooks.builds.rescue.overlay import target_sites
 
@@ -71,7 +71,7 @@ class RescueEnvironment(NoOpBuildEnvironment):  # type: ignore[misc]
         return conflicting - targets, missing | {wanted for _, wanted in targets}
 
     def __enter__(self) -> None:
-        self._saved.append(kept(os.environ))
+        self._saved.append({name: os.environ.get(name) for name in VARIABLES})
         overlay = self._rescue.overlay
         if overlay is not None:
             options = self._rescue.context.options

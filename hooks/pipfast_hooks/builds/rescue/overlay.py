@@ -122,28 +122,25 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
 
     :raises OverlayFailed: pip cannot install it.
     """
-    overlay = Overlay(_new_folder(context))
+    # On the store's filesystem where there is a store: links need that.
+    folder = None
+    with suppress(OSError):
+        folder = context.run.store.layout.new_staging()
+    overlay = Overlay(folder or Path(tempfile.mkdtemp(prefix="pipfast-build-")))
     try:
         overlay.create(target_sites(context))
         if found:
-            with tempfile.TemporaryDirectory(prefix="pipfast-build-") as folder:
+            with tempfile.TemporaryDirectory(prefix="pipfast-build-") as files:
                 lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
                 options = [] if compiled else ["--no-compile"]
                 with timed("build-overlay", count=len(found)):
                     _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
                          "--no-warn-script-location", *options,
-                         "-r", _written(folder, "requirements.txt", lines), python=overlay.python)
+                         "-r", _written(files, "requirements.txt", lines), python=overlay.python)
     except BaseException:
         shutil.rmtree(overlay.root, ignore_errors=True)
         raise
     return overlay
-
-
-def _new_folder(context: Context) -> Path:
-    """Return a new folder, on the store's filesystem where there is a store: links need that."""
-    with suppress(OSError):
-        return context.run.store.layout.new_staging()
-    return Path(tempfile.mkdtemp(prefix="pipfast-build-"))
 
 
 def _written(folder: str, name: str, lines: Iterable[str]) -> str:
@@ -168,11 +165,8 @@ def _index_lines(context: Context, wanted: Wanted) -> list[str]:
             formats |= set(wanted.wheels_only)
         if formats:
             lines.append(f"--{name.replace('_', '-')} {','.join(sorted(formats))}")
-    if getattr(options, "pre", False):
-        lines.append("--pre")
-    if finder.prefer_binary:
-        lines.append("--prefer-binary")
-    return lines
+    lines += ["--pre"] if getattr(options, "pre", False) else []
+    return lines + (["--prefer-binary"] if finder.prefer_binary else [])
 
 
 def _constraints(context: Context, wanted: Wanted) -> list[str]:
@@ -256,10 +250,6 @@ def _environ(context: Context) -> dict[str, str]:
         if value is not None:
             environ[name] = value
     # By its tracker of builds pip finds a package that needs itself.
-    environ |= {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
-    environ |= {
-        "PIP_CONFIG_FILE": os.devnull,
-        # The system's Python is never written to.
-        "PIP_BREAK_SYSTEM_PACKAGES": "1",
-    }
-    return environ
+    tracker = {name: os.environ[name] for name in ("PIP_BUILD_TRACKER",) if name in os.environ}
+    # The system's Python is never written to.
+    return environ | tracker | {"PIP_CONFIG_FILE": os.devnull, "PIP_BREAK_SYSTEM_PACKAGES": "1"}

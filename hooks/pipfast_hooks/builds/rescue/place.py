@@ -113,8 +113,8 @@ class Place:
     def is_decided_otherwise(self) -> bool:
         """Tell whether the resolver has chosen another version of anything that the build sees."""
         decided = {canonicalize_name(name): version for name, version in self.context.resolved().items()}
-        visible = {canonicalize_name(each.name): each.version for each in self._visible()}
-        return any(decided.get(name, version) != version for name, version in visible.items())
+        return any(decided.get(canonicalize_name(each.name), each.version) != each.version
+                   for each in self._visible())
 
     def _visible(self) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
@@ -128,9 +128,7 @@ class Place:
 
     def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
         layout = self.context.run.store.layout
-        if not self.may_be_earlier or self.source is None:
-            return None
-        if not wheels.has(layout, self._key()):
+        if not self.may_be_earlier or self.source is None or not wheels.has(layout, self._key()):
             return None
         wanted = self._wanted(())
         self._found = [] if all(each.installed for each in self.grants) else resolve(self.context, wanted)
