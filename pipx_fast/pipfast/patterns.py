@@ -114,7 +114,8 @@ class Patterns:
         key = self._note_key()
         if not is_noted(self.root, PATTERNS, key) or not is_usable(self.root):
             return {}
-        return load_note(Layout(self.root), PATTERNS, key, _read_patterns) or {}
+        found = load_note(Layout(self.root), PATTERNS, key, lambda payload: dict(map(_known, json.loads(payload))))
+        return found or {}
 
 
 def _may_warn(text: str) -> bool:
@@ -125,10 +126,6 @@ def _may_warn(text: str) -> bool:
 def _row(key: _Key, made: _Made) -> list[Any]:
     (text, asked), (flags, code, groups, names, numbers) = key, made
     return [text, asked, flags, array.array("I", code).tobytes().hex(), groups, names, numbers]
-
-
-def _read_patterns(payload: bytes) -> dict[_Key, _Made]:
-    return dict(map(_known, json.loads(payload)))
 
 
 def _known(row: list[Any]) -> tuple[_Key, _Made]:

@@ -74,12 +74,6 @@ class _Reader:
             for name in sorted(environ) if name.startswith(_PREFIX) and name not in variables
         ]
 
-    def shown_problems(self) -> tuple[str, ...]:
-        if not self.problems:
-            return ()
-        from pipfast.address import redacted
-
-        return tuple(map(redacted, self.problems))
 
     def switch(self, setting: Setting) -> bool:
         text = self.choice(setting, ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
@@ -220,7 +214,11 @@ class Settings:
         """
         reader = _Reader(environ, section or {})
         values: dict[str, Any] = {each.field: each.read(reader, each) for each in SETTINGS}
-        return cls(**values, problems=reader.shown_problems())
+        if reader.problems:
+            from pipfast.address import redacted
+
+            reader.problems = list(map(redacted, reader.problems))
+        return cls(**values, problems=tuple(reader.problems))
 
     def for_children(self, **others: str) -> dict[str, str | None]:
         """Return the variables of a pip that fills a build environment; None for one that it must not have.

@@ -15,8 +15,9 @@ import pip
 from pip._internal.index.package_finder import LinkType, PackageFinder
 
 from pipfast.address import shown
-from pipfast.index.pages import PageTable, find_table, keep_table, page_key
+from pipfast.index.pages import PageTable, find_table, keep_table
 from pipfast.report import logger
+from pipfast.store.notes import note_key
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, Sizes, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
@@ -121,7 +122,7 @@ class EvaluatedPages:
         return table
 
     def _key(self, evaluator: Any, page: Any, digest: bytes) -> str:
-        return page_key(digest, (
+        return note_key(digest, (
             pip.__version__, page.url, page.content_type, page.encoding, evaluator._canonical_name,
             sorted(evaluator._formats), evaluator._allow_yanked, evaluator._ignore_requires_python,
             self._interpreter,

@@ -20,6 +20,7 @@ from pip._vendor.requests.models import PreparedRequest
 from pip._vendor.requests.structures import CaseInsensitiveDict
 
 from pipfast.index import pages
+from pipfast.store.notes import note_key
 from pipfast.system.inflate import inflater
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.network.asked import caching_adapter, request_for
@@ -168,7 +169,7 @@ class _Entry:
         path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
         self._paths = (Path(path), Path(f"{path}.body"))
         sent = sorted({**session.headers, **headers}.items())
-        self.key = pages.fresh_key((pip.__version__, url, sent, path))
+        self.key = note_key("fresh ", (pip.__version__, url, sent, path))
 
     def looks(self) -> pages.Looks | None:
         """Return size and times of the entry's files, or None if there is no entry."""

@@ -72,15 +72,6 @@ def _stored_key(stored: bytes) -> str:
     return note_key("gzip ", content_digest(stored))
 
 
-def page_key(digest: bytes, context: Sequence[object]) -> str:
-    """Return the key of a page's evaluation: 64 lowercase hex digits.
-
-    :param digest: the SHA-256 of the page's content.
-    :param context: plain values: whatever the evaluation depends on besides the page's bytes.
-    """
-    return note_key(digest, context)
-
-
 def keep_table(layout: Layout, key: str, table: PageTable) -> None:
     """Keep an evaluation in the store."""
     head = json.dumps([table.versions, table.rows, table.rejected, table.base], separators=(",", ":"))
@@ -125,14 +116,6 @@ def looks_of(paths: Sequence[Path]) -> Looks:
     """
     found = [path.stat() for path in paths]
     return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found)
-
-
-def fresh_key(context: Sequence[object]) -> str:
-    """Return the key of a page in the cache: 64 lowercase hex digits.
-
-    :param context: plain values: the request, and whatever else the cache's answer depends on besides its files.
-    """
-    return note_key("fresh ", context)
 
 
 def find_fresh(layout: Layout, key: str, looks: Looks, now: float) -> FreshPage | None:

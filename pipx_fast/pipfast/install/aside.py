@@ -32,17 +32,17 @@ class Unmovable(PipfastError):
     """Renaming would give other files than placing does, or there is nothing to move."""
 
 
-def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], bool]) -> bool:
+def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], object]) -> bool:
     """Link a wheel's files below ``folder``, all but its scripts; copy those that are private to an environment.
 
-    :param mend: puts changed stored files right; returns whether all are right then.
+    :param mend: puts changed stored files right; returns what cannot be, or None.
     :returns: False if files have to be copied, or are not as they were stored.
     :raises OSError: something could not be written; files written before stay.
     """
     schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
     # No script is linked, since installing rewrites them.
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
-    if check_sources(plan.batches) is not None and not (mend() and check_sources(plan.batches) is None):
+    if check_sources(plan.batches) is not None and (mend() or check_sources(plan.batches) is not None):
         return False
     linker = Linker(mode, umask)
     for batch in plan.batches:
@@ -93,7 +93,10 @@ def move_info(folder: Path, info_dir: str, lib_dir: str) -> None:
 
 
 def _merge(source: str, target: str, but: str = "") -> None:
-    _refuse_inheriting(source, target)
+    made, found = os.stat(source), os.stat(target)
+    # New files would get another group or access list there than those of `source` have.
+    if not inherits_nothing(target, found) or made.st_mode & stat.S_ISGID or made.st_gid != found.st_gid:
+        raise Unmovable(f"new files in {target} get its group or its access list")
     with os.scandir(source) as entries:
         for entry in entries:
             destination = f"{target}/{entry.name}"
@@ -106,10 +109,3 @@ def _merge(source: str, target: str, but: str = "") -> None:
             else:
                 # A file replaces another, as under pip; if a folder has its name, both fail.
                 os.rename(entry.path, destination)
-
-
-def _refuse_inheriting(source: str, target: str) -> None:
-    """Refuse a folder in which a new one would get another group or access list than ``source`` has."""
-    made, found = os.stat(source), os.stat(target)
-    if not inherits_nothing(target, found) or made.st_mode & stat.S_ISGID or made.st_gid != found.st_gid:
-        raise Unmovable(f"new files in {target} get its group or its access list")

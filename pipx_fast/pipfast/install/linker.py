@@ -46,12 +46,9 @@ def is_own_source(file: StoredFile) -> bool:
 
 
 class Linker:
-    """Puts stored files in place; under ``auto`` the first file decides how, for the whole run.
+    """Puts stored files in place; under ``auto`` the first file decides how, for the whole run."""
 
-    :param umask: of the user; None: the current one of this process.
-    """
-
-    def __init__(self, mode: LinkMode = "auto", umask: int | None = None) -> None:
+    def __init__(self, mode: LinkMode, umask: int) -> None:
         self._asked = mode
         self._own_sources = mode == "own-sources"
         self.mode: Literal["clone", "hardlink", "copy"] | None
@@ -60,7 +57,7 @@ class Linker:
         else:
             self.mode = "hardlink" if mode == "own-sources" else mode
         """The way of files that environments share; None until the first one."""
-        self._umask = _current_umask() if umask is None else umask
+        self._umask = umask
 
     def copy(self, source: str, file: StoredFile, target: str) -> None:
         """Make ``target`` a new file with the stored content and mtime, and the mode that pip gives it here.
@@ -197,12 +194,6 @@ def _new_file(source: str, file: StoredFile, target: str, umask: int) -> Iterato
             os.close(written)
     finally:
         os.close(read)
-
-
-def _current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _remove(target: str) -> None:

@@ -66,18 +66,15 @@ def plan_wheel(
         if data is not None:
             deferred.append((folder, data[0], posixpath.dirname(data[1])))
             continue
-        source = f"{root}/{folder.path}" if folder.path else root
-        target = f"{lib_dir}/{folder.path}" if folder.path else lib_dir
-        prefix = folder.path + "/" if folder.path else ""
+        source, target = folder.below(root), folder.below(lib_dir)
         if folder.path == info_dir:
             private = tuple(file for file in folder.files if file.name in _PRIVATE)
             shared = tuple(file for file in folder.files if file.name not in _PRIVATE)
-            plan.batches.append(Batch(source, target, shared))
-            plan.batches.append(Batch(source, target, private, private=True))
+            plan.batches += Batch(source, target, shared), Batch(source, target, private, private=True)
         else:
             plan.batches.append(Batch(source, target, folder.files))
         for file in folder.files:
-            path = prefix + file.name
+            path = folder.path_of(file.name)
             plan.installed[path] = path
     # pip installs the root first, then data files, scripts last.
     deferred.sort(key=lambda each: each[1] == "scripts")
@@ -90,17 +87,19 @@ def plan_wheel(
         plan.batches.append(Batch(f"{root}/{folder.path}", target, files, private=key == "scripts"))
         for file in files:
             plan.installed[f"{folder.path}/{file.name}"] = record_prefix.of(target, file.name)
-    if prepared.bytecode is not None and prepared.bytecode_manifest is not None:
-        _plan_bytecode(plan, prepared, schemes, lib_dir, record_prefix)
+    if prepared.bytecode is not None and prepared.compiled is not None:
+        code = os.fspath(prepared.bytecode / TREE)
+        _plan_bytecode(plan, code, prepared.compiled, schemes, lib_dir, record_prefix)
+        plan.uncompiled += [target for _, target in plan.scripts if target.endswith(".py")]
+        _plan_uncompiled(plan, prepared, prepared.compiled)
     return plan
 
 
 def _plan_bytecode(
-    plan: Plan, prepared: Prepared, schemes: Mapping[str, str], lib_dir: str, record_prefix: _RecordPaths
+    plan: Plan, root: str, compiled: list[Folder], schemes: Mapping[str, str], lib_dir: str,
+    record_prefix: _RecordPaths,
 ) -> None:
-    assert prepared.bytecode is not None and prepared.bytecode_manifest is not None
-    root = os.fspath(prepared.bytecode / TREE)
-    for folder in prepared.bytecode_manifest.folders:
+    for folder in compiled:
         data = split_data_path(f"{folder.path}/x") if folder.path else None
         if data is not None and data[0] == "scripts":
             # A script may be rewritten, so it is compiled in its place.
@@ -109,39 +108,30 @@ def _plan_bytecode(
             below = posixpath.dirname(data[1])
             place = f"{schemes[data[0]]}/{below}" if below else schemes[data[0]]
         else:
-            place = f"{lib_dir}/{folder.path}" if folder.path else lib_dir
-        cache = f"{folder.path}/__pycache__" if folder.path else "__pycache__"
+            place = folder.below(lib_dir)
         target = f"{place}/__pycache__"
-        plan.batches.append(Batch(f"{root}/{cache}", target, folder.files))
+        plan.batches.append(Batch(f"{folder.below(root)}/__pycache__", target, folder.files))
         for file in folder.files:
             # Bytecode has no row in the wheel's RECORD; pip's key for it is the full path.
             plan.installed[f"{target}/{file.name}"] = record_prefix.of(target, file.name)
-    plan.uncompiled += [target for _, target in plan.scripts if target.endswith(".py")]
-    _plan_uncompiled(plan, prepared)
 
 
-def _plan_uncompiled(plan: Plan, prepared: Prepared) -> None:
+def _plan_uncompiled(plan: Plan, prepared: Prepared, folders: list[Folder]) -> None:
     """Note the sources that have no bytecode in the store."""
-    assert prepared.bytecode_manifest is not None
-    compiled = {folder.path: folder.files for folder in prepared.bytecode_manifest.folders}
+    compiled = {folder.path: folder.files for folder in folders}
     places = {batch.source: batch.target for batch in plan.batches}
     root = os.fspath(prepared.tree / TREE)
     for folder in prepared.manifest.folders:
         sources = [file.name for file in folder.files if file.name.endswith(".py")]
         found = compiled.get(folder.path, ())
-        if len(sources) == len(found) or _is_of_scripts(folder.path):
+        data = split_data_path(f"{folder.path}/x") if folder.path else None
+        if len(sources) == len(found) or (data is not None and data[0] == "scripts"):
             continue
-        place = places[f"{root}/{folder.path}" if folder.path else root]
+        place = places[folder.below(root)]
         for name in sources:
             start = f"{name.removesuffix('.py') or 'py'}.{sys.implementation.cache_tag}."
             if not any(each.name.startswith(start) for each in found):
                 plan.uncompiled.append(f"{place}/{name}")
-
-
-def _is_of_scripts(folder: str) -> bool:
-    """Tell whether a folder of an archive is one of scripts."""
-    data = split_data_path(f"{folder}/x") if folder else None
-    return data is not None and data[0] == "scripts"
 
 
 class _RecordPaths:

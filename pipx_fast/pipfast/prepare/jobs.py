@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pipfast.prepare.bytecode import BytecodeKind
 
@@ -194,13 +194,8 @@ Job = ArchiveJob | Mend | Arrange | Read
 Answer = Done | Failed | Shares | Sources | Unmendable
 Note = Arranged | Checked
 
-_JOBS: Mapping[str, Callable[..., Job]] = MappingProxyType({
-    kind.__name__: kind for kind in (
-        Plan, Unpack, Seal, PlanCompile, Compile, SealBytecode, Prove, Mend, Arrange, Read,
-    )
-})
-_ANSWERS: Mapping[str, Callable[..., Answer | Note]] = MappingProxyType({
-    kind.__name__: kind for kind in (Done, Failed, Shares, Sources, Unmendable, Arranged, Checked)
+_KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType({
+    kind.__name__: kind for kind in (*get_args(Job), *get_args(Answer), *get_args(Note))
 })
 
 
@@ -215,16 +210,10 @@ def decode_terms(line: bytes) -> Terms:
     return Terms(root, umask, BytecodeKind(*kind) if kind else None)
 
 
-def decode_job(line: bytes) -> Job:
-    """Return the job that ``encode`` made a line of."""
-    name, *fields = json.loads(line)
-    return _JOBS[name](*fields)
-
-
-def decode_answer(line: bytes) -> Answer | Note:
-    """Return the answer or note that ``encode`` made a line of.
+def decode(line: bytes) -> Any:
+    """Return the job, answer or note that ``encode`` made a line of.
 
     :raises ValueError: it is none; or LookupError, or TypeError.
     """
     name, *fields = json.loads(line)
-    return _ANSWERS[name](*fields)
+    return _KINDS[name](*fields)

@@ -16,21 +16,9 @@ from pipfast.prepare import jobs
 from pipfast.prepare.bytecode import BytecodeKind, compile_sources
 from pipfast.prepare.seconds import claim_second
 from pipfast.prepare.unpack import unpack_members
+from pipfast.store import manifest as manifests
 from pipfast.store.archives import stored_sha256
-from pipfast.store.manifest import (
-    TREE,
-    BytecodeManifest,
-    Damaged,
-    StoredFile,
-    TreeManifest,
-    group_by_folder,
-    info_digests,
-    read_digests,
-    read_tree_manifest,
-    write_bytecode_manifest,
-    write_digests,
-    write_tree_manifest,
-)
+from pipfast.store.manifest import TREE, Damaged, StoredFile, TreeManifest, group_by_folder
 from pipfast.wheel.members import read_members
 
 if TYPE_CHECKING:
@@ -88,7 +76,7 @@ class Maker:
         if not tree.is_dir():
             raise Damaged(f"{tree} was given up")
         facts = unpack_members(Path(job.archive), members, tree, self._umask, job.second)
-        _write_facts(_facts_of_share(job.staging, job.share), facts)
+        _facts_of_share(job.staging, job.share).write_text(json.dumps(facts), encoding="ascii")
         sizes = [file.size for _, file in _sources_in(facts)] if self._kind is not None else []
         return jobs.Sources(job.share, divide(sizes, COMPILE_SHARE) if sizes else [])
 
@@ -100,10 +88,10 @@ class Maker:
         facts = _take_facts(staging)
         manifest = TreeManifest(
             tree_id, members.info_dir, members.root_is_purelib, members.entry_points,
-            members.rows, group_by_folder(facts), info_digests(facts, members.info_dir),
+            members.rows, group_by_folder(facts), manifests.info_digests(facts, members.info_dir),
         )
-        write_tree_manifest(staging, manifest)
-        write_digests(staging, facts)
+        manifests.write_tree_manifest(staging, manifest)
+        manifests.write_digests(staging, facts)
         if self._layout.settle(staging, self._layout.tree(job.digest, self._umask)):
             for superseded in self._layout.bytecode_of_others(job.digest, self._umask, tree_id):
                 self._layout.discard(superseded)
@@ -137,7 +125,7 @@ class Maker:
         except Damaged:
             self._layout.discard(entry)
             raise
-        _write_facts(code / f"facts-{job.share}-{job.part}.json", facts)
+        (code / f"facts-{job.share}-{job.part}.json").write_text(json.dumps(facts), encoding="ascii")
         return jobs.Done()
 
     def seal_bytecode(self, job: jobs.SealBytecode) -> jobs.Done:
@@ -145,8 +133,8 @@ class Maker:
         assert self._kind is not None
         code = Path(job.code)
         facts = _take_facts(code)
-        write_bytecode_manifest(code, BytecodeManifest(group_by_folder(facts)))
-        write_digests(code, facts)
+        manifests.write_bytecode_manifest(code, group_by_folder(facts))
+        manifests.write_digests(code, facts)
         self._layout.settle(code, self._layout.bytecode(job.digest, self._umask, job.tree_id, self._kind.tag))
         return jobs.Done()
 
@@ -172,7 +160,7 @@ def divide(sizes: list[int], share: int) -> list[tuple[int, int]]:
 
 
 def _tree_sources(tree: Path, tree_id: str) -> SourceFiles:
-    manifest = read_tree_manifest(tree)
+    manifest = manifests.read_tree_manifest(tree)
     if manifest.tree_id != tree_id:
         # Another process has made the tree again: its sources have other times.
         raise Damaged(f"{tree} is another tree by now")
@@ -181,11 +169,11 @@ def _tree_sources(tree: Path, tree_id: str) -> SourceFiles:
 
 def _tree_digests(tree: Path, tree_id: str) -> dict[str, str]:
     # `_tree_sources` has found the tree to be this one; the id is part of the cache's key.
-    return read_digests(tree)
+    return manifests.read_digests(tree)
 
 
 def _share_sources(staging: str, share: int) -> SourceFiles:
-    return _sources_in(_read_facts(_facts_of_share(staging, share)))
+    return _sources_in(json.loads(_facts_of_share(staging, share).read_bytes()))
 
 
 def _sources_in(facts: Iterable[Any]) -> SourceFiles:
@@ -197,20 +185,11 @@ def _facts_of_share(staging: str, share: int) -> Path:
     return Path(staging, f"facts-{share}-0.json")
 
 
-def _write_facts(path: Path, facts: list[Any]) -> None:
-    path.write_text(json.dumps(facts), encoding="ascii")
-
-
-def _read_facts(path: Path) -> list[Any]:
-    facts: list[Any] = json.loads(path.read_bytes())
-    return facts
-
-
 def _take_facts(folder: Path) -> list[Any]:
     """Return the facts that jobs have left in a folder, in the archive's order, and remove their files."""
     facts: list[Any] = []
     paths = sorted(folder.glob("facts-*.json"), key=lambda path: [int(n) for n in path.stem.split("-")[1:]])
     for path in paths:
-        facts += _read_facts(path)
+        facts += json.loads(path.read_bytes())
         path.unlink()
     return facts

@@ -79,8 +79,7 @@ class Preparation:
                 if not self._proves(self._tree):
                     self._begin_bytecode(manifest)
         except Exception as error:
-            self._layout.note_refusal(getattr(error, "errno", None))
-            self._fail(repr(error))
+            self._fail(repr(error), getattr(error, "errno", None))
 
     def wait(self) -> None:
         """Wait for it, and let its jobs come first: pip installs one wheel after another, and this one is next."""
@@ -203,8 +202,7 @@ class Preparation:
         """Go on after a job, in the thread that had it done; after the last one, to the next step."""
         try:
             if isinstance(answer, jobs.Failed):
-                self._layout.note_refusal(answer.number)
-                self._fail(answer.reason, vanished=answer.vanished)
+                self._fail(answer.reason, answer.number, vanished=answer.vanished)
             elif done is not None and not self.reason:
                 done(answer)
             with self._lock:
@@ -218,10 +216,11 @@ class Preparation:
             elif last and then is not None:
                 then()
         except Exception as error:
-            self._layout.note_refusal(getattr(error, "errno", None))
-            self._fail(repr(error), vanished=isinstance(error, FileNotFoundError | Damaged))
+            vanished = isinstance(error, FileNotFoundError | Damaged)
+            self._fail(repr(error), getattr(error, "errno", None), vanished=vanished)
 
-    def _fail(self, reason: str, *, vanished: bool = False) -> None:
+    def _fail(self, reason: str, number: int | None = None, *, vanished: bool = False) -> None:
+        self._layout.note_refusal(number)
         with self._lock:
             if self.reason:
                 return

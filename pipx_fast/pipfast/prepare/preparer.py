@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipfast.prepare.aside import Arrangement, Aside
@@ -37,7 +38,11 @@ class Preparer:
         self._lock = threading.Lock()
         self._jobs: dict[str, Preparation] = {}
         self._aside = Aside(layout, workers, link_mode) if link_mode is not None else None
-        self._times: Times | None = None
+
+    @cached_property
+    def _unproved(self) -> Times:
+        """Times of entries that are proved before they are used."""
+        return unproved(self._layout)
 
     @property
     def kind(self) -> BytecodeKind | None:
@@ -53,12 +58,21 @@ class Preparer:
         """Tell whether a worker has found an archive to have its digest; waits only while it reads that one."""
         return self._aside is not None and self._aside.has_read(digest)
 
-    def start(self, digest: str, archive: Path, *, hashed: bool = False) -> None:
+    def start(self, digest: str, archive: Path, *, hashed: bool = False) -> Preparation:
         """Begin to prepare an archive, unless that has begun; returns at once.
 
         :param hashed: all its bytes were hashed just now; otherwise that is done before they are used.
         """
-        self._preparation(digest, archive, hashed=hashed)
+        with self._lock:
+            preparation = self._jobs.get(digest)
+            if preparation is not None:
+                return preparation
+            preparation = self._jobs[digest] = Preparation(
+                self._layout, self._workers, digest, archive, hashed=hashed, unproved=lambda: self._unproved,
+                arrange=self._aside.arrange if self._aside is not None else None,
+            )
+        preparation.begin()
+        return preparation
 
     def wait(self, digest: str, archive: Path, *, again: bool = False) -> Prepared | None:
         """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked.
@@ -66,13 +80,13 @@ class Preparer:
         :param again: the entry that was ready before has gone from the store; make it again.
         """
         if again:
-            self._forget(digest)
-        preparation = self._preparation(digest, archive)
+            self._jobs.pop(digest, None)
+        preparation = self.start(digest, archive)
         preparation.wait()
         if preparation.vanished:
             # Pruned or made again by another process while this one worked on it.
-            self._forget(digest)
-            preparation = self._preparation(digest, archive)
+            self._jobs.pop(digest, None)
+            preparation = self.start(digest, archive)
             preparation.wait()
         if preparation.reason:
             # A stored archive's own name says nothing.
@@ -88,14 +102,12 @@ class Preparer:
 
     def ready(self, digest: str) -> Prepared | None:
         """Return a prepared wheel if it is ready by now."""
-        with self._lock:
-            preparation = self._jobs.get(digest)
+        preparation = self._jobs.get(digest)
         return preparation.prepared if preparation is not None and preparation.done.is_set() else None
 
     def arrangement(self, digest: str) -> Arrangement | None:
         """Return the links of a wheel that was waited for; None if no worker makes any."""
-        with self._lock:
-            preparation = self._jobs.get(digest)
+        preparation = self._jobs.get(digest)
         return preparation.arrangement if preparation is not None else None
 
     def mend(self, digest: str) -> Unmendable | None:
@@ -117,25 +129,3 @@ class Preparer:
         note_alive(self._layout)
         if self._aside is not None:
             self._aside.close()
-
-    def _forget(self, digest: str) -> None:
-        with self._lock:
-            self._jobs.pop(digest, None)
-
-    def _preparation(self, digest: str, archive: Path, *, hashed: bool = False) -> Preparation:
-        with self._lock:
-            preparation = self._jobs.get(digest)
-            if preparation is not None:
-                return preparation
-            preparation = self._jobs[digest] = Preparation(
-                self._layout, self._workers, digest, archive, hashed=hashed, unproved=self._unproved,
-                arrange=self._aside.arrange if self._aside is not None else None,
-            )
-        preparation.begin()
-        return preparation
-
-    def _unproved(self) -> Times:
-        """Return the times of entries that are proved before they are used."""
-        if self._times is None:
-            self._times = unproved(self._layout)
-        return self._times

@@ -11,7 +11,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipfast.install.aside import arrange
 from pipfast.prepare import jobs
@@ -24,7 +24,7 @@ from pipfast.upkeep.mend import mend
 from pipfast.wheel.members import NotStorable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 READ_BYTES = 1 << 29
@@ -40,7 +40,7 @@ def main() -> None:
     sys.stdout = sys.stderr
     worker = Worker(jobs.decode_terms(sys.stdin.buffer.readline()))
     for line in sys.stdin.buffer:
-        for answer in worker.answers(jobs.decode_job(line)):
+        for answer in worker.answers(jobs.decode(line)):
             output.write(jobs.encode(answer))
             output.flush()
 
@@ -52,7 +52,12 @@ class Worker:
         self._layout = Layout(Path(terms.root))
         self._umask = terms.umask
         self._tag = terms.kind.tag if terms.kind is not None else None
-        self._maker = Maker(self._layout, terms.umask, terms.kind)
+        maker = Maker(self._layout, terms.umask, terms.kind)
+        self._does: dict[type[jobs.Job], Callable[[Any], jobs.Answer]] = {
+            jobs.Plan: maker.plan, jobs.Unpack: maker.unpack, jobs.Seal: maker.seal, jobs.Mend: self._mend,
+            jobs.PlanCompile: maker.plan_compile, jobs.Compile: maker.compile, jobs.Prove: self._prove,
+            jobs.SealBytecode: maker.seal_bytecode,
+        }
         os.umask(terms.umask)
 
     def answers(self, job: jobs.Job) -> Iterator[jobs.Answer | jobs.Note]:
@@ -64,10 +69,8 @@ class Worker:
             elif isinstance(job, jobs.Read):
                 yield from self._read(job)
                 yield jobs.Done()
-            elif isinstance(job, jobs.Mend):
-                yield self._mend(job)
             else:
-                yield self._do(job)
+                yield self._does[type(job)](job)
         except NotStorable as error:
             yield jobs.Failed(str(error))
         except (FileNotFoundError, Damaged) as error:
@@ -76,23 +79,6 @@ class Worker:
         except Exception as error:
             # Whatever it is, pip's own code installs the archive.
             yield jobs.Failed(repr(error), number=getattr(error, "errno", None))
-
-    def _do(self, job: jobs.ArchiveJob) -> jobs.Answer:
-        match job:
-            case jobs.Plan():
-                return self._maker.plan(job)
-            case jobs.Unpack():
-                return self._maker.unpack(job)
-            case jobs.Seal():
-                return self._maker.seal(job)
-            case jobs.PlanCompile():
-                return self._maker.plan_compile(job)
-            case jobs.Compile():
-                return self._maker.compile(job)
-            case jobs.SealBytecode():
-                return self._maker.seal_bytecode(job)
-            case jobs.Prove():
-                return self._prove(job)
 
     def _prove(self, job: jobs.Prove) -> jobs.Done:
         # Not at the top: needed only after the machine went down.
@@ -113,14 +99,11 @@ class Worker:
             tree_id, reason = "", "not every file can be linked"
             try:
                 prepared = self._stored(digest)
-                if arrange(prepared, folder, job.mode, self._umask, partial(self._is_mended, prepared)):
+                if arrange(prepared, folder, job.mode, self._umask, partial(mend, self._layout, prepared)):
                     tree_id = prepared.manifest.tree_id
             except Exception as error:
                 reason = repr(error)
             yield jobs.Arranged(digest, tree_id, reason)
-
-    def _is_mended(self, prepared: Prepared) -> bool:
-        return mend(self._layout, prepared) is None
 
     def _mend(self, job: jobs.Mend) -> jobs.Done | jobs.Unmendable:
         """Put a stored wheel's files right, or remove the entry of the first that cannot be."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pipfast.prepare.jobs import Arranged, Checked, Failed, decode_answer, encode
+from pipfast.prepare.jobs import Arranged, Checked, Failed, decode, encode
 from pipfast.report import logger
 from pipfast.system import threads
 
@@ -53,7 +53,7 @@ class Workers:
         self._queue: list[_Queued] = []
         self._order = itertools.count()
         self._change = threads.Condition()
-        self._closed = False
+        self.is_closed = False
         self._idle = 0
         """Number of threads that wait for a job."""
         self._threads: list[threading.Thread] = []
@@ -68,7 +68,7 @@ class Workers:
         :raises RuntimeError: the system has no thread for it.
         """
         with self._change:
-            if not self._closed:
+            if not self.is_closed:
                 if self._idle <= len(self._queue):
                     self._start_one()
                 heapq.heappush(self._queue, _Queued(priority, next(self._order), job, done, step))
@@ -87,7 +87,7 @@ class Workers:
     def close(self) -> None:
         """Stop: queued jobs fail, running ones are ended, every process and thread is waited for."""
         with self._change:
-            self._closed = True
+            self.is_closed = True
             queued, self._queue = self._queue, []
             self._change.notify_all()
         for process in self._processes:
@@ -117,7 +117,9 @@ class Workers:
                 if answer is None:
                     # A worker that died (out of memory, killed) loses this job and no other one.
                     answer = Failed("the worker process ended")
-                    process = self._respawn(process)
+                    if process is not None:
+                        _end(process)
+                    process = None if self.is_closed else self._spawn()
                 self._tell(next_one.done, answer)
         finally:
             if process is not None:
@@ -126,11 +128,11 @@ class Workers:
     def _next(self) -> _Queued | None:
         """Wait for a job; None if there will be none."""
         with self._change:
-            while not self._queue and not self._closed:
+            while not self._queue and not self.is_closed:
                 self._idle += 1
                 self._change.wait()
                 self._idle -= 1
-            return None if self._closed else heapq.heappop(self._queue)
+            return None if self.is_closed else heapq.heappop(self._queue)
 
     @staticmethod
     def _tell(whom: Callable[[T], None], answer: T) -> None:
@@ -142,7 +144,9 @@ class Workers:
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _program()],
+                # It imports the standard library and pipfast only.
+                [sys.executable, "-I", "-S", "-X", "utf8", "-c",
+                 _START.format(root=os.fspath(Path(__file__).resolve().parents[2]))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
             )
             assert process.stdin is not None
@@ -153,14 +157,9 @@ class Workers:
             return None
         with self._change:
             self._processes.append(process)
-            if self._closed:
+            if self.is_closed:
                 process.kill()
         return process
-
-    def _respawn(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes] | None:
-        if process is not None:
-            _end(process)
-        return None if self._closed else self._spawn()
 
     @classmethod
     def _ask(cls, process: subprocess.Popen[bytes], queued: _Queued) -> Answer | None:
@@ -169,7 +168,7 @@ class Workers:
             process.stdin.write(encode(queued.job))
             process.stdin.flush()
             for line in process.stdout:
-                answer = decode_answer(line)
+                answer: Answer | Note = decode(line)
                 if not isinstance(answer, Arranged | Checked):
                     return answer
                 if queued.step is not None:
@@ -221,9 +220,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _program() -> str:
-    """Return a worker's program, which imports the standard library and pipfast only."""
-    root = os.fspath(Path(__file__).resolve().parents[2])
-    return _START.format(root=root)

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from pipfast.rescue.diagnosis.causes import Cause, read_cause
+from pipfast.rescue.diagnosis.causes import Cause, read_cause, to_json
 from pipfast.store.names import LEARNT
 from pipfast.store.notes import drop_note, keep_note, load_note, note_key
 
@@ -33,7 +33,7 @@ def source_key(source: str) -> str:
 
 def remember(layout: Layout, source: str, causes: Iterable[Cause]) -> None:
     """Keep the causes of a build that has succeeded, in the place of earlier ones."""
-    document = [cause.to_json() for cause in causes]
+    document = list(map(to_json, causes))
     if document and len(document) <= MAX_CAUSES:
         keep_note(layout, LEARNT, source_key(source), document)
 

@@ -16,7 +16,7 @@ import sysconfig
 import time
 import zipfile
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipfast.requirements import canonicalize_name
 from pipfast.rescue.messages import BUILD_TOOLS
@@ -65,9 +65,8 @@ class Visible:
         """Tell whether both are the same files, by the wheel or the record that both have."""
         if (canonicalize_name(self.name), self.version) != (canonicalize_name(other.name), other.version):
             return False
-        pairs = [(self.archive, other.archive), (self.record, other.record)]
-        known = [first == second for first, second in pairs if first and second]
-        return any(known)
+        pairs = ((self.archive, other.archive), (self.record, other.record))
+        return any(first == second for first, second in pairs if first and second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +226,9 @@ def _variants(layout: Layout, key: str) -> list[BuiltWheel]:
 
 
 def _read(payload: bytes) -> list[BuiltWheel]:
-    return [_read_wheel(each) for each in json.loads(payload)]
-
-
-def _read_wheel(each: dict[str, Any]) -> BuiltWheel:
-    visible = tuple(Visible(**one) for one in each.pop("visible"))
-    built = BuiltWheel(**each, visible=visible)
-    if "/" in built.filename or not built.filename.endswith(".whl"):
-        raise ValueError(f"{built.filename} is no wheel's name")
-    return built
+    found = []
+    for each in json.loads(payload):
+        found.append(BuiltWheel(**{**each, "visible": tuple(Visible(**one) for one in each["visible"])}))
+        if "/" in found[-1].filename or not found[-1].filename.endswith(".whl"):
+            raise ValueError(f"{found[-1].filename} is no wheel's name")
+    return found

@@ -35,10 +35,12 @@ class Expected:
 
     :param folder: its full path, below the ``tree`` of an entry.
     :param found: its ``os.stat``.
+    :param read_only: the right to write may be missing.
     """
 
-    def __init__(self, folder: str, found: os.stat_result) -> None:
+    def __init__(self, folder: str, found: os.stat_result, *, read_only: bool = False) -> None:
         self._folder = folder
+        self._missing = WRITE if read_only else 0
         # No environment shares a folder: it still has the owner and group that its files had when they were made.
         self._owner = found.st_uid, found.st_gid
         self._lists = _list_attributes is not None
@@ -49,17 +51,8 @@ class Expected:
         return (
             found.st_size == file.size
             and found.st_mtime_ns == file.mtime_ns
-            and found.st_mode == stat.S_IFREG | file.mode
+            and found.st_mode | file.mode & self._missing == stat.S_IFREG | file.mode
             and (found.st_uid, found.st_gid) == self._owner
-        )
-
-    def is_like_or_read_only(self, file: StoredFile, found: os.stat_result) -> bool:
-        """Tell whether a file has its size, time, mode and owner; the right to write may be missing."""
-        return (
-            found.st_size == file.size
-            and found.st_mtime_ns == file.mtime_ns
-            and found.st_mode | file.mode & WRITE == stat.S_IFREG | file.mode
-            and self.has_its_owner(found)
         )
 
     def has_its_owner(self, found: os.stat_result) -> bool:
@@ -116,12 +109,11 @@ def first_unlike(folder: str, files: Iterable[StoredFile], *, read_only: bool = 
     try:
         descriptor = open_folder(folder)
         try:
-            expected = Expected(folder, os.fstat(descriptor))
-            is_like = expected.is_like_or_read_only if read_only else expected.is_like
+            expected = Expected(folder, os.fstat(descriptor), read_only=read_only)
             for file in files:
                 name = f"/{file.name}"
                 found = os.stat(file.name, dir_fd=descriptor, follow_symlinks=False)
-                if not (is_like(file, found) and expected.has_its_attributes(file.name)):
+                if not (expected.is_like(file, found) and expected.has_its_attributes(file.name)):
                     return folder + name
         finally:
             os.close(descriptor)

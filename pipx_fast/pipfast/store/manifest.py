@@ -59,6 +59,14 @@ class Folder(NamedTuple):
     path: str
     files: tuple[StoredFile, ...]
 
+    def below(self, root: str) -> str:
+        """Return its full path below ``root``."""
+        return f"{root}/{self.path}" if self.path else root
+
+    def path_of(self, name: str) -> str:
+        """Return the relative path of one of its files."""
+        return f"{self.path}/{name}" if self.path else name
+
 
 class TreeManifest(NamedTuple):
     """An unpacked wheel."""
@@ -76,22 +84,8 @@ class TreeManifest(NamedTuple):
 
     def sources(self) -> list[tuple[str, StoredFile]]:
         """Return the Python sources, as (folder, file)."""
-        return [
-            (folder.path, file)
-            for folder in self.folders
-            for file in folder.files
-            if file.name.endswith(".py")
-        ]
-
-
-class BytecodeManifest(NamedTuple):
-    """The .pyc files for one tree and one interpreter, optimisation level and pyc mode.
-
-    Folders are those of the sources; the files stand in the ``__pycache__`` of each. A source that does not
-    compile has none.
-    """
-
-    folders: list[Folder]
+        found = ((folder.path, file) for folder in self.folders for file in folder.files)
+        return [(path, file) for path, file in found if file.name.endswith(".py")]
 
 
 def group_by_folder(facts: Iterable[FileFacts]) -> list[Folder]:
@@ -110,16 +104,11 @@ def info_digests(facts: Iterable[FileFacts], info_dir: str) -> dict[str, str]:
 
 def write_tree_manifest(folder: Path, manifest: TreeManifest) -> None:
     """Write the manifest of an unpacked tree into ``folder``."""
-    body = {
-        "id": manifest.tree_id,
-        "info_dir": manifest.info_dir,
-        "purelib": manifest.root_is_purelib,
-        "entry_points": manifest.entry_points,
-        "rows": manifest.rows,
-        "folders": _plain(manifest.folders),
+    _write(folder / MANIFEST, "tree", {
+        "id": manifest.tree_id, "info_dir": manifest.info_dir, "purelib": manifest.root_is_purelib,
+        "entry_points": manifest.entry_points, "rows": manifest.rows, "folders": _plain(manifest.folders),
         "info": manifest.info,
-    }
-    _write(folder / MANIFEST, "tree", body)
+    })
 
 
 def write_digests(folder: Path, facts: Iterable[FileFacts]) -> None:
@@ -135,9 +124,12 @@ def read_digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def write_bytecode_manifest(folder: Path, manifest: BytecodeManifest) -> None:
-    """Write the manifest of a folder of bytecode into ``folder``."""
-    _write(folder / MANIFEST, "bytecode", {"folders": _plain(manifest.folders)})
+def write_bytecode_manifest(folder: Path, folders: list[Folder]) -> None:
+    """Write the manifest of bytecode for one tree, interpreter, optimisation level and pyc mode into ``folder``.
+
+    :param folders: those of the sources; the files stand in the ``__pycache__`` of each.
+    """
+    _write(folder / MANIFEST, "bytecode", {"folders": _plain(folders)})
 
 
 def read_tree_manifest(folder: Path) -> TreeManifest:
@@ -170,20 +162,17 @@ def is_tree(folder: Path, tree_id: str) -> bool:
         return False
 
 
-def read_bytecode_manifest(folder: Path) -> BytecodeManifest:
-    """Read the manifest in ``folder``; raises as ``read_tree_manifest`` does."""
+def read_bytecode_manifest(folder: Path) -> list[Folder]:
+    """Return what ``write_bytecode_manifest`` has written; raises as ``read_tree_manifest`` does."""
     body = _read(folder / MANIFEST, "bytecode")
     try:
-        return BytecodeManifest(_folders(body["folders"]))
+        return _folders(body["folders"])
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder}: {error!r}") from error
 
 
 def _plain(folders: list[Folder]) -> list[object]:
-    return [
-        [folder.path, [[file.name, file.size, file.mtime_ns, file.mode] for file in folder.files]]
-        for folder in folders
-    ]
+    return [[folder.path, [list(file) for file in folder.files]] for folder in folders]
 
 
 def _folders(plain: Any) -> list[Folder]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.store.layout import Layout
-    from pipfast.store.manifest import BytecodeManifest, StoredFile, TreeManifest
+    from pipfast.store.manifest import Folder, StoredFile, TreeManifest
 
 
 class Prepared(NamedTuple):
@@ -23,7 +23,8 @@ class Prepared(NamedTuple):
     tree: Path
     manifest: TreeManifest
     bytecode: Path | None = None
-    bytecode_manifest: BytecodeManifest | None = None
+    compiled: list[Folder] | None = None
+    """The files of the bytecode."""
 
     def has_info(self, name: str) -> bool:
         """Tell whether the .dist-info folder has a file."""

@@ -43,8 +43,8 @@ class Difference(NamedTuple):
 def mend(layout: Layout, prepared: Prepared) -> Difference | None:
     """Put a wheel's files and bytecode right; return the first that cannot be. Files before it may be changed."""
     difference = mend_entry(layout, prepared.tree, prepared.manifest.folders)
-    if difference is None and prepared.bytecode is not None and prepared.bytecode_manifest is not None:
-        return mend_entry(layout, prepared.bytecode, prepared.bytecode_manifest.folders, below="__pycache__")
+    if difference is None and prepared.bytecode is not None and prepared.compiled is not None:
+        return mend_entry(layout, prepared.bytecode, prepared.compiled, below="__pycache__")
     return difference
 
 
@@ -60,9 +60,8 @@ def mend_entry(layout: Layout, entry: Path, folders: Iterable[Folder], *, below:
     with ExitStack() as stack:
         mender = _Mender(layout, stack)
         for folder in folders:
-            parts = [os.fspath(entry), TREE, *([folder.path] if folder.path else []), *([below] if below else [])]
-            prefix = f"{folder.path}/" if folder.path else ""
-            difference = mender.mend_folder("/".join(parts), folder.files, prefix, digests)
+            path = folder.below(f"{entry}/{TREE}") + (f"/{below}" if below else "")
+            difference = mender.mend_folder(path, folder, digests)
             if difference is not None:
                 return difference
     return None
@@ -74,16 +73,14 @@ class _Mender:
     stack: ExitStack
     _staging: Path | None = field(default=None)
 
-    def mend_folder(
-        self, folder: str, files: Iterable[StoredFile], prefix: str, digests: dict[str, str]
-    ) -> Difference | None:
-        path = folder
+    def mend_folder(self, place: str, folder: Folder, digests: dict[str, str]) -> Difference | None:
+        path = place
         try:
-            descriptor = open_folder(folder)
+            descriptor = open_folder(place)
             try:
-                expected = Expected(folder, os.fstat(descriptor))
-                for file in files:
-                    path = f"{folder}/{file.name}"
+                expected = Expected(place, os.fstat(descriptor))
+                for file in folder.files:
+                    path = f"{place}/{file.name}"
                     found = os.stat(file.name, dir_fd=descriptor, follow_symlinks=False)
                     has_its_attributes = expected.has_its_attributes(file.name)
                     if expected.is_like(file, found) and has_its_attributes:
@@ -93,7 +90,8 @@ class _Mender:
                     if found.st_size != file.size:
                         return Difference(path, _CHANGED)
                     is_itself = has_its_attributes and expected.has_its_owner(found)
-                    if not self._mend_file(path, file, digests[prefix + file.name], is_itself=is_itself):
+                    digest = digests[folder.path_of(file.name)]
+                    if not self._mend_file(path, file, digest, is_itself=is_itself):
                         return Difference(path, _CHANGED)
             finally:
                 os.close(descriptor)

@@ -11,19 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
+from pipfast.store import manifest as manifests
 from pipfast.store.archives import read_note, stored_sha256
 from pipfast.store.likeness import WRITE, Expected, open_folder
-from pipfast.store.manifest import (
-    DIGESTS,
-    MANIFEST,
-    TREE,
-    Damaged,
-    Folder,
-    StoredFile,
-    read_bytecode_manifest,
-    read_digests,
-    read_tree_manifest,
-)
+from pipfast.store.manifest import DIGESTS, MANIFEST, TREE, Damaged, Folder, StoredFile, read_tree_manifest
 from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, NOTES, TREES
 from pipfast.store.notes import MAX_NOTE_BYTES, is_whole
 from pipfast.store.reading import opened, read_file, sha256_of_open
@@ -34,7 +25,6 @@ from pipfast.upkeep.mend import GRAIN_NS
 from pipfast.upkeep.naming import explained, package_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pipfast.store.layout import Layout
@@ -152,7 +142,7 @@ def _check_archive(entry: Entry) -> None:
 
 def _check_tree(entry: Entry, *, keep: bool) -> None:
     manifest = read_tree_manifest(entry.path)
-    digests = read_digests(entry.path)
+    digests = manifests.read_digests(entry.path)
     _check_files(entry.path, manifest.folders, digests, below="", keep=keep)
     info = {f"{manifest.info_dir}/{name}": digest for name, digest in manifest.info.items()}
     if not info.items() <= digests.items():
@@ -160,9 +150,9 @@ def _check_tree(entry: Entry, *, keep: bool) -> None:
 
 
 def _check_bytecode(layout: Layout, entry: Entry, *, keep: bool) -> None:
-    manifest = read_bytecode_manifest(entry.path)
+    compiled, digests = manifests.read_bytecode_manifest(entry.path), manifests.read_digests(entry.path)
     umask = entry.path.parent.name.split("-")[1]
-    _check_files(entry.path, manifest.folders, read_digests(entry.path), below="__pycache__", keep=keep)
+    _check_files(entry.path, compiled, digests, below="__pycache__", keep=keep)
     tree = layout.tree(entry.digest, int(umask, 8))
     try:
         tree_manifest = read_tree_manifest(tree)
@@ -171,18 +161,17 @@ def _check_bytecode(layout: Layout, entry: Entry, *, keep: bool) -> None:
     if tree_manifest.tree_id != entry.tree_id:
         # Bytecode of an earlier unpacking: `prune` removes it.
         return
-    sources = {path: file for path, file in _paths(tree_manifest.folders) if path.endswith(".py")}
+    sources = {folder.path_of(file.name): file for folder in tree_manifest.folders for file in folder.files}
     match = _KIND.fullmatch(entry.path.name)
     if match is None:
         raise Damaged("it names no kind of bytecode")
     tag, magic = match.groups()
-    for folder in manifest.folders:
+    for folder in compiled:
         for file in folder.files:
             stem, found_tag, _ = file.name.partition(f".{tag}.")
             # The bytecode of a source named `.py` is named for the stem `py`.
             names = [f"{stem}.py", ".py"] if stem == "py" else [f"{stem}.py"]
-            paths = [f"{folder.path}/{name}" if folder.path else name for name in names]
-            source = next((path for path in paths if path in sources), None)
+            source = next((path for path in map(folder.path_of, names) if path in sources), None)
             if not found_tag or source is None:
                 raise Damaged(f"{file.name} is the bytecode of no source")
             cached = entry.path / TREE / folder.path / "__pycache__" / file.name
@@ -227,7 +216,7 @@ def _check_files(entry: Path, folders: list[Folder], digests: dict[str, str], *,
             expected = Expected(path, os.fstat(descriptor))
             for file in folder.files:
                 others.discard(f"{inside}/{file.name}")
-                digest = digests[f"{folder.path}/{file.name}" if folder.path else file.name]
+                digest = digests[folder.path_of(file.name)]
                 _check_file(path, file, digest, expected, keep=keep, read_only=read_only)
         finally:
             os.close(descriptor)
@@ -256,12 +245,6 @@ def _check_file(
             raise Damaged(f"{path} has another time")
         if not keep:
             os.utime(descriptor, ns=(found.st_atime_ns, file.mtime_ns))
-
-
-def _paths(folders: list[Folder]) -> Iterator[tuple[str, StoredFile]]:
-    for folder in folders:
-        for file in folder.files:
-            yield (f"{folder.path}/{file.name}" if folder.path else file.name), file
 
 
 def _paths_below(folder: str) -> set[str]:

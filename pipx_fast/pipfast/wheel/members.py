@@ -65,7 +65,11 @@ def read_members(path: Path) -> WheelMembers:
     try:
         with zipfile.ZipFile(path) as archive:
             files = _checked_files(archive)
-            info_dir = _info_dir(archive)
+            tops = {name.partition("/")[0] for name in archive.namelist()}
+            info_dirs = [top for top in tops if top.endswith(".dist-info")]
+            if len(info_dirs) != 1:
+                raise NotStorable(f"it has {len(info_dirs)} .dist-info folders")
+            info_dir = info_dirs[0]
             wheel = Parser().parsestr(archive.read(f"{info_dir}/WHEEL").decode("utf-8"))
             if wheel.get("Wheel-Version", "").strip() != "1.0":
                 raise NotStorable(f"Wheel-Version {wheel.get('Wheel-Version')!r}")
@@ -135,14 +139,6 @@ def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     if archive.start_dir < max(end, packed):
         raise NotStorable("its members overlap the central directory")
     return files
-
-
-def _info_dir(archive: zipfile.ZipFile) -> str:
-    tops = {name.partition("/")[0] for name in archive.namelist()}
-    found = [top for top in tops if top.endswith(".dist-info")]
-    if len(found) != 1:
-        raise NotStorable(f"it has {len(found)} .dist-info folders")
-    return found[0]
 
 
 def _record_rows(text: str) -> list[tuple[str, str, str]]:

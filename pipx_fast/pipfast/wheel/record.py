@@ -16,10 +16,7 @@ Row = tuple[str, str, str]
 
 
 def installed_rows(
-    wheel_rows: Iterable[Row],
-    installed: Mapping[str, str],
-    changed: Collection[str],
-    generated: Iterable[str],
+    wheel_rows: Iterable[Row], installed: Mapping[str, str], changed: Collection[str], generated: Iterable[str],
     lib_dir: str,
 ) -> list[Row]:
     """Return the rows pip would write, sorted: path, ``sha256=…``, size in bytes.
@@ -39,9 +36,7 @@ def installed_rows(
     for path in generated:
         relative = os.path.relpath(path, lib_dir).replace(os.path.sep, "/")
         rows.append((relative, *digest_and_size(path)))
-    rows += [(path, "", "") for path in left.values()]
-    rows.sort()
-    return rows
+    return sorted([*rows, *((path, "", "") for path in left.values())])
 
 
 def record_text(rows: Iterable[Row]) -> bytes:

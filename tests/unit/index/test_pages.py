@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.index.pages import FreshPage, find_fresh, fresh_key, keep_fresh, looks_of
+from pipfast.index.pages import FreshPage, find_fresh, keep_fresh, looks_of
 from pipfast.store.names import PAGES
-from pipfast.store.notes import write_note
+from pipfast.store.notes import note_key, write_note
 from support.stores import new_store
 
 if TYPE_CHECKING:
@@ -68,5 +68,5 @@ def test_what_is_no_page_is_thrown_away(payload: bytes, layout: Layout) -> None:
 
 
 def test_keys_are_of_everything_that_is_sent() -> None:
-    keys = {fresh_key(("26.3", "u", [["Accept", value]], "p")) for value in ("a", "b")}
+    keys = {note_key("fresh ", ("26.3", "u", [["Accept", value]], "p")) for value in ("a", "b")}
     assert len(keys) == 2 and all(len(key) == 64 for key in keys)

@@ -44,7 +44,7 @@ def env(tmp_path: Path) -> Iterator[Path]:
 
 def arranged(prepared: Prepared, env: Path) -> Path:
     folder = env.parent / "aside"
-    assert arrange(prepared, folder, "hardlink", UMASK, lambda: False)
+    assert arrange(prepared, folder, "hardlink", UMASK, lambda: True)
     return folder
 
 
@@ -150,7 +150,7 @@ def test_folder_with_an_access_list_for_what_is_in_it(prepared: Prepared, env: P
 
 def test_changed_file_is_not_linked(prepared: Prepared, env: Path) -> None:
     (prepared.tree / "tree" / "top.py").write_text("changed = 1\n")
-    assert not arrange(prepared, env.parent / "aside", "hardlink", UMASK, lambda: False)
+    assert not arrange(prepared, env.parent / "aside", "hardlink", UMASK, lambda: True)
 
 
 def test_what_was_moved_is_not_moved_again(prepared: Prepared, env: Path) -> None:
@@ -161,4 +161,4 @@ def test_what_was_moved_is_not_moved_again(prepared: Prepared, env: Path) -> Non
 
 
 def test_copies_are_not_made_aside(prepared: Prepared, env: Path) -> None:
-    assert not arrange(prepared, env.parent / "aside", "copy", UMASK, lambda: False)
+    assert not arrange(prepared, env.parent / "aside", "copy", UMASK, lambda: True)

@@ -14,6 +14,7 @@ from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Batch
 from pipfast.store.manifest import StoredFile
+from support.stores import UMASK
 
 if TYPE_CHECKING:
     from pipfast.settings import LinkMode
@@ -50,14 +51,14 @@ def refusing(monkeypatch: pytest.MonkeyPatch, code: int, only: str | None = None
 
 
 def test_hard_links_share_the_stored_file(batch: Batch) -> None:
-    assert place([batch], Linker("hardlink")) == 3
+    assert place([batch], Linker("hardlink", UMASK)) == 3
     assert inodes(batch.target) == inodes(batch.source)
 
 
 @pytest.mark.parametrize("mode", ["auto", "clone", "hardlink", "own-sources", "copy"])
 def test_every_mode_gives_the_same_files(mode: LinkMode, batch: Batch) -> None:
     """Content, permissions and mtime: stored bytecode names the mtime."""
-    place([batch], Linker(mode))
+    place([batch], Linker(mode, UMASK))
     for name in NAMES:
         stored, placed = Path(batch.source, name).stat(), Path(batch.target, name).stat()
         assert (stored.st_mode, stored.st_size, stored.st_mtime_ns) == (
@@ -65,12 +66,12 @@ def test_every_mode_gives_the_same_files(mode: LinkMode, batch: Batch) -> None:
 
 
 def test_copies_share_nothing(batch: Batch) -> None:
-    place([batch], Linker("copy"))
+    place([batch], Linker("copy", UMASK))
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
 
 
 def test_private_files_are_copies_whatever_the_mode(batch: Batch) -> None:
-    place([Batch(batch.source, batch.target, batch.files, private=True)], Linker("hardlink"))
+    place([Batch(batch.source, batch.target, batch.files, private=True)], Linker("hardlink", UMASK))
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
 
 
@@ -78,7 +79,7 @@ def test_other_filesystem_is_said_once_and_copied(
     batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refusing(monkeypatch, errno.EXDEV)
-    linker = Linker("hardlink")
+    linker = Linker("hardlink", UMASK)
     place([batch], linker)
     assert linker.mode == "copy"
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
@@ -89,7 +90,7 @@ def test_one_file_with_too_many_names_is_copied_alone(
     batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refusing(monkeypatch, errno.EMLINK, only="b.py")
-    linker = Linker("hardlink")
+    linker = Linker("hardlink", UMASK)
     place([batch], linker)
     same = [a == b for a, b in zip(inodes(batch.target), inodes(batch.source), strict=True)]
     assert same == [True, False, True] and linker.mode == "hardlink"
@@ -103,7 +104,7 @@ def test_what_is_there_is_replaced_never_written_through(mode: LinkMode, batch: 
     outside.write_text("precious")
     Path(batch.target).mkdir(parents=True)
     os.link(outside, f"{batch.target}/a.py")
-    place([batch], Linker(mode))
+    place([batch], Linker(mode, UMASK))
     assert outside.read_text() == "precious"
     for name in NAMES:
         assert Path(batch.target, name).read_text(encoding="utf-8") == f"# {name}\n"
@@ -119,7 +120,7 @@ def test_symbolic_link_is_left_as_it_is(mode: LinkMode, name: str, to: str, batc
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / to)
     with pytest.raises(FileExistsError) as raised:
-        place([batch], Linker(mode))
+        place([batch], Linker(mode, UMASK))
     assert raised.value.filename == str(link)
     assert link.readlink() == tmp_path / to
     assert (tmp_path / "file").read_text() == "precious"
@@ -129,11 +130,11 @@ def test_symbolic_link_is_left_as_it_is(mode: LinkMode, name: str, to: str, batc
 def test_stored_file_that_is_gone_is_an_error(batch: Batch) -> None:
     Path(batch.source, "b.py").unlink()
     with pytest.raises(FileNotFoundError):
-        place([batch], Linker("hardlink"))
+        place([batch], Linker("hardlink", UMASK))
 
 
 def test_batch_without_files_makes_no_folder(batch: Batch) -> None:
-    place([Batch(batch.source, batch.target, ())], Linker())
+    place([Batch(batch.source, batch.target, ())], Linker("auto", UMASK))
     assert not Path(batch.target).exists()
 
 
@@ -146,7 +147,7 @@ def test_a_folder_that_gives_its_group_gets_files_of_its_own(batch: Batch) -> No
     except PermissionError:
         pytest.skip("only root can give a folder to a group of nobody's")
     target.chmod(0o2755)
-    assert place([batch], Linker("hardlink")) == 3
+    assert place([batch], Linker("hardlink", UMASK)) == 3
     assert {Path(target, name).stat().st_gid for name in NAMES} == {54321}
     assert not set(inodes(batch.target)) & set(inodes(batch.source))
 
@@ -158,7 +159,7 @@ def test_a_store_below_a_folder_that_gives_its_group(batch: Batch) -> None:
             os.chown(Path(batch.source, name), -1, 54321)
     except PermissionError:
         pytest.skip("only root can give a file to a group of nobody's")
-    assert place([batch], Linker("hardlink")) == 3
+    assert place([batch], Linker("hardlink", UMASK)) == 3
     assert {Path(batch.target, name).stat().st_gid for name in NAMES} == {os.getegid()}
 
 
@@ -169,7 +170,7 @@ def test_unwritable_folder_is_an_error_and_no_reason_to_copy(
     """Nothing is said of copying where a copy would be refused as well."""
     refusing(monkeypatch, errno.EACCES)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    linker = Linker(mode)
+    linker = Linker(mode, UMASK)
     with pytest.raises(PermissionError):
         place([batch], linker)
     assert linker.mode != "copy"
@@ -179,7 +180,7 @@ def test_unwritable_folder_is_an_error_and_no_reason_to_copy(
 def test_forbidden_link_in_a_writable_folder_is_copied(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     """SELinux may forbid a link, and not a file."""
     refusing(monkeypatch, errno.EACCES)
-    linker = Linker("hardlink")
+    linker = Linker("hardlink", UMASK)
     assert place([batch], linker) == 3
     assert linker.mode == "copy"
 
@@ -196,7 +197,7 @@ def test_what_is_in_the_way_is_seen_before(
     """Of two folders, the first has room."""
     first = Batch(batch.source, str(tmp_path / "env" / "first"), batch.files)
     target = Path(batch.target)
-    place([first], Linker("hardlink"))
+    place([first], Linker("hardlink", UMASK))
     if "for a file" in what:
         target.mkdir()
     if what == "a file for a file":
@@ -256,7 +257,7 @@ def test_sources_of_ones_own(tmp_path: Path) -> None:
     """What is edited is the environment's; code that is compiled, and data, is the store's, too."""
     own, linked = ("a.py", "b.html", "LICENSE"), ("c.so", "d.so.1", "e.pyc", "f.png")
     batch = stored(tmp_path / "stored", b"x = 1\n", *own, *linked)
-    place([batch], Linker("own-sources"))
+    place([batch], Linker("own-sources", UMASK))
     same = {name: Path(batch.source, name).samefile(Path(batch.target, name)) for name in own + linked}
     assert same == dict.fromkeys(own, False) | dict.fromkeys(linked, True)
     Path(batch.target, "a.py").write_text("edited\n")
@@ -266,14 +267,14 @@ def test_sources_of_ones_own(tmp_path: Path) -> None:
 def test_large_text_is_data(tmp_path: Path) -> None:
     """A megabyte of text is nobody's source."""
     batch = stored(tmp_path / "stored", b"1,2,3\n" * 200_000, "table.csv")
-    place([batch], Linker("own-sources"))
+    place([batch], Linker("own-sources", UMASK))
     assert Path(batch.source, "table.csv").samefile(Path(batch.target, "table.csv"))
 
 
 def test_own_sources_where_nothing_can_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = stored(tmp_path / "stored", b"x", "a.py", "b.so", "c.py")
     refusing(monkeypatch, errno.EXDEV)
-    linker = Linker("own-sources")
+    linker = Linker("own-sources", UMASK)
     assert place([batch], linker) == 3
     assert linker.mode == "copy"
 
@@ -284,7 +285,7 @@ def test_another_filesystem_is_no_news_unless_links_were_asked_for(
 ) -> None:
     batch = stored(tmp_path / "stored", b"x", "a.so")
     refusing(monkeypatch, errno.EXDEV)
-    place([batch], Linker(mode))
+    place([batch], Linker(mode, UMASK))
     assert ("another filesystem" in capsys.readouterr().err) is said
 
 
@@ -295,7 +296,7 @@ def test_what_was_asked_for_is_what_cannot_be_done(
     batch = stored(tmp_path / "stored", b"x", "a.so")
     monkeypatch.setattr("pipfast.install.linker._ioctl", None)
     refusing(monkeypatch, errno.EPERM)
-    place([batch], Linker(mode))
+    place([batch], Linker(mode, UMASK))
     assert f"pipfast: cannot {verb} into {batch.target} (" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipfast.install.linker import Linker
 from pipfast.install.place import place
 from pipfast.install.plan import check_sources, plan_wheel
-from support.stores import prepare
+from support.stores import UMASK, prepare
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def planned(layout: Layout, tmp_path: Path) -> tuple[Plan, Path]:
 
 def test_every_scheme(layout: Layout, tmp_path: Path) -> None:
     plan, env = planned(layout, tmp_path)
-    place(plan.batches, Linker("hardlink"))
+    place(plan.batches, Linker("hardlink", UMASK))
     found = {path.relative_to(env).as_posix() for path in env.rglob("*") if path.is_file()}
     info = "purelib/demo-1.0.dist-info/"
     assert {path for path in found if "__pycache__" not in path} == {
@@ -65,7 +65,7 @@ def test_paths_in_record_lead_from_the_wheels_own_folder(layout: Layout, tmp_pat
 @pytest.mark.parametrize("path", ["scripts/tool", "purelib/demo-1.0.dist-info/RECORD"])
 def test_rewriting_leaves_the_stored_file_unchanged(path: str, layout: Layout, tmp_path: Path) -> None:
     plan, env = planned(layout, tmp_path)
-    place(plan.batches, Linker("hardlink"))
+    place(plan.batches, Linker("hardlink", UMASK))
     (env / path).write_text("rewritten")
     assert (env / path).stat().st_nlink == 1
     assert check_sources(plan.batches) is None
@@ -73,14 +73,14 @@ def test_rewriting_leaves_the_stored_file_unchanged(path: str, layout: Layout, t
 
 def test_metadata_that_nobody_appends_to_is_linked(layout: Layout, tmp_path: Path) -> None:
     plan, env = planned(layout, tmp_path)
-    place(plan.batches, Linker("hardlink"))
+    place(plan.batches, Linker("hardlink", UMASK))
     assert (env / "purelib/demo-1.0.dist-info/METADATA").stat().st_nlink == 2
 
 
 @pytest.mark.parametrize("way", ["edited", "gone", "touched"])
 def test_changed_sources_are_found(way: str, layout: Layout, tmp_path: Path) -> None:
     plan, env = planned(layout, tmp_path)
-    place(plan.batches, Linker("hardlink"))
+    place(plan.batches, Linker("hardlink", UMASK))
     linked = env / "purelib" / "top.py"
     if way == "edited":
         linked.write_text("y = 3, and more\n")

@@ -26,7 +26,7 @@ def test_a_job_arrives_as_it_was_sent(job: jobs.Job) -> None:
     """One line each, whatever bytes are in a path."""
     line = jobs.encode(job)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
-    arrived = jobs.decode_job(line)
+    arrived = jobs.decode(line)
     assert arrived == job and type(arrived) is type(job)
 
 
@@ -36,7 +36,7 @@ def test_a_job_arrives_as_it_was_sent(job: jobs.Job) -> None:
     jobs.Checked(DIGEST, None),
 ], ids=lambda answer: type(answer).__name__)
 def test_an_answer_arrives_as_it_was_sent(answer: jobs.Answer | jobs.Note) -> None:
-    arrived = jobs.decode_answer(jobs.encode(answer))
+    arrived = jobs.decode(jobs.encode(answer))
     assert arrived == answer and type(arrived) is type(answer)
 
 
@@ -50,4 +50,4 @@ def test_terms_arrive_as_they_were_sent(kind: BytecodeKind | None) -> None:
 def test_other_lines_are_no_answers(line: bytes) -> None:
     """A worker that was killed may leave half a line."""
     with pytest.raises((ValueError, TypeError, LookupError)):
-        jobs.decode_answer(line)
+        jobs.decode(line)

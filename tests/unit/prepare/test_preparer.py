@@ -46,7 +46,7 @@ layout = open_layout(folder / "store")
 archive = Wheel("demo", files=json.loads({files!r})).build()
 with preparing(layout) as preparer:
     prepared = preparer.wait(archive.sha256, keep(layout, archive, mine))
-print(prepared is not None and len(prepared.bytecode_manifest.folders[0].files))
+print(prepared is not None and len(prepared.compiled[0].files))
 """
 
 
@@ -68,8 +68,8 @@ def test_many_at_once(layout: Layout, tmp_path: Path) -> None:
             preparer.start(archive.sha256, path)
         for archive, path in zip(archives, paths, strict=True):
             prepared = preparer.wait(archive.sha256, path)
-            assert prepared is not None and prepared.bytecode_manifest is not None
-            assert len(prepared.bytecode_manifest.folders[0].files) == len(MANY)
+            assert prepared is not None and prepared.compiled is not None
+            assert len(prepared.compiled[0].files) == len(MANY)
     assert no_leftovers(layout)
     assert not verify(layout, keep=True).damages
 
@@ -78,8 +78,8 @@ def test_shares_of_one_archive(layout: Layout, tmp_path: Path, monkeypatch: pyte
     """More source than one job compiles: several jobs, one manifest."""
     files = {f"demo/m{number}.py": f"x{number} = 1\n" * 100_000 for number in range(4)}
     prepared = prepare(layout, Wheel("demo", files=files).build(), tmp_path)
-    assert prepared.bytecode_manifest is not None
-    assert len(prepared.bytecode_manifest.folders[0].files) == 4
+    assert prepared.compiled is not None
+    assert len(prepared.compiled[0].files) == 4
     assert not verify(layout, keep=True).damages
 
 
@@ -127,13 +127,13 @@ def test_a_share_is_compiled_while_others_are_unpacked(layout: Layout, tmp_path:
         prepared = Preparer(layout, workers).wait(archive.sha256, path)
     finally:
         workers.close()
-    assert prepared is not None and prepared.bytecode_manifest is not None
+    assert prepared is not None and prepared.compiled is not None
     sizes = [file.size for folder in prepared.manifest.folders for file in folder.files]
     assert sizes[:3] == [6, 1 << 20, 48 << 20], "the manifest has the archive's order"
     _, first = workers.notes[workers.order("put", Unpack)[0]]
     assert isinstance(first, Unpack) and (first.begin, first.end) == (2, 3)
     assert min(workers.order("put", Compile)) < max(workers.order("done", Unpack))
-    assert [file.name.partition(".")[0] for file in prepared.bytecode_manifest.folders[0].files] == [
+    assert [file.name.partition(".")[0] for file in prepared.compiled[0].files] == [
         "first", "last",
     ]
     assert not verify(layout, keep=True).damages
@@ -161,7 +161,7 @@ def test_bytecode_of_a_tree_that_lost_the_race_is_not_kept(
         prepared = Preparer(layout, workers).wait(archive.sha256, path)
     finally:
         workers.close()
-    assert prepared is not None and prepared.bytecode_manifest is not None
+    assert prepared is not None and prepared.compiled is not None
     assert prepared.manifest.tree_id == other[0].manifest.tree_id
     assert not verify(layout, keep=True).damages
     assert no_leftovers(layout)
@@ -218,7 +218,7 @@ def test_damaged_entries_are_made_again(bucket: str, damage: str, layout: Layout
         content = manifest.read_bytes()
         manifest.write_bytes(content[:-5] if damage == "truncated" else b"pipfast9" + content)
     again = prepare(layout, archive, tmp_path)
-    assert again.bytecode_manifest is not None
+    assert again.compiled is not None
     assert not verify(layout, keep=True).damages
     assert no_leftovers(layout)
 

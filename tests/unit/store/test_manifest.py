@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.store.manifest import (
-    BytecodeManifest,
     Damaged,
     Folder,
     StoredFile,
@@ -43,7 +42,7 @@ def test_tree_manifest_round_trip(tmp_path: Path) -> None:
 
 
 def test_bytecode_manifest_round_trip(tmp_path: Path) -> None:
-    manifest = BytecodeManifest(group_by_folder([("a/b/x.pyc", 1, 2, 0o644, ""), ("y.pyc", 3, 4, 0o644, "")]))
+    manifest = group_by_folder([("a/b/x.pyc", 1, 2, 0o644, ""), ("y.pyc", 3, 4, 0o644, "")])
     write_bytecode_manifest(tmp_path, manifest)
     assert read_bytecode_manifest(tmp_path) == manifest
 
@@ -73,7 +72,7 @@ def test_truncated_is_damaged(keep: int, tmp_path: Path) -> None:
 
 
 def test_other_kind_is_damaged(tmp_path: Path) -> None:
-    write_bytecode_manifest(tmp_path, BytecodeManifest([]))
+    write_bytecode_manifest(tmp_path, [])
     with pytest.raises(Damaged):
         read_tree_manifest(tmp_path)
 

@@ -104,7 +104,7 @@ def test_looks_are_put_right_and_the_environment_keeps_its_own(
     stored = prepared.tree / "tree/demo/__init__.py"
     before = stored.stat()
     if linked:
-        place(plan.batches, Linker("hardlink"))
+        place(plan.batches, Linker("hardlink", UMASK))
     CHANGES[change](stored)
     theirs = (tmp_path / "env/purelib/demo/__init__.py").stat() if linked else None
     assert check_sources(plan.batches) == str(stored)

@@ -34,7 +34,7 @@ class Resolution(Part):
         self._beginning = threading.Lock()
 
     def begin(self, name: str, link: Any, archive: Path) -> None:
-        """Begin to build a source, of this canonical name, that has arrived, if it is one to build; return at once."""
+        """Begin to build a source that has arrived, if it is one to build beside pip; return at once."""
         if name not in self._context.named:
             return
         with self._beginning:

@@ -27,8 +27,7 @@ from pipfast_hooks.guard import guarded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipfast.rescue.diagnosis.evidence import Evidence
-    from pipfast.rescue.diagnosis.watch import Watch
+    from pipfast.rescue.diagnosis.evidence import Evidence, Watch
     from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
 

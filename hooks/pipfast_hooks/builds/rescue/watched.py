@@ -12,7 +12,7 @@ from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
 from pipfast.builds.hook_names import STAGES, Stage
-from pipfast.rescue.diagnosis.watch import Watch
+from pipfast.rescue.diagnosis.evidence import Watch
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Each has its sentence for the user, and its form in the note of a source's next 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,10 +31,6 @@ class MissingModule:
         """Return what a package missed, without a full stop."""
         return f"{package} {'is built with' if self.backend else 'imports'} {self.module} without declaring it"
 
-    def to_json(self) -> dict[str, object]:
-        """Return the cause as ``read_cause`` takes it."""
-        return {"missing": "module", "module": self.module, "backend": self.backend}
-
 
 @dataclass(frozen=True, slots=True)
 class MissingDistribution:
@@ -54,10 +50,6 @@ class MissingDistribution:
         """As ``MissingModule`` has it."""
         return f"{package} asks for {self.requirement}, which is not there"
 
-    def to_json(self) -> dict[str, object]:
-        """As ``MissingModule`` has it."""
-        return {"missing": "distribution", "requirement": self.requirement, "by": self.by}
-
 
 @dataclass(frozen=True, slots=True)
 class NeedsOlderSetuptools:
@@ -76,18 +68,22 @@ class NeedsOlderSetuptools:
         """As ``MissingModule`` has it."""
         return f"{package} imports {self.module}, which setuptools has no longer"
 
-    def to_json(self) -> dict[str, object]:
-        """As ``MissingModule`` has it."""
-        return {"missing": "setuptools", "module": self.module, "below": self.below}
-
 
 Cause: TypeAlias = MissingModule | MissingDistribution | NeedsOlderSetuptools
 
+_WORDS: Mapping[type[Cause], str] = MappingProxyType({
+    MissingModule: "module", MissingDistribution: "distribution", NeedsOlderSetuptools: "setuptools",
+})
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Cause]] = MappingProxyType({
     "module": lambda each: MissingModule(_text(each["module"]), backend=bool(each["backend"])),
     "distribution": lambda each: MissingDistribution(_text(each["requirement"]), str(each.get("by", ""))),
     "setuptools": lambda each: NeedsOlderSetuptools(_text(each["module"]), _text(each["below"])),
 })
+
+
+def to_json(cause: Cause) -> dict[str, object]:
+    """Return a cause as ``read_cause`` takes it."""
+    return {"missing": _WORDS[type(cause)], **asdict(cause)}
 
 
 def read_cause(each: Mapping[str, Any]) -> Cause:

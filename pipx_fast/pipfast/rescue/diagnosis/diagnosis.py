@@ -12,16 +12,11 @@ import re
 from typing import TYPE_CHECKING
 
 from pipfast.rescue.diagnosis import prose, unmendable
-from pipfast.rescue.diagnosis.causes import (
-    Cause,
-    MissingDistribution,
-    MissingModule,
-    NeedsOlderSetuptools,
-    NoCause,
-)
+from pipfast.rescue.diagnosis.causes import MissingDistribution, MissingModule, NeedsOlderSetuptools, NoCause
 from pipfast.rescue.diagnosis.import_names import namespaces
 
 if TYPE_CHECKING:
+    from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.rescue.diagnosis.evidence import Evidence, RaisedError
 
 PKG_RESOURCES_DROPPED = "82"
@@ -131,15 +126,8 @@ def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | Non
             # e.g. `No module named 'a.b'; 'a' is not a package`, `import of a halted; None in sys.modules`
             return NoCause(f"{said_by}: another module stands in its place")
         return _module(name, said_by, evidence, backend)
-    return _hopeless(error.message, said_by)
-
-
-def _hopeless(text: str, said_by: str) -> NoCause | None:
-    for line in text.splitlines():
-        reason = unmendable.reason_in(line)
-        if reason is not None:
-            return NoCause(f"{reason} ({said_by[:300]})")
-    return None
+    reason = next(filter(None, map(unmendable.reason_in, error.message.splitlines())), None)
+    return NoCause(f"{reason} ({said_by[:300]})") if reason is not None else None
 
 
 def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None) -> Cause | NoCause:
@@ -164,12 +152,8 @@ def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | 
 
 def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
     """Return the cause in an exception's prose: `please install PyTorch first: No module named 'torch'`."""
-    for error in evidence.errors:
-        for line in error.message.splitlines():
-            found = _in_line(line, evidence)
-            if found is not None:
-                return found
-    return None
+    found = (_in_line(line, evidence) for error in evidence.errors for line in error.message.splitlines())
+    return next((each for each in found if each is not None), None)
 
 
 def _in_output(evidence: Evidence) -> Cause | NoCause | None:

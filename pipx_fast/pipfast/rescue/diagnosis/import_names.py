@@ -27,13 +27,9 @@ def table() -> Mapping[str, str]:
 
 def reviewed(module: str) -> str | None:
     """Return the distribution that the table names for a module or the package it is in, or None."""
-    rows = table()
     parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        found = rows.get(".".join(parts[:length]))
-        if found is not None:
-            return found
-    return None
+    rows = (table().get(".".join(parts[:length])) for length in range(len(parts), 0, -1))
+    return next(filter(None, rows), None)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.rescue.diagnosis.watch import Watch
+from pipfast.rescue.diagnosis.evidence import Watch
 from pipfast.settings import RECORD_VARIABLE
 from support.diagnosis import diagnose
 
