@@ -31,6 +31,6 @@ def test_the_threads_are_waited_for_before_what_they_use_ends(monkeypatch: pytes
     ahead.begin(Session(), lambda link: None).activate()
     ended: list[bool] = []
     for kind in (Servers, Buffers):
-        monkeypatch.setattr(kind, "close", lambda self, wait_s: ended.append(ahead.requests is None))
+        monkeypatch.setattr(kind, "close", lambda self, wait_s: ended.append(ahead.requests is ahead._none))
     run.close()
     assert ended == [True, True]
