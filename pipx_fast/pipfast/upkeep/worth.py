@@ -34,7 +34,7 @@ def cheap(entries: Collection[Entry], rescued: Set[str]) -> Iterator[Entry]:
     for entry in entries:
         if entry.bucket == BYTECODE:
             with suppress(OSError, Damaged):
-                size = _size(read_bytecode_manifest(entry.path).folders)
+                size = _size(read_bytecode_manifest(entry.path))
                 compiled[_tree_of(entry)] = compiled.get(_tree_of(entry), 0) + size
     for entry in entries:
         if entry.bucket == ARCHIVES and entry.digest not in rescued:
