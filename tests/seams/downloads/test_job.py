@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipfast.store.layout import Nowhere
-from pipfast_hooks.downloads.scratch import Scratch, move
+from pipfast_hooks.downloads.job import Scratch, move
 from support.stores import new_store
 
 
