@@ -29,7 +29,7 @@ def main() -> int:
 def _main_of_module() -> int:
     # What pip's usage lines are made from.
     become_asked(os.path.basename(sys.argv[0]), sys.argv[1:])
-    return _launch("this Python was started")
+    return _launch("")
 
 
 def _launch(why: str) -> int:

@@ -157,7 +157,7 @@ def main():
     become_asked(sys.argv[0], sys.argv[1:])
     from pipfast.launch import main as launch
 
-    return launch(why=why or "this Python was started")
+    return launch(why=why)
 
 
 def _configured():

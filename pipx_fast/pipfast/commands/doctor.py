@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pipfast.store.condition import Condition
     from pipfast.store.layout import Layout
 
+_STARTED = "this Python was started"
+
 
 def main(arguments: list[str], settings: Settings, examine: Callable[[Settings], Examination]) -> int:
     """Run ``pipfast doctor`` and return its exit code: 1 if something is not as it should be.
@@ -75,7 +77,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     return Diagnosis(
         Package(__version__, str(Path(__file__).parents[1])),
         Interpreter(sys.executable, ".".join(map(str, sys.version_info[:3])), sys.implementation.name,
-                    sys.prefix != sys.base_prefix, sys.prefix),
+                    sys.prefix != sys.base_prefix, sys.prefix, found.why or _STARTED),
         found.pip,
         Libraries(dependencies.FOLDER, dependencies.versions(), _inflater()),
         {**_values(settings), "problems": list(settings.problems)},

@@ -97,7 +97,7 @@ def _head(diagnosis: Diagnosis) -> list[str]:
     own = ", ".join(" ".join(each) for each in libraries.versions.items() if each[0] != "isal")
     return [
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
-        f"  environment  {interpreter.prefix} ({where})",
+        f"  environment  {interpreter.prefix} ({where}; {interpreter.why})",
         f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
         f"  pipfast      {diagnosis.pipfast.location} (shell-hook: {diagnosis.shell or 'none'})",
         f"  pip          {pip.location}",

@@ -64,6 +64,8 @@ class Interpreter:
     implementation: str
     virtual_environment: bool
     prefix: str
+    why: str
+    """Why the run is about this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,3 +235,13 @@ def test_extra_build_dependencies_are_shown_as_they_are_set(
     doctor.main([], Settings(store=tmp_path / "store", extra_build_dependencies=extra), lambda _: facts(GOOD))
     shown = "PIPFAST_EXTRA_BUILD_DEPENDENCIES=flash-attn: torch>=2, ninja; khoros: numpy\n"
     assert shown in capsys.readouterr().out
+
+
+def test_environment_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the second line; a run that nothing was chosen for says so."""
+    settings = Settings(store=tmp_path / "store")
+    doctor.main([], settings, lambda _: replace(facts(GOOD), why="--python"))
+    second = capsys.readouterr().out.splitlines()[1]
+    assert second.startswith(f"  environment  {sys.prefix} (")
+    assert second.endswith("virtual environment; --python)")
+    assert diagnose(capsys, settings, GOOD)[1]["interpreter"]["why"] == "this Python was started"
