@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,6 +212,20 @@ def test_own_commands_fail_as_pips_do(box: Box, arguments: list[str]) -> None:
         return ended.status, ended.out, [line for line in said.splitlines() if line not in usage]
 
     assert shape(box.pipfast("store", *arguments)) == shape(box.pip("cache", *arguments))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("encoding", "shown"), [
+    ("utf-8:strict", "é\udcff"), ("ascii", "\\xe9\\udcff"),
+], ids=ascii)
+def test_store_in_a_folder_whose_name_is_no_text(box: Box, encoding: str, shown: str) -> None:
+    store = f"{box.root}/é\udcff"
+    ended = subprocess.run(
+        [str(box.python), "-m", "pipfast", "store", "path"], cwd=box.work, capture_output=True, timeout=60,
+        env=box.environ(PIPFAST_STORE=store, PYTHONIOENCODING=encoding, PYTHONUTF8="1"), check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout == os.fsencode(f"{box.root}/{shown}\n")
 
 
 @pytest.mark.once

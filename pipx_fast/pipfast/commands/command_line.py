@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import optparse
 import shutil
 import sys
@@ -135,6 +136,9 @@ class Parser(optparse.OptionParser):
 
 def run(main: Callable[..., int], *arguments: Any) -> int:
     """Call a command's ``main`` and return its exit code, after an error of ours that of pip's errors."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Paths need not be text, and file names can have any letters.
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "backslashreplace")
     try:
         return main(*arguments)
     except PipfastError as error:
