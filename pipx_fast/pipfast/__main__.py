@@ -12,13 +12,18 @@ from pipfast.runner import NAME, WHY, become, become_asked
 
 def main() -> int:
     """Run the command ``pipfast``, in the Python that the run is about."""
-    name, arguments = os.environ.pop(NAME, "") or os.path.basename(sys.argv[0]), sys.argv[1:]
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["shell-hook"]:
+        # It is about this installation, not about an environment.
+        return _launch("")
+    typed = os.environ.pop(NAME, "")
+    name = typed or os.path.basename(sys.argv[0])
     # Set, the interpreter that was chosen has come back here.
     why = os.environ.pop(WHY, "")
     if not why:
         from pipfast.targets.decision import decide
 
-        target = decide(arguments, os.environ)
+        target = decide(arguments, os.environ, by_path=not typed)
         become(target, name, arguments)
         why = target.why
     sys.argv[0] = name

@@ -100,3 +100,10 @@ def test_doctor_tells_whether_the_shell_has_the_hook(shell: Box) -> None:
     with_hook, without = in_bash(shell, asked, hooked=True).out.split("\n\n")
     assert "(shell-hook: bash)" in with_hook
     assert "(shell-hook: none)" in without
+
+
+def test_script_is_this_installations(shell: Box) -> None:
+    """Whichever environment is active, and whatever pip is told."""
+    command = str(shell.python.with_name("pipfast"))
+    asked = {"VIRTUAL_ENV": str(shell.root), "PIP_PYTHON": "/nowhere", "_PIPFAST_NAME": "pip"}
+    assert shell.run(command, "shell-hook", "zsh", **asked) == Ended(0, hook("zsh", command, str(RUNNER)), "")

@@ -21,13 +21,15 @@ _ALWAYS_THERE = ("pip-", "pipfast-", "setuptools-", "wheel-")
 """Beginnings of the folders with metadata that an environment for pipfast alone may have."""
 
 
-def decide(arguments: list[str], environ: Mapping[str, str]) -> Target:
+def decide(arguments: list[str], environ: Mapping[str, str], *, by_path: bool = True) -> Target:
     """Return the interpreter that a command line is about.
 
     ``python`` in pip's configuration is left to that interpreter: one of the files is in its prefix.
+
+    :param by_path: if the command was called by its path, its user chose that; a shell's function did not.
     """
     target = asked(arguments, environ) or active(environ, arguments)
-    if target is None and _is_a_projects(environ):
+    if target is None and by_path and _is_a_projects(environ):
         target = Target(sys.executable, BESIDE)
     return target or pip_on_path(environ) or Target(sys.executable, OWN)
 

@@ -80,6 +80,8 @@ def test_project_s_environment_called_by_its_path(tmp_path: Path, monkeypatch: p
     assert on_path(pip.parent).why == f"pip on PATH: {pip}"
     (site / "flask-3.dist-info").mkdir()
     assert on_path(pip.parent) == Target(str(env / "bin" / "python"), decision.BESIDE)
+    by_function = decide(["list"], {"PATH": str(pip.parent)}, by_path=False)
+    assert by_function.why == f"pip on PATH: {pip}"
     assert on_path(pip.parent, env / "bin").why == f"pip on PATH: {pip}"
     assert on_path(pip.parent, VIRTUAL_ENV=str(environment(tmp_path / "venv"))).why.startswith("VIRTUAL_ENV")
 
