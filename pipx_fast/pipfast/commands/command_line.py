@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import optparse
+import os
 import shutil
 import sys
 import textwrap
@@ -98,8 +99,14 @@ class Parser(optparse.OptionParser):
 
     @property
     def option_list_all(self) -> list[optparse.Option]:
-        """All options, as pip's completion asks for them."""
-        return [option for group in self.option_groups for option in group.option_list]
+        """The options that pip's completion may offer: those of the action, if one is typed already."""
+        # The variable in which a shell hands over its line.
+        typed = os.environ.get("COMP_WORDS", "").split()
+        action = next((self.actions[word] for word in typed if word in self.actions), None)
+        found = [option for group in self.option_groups for option in group.option_list]
+        if action is None:
+            return found
+        return [each for each in found if each not in self._own or each.get_opt_string() in action.usage]
 
     def read(self, arguments: list[str]) -> optparse.Values:
         """Return the options of a command that takes no arguments.

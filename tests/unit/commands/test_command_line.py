@@ -94,6 +94,20 @@ def test_options_belong_to_actions(capsys: pytest.CaptureFixture[str]) -> None:
         parser.read_action(["hear", "that"])
 
 
+@pytest.mark.parametrize(("typed", "offered"), [
+    ("pipfast things --", ["--json", "--help", "--isolated", "--cache-dir"]),
+    ("pipfast things see --", ["--json", "--help", "--isolated", "--cache-dir"]),
+    ("pipfast things hear --", ["--help", "--isolated", "--cache-dir"]),
+])
+def test_completion_offers_what_the_action_takes(
+    typed: str, offered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", typed)
+    actions = {"see": Action(lambda: 0, "See.", "[--json]"), "hear": Action(lambda: 0, "Hear.")}
+    parser = Parser("things", "", [json_option()], actions=actions)
+    assert [option.get_opt_string() for option in parser.option_list_all] == offered
+
+
 def raises(error: BaseException) -> Callable[[], int]:
     def main() -> int:
         raise error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -53,6 +54,14 @@ def test_diagnosis_makes_no_store(mode: LinkMode, tmp_path: Path, capsys: pytest
     assert document["link"]["mode"] in (("clone", "hardlink", "copy") if mode == "auto" else ("copy",))
     assert document["store"]["free"] and document["store"]["leftovers"] == document["store"]["leftover_bytes"] == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_are_counted_and_have_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = open_layout(tmp_path / "store")
+    for number, noun in (0, "1 leftover"), (1, "2 leftovers"):
+        (layout.root / "tmp" / f"4711-{16 * '0'}-{number:08}").write_bytes(b"x" * 100_000)
+        doctor.main([], Settings(store=layout.root), lambda _: facts(GOOD))
+        assert re.search(rf", and {noun} of killed commands, \d+ kB \(.* store prune ", capsys.readouterr().out)
 
 
 def test_seam_that_stays_stock_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
