@@ -16,7 +16,7 @@ from pipfast import __version__, dependencies
 from pipfast.address import redacted
 from pipfast.commands.command_line import Option, Parser, json_option
 from pipfast.commands.doctor_text import everything, page, stays_stock
-from pipfast.commands.facts import Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
+from pipfast.commands.facts import Attachment, Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
 from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
 from pipfast.settings import SETTINGS, SHELL_VARIABLE, Settings
@@ -72,6 +72,8 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     problems = [*found.problems, *settings.problems]
     problems += [stays_stock(seam) for seam in found.seams if not seam.as_wanted]
     problems += [each for each in (store.reason, store.condition) if each]
+    attached = _attached(Path(sysconfig.get_path("purelib")))
+    problems += [attached.problem] if attached and attached.problem else []
     stale = _stale(layout)
     problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
     return Diagnosis(
@@ -85,6 +87,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         store,
         _link(layout, settings, found, Path(sysconfig.get_path("purelib"))),
         list(stale),
+        attached,
         problems,
         os.environ.get(SHELL_VARIABLE, ""),
     )
@@ -112,6 +115,24 @@ def _stale(layout: Layout | None) -> dict[str, str]:
     except Unusable:
         return {}  # it is among the problems already
     return stale_here(layout) if layout is not None else {}
+
+
+def _attached(site_packages: Path) -> Attachment | None:
+    from pipfast.plugin.files import ForeignFile, look
+
+    try:
+        there = look(site_packages)
+    except (ForeignFile, OSError) as error:
+        return Attachment("", f"plain pip may run with pipfast or alone: {error}")
+    if there is None:
+        return None
+    again = f"`{program()} attach` mends that, `{program()} detach` ends it"
+    problem = None
+    if not there.complete:
+        problem = f"plain pip may run alone: a file of pipfast is missing in {site_packages}; {again}"
+    elif not (there.folder / "runner.py").is_file():
+        problem = f"plain pip runs alone: its pipfast is gone from {there.folder}; {again}"
+    return Attachment(str(there.folder), problem)
 
 
 def _inflater() -> str:

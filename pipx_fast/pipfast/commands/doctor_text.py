@@ -95,12 +95,15 @@ def _head(diagnosis: Diagnosis) -> list[str]:
     newer = f"; newer than {pip.newest_tested}, the newest tested" if pip.newer_than_tested else ""
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(interpreter.implementation, interpreter.implementation)
     own = ", ".join(" ".join(each) for each in libraries.versions.items() if each[0] != "isal")
+    attached = diagnosis.attached
     return [
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
         f"  environment  {interpreter.prefix} ({where}; {interpreter.why})",
         f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
         f"  pipfast      {diagnosis.pipfast.location} (shell-hook: {diagnosis.shell or 'none'})",
         f"  pip          {pip.location}",
+        *([f"  attached     plain pip runs with pipfast from {attached.pipfast}"]
+          if attached and not attached.problem else []),
         f"  libraries    {own}, {libraries.inflate}" if own else f"  libraries    none in {libraries.folder}",
     ]
 

@@ -111,6 +111,16 @@ class LinkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What `pipfast attach` has written into this environment."""
+
+    pipfast: str
+    """Folder of the pipfast that the environment's own pip runs with."""
+    problem: str | None = None
+    """Why its pip runs alone all the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Everything: one JSON document."""
 
@@ -124,6 +134,7 @@ class Diagnosis:
     store: StoreFacts
     link: LinkFacts
     built_against_something_else: list[str]
+    attached: Attachment | None
     problems: list[str]
     shell: str = ""
     """The shell in which ``pip`` is pipfast, if that has run this."""

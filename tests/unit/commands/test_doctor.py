@@ -17,6 +17,7 @@ import pytest
 
 from pipfast.commands import doctor
 from pipfast.commands.facts import Examination, PipFacts, SeamFacts
+from pipfast.plugin import files
 from pipfast.settings import LinkMode, Settings
 from pipfast.store.layout import Layout, open_layout
 
@@ -62,6 +63,31 @@ def test_leftovers_are_counted_and_have_a_size(tmp_path: Path, capsys: pytest.Ca
         (layout.root / "tmp" / f"4711-{16 * '0'}-{number:08}").write_bytes(b"x" * 100_000)
         doctor.main([], Settings(store=layout.root), lambda _: facts(GOOD))
         assert re.search(rf", and {noun} of killed commands, \d+ kB \(.* store prune ", capsys.readouterr().out)
+
+
+def test_attached_environment_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the pipfast that plain pip runs with; what is wrong with that is a problem."""
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    settings = Settings(store=tmp_path / "store")
+    assert diagnose(capsys, settings, GOOD)[1]["attached"] is None
+
+    files.attach(tmp_path, files.own_folder())
+    status, document = diagnose(capsys, settings, GOOD)
+    assert (status, document["attached"]) == (0, {"pipfast": str(files.own_folder()), "problem": None})
+    doctor.main([], settings, lambda _: facts(GOOD))
+    assert f"\n  attached     plain pip runs with pipfast from {files.own_folder()}\n" in capsys.readouterr().out
+
+    files.attach(tmp_path, tmp_path / "other")
+    status, document = diagnose(capsys, settings, GOOD)
+    assert (status, document["problems"]) == (1, [document["attached"]["problem"]])
+    assert f"its pipfast is gone from {tmp_path / 'other'}; " in document["problems"][0]
+
+    (tmp_path / files.START).unlink()
+    assert "a file of pipfast is missing" in diagnose(capsys, settings, GOOD)[1]["problems"][0]
+    (tmp_path / files.PTH).write_text("import other\n", encoding="utf-8")
+    assert "is not as pipfast wrote it" in diagnose(capsys, settings, GOOD)[1]["problems"][0]
 
 
 def test_seam_that_stays_stock_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
