@@ -19,6 +19,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipfast.plugin import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -169,8 +171,11 @@ class Environment:
         return source in self._pristine and path.exists() and _mark(path.lstat()) == self._pristine[source]
 
 
-def build_templates(base: Path) -> dict[Kind, Environment]:
-    """Build every kind of environment below ``base``, with ``base/env`` as the place to use them at."""
+def build_templates(base: Path, *, attached: bool = False) -> dict[Kind, Environment]:
+    """Build every kind of environment below ``base``, with ``base/env`` as the place to use them at.
+
+    :param attached: their own pip runs with pipfast.
+    """
     places = Places(base)
     environments = {}
     for kind in Kind:
@@ -178,7 +183,7 @@ def build_templates(base: Path) -> dict[Kind, Environment]:
             venv.create(places.env, with_pip=False, symlinks=True)
         else:
             _create_bare(places)
-        _fill(places)
+        _fill(places, attached)
         template = base / f"template-{kind.name.lower()}"
         places.env.rename(template)
         environments[kind] = Environment(template, base / f"rest-{kind.name.lower()}", places.env)
@@ -201,9 +206,11 @@ def _create_bare(places: Places) -> None:
             (places.stdlib / path.name).symlink_to(path)
 
 
-def _fill(places: Places) -> None:
+def _fill(places: Places, attached: bool) -> None:
     _copy_distribution(importlib.metadata.distribution("pip"), places)
     _copy_pipfast(places)
+    if attached:
+        files.attach(places.site_packages, places.site_packages / "pipfast")
     subprocess.run([places.python, "-m", "compileall", "-q", places.site_packages], check=True)
 
 

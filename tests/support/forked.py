@@ -63,7 +63,8 @@ class ForkedPip:
         self._process = subprocess.Popen(
             [places.python, "-c", _SERVER],
             cwd=places.work,
-            env=base_environ(places),
+            # An attached environment's pip runs alone.
+            env={**base_environ(places), "PIPFAST": "off"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from support.index import Request, Server
 
 OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
-"""The module that is compared with pip; ``PIPFAST_TWIN=pip`` tries the comparison itself."""
+"""The module that is compared with pip; ``pip`` tries the comparison itself, and with ``attached`` pip runs with
+pipfast in an attached environment."""
 
 
 class Twin(Enum):
@@ -137,7 +138,7 @@ class Laboratory:
     def __init__(self, base: Path, server: Server) -> None:
         self.places = Places(base)
         self.server = server
-        self._environments = build_templates(base)
+        self._environments = build_templates(base, attached=OURS == "attached")
         self._held = base / "held"
         self._forked: dict[Kind, ForkedPip] = {}
 
@@ -209,12 +210,16 @@ class Laboratory:
                 folder.rename(self._held / twin.value / folder.name)
 
     def _step(self, scenario: Scenario, step: Step, twin: Twin) -> Result:
-        module = OURS if twin is Twin.OURS and not step.stock else "pip"
+        ours = twin is Twin.OURS and not step.stock
+        module = OURS if ours and OURS != "attached" else "pip"
         what = () if step.program else ("-m", module)
-        return self._command(scenario, (*step.python, *what, *step.args), step.environ)
+        return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
 
-    def _command(self, scenario: Scenario, args: Sequence[str], environ: Mapping[str, str]) -> Result:
-        variables = {**base_environ(self.places), **scenario.environ, **environ}
+    def _command(
+        self, scenario: Scenario, args: Sequence[str], environ: Mapping[str, str], ours: bool = False
+    ) -> Result:
+        switch = {"PIPFAST": "" if ours else "off"}
+        variables = {**base_environ(self.places), **switch, **scenario.environ, **environ}
         return run([str(self.places.python), *args], self.places, variables, scenario.umask)
 
     def _look(
