@@ -86,7 +86,7 @@ def start(box: Box, form: str, *arguments: str, **variables: str) -> Ended:
 def test_every_way_to_start_pip(attached: Box, form: str) -> None:
     """pipfast runs; usage line, output and exit code are those of pip alone."""
     assert start(attached, form, "store", "path").out == f"{attached.store}\n"
-    arguments = ("list", "--no-such-option")
+    arguments = ("install", "--no-such-option")
     ours = start(attached, form, *arguments)
     assert ours == start(attached, form, *arguments, PIPFAST="off")
     assert ours.status == 2 and "pipfast" not in ours.err
