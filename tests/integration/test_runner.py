@@ -125,7 +125,7 @@ def test_command(
     def filled(text: str) -> str:
         return text.replace("{python}", str(target.python)).replace("{env}", str(env))
 
-    given = {name: filled(value) for name, value in variables.items()}
+    given = {"VIRTUAL_ENV": "", **{name: filled(value) for name, value in variables.items()}}
     before = [filled(each) for each in arguments]
     expected = target.pip("--version")
     assert box.run(str(command), *before, "--version", **given) == expected
@@ -143,7 +143,7 @@ def test_command_alone_is_about_its_own(box: Box, command: Path, name: str) -> N
     """Also by another name, behind which it does not call itself."""
     if name == "pip":
         command = command.rename(command.with_name(name))
-    ended = box.run(str(command), "list", "--bogus", PATH=str(command.parent))
+    ended = box.run(str(command), "list", "--bogus", PATH=str(command.parent), VIRTUAL_ENV="")
     assert ended.err.splitlines()[2] == f"  {name} list [options]"
 
 
