@@ -73,7 +73,7 @@ class Box:
         base = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         base |= {
             "HOME": str(self.root / "home"),
-            # Without it the command ``pipfast`` is about the Python of the ``pip`` on PATH, which is not the test's.
+            # Without it the command ``pipfast`` is about the Python of the ``pip`` on PATH.
             "VIRTUAL_ENV": str(self.root / "venv"),
             "TMPDIR": str(self.tmp),
             "PIPFAST_STORE": str(self.store),
