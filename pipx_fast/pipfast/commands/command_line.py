@@ -187,10 +187,12 @@ class _Formatter(optparse.IndentedHelpFormatter):
     def _wrapped(self, text: str) -> str:
         """Return a text whose paragraphs and items are no wider than the terminal."""
         room = max(self.width - 2, 11)
-        return "\n".join(
-            textwrap.fill(line, room, subsequent_indent="  " if line.startswith("- ") else "")
-            for line in text.split("\n")
-        )
+        lines = []
+        for line in text.split("\n"):
+            indent = "  " if line.startswith("- ") else ""
+            # A command that is broken at a hyphen could not be typed.
+            lines.append(textwrap.fill(line, room, subsequent_indent=indent, break_on_hyphens=False))
+        return "\n".join(lines)
 
 
 def _indented(text: str) -> str:

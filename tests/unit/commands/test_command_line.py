@@ -77,8 +77,8 @@ def test_help_and_errors_are_as_pips_parser_prints_them(
 def test_description_is_no_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     actions = MappingProxyType({"see": Action(lambda: 0, "Look at what is there, all of it.")})
-    text = Parser("things", "Words that need more than one line.", actions=actions).format_help()
-    assert "\n  Words that need more than\n  one line.\n" in text
+    text = Parser("things", "Words that need more-than-one line.", actions=actions).format_help()
+    assert "\n  Words that need\n  more-than-one line.\n" in text
     assert "\n  - see: Look at what is\n    there, all of it.\n" in text
 
 
