@@ -41,6 +41,8 @@ class StoreInfo:
     leftover_bytes: int
     in_use: int
     """What running commands have in tmp/."""
+    format: str
+    """Another in each version of pipfast that reads other entries: part of the key of a CI cache."""
 
 
 @dataclass(slots=True)

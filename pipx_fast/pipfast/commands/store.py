@@ -24,6 +24,7 @@ from pipfast.report import counted
 from pipfast.store.folder import default_root
 from pipfast.store.layout import Layout, layout_to_look_at
 from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, TREES, WORDS
+from pipfast.store.notes import note_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,7 +148,7 @@ def _facts(layout: Layout) -> StoreInfo:
     for path in left:
         of_leftovers.add(path)
     return StoreInfo(layout.root, sum(counts.values()), total.bytes, total.shared, buckets,
-                     len(left), of_leftovers.bytes, len(in_use(layout)))
+                     len(left), of_leftovers.bytes, len(in_use(layout)), note_key(BUCKETS)[:8])
 
 
 def _list(options: Values, words: list[str], root: Path) -> int:
