@@ -320,11 +320,26 @@ def test_pip_as_a_requirement(twins: Twins) -> None:
     )
 
 
-def test_our_own_dependencies(twins: Twins) -> None:
-    """The distributions that pipfast itself runs on are replaced under its feet, and removed."""
-    own = {"platformdirs": "99.0", "wrapt": "99.0"}
-    index = twins.server.index().add(*(wheel(name, version) for name, version in own.items()))
-    twins.agree(pip("install", *index.args, "--upgrade", *own), installed=own, uninstall=False, warm=False)
+def test_pins_of_what_pipfast_brings_with_it(twins: Twins) -> None:
+    """Old and broken distributions of those names are installed, frozen, checked and removed as any other."""
+    pins = {"wrapt": "1.14.1", "packaging": "20.9", "platformdirs": "2.6", "isal": "0.1"}
+    old = [Wheel(name, version, files={f"{name}/__init__.py": "raise SystemError('old')\n"}).build()
+           for name, version in pins.items()]
+    user = Wheel("tensors", requires=["wrapt<1.15", "packaging<21", "platformdirs", "isal"]).build()
+    index = twins.server.index().add(user, *old, *(wheel(name, "99.0") for name in ("wrapt", "packaging")))
+    twins.write({"r.txt": "wrapt\npackaging\n"})
+    twins.agree(
+        pip("install", *index.args, "tensors"),
+        pip("freeze"),
+        pip("list"),
+        pip("check"),
+        pip("uninstall", "-y", "-r", "r.txt"),
+        pip("check", fails=True),
+        pip("install", *index.args, "--upgrade", "wrapt", "packaging", fails=None),
+        installed=pins | {"wrapt": "99.0", "packaging": "99.0"},
+        uninstall=False,
+        warm=False,
+    )
 
 
 def test_two_wheels_with_the_same_file(twins: Twins) -> None:
