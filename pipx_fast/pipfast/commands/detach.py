@@ -23,7 +23,7 @@ def main(arguments: list[str], settings: Settings, examine: object = None) -> in
     try:
         there = files.detach(environment.site_packages)
     except OSError as error:
-        raise CommandError(f"{environment.prefix} is not wholly detached: {error}", "run this again") from error
+        raise CommandError(f"{environment.prefix} is still attached: {error}") from error
     if there is None:
         sys.stderr.write(f"WARNING: {environment.prefix} is not attached.\n")
     else:

@@ -126,7 +126,9 @@ class Environment:
 
         :raises NotAttachable: it has not.
         """
-        if self.own_python and _run(self.python, _CHECK).returncode:
+        # The owner could not remove what root writes into a new folder of bytecode.
+        mine = not hasattr(os, "geteuid") or self.site_packages.stat().st_uid == os.geteuid()
+        if self.own_python and _run(self.python, _CHECK, bytecode=mine).returncode:
             raise NotAttachable(f"{self.python} does not read .pth files in {self.site_packages}")
 
 
@@ -142,7 +144,8 @@ def ask(python: str, runner: Path, prefix: str = "") -> Environment:
         answer = json.loads(ended.stdout.splitlines()[-1])
         site_packages = Path(answer.pop("site_packages"))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
+        lines = ended.stderr.strip().splitlines() or ["nothing"]
+        said = lines[-1] if lines[0].startswith("Traceback") else lines[0]
         raise NotAttachable(f"{python} did not say where its packages are, but: {said}") from error
     return Environment(site_packages=site_packages, own_python=not prefix, **answer)
 
@@ -156,15 +159,18 @@ def in_folder(folder: str, python: str, runner: Path) -> Environment:
     if not path.is_dir():
         raise NotAttachable(f"{path} is no folder")
     for name in ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe"):
-        if (path / name).is_file():
+        if os.path.lexists(path / name):
             return ask(str(path / name), runner)
     return ask(python, runner, str(path))
 
 
-def _run(python: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    python: str, code: str, *arguments: str, bytecode: bool = True
+) -> subprocess.CompletedProcess[str]:
+    options = ["-I"] if bytecode else ["-I", "-B"]
     try:
         return subprocess.run(
-            [python, "-I", "-c", code, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+            [python, *options, "-c", code, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
             encoding="utf-8", errors="replace", timeout=_PATIENCE_S, check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -106,6 +106,8 @@ def detach(site_packages: Path) -> Attached | None:
     """
     there = look(site_packages)
     if there is not None:
+        # Fails before anything has changed, if it is another user's.
+        _remove_bytecode(site_packages)
         for name in (PTH, START, MODULE):
             (site_packages / name).unlink(missing_ok=True)
         _remove_bytecode(site_packages)

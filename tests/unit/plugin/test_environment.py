@@ -36,6 +36,13 @@ def test_folder_with_a_python_is_that_pythons(tmp_path: Path) -> None:
     assert in_folder(str(tmp_path), "/no/python", RUNNER) == ask(sys.executable, RUNNER)
 
 
+def test_folder_with_a_python_that_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(tmp_path / "gone")
+    with pytest.raises(NotAttachable, match="cannot be run"):
+        in_folder(str(tmp_path), sys.executable, RUNNER)
+
+
 def test_folder_without_a_python_is_laid_out_as_pip_does(tmp_path: Path) -> None:
     found = in_folder(str(tmp_path), sys.executable, RUNNER)
     scheme = sysconfig.get_preferred_scheme("prefix")

@@ -178,6 +178,19 @@ def test_all_or_none(
     assert not list(snapshot.compare_trees(before, snapshot.picture(site_packages)))
 
 
+def test_bytecode_of_another_user_keeps_it_attached(
+    site_packages: Path, ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.attach(site_packages, ours)
+    fill_cache(site_packages)
+    before = snapshot.picture(site_packages)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: Path("/proc/self/absent").stat())
+        with pytest.raises(OSError, match="absent"):
+            files.detach(site_packages)
+    assert not list(snapshot.compare_trees(before, snapshot.picture(site_packages)))
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002], ids=oct)
 def test_modes_are_as_the_umask_gives(site_packages: Path, ours: Path, umask: int) -> None:
     before = os.umask(umask)
