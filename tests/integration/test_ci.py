@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -282,3 +283,35 @@ def test_the_plain_way_beside_setup_python(job: Job, source: Path) -> None:
     store = job.root / ".cache" / "pip" / "pipfast"
     assert trees(store) and is_linked(job, store) and not list(store.glob("archives-v*/*/*"))
     assert ran.said == ""
+
+
+# tox, nox and pre-commit
+
+
+@pytest.fixture
+def developer(job: Job) -> Job:
+    """Return a machine on which pipfast, tox and nox are installed beside each other."""
+    job.variables |= {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(job.root),
+        "PIPFAST_STORE": str(job.root / "store"), "VIRTUALENV_OVERRIDE_APP_DATA": str(job.root / "seed"),
+    }
+    return job
+
+
+@pytest.mark.parametrize(("name", "command", "environment"), [
+    ("tox.ini", "tox --notest", ".tox/py"), ("noxfile.py", "nox --install-only", ".nox/tests"),
+])
+def test_environments_are_filled_from_the_store(name: str, command: str, environment: str, developer: Job) -> None:
+    shutil.copy(FOLDER / name, developer.work)
+    developer.run(f'"{sys.executable}" -m {command}', shell=SHELL)
+    [module] = (developer.work / environment).glob("lib/*/site-packages/app/__init__.py")
+    assert any(path.samefile(module) for path in developer.root.glob("store/trees-v*/*/*/tree/app/__init__.py"))
+
+
+def test_pre_commit_refuses_what_cannot_be_resolved(developer: Job) -> None:
+    [hook] = read("pre-commit-config.yaml")["repos"][0]["hooks"]
+    assert re.search(hook["files"], "requirements.txt")
+    developer.run(hook["entry"], shell=SHELL)
+    (developer.work / "requirements.txt").write_text("app\nlibrary==99\n")
+    with pytest.raises(AssertionError, match="No matching distribution found for library==99"):
+        developer.run(hook["entry"], shell=SHELL)
