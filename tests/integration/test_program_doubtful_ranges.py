@@ -107,7 +107,9 @@ def test_range_that_is_damaged_once(box: Box, way: str) -> None:
             ended = box.pipfast("install", "--no-deps", "--force-reinstall", "--index-url", server.url, "demo")
             assert ended.status == 0
             assert damaged
-            assert server.asked.count(None) == 2
+            # One, where the first stream came to the damaged range before that was used.
+            assert server.asked.count(None) in (1, 2)
+            assert box.pipfast("store", "verify").status == 0
 
 
 @pytest.mark.parametrize("validators", [{}, WEAK, DATED], ids=["none", "weak", "dated"])

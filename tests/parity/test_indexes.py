@@ -215,12 +215,16 @@ def test_through_a_proxy_from_a_trusted_host(twins: Twins) -> None:
 
 @pytest.mark.parametrize("core_metadata", [True, False], ids=["metadata-first", "archive-first"])
 def test_a_wrong_digest_on_the_page(twins: Twins, core_metadata: bool) -> None:
-    """One file among several that is not what the page promises stops the run with pip's error."""
+    """One file among several that is not what the page promises stops the run with pip's error.
+
+    pip asks for it once more, alone.
+    """
     index = twins.server.index(manners=Manners(core_metadata=core_metadata))
     index.add(wheel("first"), wheel("third"), big("second")).add(wheel("demo"), sha256="0" * 64)
     twins.agree(
         pip("install", *index.args, "first", "demo", "second", "third", fails=True),
         says=("THESE PACKAGES DO NOT",),
+        more_requests=True,
     )
 
 

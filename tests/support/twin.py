@@ -338,7 +338,7 @@ def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tupl
     trees = [
         ("environment", stock.changed, ours.changed),
         ("work folder", stock.work, ours.work),
-        ("home folder", stock.home, ours.home),
+        ("home folder", stock.home, _without_said(ours.home, stock.home)),
     ]
     if stock.uninstalled and ours.uninstalled:
         trees.append(("after uninstall", stock.left, ours.left))
@@ -348,6 +348,14 @@ def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tupl
             yield what, problem
     if stock.gone != ours.gone:
         yield "environment", f"gone with one only: {sorted(set(stock.gone) ^ set(ours.gone))}"
+
+
+def _without_said(home: snapshot.Tree, stock: snapshot.Tree) -> snapshot.Tree:
+    """Take out the empty files by which we know what was said today, and a cache folder made for them."""
+    rest = {path: entry for path, entry in home.items() if not path.startswith(".cache/pipfast-said-")}
+    if len(rest) < len(home) and ".cache" not in stock and not any(path.startswith(".cache/") for path in rest):
+        rest.pop(".cache", None)
+    return rest
 
 
 def _comparable(tree: snapshot.Tree, printed: set[str]) -> snapshot.Tree:
