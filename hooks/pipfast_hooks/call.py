@@ -28,10 +28,7 @@ class Call:
         self._positions = positions
 
     def __getitem__(self, name: str) -> Any:
-        """Return an argument by its parameter's name.
-
-        :raises KeyError: pip has not passed it.
-        """
+        """Return an argument by its parameter's name. Raises KeyError: pip has not passed it."""
         position = self._positions.get(name)
         if position is not None and position < len(self.args):
             return self.args[position]

@@ -164,14 +164,8 @@ NAMES: tuple[Names, ...] = (
 def _has(module: ModuleType, name: str) -> bool:
     holder, _, attribute = name.partition(".")
     found: Any = getattr(module, holder, None)
-    if found is None or not attribute:
+    if found is None or not attribute or hasattr(found, attribute):
         return found is not None
-    return hasattr(found, attribute) or any(attribute in names for names in _used_names(found))
-
-
-def _used_names(kind: type) -> Iterator[tuple[str, ...]]:
-    """Yield the names in the code of a class's methods, those of the attributes of its objects among them."""
-    for each in kind.__mro__:
-        for function in vars(each).values():
-            if (code := getattr(function, "__code__", None)) is not None:
-                yield code.co_names
+    # The code of a class's methods names the attributes of its objects.
+    functions = (function for each in found.__mro__ for function in vars(each).values())
+    return any(attribute in code.co_names for each in functions if (code := getattr(each, "__code__", None)))

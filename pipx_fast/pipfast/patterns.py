@@ -42,10 +42,7 @@ MAX_PATTERNS = 2_000
 
 
 class Patterns:
-    """Answers in the place of ``re``'s compiler for patterns that it knows, and notes the others.
-
-    :param root: the store's folder; it need not be there.
-    """
+    """Answers in the place of ``re``'s compiler for patterns that it knows, and notes the others."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -81,7 +78,10 @@ class Patterns:
         if not self._new or layout.root != self.root:
             return
         known = self._known if len(self._known) + len(self._new) <= MAX_PATTERNS else {}
-        rows = [_row(key, made) for key, made in {**known, **self._new}.items()]
+        rows = [
+            [*key, flags, array.array("I", code).tobytes().hex(), *tables]
+            for key, (flags, code, *tables) in {**known, **self._new}.items()
+        ]
         keep_note(layout, PATTERNS, self._note_key(), rows)
         self._new = {}
 
@@ -121,11 +121,6 @@ class Patterns:
 def _may_warn(text: str) -> bool:
     """Tell whether ``re`` may warn of a pattern when it parses it."""
     return any(sign in text for sign in _SET_OPERATIONS) or any(f"(?{flag}" in text[1:] for flag in "aiLmsux")
-
-
-def _row(key: _Key, made: _Made) -> list[Any]:
-    (text, asked), (flags, code, groups, names, numbers) = key, made
-    return [text, asked, flags, array.array("I", code).tobytes().hex(), groups, names, numbers]
 
 
 def _known(row: list[Any]) -> tuple[_Key, _Made]:

@@ -138,7 +138,6 @@ def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> Non
 
 @pytest.mark.parametrize("module, name", [
     ("pipfast_hooks.install.wheel", "get_ready"),
-    ("pipfast_hooks.install.wheel", "_request"),
     ("pipfast_hooks.downloads.connections", "Connections.__init__"),
     ("pipfast_hooks.downloads.connections", "Connections.begin"),
     ("pipfast_hooks.downloads.connections", "Connections.finish"),

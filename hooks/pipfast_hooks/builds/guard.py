@@ -88,8 +88,5 @@ class Guard(Part):
 
 
 def tell(pipe: int, session: int, *, begun: bool) -> None:
-    """Write to the guard's pipe that a session has begun or ended.
-
-    :raises OSError: nobody reads the pipe.
-    """
+    """Write to the guard's pipe that a session has begun or ended. Raises OSError: nobody reads the pipe."""
     os.write(pipe, b"%s%d\n" % (b"+" if begun else b"-", session))

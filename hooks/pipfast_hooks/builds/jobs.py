@@ -76,7 +76,7 @@ class Jobs:
         self._guard = guard
         # Twice as many threads as turns: some wait until another one has installed what both need.
         self._threads = threads.Pool(2 * at_once, "pipfast-build")
-        self._turns = _Turns(at_once)
+        self.turns = _Turns(at_once)
         self._lock = threading.Lock()
         self._running: dict[subprocess.Popen[bytes], Callable[[], None]] = {}
         """Each process, and the function that ends it."""
@@ -159,11 +159,7 @@ class Jobs:
 
         :param urgent: pip may wait for this. In a thread of its own (``start``) it waits for no turn.
         """
-        return contextlib.nullcontext() if urgent and threading.current_thread() in self._more else self._turns
-
-    def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which nobody has a turn; entering it waits until all turns are given up."""
-        return self._turns.alone()
+        return contextlib.nullcontext() if urgent and threading.current_thread() in self._more else self.turns
 
     def close(self) -> None:
         """End all processes, and wait at most some seconds for the threads."""

@@ -148,10 +148,7 @@ class Connections:
                     self._checks.submit(functools.partial(then, here))
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
-        """Say what pip says about a download, wait for it, and return pip's (path, content type).
-
-        :raises Exception: what pip's session raised.
-        """
+        """Say what pip says about a download, wait for it, and return pip's (path, content type)."""
         if job.check is not None and not job.check.result():
             job.archive = job.check = None
             self._fetch(job)

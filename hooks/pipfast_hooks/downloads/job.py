@@ -30,11 +30,9 @@ class Job:
     link: Any
     location: Path
     archive: Archive | None = None
-    """It is in the store."""
     check: Future[bool] | None = None
     """Tells whether all its bytes are still what they were."""
     download: Download | None = None
-    """It is being fetched."""
     then: Callable[[Path], None] | None = None
     """Follows with the stored archive, in a thread of ours, once it is there."""
     told: bool = False
@@ -72,10 +70,7 @@ class Scratch:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def new_folder(self, layout: Layout) -> Path:
-        """Return a new folder for one file: two links may have the same file name.
-
-        :raises OSError: it cannot be made.
-        """
+        """Return a new folder for one file: two links may have the same file name."""
         if self._folder is None:
             self._folder = _in_store(layout) if layout.keeps else None
             if self._folder is None:
@@ -100,10 +95,7 @@ def _in_store(layout: Layout) -> tempfile.TemporaryDirectory[str] | None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file, to another filesystem if need be.
-
-    :raises OSError: it can be neither renamed nor copied.
-    """
+    """Move a file, to another filesystem if need be. Raises OSError: it can be neither renamed nor copied."""
     with contextlib.suppress(OSError):
         source.replace(target)
         return

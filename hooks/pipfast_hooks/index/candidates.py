@@ -199,10 +199,7 @@ def choose(evaluator: Any, candidates: list[Any]) -> BestCandidate | None:
 
 
 def _sources(candidates: list[Any]) -> list[Any] | None:
-    """Return the sources of the candidates, in order: whole pages, and single candidates of pip's.
-
-    None if a page is not there as a whole.
-    """
+    """Return the sources of the candidates, in order: whole pages, and single candidates of pip's."""
     sources: list[Any] = []
     position = 0
     while position < len(candidates):
@@ -232,7 +229,9 @@ def _merged(evaluator: Any, candidates: list[Any], sources: list[Any], chosen: l
             found = source.of_versions(of_page, prefer_binary=False)
         else:
             found = [source] if any(each is source for each in chosen) else []
-        applicable += [((not _is_yanked(each), each.version), number, each) for each in found]
+        for each in found:
+            is_yanked = each.page.is_yanked(each.row) if isinstance(each, PageCandidate) else each.link.is_yanked
+            applicable.append(((not is_yanked, each.version), number, each))
     applicable.sort(key=lambda entry: entry[0])
     merged: list[Any] = []
     places: dict[int, int] = {}
@@ -245,9 +244,3 @@ def _merged(evaluator: Any, candidates: list[Any], sources: list[Any], chosen: l
             alike.sort(key=evaluator._sort_key)
         merged += alike
     return merged
-
-
-def _is_yanked(candidate: Any) -> bool:
-    if isinstance(candidate, PageCandidate):
-        return candidate.page.is_yanked(candidate.row)
-    return bool(candidate.link.is_yanked)

@@ -126,10 +126,7 @@ class PageEvaluation:
         self._left_to_pip: set[str] = set()
 
     def table(self, page: Any) -> PageTable:
-        """Judge all files of a page.
-
-        :raises OddPage: pip's own code must do it.
-        """
+        """Judge all files of a page. Raises OddPage: pip's own code must do it."""
         base = None
         if page.content_type.lower().startswith(_JSON):
             files = json.loads(page.content).get("files", [])

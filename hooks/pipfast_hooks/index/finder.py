@@ -102,10 +102,7 @@ class EvaluatedPages:
         return None
 
     def evaluate(self, evaluator: Any, page: Any) -> PageTable:
-        """Return a page's evaluation, from the store if it is there.
-
-        :raises OddPage: pip's own code must do it.
-        """
+        """Return a page's evaluation, from the store if it is there. Raises OddPage: pip's own code must do it."""
         layout = self._layout()
         digest = fresh.digest_of(layout, page)
         if layout.keeps:

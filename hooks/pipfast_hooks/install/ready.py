@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 
 
 def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | None:
-    """Get a wheel ready to be placed, or return None if pip is to install it.
-
-    :param again: what was ready before has gone from the store.
-    :raises NotStorable: its files cannot be placed one by one.
-    """
+    """Get a wheel ready to be placed, or return None if pip is to install it."""
     preparer = run.store.preparer()
     if preparer is None or request.is_passing or request.pycompile != (run.intent.bytecode is not None):
         return None
-    found = _stored(request.wheel_path, run)
-    if found is None:
+    # A wheel that is not in the store yet is taken in.
+    layout, known, path = run.store.layout, run.store.known(request.wheel_path), Path(request.wheel_path)
+    digest = known.digest if known is not None else sha256_of(path)
+    stored = find_archive(layout, digest) or add_archive(layout, path, digest, path.name, move=False)
+    if stored is None:
         return None
-    digest, archive = found
+    archive = stored.path
     with timed("prepare", name=request.name):
         prepared = preparer.wait(digest, archive, again=again)
         if prepared is not None and not is_tree(prepared.tree, prepared.manifest.tree_id):
@@ -47,7 +46,7 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
     arranged = _arranged(ready, preparer, digest)
     if arranged is not None or check_sources(ready.plan.batches) is None:
         return arranged or ready
-    if not os.access(run.store.layout.root / TMP, os.W_OK | os.X_OK):
+    if not os.access(layout.root / TMP, os.W_OK | os.X_OK):
         # A store in an image: nothing there can be put right, but what was only made read-only serves as it is.
         if check_sources(ready.plan.batches, read_only=True) is None:
             return replace(ready, copied=True)
@@ -56,22 +55,8 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
     return _mended(ready, request, preparer, digest, archive)
 
 
-def _stored(wheel_path: str, run: Run) -> tuple[str, Path] | None:
-    """Return digest and path of the stored archive; a wheel that is not there yet is taken in."""
-    layout = run.store.layout
-    known = run.store.known(wheel_path)
-    digest = known.digest if known is not None else sha256_of(Path(wheel_path))
-    archive = find_archive(layout, digest)
-    if archive is None:
-        archive = add_archive(layout, Path(wheel_path), digest, os.path.basename(wheel_path), move=False)
-    return None if archive is None else (digest, archive.path)
-
-
 def _planned(request: Request, prepared: Prepared) -> Ready:
-    """Return where the files of a wheel go.
-
-    :raises NotStorable: the wheel is another package's, or two of its files go to the same place.
-    """
+    """Return where the files of a wheel go."""
     info_dir = canonicalize_name(prepared.manifest.info_dir)
     if not info_dir.startswith(canonicalize_name(request.name)):
         raise NotStorable(f"{info_dir} is not the metadata of {request.name}")

@@ -93,10 +93,7 @@ def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
 
 
 def _write_private(path: str, content: bytes, mode: int) -> None:
-    """Write a file of this environment's own, whole or not at all.
-
-    :raises OSError: it could not be written.
-    """
+    """Write a file of this environment's own, whole or not at all. Raises OSError: it could not be written."""
     aside = f"{path}.{secrets.token_hex(8)}.tmp"
     descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
@@ -166,11 +163,7 @@ def _is_info(batch: Batch, ready: Ready) -> bool:
 
 
 def _put(request: Request, ready: Ready, run: Run) -> Ready:
-    """Give the stored files their names in the environment, and make the scripts; return what is there then.
-
-    :raises OSError: as ``place`` does; nothing is placed where ``check_targets`` sees why.
-    :raises LeftToPip: a script could not be made.
-    """
+    """Give the stored files their names in the environment, and make the scripts; return what is there then."""
     batches = ready.plan.batches
     check_targets(batches)
     moved = _move(request, ready, run)

@@ -178,10 +178,7 @@ class RangedMetadata(Part):
     def _get(
         self, session: Any, url: str, wanted: str, validator: str | None
     ) -> tuple[bytes, int, int, str | None]:
-        """Return a range's bytes, its start, the size of the whole, and a validator for further ranges.
-
-        :raises _NoRanges: the server answers otherwise, or the file has changed.
-        """
+        """Return a range's bytes, its start, the size of the whole, and a validator for further ranges."""
         headers = {**_HEADERS, "Range": wanted, **({"If-Range": validator} if validator else {})}
         # It does not wait for pip to ask alone: pip is waiting for it.
         turn = Turn(early=True, ranged=True, first=True, wait=False)

@@ -93,10 +93,7 @@ class EarlyRequests(Part):
     def get(
         self, session: Any, url: str, headers: Mapping[str, str], turn: Turn, *, stream: bool = False
     ) -> Any:
-        """Send an early request once its server has room for it; nobody is asked for a password.
-
-        :raises LeftToPip: it is not to be sent.
-        """
+        """Send an early request once its server has room for it; nobody is asked for a password."""
         self.attach(session)
         turn.early, turn.url = True, url
         with here.having(turn=turn):

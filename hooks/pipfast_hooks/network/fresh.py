@@ -65,10 +65,7 @@ def content_of(response: Any) -> bytes | None:
 
 
 def digest_of(layout: Layout, page: Any) -> bytes:
-    """Return the SHA-256 of a page's content.
-
-    :raises zlib.error: it is damaged.
-    """
+    """Return the SHA-256 of a page's content. Raises zlib.error: it is damaged."""
     content = page.content
     if not isinstance(content, Compressed):
         return pages.content_digest(content)
@@ -80,10 +77,7 @@ def digest_of(layout: Layout, page: Any) -> bytes:
 
 
 def inflated(page: Any) -> Any:
-    """Return a page of pip's with its content in it.
-
-    :raises zlib.error: it is damaged.
-    """
+    """Return a page of pip's with its content in it. Raises zlib.error: it is damaged."""
     if not isinstance(page.content, Compressed):
         return page
     whole = copy.copy(page)
@@ -138,10 +132,7 @@ class FreshPages(Part):
         return response
 
     def _note(self, adapter: Any, entry: _Entry, looks: pages.Looks, response: Any) -> None:
-        """Note until when the cache will give this answer.
-
-        :param looks: the look of the entry's files before they were read.
-        """
+        """Note until when the cache will give this answer."""
         headers = response.headers
         max_age = adapter.controller.parse_cache_control(headers).get("max-age")
         date = parsedate_tz(headers.get("Date", ""))

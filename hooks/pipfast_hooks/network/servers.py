@@ -59,10 +59,7 @@ class Servers(Part):
         return found[0] if found is not None else None
 
     def watch(self) -> None:
-        """Look at the servers from now on.
-
-        :raises LeftToPip: there is no thread to be had.
-        """
+        """Look at the servers from now on. Raises LeftToPip: there is no thread to be had."""
         with self._change:
             self._wanted = time.monotonic() + 1
             if self._thread is None:

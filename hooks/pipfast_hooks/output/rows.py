@@ -55,10 +55,7 @@ class Parts:
 
 
 def lay_out(rows: Sequence[Row], room: int, indent: int = 0, *, ascii_only: bool = False) -> list[Parts]:
-    """Return the parts of each row; all columns are aligned.
-
-    :param room: the columns that a row may take.
-    """
+    """Return the parts of each row; all columns are aligned. ``room``: the columns that a row may take."""
     if not rows:
         return []
     sizes, rates, lefts = [[make(row) for row in rows] for make in (_size, _rate, _left)]
@@ -78,7 +75,9 @@ def lay_out(rows: Sequence[Row], room: int, indent: int = 0, *, ascii_only: bool
         size, rate, left = (f"{text:>{width}}" for text, width in zip(numbers, widths, strict=True))
         if not bar:
             size, rate, left = _within(size, rate, left, room)
-        before = f"{_cut(row.name, name, ascii_only):<{name}} " if name else ""
+        is_whole = ascii_only or len(row.name) <= name
+        cut = row.name[:name] if is_whole else f"{row.name[: name - 1]}\N{HORIZONTAL ELLIPSIS}"
+        before = f"{cut:<{name}} " if name else ""
         laid_out.append(Parts(" " * indent + before, bar, size, rate, left))
     return laid_out
 
@@ -104,12 +103,6 @@ def _share(spare: int, names: int) -> tuple[int, int]:
     if spare - name - 1 >= BAR_MIN:
         return name, spare - name - 1
     return 0, spare if spare >= BAR_MIN else 0
-
-
-def _cut(name: str, width: int, ascii_only: bool) -> str:
-    if len(name) <= width:
-        return name
-    return name[:width] if ascii_only else f"{name[: width - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _within(size: str, rate: str, left: str, room: int) -> tuple[str, str, str]:

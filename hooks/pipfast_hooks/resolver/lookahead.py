@@ -35,78 +35,6 @@ if TYPE_CHECKING:
     from pipfast_hooks.run import Run
 
 
-# What fetches, reads or builds is imported in the methods: where everything is satisfied nothing of it happens.
-
-
-class Archives:
-    """Begins, for one resolution of pip's, what is done with archives ahead of it."""
-
-    def __init__(self, run: Run, factory: Any) -> None:
-        """:param factory: that of pip's resolver."""
-        self._run = run
-        self._factory = factory
-        self._downloader = factory.preparer._download
-        self.are_built = run.find(Context) is not None
-        # A seam that is not attached leaves pip's method as it is, and pip's downloads would find nothing.
-        self.are_fetched = is_attached(type(self._downloader).__call__)
-
-    def begin(
-        self, name: str, link: Any, *, needed: bool, then: Callable[[Path], None] | None,
-        described: Callable[[bytes], None],
-    ) -> None:
-        """Fetch an archive, or only its METADATA where pip needs nothing else.
-
-        :param needed: the resolver needs the archive for its metadata.
-        :param then: called with the archive once it is there.
-        :param described: called with METADATA that came alone.
-        """
-        run, downloader = self._run, self._downloader
-        if not link.is_wheel:
-            if self._factory.get_wheel_cache_entry(link, name) is not None:
-                # Built before: pip takes the wheel.
-                return
-            context = run.find(Context)
-            if context is not None and context.resolver is not None:
-                from pipfast_hooks.builds.environments.runner import runner_of
-
-                # The process that fills its environment takes a while to start.
-                runner_of(run)
-        from pipfast_hooks.downloads.connections import Sessions
-
-        def whole() -> None:
-            run.part(Sessions).of(downloader).begin_ahead(name, link, needed=needed, then=then)
-
-        def read(found: Found | None) -> None:
-            described(found.content) if found is not None else whole()
-
-        if needed and run.intent.metadata_only and link.is_wheel:
-            from pipfast_hooks.metadata.ranged import RangedMetadata
-
-            ranged = run.part(RangedMetadata)
-            if ranged.is_wanted(link):
-                ranged.begin(downloader._session, link, read)
-                return
-        whole()
-
-    def look_inside(self, link: Any, described: Callable[[bytes], None]) -> None:
-        """Read the METADATA of a large wheel while that is on its way."""
-        from pipfast_hooks.metadata.ranged import RangedMetadata
-
-        def read(found: Found | None) -> None:
-            if found is not None:
-                described(found.content)
-
-        ranged = self._run.part(RangedMetadata)
-        if ranged.is_sooner(link):
-            ranged.begin(self._factory._finder._link_collector.session, link, read)
-
-    def build(self, name: str, link: Any, archive: Path) -> None:
-        """Begin to build a source that has arrived."""
-        from pipfast_hooks.builds.beside.resolution import Resolution
-
-        self._run.part(Resolution).begin(name, link, archive)
-
-
 SMALL_BYTES = 4 << 20
 """Size below which the wheel that pip would pick is fetched before the resolver comes to it: a wrong guess costs
 some tenths of a second."""
@@ -134,7 +62,11 @@ class LookAhead:
         self._finder = factory._finder
         self._collector = self._finder._link_collector
         self._sizes = run.part(Sizes)
-        self._archives = Archives(run, factory)
+        self._factory = factory
+        self._downloader = factory.preparer._download
+        # A seam that is not attached leaves pip's method as it is, and pip's downloads would find nothing.
+        self._fetches = is_attached(type(self._downloader).__call__)
+        self._builds = run.find(Context) is not None
         self._requests = run.part(Ahead).begin(self._collector.session, self._comes)
         self._require_hashes = factory.preparer.require_hashes
         self._follows = not resolver.ignore_dependencies
@@ -221,7 +153,13 @@ class LookAhead:
             link = max(project.choices, key=lambda choice: choice.version).link
         # Where hashes are required pip reads metadata from archives that it has checked.
         metadata = None if self._require_hashes else link.metadata_link()
-        likely = name not in self._installed and (_is_pinned(project.specifier) or self._is_small(link))
+        is_small = bool(link.is_wheel) and self._sizes.of(link, SMALL_BYTES) < SMALL_BYTES
+        # If only one version fits, the resolver cannot choose another.
+        is_pinned = any(
+            each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*"))
+            for each in project.specifier
+        )
+        likely = name not in self._installed and (is_pinned or is_small)
         if metadata is None or likely:
             self._begin_archive(name, link, needed=metadata is None)
         if metadata is None or not self._follows:
@@ -230,18 +168,57 @@ class LookAhead:
         if here is not None:
             self._depends(name, here.content)
             return
+
+        def described(response: Any) -> None:
+            if response.status_code == 200:
+                self._depends(name, response.content)
+
         url = metadata.url.split("#", 1)[0]
-        self._requests.begin(url, HEADERS, lambda response: lambda: self._described(name, response))
+        self._requests.begin(url, HEADERS, lambda response: functools.partial(described, response))
 
     def _begin_archive(self, name: str, link: Any, *, needed: bool) -> None:
-        """Fetch an archive that alone tells the metadata, or that is certain to be installed."""
-        if self._archives.are_fetched:
-            known_by_it = needed and (self._follows if link.is_wheel else self._archives.are_built)
-            then = functools.partial(self._unpacked, name, link) if known_by_it else None
-            described = functools.partial(self._read_by_ranges, name)
-            self._archives.begin(name, link, needed=needed, then=then, described=described)
-            if then is not None and link.is_wheel:
-                self._look_inside(name, link)
+        """Fetch an archive that alone tells the metadata, or that is certain to be installed.
+
+        Only its METADATA where pip needs nothing else. What fetches, reads or builds is imported in the methods:
+        where everything is satisfied nothing of it happens.
+        """
+        if not self._fetches:
+            return
+        run = self._run
+        if not link.is_wheel:
+            if self._factory.get_wheel_cache_entry(link, name) is not None:
+                # Built before: pip takes the wheel.
+                return
+            context = run.find(Context)
+            if context is not None and context.resolver is not None:
+                from pipfast_hooks.builds.environments.runner import runner_of
+
+                # The process that fills its environment takes a while to start.
+                runner_of(run)
+        from pipfast_hooks.downloads.connections import Sessions
+
+        known_by_it = needed and (self._follows if link.is_wheel else self._builds)
+        then = functools.partial(self._unpacked, name, link) if known_by_it else None
+
+        def whole() -> None:
+            run.part(Sessions).of(self._downloader).begin_ahead(name, link, needed=needed, then=then)
+
+        if not (needed and link.is_wheel and run.intent.metadata_only and self._read_ranged(name, link, whole)):
+            whole()
+        if then is not None and link.is_wheel:
+            self._look_inside(name, link)
+
+    def _read_ranged(self, name: str, link: Any, whole: Callable[[], None]) -> bool:
+        """Read METADATA alone, and call ``whole`` if that fails; False if pip wants the archive."""
+        from pipfast_hooks.metadata.ranged import RangedMetadata
+
+        def read(found: Found | None) -> None:
+            self._read_by_ranges(name, found.content) if found is not None else whole()
+
+        ranged = self._run.part(RangedMetadata)
+        if is_wanted := ranged.is_wanted(link):
+            ranged.begin(self._downloader._session, link, read)
+        return is_wanted
 
     def _comes(self, link: Any) -> None:
         """Look into a wheel that pip itself fetches for its metadata: its first choice, or a later one."""
@@ -253,14 +230,25 @@ class LookAhead:
 
     def _look_inside(self, name: str, link: Any) -> None:
         """Begin with the requirements of a large wheel while it is still on its way."""
-        if not self._require_hashes:
-            self._archives.look_inside(link, functools.partial(self._read_by_ranges, name))
+        if self._require_hashes:
+            return
+        from pipfast_hooks.metadata.ranged import RangedMetadata
+
+        def read(found: Found | None) -> None:
+            if found is not None:
+                self._read_by_ranges(name, found.content)
+
+        ranged = self._run.part(RangedMetadata)
+        if ranged.is_sooner(link):
+            ranged.begin(self._collector.session, link, read)
 
     def _unpacked(self, name: str, link: Any, archive: Path) -> None:
         with guarded("what an archive says is not known ahead"):
             if not link.is_wheel:
-                if self._archives.are_built:
-                    self._archives.build(name, link, archive)
+                if self._builds:
+                    from pipfast_hooks.builds.beside.resolution import Resolution
+
+                    self._run.part(Resolution).begin(name, link, archive)
                 return
             metadata = read_metadata(archive)
             if metadata is not None and not self._requests.is_over:
@@ -271,31 +259,12 @@ class LookAhead:
             if self._follows and not self._requests.is_over:
                 self._depends(name, metadata)
 
-    def _described(self, name: str, response: Any) -> None:
-        if response.status_code == 200:
-            self._depends(name, response.content)
-
     def _depends(self, name: str, metadata: bytes) -> None:
         """Begin with the projects that a candidate depends on."""
         project = self._projects[name]
         for text in parse_requires(metadata.decode("utf-8")) or ():
             requirement = Requirement(text)
-            if requirement.url is None and _applies(requirement, project.extras):
+            marker = requirement.marker
+            applies = marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *project.extras))
+            if requirement.url is None and applies:
                 self.wants(canonicalize_name(requirement.name), requirement.specifier, requirement.extras)
-
-    def _is_small(self, link: Any) -> bool:
-        """Tell whether the index says that this is a small wheel."""
-        return bool(link.is_wheel) and self._sizes.of(link, SMALL_BYTES) < SMALL_BYTES
-
-
-def _is_pinned(specifier: Any) -> bool:
-    """Tell whether only one version fits, so that the resolver cannot choose another."""
-    return any(
-        each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*")) for each in specifier
-    )
-
-
-def _applies(requirement: Any, extras: Iterable[str]) -> bool:
-    return requirement.marker is None or any(
-        requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
-    )

@@ -70,10 +70,7 @@ class Agent(Part):
     def check_output(
         self, command: Any, *, stderr: Any = None, timeout: float | None = None, **further: Any
     ) -> bytes:
-        """Return what a program printed that was started before; any other is run by ``subprocess``.
-
-        :raises subprocess.SubprocessError: as ``subprocess.check_output``.
-        """
+        """Return what a program printed that was started before; any other is run by ``subprocess``."""
         key = tuple(command)
         if further or _questions().get(key) != stderr or (key not in self._running and key not in self._known):
             output: bytes = subprocess.check_output(command, stderr=stderr, timeout=timeout, **further)

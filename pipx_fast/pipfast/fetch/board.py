@@ -155,10 +155,7 @@ class Board:
         return self.leave_to_front(download, assembly) or (not download.state.ranges_allowed and front is not None)
 
     def abandon(self, download: Download, keep: Task | None = None) -> None:
-        """Throw away what there is of a file, to start it again.
-
-        All its tasks are over with it but ``keep``, whose thread goes on for the download.
-        """
+        """Throw away what there is of a file, to start it again."""
         assembly, download.state.assembly = download.state.assembly, None
         self.work.notify_all()
         if assembly is not None:
@@ -179,13 +176,10 @@ class Board:
     def fail(self, download: Download, error: BaseException) -> None:
         """End a download with ``error`` and leave nothing of it, unless it has ended already."""
         if not download.finished:
-            self._end(download, None, error)
+            self.settle(download, None, error)
 
-    def succeed(self, download: Download, fetched: Fetched) -> None:
-        """End a download well; answers of its streams have come too late."""
-        self._end(download, fetched, None)
-
-    def _end(self, download: Download, fetched: Fetched | None, error: BaseException | None) -> None:
+    def settle(self, download: Download, fetched: Fetched | None, error: BaseException | None = None) -> None:
+        """End a download; answers of its streams have come too late."""
         self.unfinished.pop((download.url, download.directory), None)
         self.abandon(download)
         download.settle(fetched, error)

@@ -77,7 +77,7 @@ class Endings:
                 return False
             path, from_cache = assembly.publish(), assembly.first.from_cache
             fetched = Fetched(path, digests["sha256"], assembly.received, digests, from_cache, matches)
-            self._board.succeed(download, fetched)
+            self._board.settle(download, fetched)
         return True
 
     def _matters(self, task: Task) -> bool:

@@ -30,10 +30,7 @@ JOIN_S = 1.0
 
 
 class DownloadPool:
-    """Downloads files over a bounded number of connections, large ones over several at once.
-
-    A context manager: leaving it cancels what is unfinished and leaves no thread behind.
-    """
+    """Downloads files over a bounded number of connections, large ones over several at once."""
 
     def __init__(
         self, transport: Transport, *, connections: int = CONNECTIONS, segment_threshold: int = SEGMENT_THRESHOLD,

@@ -88,11 +88,7 @@ class Server:
             self._under_way.append(turn)
 
     def answered(self, turn: Turn, status: int, *, asks_for_rest: bool = False, rest_s: float = 0.0) -> None:
-        """Note an answer's headers.
-
-        :param asks_for_rest: it says when it wants to be asked again.
-        :param rest_s: the seconds that pip would have waited then.
-        """
+        """Note an answer's headers."""
         with self._change:
             turn.answered, turn.status = time.monotonic(), status
             if turn.early and not turn.ranged and rest_s > 0 and (rest_s <= STALL_S or not turn.company):

@@ -110,10 +110,7 @@ class FreshPage:
 
 
 def looks_of(paths: Sequence[Path]) -> Looks:
-    """Return the looks of files.
-
-    :raises OSError: a file does not exist.
-    """
+    """Return the looks of files. Raises OSError: a file does not exist."""
     found = [path.stat() for path in paths]
     return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found)
 

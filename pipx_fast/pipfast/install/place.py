@@ -47,10 +47,7 @@ def _first_there(folder: str) -> str:
 
 
 def _require_writable(folder: str) -> None:
-    """Refuse a folder that takes no new files.
-
-    :raises OSError: why not; ``filename`` is ``folder``.
-    """
+    """Refuse a folder that takes no new files. Raises OSError: why not; ``filename`` is ``folder``."""
     if not stat.S_ISDIR(os.stat(folder).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
     if not os.access(folder, os.W_OK | os.X_OK):

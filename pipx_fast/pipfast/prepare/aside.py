@@ -35,10 +35,7 @@ _AT_ONCE = 16
 
 
 class Aside:
-    """The links that one run has made aside.
-
-    :param mode: how to link.
-    """
+    """The links that one run has made aside. ``mode``: how to link."""
 
     def __init__(self, layout: Layout, workers: Workers, mode: LinkMode) -> None:
         self._layout = layout
@@ -104,10 +101,7 @@ class Aside:
 
 
 class Arrangement:
-    """One wheel's links, on their way.
-
-    :param folder: where they are made.
-    """
+    """One wheel's links, on their way. ``folder``: where they are made."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -156,10 +150,7 @@ class Arrangement:
 
 
 class Reading:
-    """Archives that a worker hashes, one after another.
-
-    :param then: called after the last one that is read.
-    """
+    """Archives that a worker hashes, one after another. ``then``: called after the last one that is read."""
 
     def __init__(self, workers: Workers, digests: Iterable[str], then: Callable[[], None]) -> None:
         self._then = then

@@ -40,10 +40,7 @@ class ExpectedWheel(NamedTuple):
 
 
 def command_key(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return the key of a command line: 64 lowercase hex digits.
-
-    :param arguments: without the program's name.
-    """
+    """Return the key of a command line: 64 lowercase hex digits. ``arguments``: without the program's name."""
     relative = any(word.startswith(_FILE_OPTIONS) or os.path.exists(word) for word in arguments)
     described = [
         sys.implementation.cache_tag, sys.platform, list(arguments), os.getcwd() if relative else None,
@@ -72,11 +69,7 @@ def keep_expected(layout: Layout, key: str, wheels: Sequence[ExpectedWheel]) -> 
 def merged(
     before: Sequence[ExpectedWheel], here: frozenset[str], placed: Sequence[ExpectedWheel]
 ) -> list[ExpectedWheel]:
-    """Return the wheels that an empty environment would have got: those placed now, and those there already.
-
-    :param before: the expected ones.
-    :param here: names in the environment's library folder when the command began.
-    """
+    """Return the wheels that an empty environment would have got: those placed now, and those there already."""
     now = {wheel.digest for wheel in placed}
     kept = [wheel for wheel in before if wheel.info_dir in here or wheel.digest in now]
     known = {wheel.digest for wheel in kept}

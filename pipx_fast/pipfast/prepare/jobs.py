@@ -67,7 +67,7 @@ class Unpack(NamedTuple):
     begin: int
     end: int
     second: int
-    """The time of all files, see ``seconds``."""
+    """The time of all files, see ``making``."""
 
 
 class Seal(NamedTuple):

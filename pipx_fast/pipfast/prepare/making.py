@@ -6,25 +6,81 @@ through the process that runs pip.
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import secrets
+import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.prepare import jobs
 from pipfast.prepare.bytecode import BytecodeKind, compile_sources
-from pipfast.prepare.seconds import claim_second
 from pipfast.prepare.unpack import unpack_members
 from pipfast.store import manifest as manifests
 from pipfast.store.archives import stored_sha256
 from pipfast.store.manifest import TREE, Damaged, StoredFile, TreeManifest, group_by_folder
+from pipfast.store.names import SECONDS
 from pipfast.wheel.members import read_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipfast.store.layout import Layout
+
+
+KEPT_S = 7 * 86_400
+"""Seconds for which a claim is kept. Nobody draws from that far back: of 20 tries even 100,000 claims leave one
+free."""
+
+_LOOK_EVERY = 256
+"""Average number of claims between two searches for old ones."""
+
+
+def claim_second(layout: Layout) -> int:
+    """Return a second since the epoch that no other tree of this store has: the time of all its files.
+
+    A .pyc file is valid for a source's path, size and time in whole seconds. Kept outside of the environment
+    (``PYTHONPYCACHEPREFIX``), it outlives an upgrade: if two versions of a module have one size and were unpacked
+    within one second, Python runs the old one. A process claims a second by making a file with its name: the present
+    one, or if that is taken, one drawn from the last 2, 4, 8 … seconds.
+
+    :raises OSError: nothing can be written there.
+    """
+    if not secrets.randbelow(_LOOK_EVERY):
+        forget_old_claims(layout)
+    now = int(time.time())
+    for power in itertools.count():
+        second = now - secrets.randbelow(1 << power)
+        try:
+            _claim(layout, second)
+        except FileExistsError:
+            continue
+        return second
+    raise AssertionError
+
+
+def _claim(layout: Layout, second: int) -> None:
+    path, flags = f"{layout.root}/{SECONDS}/{second}", os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        layout.make_folder(os.path.dirname(path))
+        descriptor = os.open(path, flags, 0o600)
+    os.close(descriptor)
+
+
+def forget_old_claims(layout: Layout) -> None:
+    """Remove claims of seconds that nobody draws any more; a claim that cannot be removed stays."""
+    oldest = time.time() - KEPT_S
+    with suppress(OSError):
+        for name in os.listdir(layout.root / SECONDS):
+            if name.isascii() and name.isdigit() and int(name) < oldest:
+                with suppress(OSError):
+                    (layout.root / SECONDS / name).unlink()
+
 
 UNPACK_SHARE = 48 << 20
 """Bytes unpacked by one job: larger archives are shared between the workers."""

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """One archive on its way: jobs for the workers, and the next step when all of them are done.
-
-    :param hashed: all its bytes were hashed just now.
-    :param unproved: returns the times of entries that are proved before they are used.
-    :param arrange: has a stored wheel linked aside; None where that is not wanted.
-    """
+    """One archive on its way: jobs for the workers, and the next step when all of them are done."""
 
     def __init__(
         self, layout: Layout, workers: Workers, digest: str, archive: Path, *, hashed: bool,

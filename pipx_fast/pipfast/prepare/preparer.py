@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 class Preparer:
-    """Makes trees and bytecode of archives, each once; entries of the store are used as they are.
-
-    :param workers: of this store.
-    :param link_mode: how to link the files of stored wheels aside; None: not at all.
-    """
+    """Makes trees and bytecode of archives, each once; entries of the store are used as they are."""
 
     def __init__(self, layout: Layout, workers: Workers, link_mode: LinkMode | None = None) -> None:
         self._layout = layout
@@ -75,10 +71,7 @@ class Preparer:
         return preparation
 
     def wait(self, digest: str, archive: Path, *, again: bool = False) -> Prepared | None:
-        """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked.
-
-        :param again: the entry that was ready before has gone from the store; make it again.
-        """
+        """Return the prepared wheel, when it is ready; None if it cannot be kept unpacked."""
         if again:
             self._jobs.pop(digest, None)
         preparation = self.start(digest, archive)

@@ -35,13 +35,7 @@ _WRITE_BLOCK = 1 << 22
 def unpack_members(
     archive: Path, members: Sequence[zipfile.ZipInfo], tree: Path, umask: int, second: int
 ) -> list[FileFacts]:
-    """Write ``members`` below ``tree`` with the modes pip would give them; return their facts.
-
-    :param umask: the umask in force; files get 0o666 or 0o777 less its bits, as under pip.
-    :param second: the time that all of them get, see ``seconds``.
-    :raises NotStorable: a member is not what the central directory says it is.
-    :raises OSError: a file could not be written.
-    """
+    """Write ``members`` below ``tree`` with the modes that pip gives under ``umask``; return their facts."""
     facts: list[FileFacts] = []
     made: set[str] = set()
     root = os.fspath(tree)
@@ -59,7 +53,9 @@ def unpack_members(
 
 def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, second: int) -> FileFacts:
     start = _member_start(data, member)
-    executable = is_executable(member)
+    # As pip: any executable bit of a regular file counts.
+    bits = member.external_attr >> 16
+    executable = bool(bits and stat.S_ISREG(bits) and bits & 0o111)
     # O_EXCL and O_NOFOLLOW: an earlier member is never written through.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(target, flags, 0o777 if executable else 0o666)
@@ -79,12 +75,6 @@ def _write_member(data: int, member: zipfile.ZipInfo, target: str, umask: int, s
     finally:
         os.close(descriptor)
     return member.filename, found.st_size, found.st_mtime_ns, stat.S_IMODE(found.st_mode), digest.hexdigest()
-
-
-def is_executable(member: zipfile.ZipInfo) -> bool:
-    """Tell whether pip would set the executable bits: any of them is set on a regular file."""
-    mode = member.external_attr >> 16
-    return bool(mode and stat.S_ISREG(mode) and mode & 0o111)
 
 
 def _member_start(data: int, member: zipfile.ZipInfo) -> int:

@@ -62,10 +62,7 @@ class Overlay:
         return _scheme(self.prefix)["scripts"]
 
     def create(self, sites: Sequence[str]) -> None:
-        """Make the environment; it holds nothing yet.
-
-        :param sites: the target's own package folders, the ones that win first.
-        """
+        """Make the environment; it holds nothing yet."""
         import venv
 
         builder = venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False)

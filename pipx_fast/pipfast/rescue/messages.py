@@ -72,11 +72,7 @@ def not_to_be_had(package: str, reason: str) -> Said:
 
 
 def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said:
-    """Return the message after the last round.
-
-    :param first: the error of the first build, pip's own.
-    :param last: the error that could not be mended.
-    """
+    """Return the message after the last round."""
     rounds = f"{len(grants)} more {'round' if len(grants) == 1 else 'rounds'}"
     beside = ", ".join(shown(grant.requirement) for grant in grants)
     lines = [f"the build of {package} failed after {rounds}, with {beside}; none of it was installed"]
@@ -96,11 +92,7 @@ def undeclared(package: str, names: Sequence[str], program: str = "pipfast") -> 
 
 
 def undeclared_of(grants: Iterable[Grant], requires: Iterable[str], there: Iterable[str]) -> list[str]:
-    """Return the distributions that a build needed and nobody installs, but for build tools.
-
-    :param requires: the built package's ``Requires-Dist``.
-    :param there: names of the target's distributions, and of those that this run installs.
-    """
+    """Return the distributions that a build needed and nobody installs, but for build tools."""
     covered = {canonicalize_name(name) for name in there} | BUILD_TOOLS
     covered |= {canonicalize_name(read.name) for read in map(read_requirement, requires) if read is not None}
     names = dict.fromkeys(grant.name for grant in grants)

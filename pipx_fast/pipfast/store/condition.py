@@ -45,10 +45,7 @@ class Condition:
 
 
 def find_condition(root: Path) -> Condition | None:
-    """Return why nothing new can be kept, or None if it can.
-
-    :raises OSError: that cannot be told.
-    """
+    """Return why nothing new can be kept, or None if it can. Raises OSError: that cannot be told."""
     if not os.access(root / "tmp", os.W_OK | os.X_OK):
         return _read_only(root)
     free = free_bytes(root)

@@ -124,10 +124,7 @@ class Layout:
         return path
 
     def new_path(self, suffix: str = "") -> Path:
-        """Return a new path in ``tmp/``.
-
-        :raises OSError: nothing can be written there.
-        """
+        """Return a new path in ``tmp/``. Raises OSError: nothing can be written there."""
         # Not at the top: a command with nothing to do makes nothing.
         from pipfast.store.sessions import Session
 

@@ -93,10 +93,7 @@ def set_by_somebody(names: Iterable[str]) -> set[str]:
 
 
 def open_folder(folder: str) -> int:
-    """Open a stored folder and return its descriptor.
-
-    :raises OSError: it is gone, or no folder.
-    """
+    """Open a stored folder and return its descriptor. Raises OSError: it is gone, or no folder."""
     return os.open(folder, _FOLDER_FLAGS)
 
 

@@ -13,7 +13,7 @@
       built-v0/ab/<key>                        distributions against which wheels of one source were built
       expected-v0/ab/<key>                     wheels that one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
-      seconds/<second>                         the times that files of trees have, see ``prepare.seconds``
+      seconds/<second>                         the times that files of trees have, see ``prepare.making``
       tmp/                                     entries in the making; renamed into place when whole
       boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``
       locks/                                   one for each process that makes something, see ``sessions``

@@ -55,10 +55,7 @@ def keep_note(layout: Layout, bucket: str, key: str, document: object) -> None:
 
 
 def load_note(layout: Layout, bucket: str, key: str, read: Callable[[bytes], T]) -> T | None:
-    """Return the note under ``key`` as ``read`` makes it, or None; an unreadable note is removed.
-
-    :param read: raises ValueError, TypeError or the like at another content than it expects.
-    """
+    """Return the note under ``key`` as ``read`` makes it, or None; an unreadable note is removed."""
     payload = read_note(layout, bucket, key)
     if payload is None:
         return None

@@ -52,12 +52,7 @@ class Prepared(NamedTuple):
 
 
 def read_prepared(layout: Layout, digest: str, umask: int, tag: str | None) -> Prepared:
-    """Return a stored wheel.
-
-    :param tag: the kind of bytecode, or None for none.
-    :raises FileNotFoundError: it is not all there.
-    :raises Damaged: a manifest is not as it was written.
-    """
+    """Return a stored wheel."""
     tree = layout.tree(digest, umask)
     manifest = read_tree_manifest(tree)
     if tag is None:

@@ -55,10 +55,7 @@ class Survey(NamedTuple):
 
 
 class Session:
-    """The lock of this process in one store, held until the process ends or the session is given up.
-
-    :raises OSError: nothing can be written there.
-    """
+    """The lock of this process in one store, held until the process ends or the session is given up."""
 
     def __init__(self, root: str) -> None:
         self.name = ""

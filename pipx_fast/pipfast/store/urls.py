@@ -60,11 +60,7 @@ def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
 
 
 def read_address(path: Path) -> tuple[str, Origin]:
-    """Return the digest of an address's archive, and how it came.
-
-    :raises OSError: it cannot be read.
-    :raises ValueError: it is not what ``note_url`` writes.
-    """
+    """Return the digest of an address's archive, and how it came."""
     digest, *words = read_file(path, _MOST_BYTES).decode("ascii").split(" ")
     if re.fullmatch("[0-9a-f]{64}", digest) is None or not {_UNKEPT, _UNSIZED}.issuperset(words):
         raise ValueError("it holds no digest")

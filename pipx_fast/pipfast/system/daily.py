@@ -50,10 +50,7 @@ def _was_said(message: str) -> bool:
 
 
 def _is_noted(path: str) -> bool:
-    """Tell whether a file's time is less than a day ago, and set it to now if not.
-
-    :raises OSError: the file cannot be written, or belongs to another user.
-    """
+    """Tell whether a file's time is less than a day ago, and set it to now if not."""
     try:
         # Anybody may write in the temporary folder: another user's file is not opened, no link is followed.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

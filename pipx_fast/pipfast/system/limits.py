@@ -138,12 +138,7 @@ def _running(user: int) -> int:
 
 
 def _of_cgroup(controller: str, names: tuple[str, ...], names_before: tuple[str, ...]) -> Iterator[list[int]]:
-    """Yield the numbers in these files of this process's control group and of each one above it.
-
-    A group without one of the numbers is left out.
-
-    :param names_before: the file names of version 1, where each controller has a tree of its own.
-    """
+    """Yield the numbers in these files of this process's control group and of each one above it."""
     try:
         with open(_GROUPS, encoding="utf-8") as file:
             lines = [line.rstrip("\n").split(":", 2) for line in file]

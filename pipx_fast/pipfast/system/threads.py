@@ -101,10 +101,7 @@ class Pool:
         self._closed = False
 
     def submit(self, call: Callable[[], _T]) -> Task[_T]:
-        """Queue a call; returns at once.
-
-        :raises RuntimeError: the pool is closed.
-        """
+        """Queue a call; returns at once. Raises RuntimeError: the pool is closed."""
         task: Task[_T] = Task(call, self._is_served)
         with self._change:
             if self._closed:

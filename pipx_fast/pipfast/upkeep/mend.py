@@ -49,10 +49,7 @@ def mend(layout: Layout, prepared: Prepared) -> Difference | None:
 
 
 def mend_entry(layout: Layout, entry: Path, folders: Iterable[Folder], *, below: str = "") -> Difference | None:
-    """Put the files of one entry right; return the first that cannot be.
-
-    :param below: the folder in each of ``folders`` that has the files.
-    """
+    """Put the files of one entry right; return the first that cannot be."""
     try:
         digests = read_digests(entry)
     except (OSError, Damaged) as error:
@@ -104,10 +101,7 @@ class _Mender:
         return None
 
     def _mend_file(self, path: str, file: StoredFile, digest: str, *, is_itself: bool) -> bool:
-        """Give a file its mode and time back; return False if its content differs.
-
-        :param is_itself: it has its owner and attributes, so it need not be replaced.
-        """
+        """Give a file its mode and time back; return False if its content differs."""
         with opened(path) as source:
             found = os.fstat(source)
             mode_and_time = stat.S_IMODE(found.st_mode) == file.mode and (

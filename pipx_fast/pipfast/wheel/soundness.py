@@ -30,10 +30,7 @@ _COMPRESSED: tuple[tuple[tuple[str, ...], Callable[..., Any]], ...] = (
 
 
 def is_sound(path: Path, name: str) -> bool:
-    """Tell whether every byte of an archive is covered by check sums, and they are right.
-
-    :param name: the name that the file will have, which tells its kind.
-    """
+    """Tell whether every byte of an archive is covered by check sums, and they are right."""
     try:
         if name.endswith(_ZIPS):
             with zipfile.ZipFile(path) as archive:

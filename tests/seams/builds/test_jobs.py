@@ -45,7 +45,7 @@ def test_nobody_has_a_turn_beside_what_runs_alone(jobs: Jobs) -> None:
     first, end = taking_a_turn(jobs)
     assert first.wait(FAR_S)
     threading.Timer(0.1, end).start()
-    with jobs.alone():
+    with jobs.turns.alone():
         second, end = taking_a_turn(jobs)
         assert not second.wait(0.1)
     assert second.wait(FAR_S)
@@ -60,8 +60,8 @@ def test_an_interrupt_before_it_runs_alone_gives_the_turns_back(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs._turns._changed, "wait_for", interrupt)
-    with pytest.raises(KeyboardInterrupt), jobs.alone():
+    monkeypatch.setattr(jobs.turns._changed, "wait_for", interrupt)
+    with pytest.raises(KeyboardInterrupt), jobs.turns.alone():
         pass
     monkeypatch.undo()
     has_turn, end = taking_a_turn(jobs)

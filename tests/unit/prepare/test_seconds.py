@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pipfast.prepare.seconds import KEPT_S, claim_second, forget_old_claims
+from pipfast.prepare.making import KEPT_S, claim_second, forget_old_claims
 from pipfast.store.layout import open_layout
 from pipfast.store.names import SECONDS
 from pipfast.upkeep.maintenance import purge
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 _CLAIMING = (
-    "import sys; from pathlib import Path; from pipfast.prepare.seconds import claim_second\n"
+    "import sys; from pathlib import Path; from pipfast.prepare.making import claim_second\n"
     "from pipfast.store.layout import Layout\n"
     "print(*[claim_second(Layout(Path(sys.argv[1]))) for _ in range(100)])"
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.builds.hook_names import WHEEL
 from pipfast.builds.native import has_native_code
 from pipfast_hooks.builds.beside.sources import Recipe, SourceBuilds, recipe_for
 from pipfast_hooks.builds.context import Context
@@ -65,17 +66,20 @@ class Resolution(Part):
 
     def _found(self, link: Any) -> Build | None:
         builds = self.run.find(SourceBuilds)
-        return None if builds is None else builds.begun(link)
+        return None if builds is None else builds.builder.begun(link.url_without_fragment)
 
     def gives_wheel(self, link: Any) -> bool:
         """Tell whether the wheel of a source is there or may come."""
         builds = self.run.find(SourceBuilds)
-        return builds is not None and link is not None and builds.gives_wheel(link)
+        if builds is None or link is None:
+            return False
+        build = builds.builder.find(link.url_without_fragment)
+        return build is not None and bool(build.given) and build.gives(WHEEL)
 
     def _end(self, has_succeeded: bool) -> None:
         builds = self.run.find(SourceBuilds)
         if has_succeeded and builds is not None and self._recipe is not None and self._recipe.with_wheels:
-            builds.stop_beginning()
+            builds.builder.stop()
         else:
             self.give_way()
 

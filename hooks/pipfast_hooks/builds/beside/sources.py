@@ -68,30 +68,17 @@ class SourceBuilds(Part):
         # Made first, so that they end after the builds.
         runner_of(run)
         self._environments = run.part(Environments)
-        self._builder = Builder(Jobs(run.part(Guard), run.settings.builds))
+        self.builder = Builder(Jobs(run.part(Guard), run.settings.builds))
 
     def begin(self, name: str, link: Any, archive: Path, recipe: Recipe) -> None:
         """Begin to build a source that has arrived; return at once."""
         make = partial(self._make, archive=archive, filename=link.filename, recipe=recipe)
         build = Build(name, make, has_own_tree=True, with_wheel=recipe.with_wheels)
-        self._builder.begin(link.url_without_fragment, build)
-
-    def begun(self, link: Any) -> Build | None:
-        """Return the build of a source, begun now if it was not; None if pip is to build it."""
-        return self._builder.begun(link.url_without_fragment)
-
-    def gives_wheel(self, link: Any) -> bool:
-        """Tell whether the wheel of a source is there or may come."""
-        build = self._builder.find(link.url_without_fragment)
-        return build is not None and bool(build.given) and build.gives(WHEEL)
-
-    def stop_beginning(self) -> None:
-        """Begin no more builds; those under way go on."""
-        self._builder.stop()
+        self.builder.begin(link.url_without_fragment, build)
 
     def give_way(self) -> None:
         """End all builds and remove their folders."""
-        self._builder.close()
+        self.builder.close()
 
     def _make(self, build: Build, archive: Path, filename: str, recipe: Recipe) -> None:
         environ = {
@@ -101,7 +88,7 @@ class SourceBuilds(Part):
             # Files that its processes leave behind are removed with the folder.
             "TMPDIR": tempfile.mkdtemp(prefix="tmp-", dir=build.folder),
         }
-        with in_thread(self._builder.jobs, environ), timed("build", name=build.name):
+        with in_thread(self.builder.jobs, environ), timed("build", name=build.name):
             source = os.path.join(build.folder, build.name)
             # pip reads the kind of archive from the suffix; the store's files have none.
             copied = os.path.join(build.folder, filename)
@@ -124,7 +111,7 @@ class SourceBuilds(Part):
             raise Failed("requirements conflict or are missing")
         build.has_filled(self._environments.key_of(environment._prefixes["overlay"].path))
         caller = BuildBackendHookCaller(source, details.backend, backend_path=details.backend_path)
-        with closing(Hooks(self._builder.jobs, build.folder, are_several=True)) as build.hooks:
+        with closing(Hooks(self.builder.jobs, build.folder, are_several=True)) as build.hooks:
             path = [*environment._bin_dirs, *filter(None, environ.get("PATH", "").split(os.pathsep))]
             isolated = {**environ, "PATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1",
                         "PYTHONPATH": environment._site_dir}

@@ -90,7 +90,7 @@ class Wheels(Part):
 
     def alone(self) -> AbstractContextManager[None]:
         """Return a context in which none of these runs."""
-        return nullcontext() if self._builder is None else self._builder.jobs.alone()
+        return nullcontext() if self._builder is None else self._builder.jobs.turns.alone()
 
     def give_way(self) -> None:
         """End all builds and remove their folders."""

@@ -213,10 +213,7 @@ class _Loop:
         return None
 
     def _fork(self, connection: socket.socket, waiting: int, go: int) -> bool:
-        """Fork, and tell the client; return True in the forked process, once it may begin.
-
-        :raises OSError: the client was not told, and there is no fork.
-        """
+        """Fork, and tell the client; return True in the forked process, once it may begin."""
         # struct ucred: process, user, group.
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         has_session = os.getsid(struct.unpack("3i", peer)[0]) != os.getsid(0)

@@ -199,10 +199,7 @@ class Environments(Part):
             yield
 
     def _reused(self, key: Hashable, target: str, wanted: Callable[[str], bool] = bool) -> bool:
-        """Fill ``target`` with copies from the environment of a key; False if there is none, or it has changed.
-
-        :param wanted: tells which files are copied; a file that is there already stays.
-        """
+        """Fill ``target`` with copies from the environment of a key; False if there is none, or it has changed."""
         root = self._made.pop(key, None)
         if root is None:
             return False

@@ -29,8 +29,8 @@ class PassedOver(Part):
 
     def passes_over(self, path: str, address: str) -> bool:
         """Tell whether a wheel is not to be taken for a source; said each time."""
-        context, layout = self.run.find(Context), self.run.store.layout
-        if context is None or not has_notes(layout, BUILT):
+        context = self.run.find(Context)
+        if context is None or not has_notes(self.run.store.layout, BUILT):
             return False
         if path not in self._differences:
             from pipfast_hooks.builds.rescue.source import difference

@@ -104,10 +104,7 @@ def resolve(context: Context, wanted: Wanted) -> list[Found]:
 
 
 def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
-    """Refuse archives without one of the user's hashes; a package's own build requirements need none.
-
-    :raises OverlayFailed: an archive has none of the hashes, or the user gives none.
-    """
+    """Refuse archives without one of the user's hashes; a package's own build requirements need none."""
     declared = {canonicalize_name(Requirement(each).name) for each in wanted.declared}
     for each in found:
         name = canonicalize_name(each.name)
@@ -210,11 +207,7 @@ def _found(item: dict[str, Any]) -> Found:
 
 
 def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
-    """Run a command of pip with pipfast; it reaches the indexes as this run does.
-
-    :param python: the interpreter of the environment that is written to.
-    :raises OverlayFailed: it failed; has its message.
-    """
+    """Run a command of pip with pipfast; it reaches the indexes as this run does."""
     given = [*arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
     ended = subprocess.run(

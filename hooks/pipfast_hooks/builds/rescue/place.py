@@ -50,7 +50,6 @@ class Place:
         self.grants: list[Grant] = []
         self.overlay: Overlay | None = None
         self.earlier: tuple[BuiltWheel, Archive] | None = None
-        """A wheel of an earlier build that saw the same."""
         self.may_be_earlier = False
         """The grants are known from the start, so that an earlier wheel may have been built with them."""
         self._asked: tuple[str, ...] = ()
@@ -80,10 +79,7 @@ class Place:
             self.build_overlay()
 
     def build_overlay(self) -> None:
-        """Make an overlay with everything declared and granted, unless there is one.
-
-        :raises OverlayFailed: pip cannot resolve or install it.
-        """
+        """Make an overlay with everything declared and granted, unless there is one."""
         wanted = self._wanted(self.declared)
         found = resolve(self.context, wanted)
         if self.overlay is not None and found == self._found:
@@ -152,10 +148,7 @@ class Place:
 
 
 def answer_from(hook: Hook, built: BuiltWheel, archive: Archive, label: str) -> Any:
-    """Return a hook's answer for an earlier wheel, and put its metadata or the wheel where the hook would.
-
-    :raises Exception: the archive cannot be read.
-    """
+    """Return a hook's answer for an earlier wheel, and put its metadata or the wheel where the hook would."""
     if hook.stage == "requires":
         return []
     if hook.stage == "metadata":
@@ -171,10 +164,7 @@ def answer_from(hook: Hook, built: BuiltWheel, archive: Archive, label: str) -> 
 
 
 def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Known:
-    """Return everything that may vouch for a distribution in the build of ``requirement``.
-
-    :param declared: requirements that the package declares for its build.
-    """
+    """Return everything that may vouch for a distribution in the build of ``requirement``."""
     named = [each for each in context.requirements if each.name]
     package = _asked_for(context, requirement, failing_package(requirement, declared))
     hashes = context.hashes()

@@ -197,10 +197,7 @@ class Rescue:
             raise failed
 
     def _prepared(self, hook: Hook) -> Any:
-        """Return the answer of an earlier wheel, or None with everything ready to call the hook.
-
-        :raises Exception: neither can be had; pip's own error.
-        """
+        """Return the answer of an earlier wheel, or None with everything ready to call the hook."""
         place = self._place
         try:
             if hook.stage == "wheel":
@@ -271,10 +268,7 @@ class Rescue:
         return False
 
     def _granted(self, evidence: Evidence | None) -> Grant:
-        """Return the grant for the cause in the evidence.
-
-        :raises _Stop: there is none, or it was missing before.
-        """
+        """Return the grant for the cause in the evidence."""
         cause = examine(evidence) if evidence is not None else NoCause("its record is damaged")
         if isinstance(cause, NoCause):
             raise _Stop(cause.reason)
@@ -301,10 +295,7 @@ class Rescue:
             ))
 
     def add_declared(self, requirements: tuple[str, ...]) -> None:
-        """Add the requirements of the backend.
-
-        :raises Exception: they cannot be installed; pip's own error.
-        """
+        """Add the requirements of the backend. Raises Exception: they cannot be installed; pip's own error."""
         self._place.ask(requirements)
         if requirements and self._place.earlier is None:
             try:

@@ -67,12 +67,7 @@ def _parts(address: str) -> tuple[str, str, str]:
 def visible_from(
     names: Iterable[str], found: Sequence[Found], there: Mapping[str, Distribution], layout: Layout
 ) -> tuple[Visible, ...]:
-    """Return the distributions of these names and all their dependencies, by name.
-
-    :param found: the distributions of the overlay, which win over the target's.
-    :param there: all that is installed: the overlay's own, where it is made already, and the target's.
-    :param layout: the store, whose archives tell their records.
-    """
+    """Return the distributions of these names and all their dependencies; ``found`` wins over what is there."""
     over = {canonicalize_name(each.name): each for each in found}
     needed = {canonicalize_name(name) for name in names}
     waiting, visible = list(needed), {}
@@ -102,12 +97,7 @@ def visible_from(
 def note_provenance(
     context: Context, requirement: Any, label: str, imported: Iterable[str], wheel: Path, folder: str
 ) -> None:
-    """Note the distributions that a wheel for pip's cache was built against.
-
-    :param label: the package's name.
-    :param imported: modules that processes of the build had imported.
-    :param folder: the wheel's folder in pip's cache.
-    """
+    """Note the distributions that a wheel for pip's cache was built against."""
     there = installed_at(target_sites(context))
     visible = [
         _seen(name, there[name])

@@ -92,10 +92,7 @@ def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
 
 
 def evidence_of(hook: Hook, watch: Watch, failed: Any) -> Evidence | None:
-    """Return the evidence of a failed hook; None if its record is damaged.
-
-    :param failed: pip's ``InstallationSubprocessError`` or ``BackendUnavailable``.
-    """
+    """Return the evidence of a failed hook; None if its record is damaged."""
     unavailable = None
     if isinstance(failed, BackendUnavailable):
         unavailable = (str(hook.backend.build_backend), str(failed.traceback or ""))

@@ -76,10 +76,7 @@ class HashFront:
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
     def _note(self, start: int, end: int) -> None:
-        if start != self._front:
-            self._islands[start] = end
-            return
-        self._front = end
+        self._islands[start] = end
         while self._front in self._islands:
             self._front = self._islands.pop(self._front)
 

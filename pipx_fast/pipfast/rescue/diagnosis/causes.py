@@ -87,10 +87,7 @@ def to_json(cause: Cause) -> dict[str, object]:
 
 
 def read_cause(each: Mapping[str, Any]) -> Cause:
-    """Return the cause that ``to_json`` described.
-
-    :raises LookupError: it is none; or TypeError.
-    """
+    """Return the cause that ``to_json`` described. Raises LookupError: it is none; or TypeError."""
     return _READERS[each["missing"]](each)
 
 

@@ -79,15 +79,14 @@ def read_record(document: Mapping[str, Any]) -> ProcessRecord:
 
     :raises EvidenceDamaged: ``sought`` has another type than the probe gives it.
     """
-    try:
-        sought = tuple(map(str, _list(document.get("sought", ()))))
-    except TypeError as error:
-        raise EvidenceDamaged(f"the record of a failed build cannot be read ({error!r})") from error
+    sought = document.get("sought", ())
+    if not isinstance(sought, (list, tuple)):
+        raise EvidenceDamaged(f"the record of a failed build cannot be read ({sought!r} is no list)")
     errors = None
     with suppress(TypeError, KeyError, AttributeError, ValueError):
         errors = tuple(map(_read_error, document.get("errors", ())))
     argv = document.get("argv")
-    return ProcessRecord(tuple(map(str, argv)) if isinstance(argv, list) else (), errors, sought)
+    return ProcessRecord(tuple(map(str, argv)) if isinstance(argv, list) else (), errors, tuple(map(str, sought)))
 
 
 def imported_in(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -105,12 +104,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
-
-
-def _list(values: object) -> Sequence[object]:
-    if not isinstance(values, (list, tuple)):
-        raise TypeError(f"{values!r} is no list")
-    return values
 
 
 PROBE = Path(__file__).with_name("probe")
@@ -167,10 +160,7 @@ class Watch:
         }
 
     def evidence(self, unavailable: tuple[str, str] | None = None) -> Evidence | None:
-        """Return the evidence of a hook that has failed; None if the record is damaged.
-
-        :param unavailable: name and traceback of a backend that could not be imported.
-        """
+        """Return the evidence of a hook that has failed; None if the record is damaged."""
         try:
             records = list(map(read_record, self._documents()))
             errors = _uncaught(records) if unavailable is None else _unavailable(*unavailable)
