@@ -44,8 +44,8 @@ def claim_second(layout: Layout) -> int:
 
     A .pyc file is valid for a source's path, size and time in whole seconds. Kept outside of the environment
     (``PYTHONPYCACHEPREFIX``), it outlives an upgrade: if two versions of a module have one size and were unpacked
-    within one second, Python runs the old one. A process claims a second by making a file with its name: the present
-    one, or if that is taken, one drawn from the last 2, 4, 8 … seconds.
+    within one second, Python runs the old one. A process claims a second by making a file with its name: the
+    present one, or if that is taken, one drawn from the last 2, 4, 8 … seconds.
 
     :raises OSError: nothing can be written there.
     """
