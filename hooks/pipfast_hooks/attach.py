@@ -55,8 +55,6 @@ class SeamState:
 
 @dataclass(frozen=True, slots=True)
 class _Original:
-    """Where a wrapper was put, and what stood there."""
-
     parent: Any
     attribute: str
     original: Any

@@ -39,7 +39,6 @@ class Start(Part):
     patterns: Patterns | None = None
     """Knows compiled regular expressions, and notes new ones of pip's modules."""
     expectation: Expectation | None = None
-    """What this command line installed the last time."""
 
     def expect(self, arguments: Sequence[str]) -> None:
         """Start to link aside what this command line installed the last time."""
@@ -131,7 +130,6 @@ def _bytecode_kind() -> BytecodeKind | None:
 
 
 def _leave_to_pip(run: Run) -> None:
-    """Leave the installation to pip, after an error of ours."""
     logger.debug("pipfast: installing without the store", exc_info=True)
     run.intent = replace(run.intent, aim=Aim.ARCHIVES)
 

@@ -56,7 +56,6 @@ class Run:
         self.intent = Intent()
         self.store = Store(self)
         self._parts: dict[type[Part], Part] = {}
-        """In the order in which they were made."""
         self._making = threading.RLock()
         self._last_words: list[tuple[str, str | None]] = []
         """Said after pip's last line: message and hint."""

@@ -51,7 +51,6 @@ class Store:
     def __init__(self, run: Command) -> None:
         self._run = run
         self._verified: dict[str, Verified] = {}
-        """By full path."""
         self._opened: Layout | None = None
         self._nowhere: Layout | None = None
         self._unusable = False
@@ -99,7 +98,6 @@ class Store:
             self._note_condition(self._opened)
 
     def _note_condition(self, layout: Layout) -> None:
-        """Note to say why nothing new can be kept, if so."""
         from pipfast.store.condition import find_condition
 
         try:

@@ -27,17 +27,14 @@ class _Here(threading.local):
     answer: Any = None
     """The response that its next request gets without being sent."""
     turn: Turn | None = None
-    """The early request that it is about to send."""
     retries: Any = None
     """urllib3's ``Retry``, by which pip would have sent that request again."""
     had_company: bool = False
     """Whether an early request was under way beside one of pip's own, since this was last set."""
     takes_compressed: bool = False
-    """Whether it can use index pages that are still compressed."""
 
     # Builds
     build: Any = None
-    """What it starts its processes with, if it builds beside pip."""
     @contextmanager
     def having(self, **values: Any) -> Iterator[None]:
         """Set these values for the block, and afterwards those that were there before."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMPILER = "re._compiler" if sys.version_info >= (3, 11) else "sre_compile"
-"""Where ``re`` finds ``compile``."""
 
 _SET_OPERATIONS = ("[[", "--", "&&", "~~", "||")
 """Signs that may get another meaning: ``re`` warns of them."""
@@ -119,7 +118,6 @@ class Patterns:
 
 
 def _may_warn(text: str) -> bool:
-    """Tell whether ``re`` may warn of a pattern when it parses it."""
     return any(sign in text for sign in _SET_OPERATIONS) or any(f"(?{flag}" in text[1:] for flag in "aiLmsux")
 
 

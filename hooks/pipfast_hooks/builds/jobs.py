@@ -82,7 +82,6 @@ class Jobs:
         """Each process, and the function that ends it."""
         self._more: list[threading.Thread] = []
         self.is_closed = False
-        """The builds were ended."""
 
     def submit(self, function: Callable[[], None]) -> None:
         """Have a thread call ``function`` when one is free; it is never called if there is no thread at all."""
@@ -173,7 +172,6 @@ class Jobs:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that was told to end, and kill it if that takes too long."""
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:

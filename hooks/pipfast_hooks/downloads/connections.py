@@ -46,7 +46,6 @@ class Connections:
         self._ahead: dict[str, Job] = {}
         self._chosen: set[str] = set()
         self._begun: dict[str, Job] = {}
-        """What pip has asked for, by address."""
         self.wrong: set[str] = set()
         """Addresses whose file has not its digest: pip fetches it itself, and finds it right or wrong."""
         self._closed = False
@@ -112,7 +111,6 @@ class Connections:
         return True
 
     def _follow(self, job: Job, path: Path) -> None:
-        """Hand on a stored archive to whoever waits for what is in it."""
         with self._following:
             job.here, then = path, job.then
         if then is not None:
@@ -224,7 +222,6 @@ class Connections:
             self._prepare(archive.digest, archive.path, job.link.filename)
 
     def _prepare(self, digest: str, path: Path, name: str) -> None:
-        """Have a wheel prepared whose bytes were hashed just now."""
         if name.endswith(".whl"):
             preparer = self.run.store.preparer()
             if preparer is not None:
@@ -241,7 +238,6 @@ class Connections:
         return os.fspath(target)
 
     def _deliver(self, job: Job, fetched: Fetched) -> Path:
-        """Put a fetched file where pip expects it."""
         target = job.location / fetched.path.name
         if job.archive is not None:
             hand_out(job.archive, target, self.run.umask)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Asked:
-    """What the keyring has said for one authentication of pip's."""
-
     answers: dict[tuple[Any, Any], Any] = field(default_factory=dict)
     """By address and user."""
     unsaid: list[logging.LogRecord] = field(default_factory=list)
@@ -31,7 +29,6 @@ class Keyring(Part):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._asked: dict[Any, _Asked] = {}
-        """By pip's authentication."""
         self._asking = threading.Lock()
 
     def ask(self, call: Call) -> Any:

@@ -38,7 +38,6 @@ class Job:
     told: bool = False
     """pip's line about it stands there."""
     here: Path | None = None
-    """Where the stored archive is, once its bytes were read."""
     records: list[logging.LogRecord] = field(default_factory=list)
     """What the worker threads logged about it; written out when pip comes to it."""
 

@@ -217,7 +217,6 @@ class PageEvaluation:
         return bool(_PLAIN_NAME.fullmatch(name)) and canonicalize_name(name) == self._links._canonical_name
 
     def _by_pip(self, link: Any) -> tuple[Any, ...]:
-        """Judge any file as pip does."""
         if link is None:
             return ()
         if link.egg_fragment:

@@ -71,7 +71,6 @@ class EvaluatedPages:
         self.best: dict[Any, BestCandidate] = {}
         """Choices by name, specifier and hashes."""
         self._tables: dict[str, PageTable] = {}
-        """Evaluations of this run, by key."""
 
     def evaluator_of(self, name: str, specifier: Any, hashes: Any) -> Any:
         """Return what pip's ``make_candidate_evaluator`` would, without numbering a thousand tags each time."""

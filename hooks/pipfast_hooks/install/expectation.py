@@ -25,11 +25,9 @@ class Expectation(Part):
         self._key = ""
         """Of the command line; empty: nothing is known, and nothing kept."""
         self._wheels: tuple[ExpectedWheel, ...] = ()
-        """What it installed the last time."""
         self._here: frozenset[str] = frozenset()
         """Names in the environment's library folder."""
         self._placed: list[ExpectedWheel] = []
-        """What was installed from the store, in pip's order."""
 
     def missing(self, arguments: Sequence[str]) -> list[str]:
         """Look the command line up, and return the digests of what this environment has not.

@@ -56,7 +56,6 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
 
 
 def _planned(request: Request, prepared: Prepared) -> Ready:
-    """Return where the files of a wheel go."""
     info_dir = canonicalize_name(prepared.manifest.info_dir)
     if not info_dir.startswith(canonicalize_name(request.name)):
         raise NotStorable(f"{info_dir} is not the metadata of {request.name}")
@@ -80,7 +79,6 @@ def _planned(request: Request, prepared: Prepared) -> Ready:
 
 
 def _arranged(ready: Ready, preparer: Preparer, digest: str) -> Ready | None:
-    """Return the wheel with its files linked aside, if they are and are still the stored ones."""
     arrangement = preparer.arrangement(digest)
     if arrangement is None:
         return None

@@ -34,7 +34,6 @@ class Request:
     name: str
     wheel_path: str
     scheme: Any
-    """pip's ``Scheme``: the folders of the environment."""
     req_description: str
     pycompile: bool = True
     warn_script_location: bool = True

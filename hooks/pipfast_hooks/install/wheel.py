@@ -71,7 +71,6 @@ def _install(request: Request, ready: Ready, run: Run) -> None:
 
 
 def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
-    """Write the generated files of the .dist-info folder, in pip's order, to ``folder``."""
     assert ready.scripts is not None
     mode = 0o666 & ~run.umask
     contents: list[tuple[str, bytes]] = [("INSTALLER", b"pip\n")]

@@ -94,7 +94,6 @@ class InstalledFacts(Part):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.dependencies: dict[object, tuple[Any, ...]] = {}
-        """Requirements of installed distributions, by METADATA file and extras."""
         self.wheels: dict[object, Any] = {}
         """Distributions that were read from wheels, and will be asked for once more."""
 

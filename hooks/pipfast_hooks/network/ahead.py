@@ -42,8 +42,6 @@ NEAR_REQUESTS = 2
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One GET on its way."""
-
     url: str
     headers: dict[str, str]
     then: Then
@@ -61,7 +59,6 @@ class _Turns:
     def __init__(self, most: int) -> None:
         self._most = most
         self._began: dict[int, float] = {}
-        """When the requests under way began, by thread."""
         self._usual: dict[str, float] = {}
         """Seconds to the first byte of the last few answers, by host and port."""
         self._change = threads.Condition()
@@ -101,14 +98,11 @@ class RequestsAhead:
         self.on_wheel = on_wheel
         self._run = run
         self._early: EarlyRequests
-        """Set when requests begin to be sent ahead."""
         self._connections = connections
         self._turns = _Turns(connections)
         self._waiting: list[Callable[[], None]] = []
         self.is_active = False
-        """Requests are sent ahead now."""
         self.is_over = False
-        """None is sent ahead any more."""
         self._jobs: dict[str, _Job] = {}
         self._asked_by_pip: set[str] = set()
         self._left_to_pip: dict[str, _Job] = {}

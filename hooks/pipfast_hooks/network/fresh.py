@@ -39,7 +39,6 @@ class Compressed(bytes):
     """Placeholder for a page's content: empty, with the compressed bytes as an attribute."""
 
     stored: bytes
-    """A gzip stream."""
 
 
 def accepted() -> AbstractContextManager[None]:
@@ -132,7 +131,6 @@ class FreshPages(Part):
         return response
 
     def _note(self, adapter: Any, entry: _Entry, looks: pages.Looks, response: Any) -> None:
-        """Note until when the cache will give this answer."""
         headers = response.headers
         max_age = adapter.controller.parse_cache_control(headers).get("max-age")
         date = parsedate_tz(headers.get("Date", ""))

@@ -103,7 +103,6 @@ class Servers(Part):
 
 
 def _close_idle(pools: weakref.WeakSet[Any]) -> None:
-    """Close the connections that nobody uses; their pools open them again when they need them."""
     for pool in list(pools):
         idle = []
         with contextlib.suppress(Exception):

@@ -96,7 +96,6 @@ def tell(
 def _draw(
     response: Any, link: Any, progress_bar: str, size: int | None, arrived: int, times: tuple[float, float] | None
 ) -> None:
-    """Have pip draw the bar of a finished download, with its real rate."""
     clock = _Clock()
 
     def increments() -> Iterator[int]:
@@ -125,8 +124,6 @@ def _draw(
 
 
 class _Clock:
-    """A clock that is set by hand."""
-
     now = 0.0
 
     def __call__(self) -> float:

@@ -42,8 +42,6 @@ some tenths of a second."""
 
 @dataclass(slots=True)
 class _Project:
-    """What is known of one project."""
-
     specifier: Any
     extras: set[str]
     hashes: Any = None
@@ -229,7 +227,6 @@ class LookAhead:
                 self._look_inside(name, link)
 
     def _look_inside(self, name: str, link: Any) -> None:
-        """Begin with the requirements of a large wheel while it is still on its way."""
         if self._require_hashes:
             return
         from pipfast_hooks.metadata.ranged import RangedMetadata
@@ -260,7 +257,6 @@ class LookAhead:
                 self._depends(name, metadata)
 
     def _depends(self, name: str, metadata: bytes) -> None:
-        """Begin with the projects that a candidate depends on."""
         project = self._projects[name]
         for text in parse_requires(metadata.decode("utf-8")) or ():
             requirement = Requirement(text)

@@ -34,7 +34,6 @@ class Answers(NamedTuple):
     """What a process knows of the programs' output that others are forked from."""
 
     by_command: Mapping[tuple[str, ...], tuple[int, bytes]]
-    """How each ended, and what it has printed."""
 
 
 class Agent(Part):

@@ -62,8 +62,6 @@ class _Watch:
 
 
 class _Host:
-    """An imported backend, with at most one hook under way."""
-
     def __init__(self, socket: int, script: str) -> None:
         self._socket, self._script = socket, script
         self._interrupted = signal.getsignal(signal.SIGINT)
@@ -89,7 +87,6 @@ class _Host:
         os._exit(0)
 
     def _become(self, hook: str, control: str, output: str) -> None:
-        """Make this fork what a process of the script's own would be."""
         _lead(0)
         signal.signal(signal.SIGINT, self._interrupted)
         os.close(self._socket)

@@ -54,21 +54,17 @@ class Board:
         """:param grow: called with the lock held when another worker would have something to do."""
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
-        """Workers without a task wait for it."""
         self.written = threading.Condition(self.lock)
         """Streams wait for it that others are in the way of."""
         self.limiter = ConnectionLimiter(connections)
         self.closing = False
         self.idle = 0
-        """Workers without a task."""
         self.unfinished: dict[tuple[str, Path], Download] = {}
         self.tasks: list[Task] = []
         self.with_ranges: set[str] = set()
         """Hosts and ports that have sent a range to its end."""
         self.stale: deque[Response] = deque()
-        """Answers that nobody wants any more."""
         self._without_ranges: set[str] = set()
-        """Hosts and ports that are asked for ranges no more."""
         self._grow = grow
 
     def __enter__(self) -> None:

@@ -88,7 +88,6 @@ class Endings:
         return assembly is None or (not assembly.dead and claim is not None and claim.remaining > 0)
 
     def _retry(self, task: Task, delay: float) -> None:
-        """Put back what a broken task has not brought."""
         download, assembly = task.download, task.assembly
         download.state.not_before = time.monotonic() + delay
         self._board.work.notify_all()

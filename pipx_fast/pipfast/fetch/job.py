@@ -36,7 +36,6 @@ class Fetched:
     sha256: str
     size: int
     digests: Mapping[str, str]
-    """Hex digests by algorithm: SHA-256, and those that were expected."""
     from_cache: bool
     matches: bool | None
     """Whether all expected digests are right; None if none of them could be computed."""
@@ -51,7 +50,6 @@ class Download:
     ) -> None:
         self.url = url
         self.size: int | None = None
-        """Bytes in all, once a server has told."""
         self.arrived = 0
         """Bytes so far; it never decreases."""
         self.began: float | None = None
@@ -60,7 +58,6 @@ class Download:
         self.directory = directory
         self.expected = {algorithm.lower(): digest.lower() for algorithm, digest in expected.items()}
         self.has_digest = any(name in known_algorithms([name]) for name in self.expected)
-        """Whether one of the expected digests can be computed here."""
         self.state = JobState(name, urlsplit(url).netloc)
         self._lock = lock
         self._changed = threads.Condition(lock)

@@ -116,7 +116,6 @@ class Scheduler:
         return None
 
     def _patience(self, now: float) -> float | None:
-        """Return the seconds after which an idle worker must look again by itself."""
         unfinished = self._board.unfinished.values()
         pending = [wait for download in unfinished if (wait := download.state.not_before - now) > 0]
         if any(each.state.assembly and each.state.assembly.plan.streams > 1 for each in unfinished):

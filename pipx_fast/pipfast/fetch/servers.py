@@ -39,9 +39,7 @@ class Server:
     close_idle: Callable[[], None] = lambda: None
     """Closes the connections to it that nobody uses."""
     heard: bool = False
-    """It has answered something well."""
     two: bool = False
-    """It has answered two at once."""
     narrow: bool = False
     """One of its answers broke off: one early request at a time."""
     left: bool = False
@@ -59,7 +57,6 @@ class Server:
     _slowest: float = 0.0
     _breaks: int = 0
     _broken_off: float = 0.0
-    """When an early request was last ended before its answer was."""
     _change: threads.Condition = field(default_factory=threads.Condition)
 
 
@@ -230,7 +227,6 @@ class Server:
         break_off(killed)
 
     def _rest(self, target: str) -> None:
-        """Wait as long as an early request for the same was told to."""
         with self._change:
             seconds = self._rests.pop(target, 0.0) - time.monotonic()
         if seconds > 0:

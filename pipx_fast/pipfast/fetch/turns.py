@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         """The server that a turn is one of."""
 
         left: bool
-        """pip alone asks it."""
 
         def close_idle(self) -> None:
             """Close the connections to it that nobody uses."""
@@ -65,19 +64,15 @@ class Turn:
     """What its first line names on the server."""
     ranged: bool = False
     first: bool = False
-    """Whether it may be a server's first."""
     wait: bool = True
     """Whether it waits while it is not known what a refusal was."""
     began: Callable[[], None] | None = None
     """Called when it may be sent; what it raises ends the request."""
     kill: Callable[[], None] = lambda: None
-    """Breaks its connection."""
     silence: Callable[[], float] = lambda: 0.0
     """Returns the seconds since the last byte came over its connection."""
     is_over: Callable[[], bool] = lambda: False
-    """Tells whether its connection was closed, unread perhaps."""
     is_open: Callable[[], bool] = lambda: False
-    """Tells whether its connection could be used again."""
     server: Asked | None = None
     sent: float = 0.0
     answered: float | None = None

@@ -79,7 +79,6 @@ class Worker:
             raise _Broken(error) from error
 
     def _begin(self, task: Task, response: Response) -> None:
-        """Start a file from an answer that holds all of it."""
         with _closing(response):
             download = task.download
             identity = FileIdentity.of(response)

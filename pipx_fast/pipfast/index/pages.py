@@ -36,7 +36,6 @@ class PageTable:
     """
 
     versions: tuple[str, ...]
-    """The versions, each once."""
     rows: tuple[tuple[int, int, int], ...]
     """For each file: index into ``versions``, flags, position on the page."""
     files: Sequence[bytes]

@@ -28,8 +28,6 @@ class TooMuch(Exception):
 
 
 class _Sparse:
-    """A remote file whose pieces are fetched when they are read."""
-
     def __init__(self, size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> None:
         self._size = size
         self._pieces = [(size - len(tail), tail)]

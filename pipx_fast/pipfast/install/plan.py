@@ -117,7 +117,6 @@ def _plan_bytecode(
 
 
 def _plan_uncompiled(plan: Plan, prepared: Prepared, folders: list[Folder]) -> None:
-    """Note the sources that have no bytecode in the store."""
     compiled = {folder.path: folder.files for folder in folders}
     places = {batch.source: batch.target for batch in plan.batches}
     root = os.fspath(prepared.tree / TREE)

@@ -23,7 +23,6 @@ class Priority(IntEnum):
     """Order of jobs in the queue, the first ones first."""
 
     AWAITED = 0
-    """pip's main thread waits for it."""
     UNPACK = 1
     """Before compiling, which needs the tree; two workers can share one tree's sources."""
     COMPILE = 2
@@ -35,10 +34,8 @@ class Terms(NamedTuple):
     """The facts that all jobs of one run share; a worker's first line."""
 
     root: str
-    """The store's folder."""
     umask: int
     kind: BytecodeKind | None
-    """The bytecode to make, if any."""
 
 
 class Plan(NamedTuple):
@@ -50,9 +47,7 @@ class Plan(NamedTuple):
     digest: str
     archive: str
     hashed: bool
-    """All its bytes were hashed just now."""
     staging: str
-    """The folder in which the tree is made."""
     code: str
     """The folder in which its bytecode is made; empty for none."""
 
@@ -145,7 +140,6 @@ class Failed(NamedTuple):
     vanished: bool = False
     """An entry of the store went away meanwhile: pruned, or made again by another process."""
     number: int | None = None
-    """The ``errno``, if there is one."""
 
 
 class Shares(NamedTuple):

@@ -89,7 +89,6 @@ COMPILE_SHARE = 2 << 20
 """Bytes of Python source compiled by one job, about a quarter of a second's work."""
 
 SourceFiles = list[tuple[str, StoredFile]]
-"""Folder and file of each source."""
 
 
 class Maker:

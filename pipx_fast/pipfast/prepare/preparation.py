@@ -32,7 +32,6 @@ class Preparation:
         self.reason = ""
         """Why the archive is not kept unpacked."""
         self.vanished = False
-        """It failed because an entry of the store went away meanwhile."""
         self.prepared: Prepared | None = None
         self.arrangement: Arrangement | None = None
         """Its files linked aside, where all of it was in the store."""
@@ -49,13 +48,11 @@ class Preparation:
         self._staging: Path | None = None
         self._code: Path | None = None
         self._tree_id = ""
-        """Of the stored tree for which bytecode is made."""
         self._hasty = False
         self._made = False
         """A job had to be done for it in this run."""
         self._running = 0
         self._then: Callable[[], None] | None = None
-        """The next step, when no job is left."""
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -103,7 +100,6 @@ class Preparation:
         self._put(jobs.Priority.UNPACK, plan, self._planned)
 
     def _folders(self) -> tuple[str, str]:
-        """Return the folders in which the tree and its bytecode are made; empty where nothing is."""
         return os.fspath(self._staging or ""), os.fspath(self._code or "")
 
     def _planned(self, answer: jobs.Answer) -> None:
@@ -121,7 +117,6 @@ class Preparation:
             self._then = self._sealed
 
     def _compile(self, answer: jobs.Answer) -> None:
-        """Compile the sources of one share while others are still being unpacked."""
         assert isinstance(answer, jobs.Sources)
         for part, (begin, end) in enumerate(answer.parts):
             job = jobs.Compile(self._digest, self._tree_id, *self._folders(), answer.share, part, begin, end)

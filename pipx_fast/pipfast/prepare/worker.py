@@ -88,7 +88,6 @@ class Worker:
         return jobs.Done()
 
     def _arrange(self, job: jobs.Arrange) -> Iterator[jobs.Arranged]:
-        """Link stored wheels into folders that are moved into the environment later."""
         for digest in job.digests:
             folder = Path(job.folder, digest)
             try:
@@ -106,7 +105,6 @@ class Worker:
             yield jobs.Arranged(digest, tree_id, reason)
 
     def _mend(self, job: jobs.Mend) -> jobs.Done | jobs.Unmendable:
-        """Put a stored wheel's files right, or remove the entry of the first that cannot be."""
         prepared = self._stored(job.digest)
         difference = mend(self._layout, prepared)
         if difference is None:
@@ -116,7 +114,6 @@ class Worker:
         return jobs.Unmendable(difference.path, difference.how)
 
     def _read(self, job: jobs.Read) -> Iterator[jobs.Checked]:
-        """Hash stored archives; yield a note when each begins and when it is done."""
         left = READ_BYTES
         for digest in job.digests:
             found = find_archive(self._layout, digest)

@@ -55,7 +55,6 @@ class Workers:
         self._change = threads.Condition()
         self.is_closed = False
         self._idle = 0
-        """Number of threads that wait for a job."""
         self._threads: list[threading.Thread] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -126,7 +125,6 @@ class Workers:
                 _end(process)
 
     def _next(self) -> _Queued | None:
-        """Wait for a job; None if there will be none."""
         with self._change:
             while not self._queue and not self.is_closed:
                 self._idle += 1

@@ -60,7 +60,6 @@ class Answers(Part):
             self._taken = None
 
     def _build_of(self, requirement: Any, hook: str, arguments: Mapping[str, Any]) -> Build | None:
-        """Return the build that has the result of a hook, or will have it."""
         wheels, resolution = self.run.find(Wheels), resolution_of(self.run)
         build = wheels.begun(requirement) if wheels is not None and hook == WHEEL else None
         # A source is built beside pip without the user's settings for its build.
@@ -91,8 +90,6 @@ class Answers(Part):
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Call of a hook by pip, and the build that has its result or will have it."""
-
     answers: Answers
     build: Build
     hook: str

@@ -33,7 +33,6 @@ class Hooks:
         """:param are_several: more than one hook will run; where possible, they are forks of one process."""
         self._are_forks = are_several and fork_server.is_possible()
         self.output = os.path.join(folder, "hook_output")
-        """File with the output of the last hook."""
         self._jobs = jobs
         self._said = os.path.join(folder, "hook_host")
         self._host: _Host | None = None
@@ -79,8 +78,6 @@ class Hooks:
 
 
 class _Host:
-    """A process of ``hook_host``."""
-
     def __init__(self, key: tuple[Any, ...], jobs: Jobs, connection: socket.socket) -> None:
         self.key, self._jobs, self._connection = key, jobs, connection
         self._answers = connection.makefile("rb")

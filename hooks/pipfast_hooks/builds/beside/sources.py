@@ -54,7 +54,6 @@ class Recipe:
     """How pip builds the sources of a resolution."""
 
     installer: Any
-    """pip's, for build environments."""
     environ: Mapping[str, str]
     with_wheels: bool
     """pip will build wheels of what the resolver chooses."""
@@ -131,8 +130,6 @@ class SourceBuilds(Part):
         self, build: Build, hooks: Hooks, environment: Any, environ: Mapping[str, str], caller: Any,
         hook: WheelHook, **arguments: str,
     ) -> Any:
-        """Run a hook, note its result and return its return value."""
-
         def run(command: Any, cwd: str, extra: Mapping[str, str]) -> str:
             status, output = hooks.run(command, cwd, {**environ, **extra}, urgent=hook != WHEEL)
             # pip's environment would lack the change, and pip runs the later hooks there.

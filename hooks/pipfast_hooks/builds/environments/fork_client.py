@@ -13,7 +13,6 @@ import sys
 from typing import Any
 
 SOCKET = "socket"
-"""Name of the server's socket in the runner's folder."""
 
 STARTED = b"+"
 """The server's first answer: it runs the command line, and the client must not."""

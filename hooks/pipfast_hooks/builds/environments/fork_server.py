@@ -68,8 +68,6 @@ class _Request:
 
 @dataclass(slots=True)
 class _Child:
-    """A forked process, and the connection of the client that waits for it."""
-
     pid: int
     pidfd: int
     connection: socket.socket
@@ -299,7 +297,6 @@ class _Loop:
         os._exit(0)
 
     def _forget(self, connection: socket.socket) -> None:
-        """Close the server's descriptors, in a fork."""
         self._selector.close()
         self._listening.close()
         os.close(self._lifeline)
@@ -317,7 +314,6 @@ def _essential(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def _become(request: _Request) -> None:
-    """Take on the client's umask, streams, variables and arguments."""
     os.umask(request.umask)
     for theirs, here in zip(request.streams, range(3), strict=True):
         os.dup2(theirs, here)

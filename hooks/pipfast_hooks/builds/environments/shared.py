@@ -56,7 +56,6 @@ class Asked:
     installer: Any
     """pip's. Its ``id()`` is in the key, and must not be given to another while the key is in use."""
     install: Callable[[], Any]
-    """Fills it as pip does."""
 
 
 class Environments(Part):
@@ -67,17 +66,14 @@ class Environments(Part):
         self._made: dict[Hashable, str] = {}
         """Key to the path of a filled environment."""
         self._installers: list[Any] = []
-        """Of the keys in ``_made``."""
         self._locks: dict[Hashable, threading.Lock] = {}
         self._projects: dict[str, threading.Lock] = {}
         self._files: dict[str, dict[str, Facts]] = {}
         """Path of an environment to its files, as they were before any build could change them."""
         self._keys: dict[str, Hashable] = {}
-        """Path of an environment to its key."""
         self._later: dict[int, Asked] = {}
         """``id()`` of pip's requirement to the environment that is filled when something is to run in it."""
         self._spinner: Any = None
-        """pip's spinner that the user sees."""
         self._is_silent = False
         """pip does something again, of which the user was told."""
 

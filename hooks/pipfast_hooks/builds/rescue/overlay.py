@@ -51,7 +51,6 @@ class Found:
     """Its archive, as a line of a requirements file."""
     sha256: str | None = None
     requires: tuple[str, ...] = ()
-    """Its ``Requires-Dist``."""
 
 
 @dataclass(slots=True)
@@ -59,9 +58,7 @@ class Wanted:
     """Requirements for an overlay, and their limits."""
 
     declared: tuple[str, ...] = ()
-    """Requirements that the package declares for its build."""
     granted: tuple[str, ...] = ()
-    """Requirements that the rescue has granted."""
     wheels_only: frozenset[str] = frozenset()
     """Normalised names that no source distribution may stand in for."""
     pins: dict[str, str] = field(default_factory=dict)
@@ -207,7 +204,6 @@ def _found(item: dict[str, Any]) -> Found:
 
 
 def _pip(context: Context, *arguments: str, python: str = sys.executable) -> None:
-    """Run a command of pip with pipfast; it reaches the indexes as this run does."""
     given = [*arguments, *_connection_options(context.options)]
     logger.debug("pipfast: running %s -m pipfast %s", python, " ".join(given))
     ended = subprocess.run(

@@ -41,7 +41,6 @@ class Place:
         self.context = context
         self.requirement = requirement
         self.source: str | None = None
-        """The source (``source_of``), if it cannot change."""
         self.clear()
         self._overlays: list[Overlay] = []
 
@@ -53,7 +52,6 @@ class Place:
         self.may_be_earlier = False
         """The grants are known from the start, so that an earlier wheel may have been built with them."""
         self._asked: tuple[str, ...] = ()
-        """Requirements of the backend, besides those of pyproject.toml."""
         self._found: list[Found] = []
 
     @property
@@ -184,7 +182,6 @@ def known_for(context: Context, requirement: Any, declared: Sequence[str]) -> Kn
 
 
 def _asked_for(context: Context, requirement: Any, package: FailingPackage) -> FailingPackage:
-    """Return the package with its extras, address and options in this run."""
     name = canonicalize_name(package.name)
     extras = {str(extra) for each in (requirement, *context.requirements)
               if each is requirement or (each.name and canonicalize_name(each.name) == name)

@@ -55,7 +55,6 @@ class Rescue:
         self.instead_of_cache: Callable[[], str] | None = None
         """Gives the temporary folder for a wheel that pip puts into its cache, once its build is rescued."""
         self._imported: set[str] = set()
-        """Modules that successful hooks had imported."""
         self._place = Place(context, requirement)
         self._causes: list[Cause] = []
         self._first: tuple[Exception, HeldError] | None = None
@@ -63,7 +62,6 @@ class Rescue:
         self._first_error: str | None = None
         self._environment: RescueEnvironment | None = None
         self._before: Any = None
-        """pip's environment for this build."""
         self._label = ""
         self._over = False
 
@@ -133,7 +131,6 @@ class Rescue:
         return granted
 
     def _settle(self) -> None:
-        """Make the place to build in, or find a wheel; let pip build there."""
         self._place.settle()
         if self._environment is None:
             self._before = self.requirement.build_env
@@ -141,7 +138,6 @@ class Rescue:
         self.requirement.build_env = self._environment
 
     def _reset(self) -> None:
-        """Leave the build to pip, as it would have begun it."""
         if self._environment is not None:
             self.requirement.build_env = self._before
         self._causes, self._environment = [], None
@@ -250,7 +246,6 @@ class Rescue:
             return hook.call()
 
     def _mend(self, evidence: Evidence | None) -> bool:
-        """Add the missing distribution; False if there is none."""
         before = list(self._place.grants)
         try:
             grant = self._granted(evidence)
@@ -268,7 +263,6 @@ class Rescue:
         return False
 
     def _granted(self, evidence: Evidence | None) -> Grant:
-        """Return the grant for the cause in the evidence."""
         cause = examine(evidence) if evidence is not None else NoCause("its record is damaged")
         if isinstance(cause, NoCause):
             raise _Stop(cause.reason)
@@ -285,7 +279,6 @@ class Rescue:
         return decision
 
     def _end(self, evidence: Evidence | None) -> None:
-        """Tell of the rounds, below pip's own error."""
         layout, place = self.run.store.layout, self._place
         if place.may_be_earlier and place.source is not None:
             learnt.forget(layout, place.source)
@@ -304,7 +297,6 @@ class Rescue:
                 self._give_up(error)
 
     def _note(self, hook: Hook, result: Any, watch: Watch) -> None:
-        """Learn from a hook that succeeded; no error of that is the build's."""
         with guarded("nothing is learnt of %s", self.label):
             self._imported |= watch.imported()
             self._learn(hook, result)

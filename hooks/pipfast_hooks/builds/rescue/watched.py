@@ -28,7 +28,6 @@ class Hook:
     name: str
     kwargs: Mapping[str, Any]
     backend: Any
-    """pip's hook caller."""
     call: Callable[[], Any]
 
     @property

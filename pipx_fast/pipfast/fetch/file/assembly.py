@@ -48,7 +48,6 @@ class Assembly:
         self.in_parts = False
         """Whether an answer to a ranged request has ever brought bytes, believed or not."""
         self.by_front = 0
-        """Bytes that the first, plain answer has brought."""
         self.writing = 0
         """Pieces of ranged answers that are being written."""
         self.collapsed = False

@@ -43,7 +43,6 @@ class HashFront:
         self._state = threading.Condition()
         self._busy = False
         self.hashed = 0
-        """Bytes in the digests so far."""
         self._front = 0
         self._islands: dict[int, int] = {}
 

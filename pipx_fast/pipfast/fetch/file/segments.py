@@ -28,9 +28,7 @@ class Claim:
     position: int
     end: int
     touched: float
-    """When its stream last brought bytes."""
     begun: bool = False
-    """Whether its stream has brought bytes."""
     writing: bool = False
     """Whether bytes before ``position`` are still being written: they are its stream's to bring."""
 

@@ -102,4 +102,3 @@ class NoCause:
     """No installation mends this build, or nothing shows that one would."""
 
     reason: str
-    """For the debug log."""

@@ -156,7 +156,6 @@ def _is_missing_module(error: RaisedError) -> bool:
 
 
 def _name(error: RaisedError) -> str | None:
-    """Return the module that an import error is about."""
     found = _NO_MODULE.match(error.message)
     return error.name or (found["name"] if found else None)
 
@@ -185,7 +184,6 @@ def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | Non
 
 
 def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None) -> Cause | NoCause:
-    """Return a missing module as a cause, if some process of the build looked for it."""
     top = name.partition(".")[0]
     if unmendable.is_pythons_own(name):
         return NoCause(f"{name} is, or was, Python's own")
@@ -211,7 +209,6 @@ def _in_messages(evidence: Evidence) -> Cause | NoCause | None:
 
 
 def _in_output(evidence: Evidence) -> Cause | NoCause | None:
-    """Return the cause in the last line that names one."""
     for line in reversed(evidence.output.splitlines()[-OUTPUT_LINES:]):
         reason = unmendable.reason_in(line)
         if reason is not None:

@@ -31,7 +31,6 @@ class RaisedError:
     """Qualified with its module: ``builtins.ModuleNotFoundError``."""
     message: str
     name: str | None = None
-    """``ImportError.name``."""
 
     @property
     def kind(self) -> str:
@@ -44,7 +43,6 @@ class SoughtModule:
     """A module that a process of the build looked for on ``sys.meta_path`` and did not find."""
 
     name: str
-    """Dotted, as it was looked for."""
     parent_found: bool
     """The package that would hold it was there: for ``torch.utils``, that ``torch`` was."""
 
@@ -69,7 +67,6 @@ class ProcessRecord:
     errors: tuple[RaisedError, ...] | None
     """The exception that ended it and those before; empty where it exited, None where they are damaged."""
     sought: tuple[str, ...]
-    """Modules that it looked for and did not find, dotted."""
 
 
 def read_record(document: Mapping[str, Any]) -> ProcessRecord:
@@ -126,7 +123,6 @@ class Watch:
 
     hook: str
     output: list[str] = field(default_factory=list)
-    """The lines of its processes, as pip reads them."""
     _path: Path = field(default_factory=Path)
     _record: bytes = b""
 
@@ -204,7 +200,6 @@ def _uncaught(records: Sequence[ProcessRecord]) -> tuple[RaisedError, ...]:
 
 
 def _unavailable(backend: str, traceback: str) -> tuple[RaisedError, ...]:
-    """Return the errors of a missing backend, from the traceback that the hook's process sent."""
     unavailable = RaisedError("pyproject_hooks.BackendUnavailable", f"Cannot import {backend!r}")
     found = _LAST_LINE.match(traceback.strip().rpartition("\n")[2])
     if found is None:

@@ -48,7 +48,6 @@ class Grant:
     wheels_only: bool = False
     """It comes from the reviewed table, and nobody else has named it: no source distribution of it is taken."""
     chosen: bool = False
-    """This run installs it."""
     hashes: tuple[str, ...] = ()
     """Under ``--require-hashes``: its archive has one of them; empty if nothing is fetched."""
 
@@ -187,7 +186,6 @@ def _some_release(specifiers: str) -> bool:
 
 
 def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Grant | Refusal:
-    """Return the grant with the user's hashes, or a refusal if ``--require-hashes`` finds none."""
     if isinstance(found, Refusal) or not known.require_hashes or found.installed:
         return found
     hashes = trusted.hashes(found.name)
@@ -198,7 +196,6 @@ def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Gran
 
 
 def _refused(module: str, known: Known, distribution: str | None, reason: str) -> Refusal:
-    """Return a refusal with the setting that would allow it."""
     # No index can have dots as a name: a setting with them fetches nothing.
     command = to_be_set(Trusted(known).setting_key, distribution or "...", known.settings)
     if distribution is None:

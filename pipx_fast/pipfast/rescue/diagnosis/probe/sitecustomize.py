@@ -22,7 +22,6 @@ class _Sought:
 
 
 def _described(error: "BaseException | None") -> list[dict[str, object]]:
-    """Return the chain of an exception as plain values, the outermost first."""
     chain: list[dict[str, object]] = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen and len(chain) < 20:
@@ -49,7 +48,6 @@ def _imported() -> list[str]:
 
 
 def _write(sought: _Sought, path: str, pid: int) -> None:
-    """Append one line about this process; nothing that goes wrong here concerns the build."""
     try:
         import json
         import os
