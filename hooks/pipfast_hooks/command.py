@@ -12,10 +12,10 @@ import pip
 
 from pipfast.report import logger
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.intent import Aim, Intent
 from pipfast_hooks.run import Part, Run, current_run, end_run
 from pipfast_hooks.seams import IMPORTED_TO_READ, fetches_nothing_in_dry_run
 from pipfast_hooks.startup import deferred
+from pipfast_hooks.storage import Aim, Intent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,13 +57,6 @@ class Start(Part):
                 run.intent = replace(run.intent, bytecode=kind, link_ahead=True)
                 run.store.make_preparer().expect(missing)
 
-    def keep_expectation(self) -> None:
-        """Keep what was installed for the next time."""
-        intent = self.run.intent
-        if self.expectation is not None and intent.link_ahead and intent.bytecode is not None:
-            with guarded("what was installed is not kept"):
-                self.expectation.keep()
-
     def close(self, wait_s: float) -> None:
         """Keep the new patterns."""
         layout = self.run.store.opened
@@ -84,7 +77,7 @@ def _around_install_run(call: Call) -> Any:
     run = current_run()
     start = run.part(Start)
     if start.patterns is not None:
-        start.patterns.note_no_more()
+        start.patterns.notes_new = False
     try:
         options = call["options"]
         # None where pip cannot write its own cache folder; the store may be elsewhere.
@@ -97,8 +90,9 @@ def _around_install_run(call: Call) -> Any:
         # Nothing of ours is asked between the resolver's end and the first installation.
         _import_what_installs(run)
     status = call.original()
-    if not status:
-        start.keep_expectation()
+    if not status and start.expectation is not None and run.intent.link_ahead and run.intent.bytecode is not None:
+        with guarded("what was installed is not kept"):
+            start.expectation.keep()
     with guarded("packages that were built against others are not known"):
         from pipfast_hooks.builds.context import Context
 

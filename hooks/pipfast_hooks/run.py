@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipfast.report import keep_timings, logger, say
 from pipfast.settings import Settings
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.intent import Aim, Intent
-from pipfast_hooks.storage import Store
+from pipfast_hooks.storage import Aim, Intent, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,12 +143,6 @@ class Run:
             end()
 
 
-def _current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 _run: Run | None = None
 
 _handed_down: dict[type, object] = {}
@@ -172,7 +165,9 @@ def begin_run(settings: Settings) -> Run:
     if _run is not None:
         _run.close()
     keep_timings(settings.timings)
-    _run = Run(settings, _current_umask(), is_copy=bool(_handed_down))
+    mask = os.umask(0)
+    os.umask(mask)
+    _run = Run(settings, mask, is_copy=bool(_handed_down))
     return _run
 
 

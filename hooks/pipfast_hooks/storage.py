@@ -1,4 +1,4 @@
-"""The store of one run: layout, preparer, linker and known files."""
+"""Intent of one command, and its store: layout, preparer, linker, known files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipfast.report import logger
 from pipfast_hooks.guard import guarded
 
-# The store and the workers are imported where something is going to be downloaded or installed: `install` of what
-# is there already is over sooner than they are loaded.
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.install.linker import Linker
+    from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.prepare.preparer import Preparer
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode, Settings
     from pipfast.store.layout import Layout
-    from pipfast_hooks.intent import Intent
 
     class Command(Protocol):
         """What the store asks of the run that it belongs to."""
@@ -33,6 +33,45 @@ if TYPE_CHECKING:
 
         def say_daily(self, message: str, hint: str | None = None) -> None:
             """Say something when pip has said everything, at most once a day."""
+
+
+class Aim(Enum):
+    """What becomes of the archives that pip chooses."""
+
+    INSTALL = "they are installed from the store"
+    ARCHIVES = "they are fetched, and the rest is pip's"
+    METADATA = "they are not fetched: pip only resolves"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is known of a command's ends and means; replaced as a whole when more is known."""
+
+    aim: Aim = Aim.ARCHIVES
+    stores: bool = True
+    """False under ``--no-cache-dir``: the user wants nothing kept."""
+    bytecode: BytecodeKind | None = None
+    """The bytecode that is installed; None: none, or pip makes it."""
+    link_ahead: bool = False
+    """The environment is on the store's filesystem, most likely: files can be linked aside there before."""
+    target: str = ""
+    """The folder that pip was told to install into, or below; empty: into this interpreter's environment."""
+    nothing_to_install: bool = False
+    """The resolver is done, and everything is there already."""
+
+    @property
+    def installs(self) -> bool:
+        """Tell whether wheels are prepared as soon as they are here."""
+        return self.aim is Aim.INSTALL
+
+    @property
+    def metadata_only(self) -> bool:
+        """Tell whether pip resolves, and fetches no archive after that."""
+        return self.aim is Aim.METADATA
+
+
+# The store and the workers are imported where something is going to be downloaded or installed: `install` of what
+# is there already is over sooner than they are loaded.
 
 
 class Verified(NamedTuple):

@@ -47,7 +47,8 @@ class Patterns:
         self.root = root
         self._known: dict[_Key, _Made] = {}
         self._new: dict[_Key, _Made] = {}
-        self._noting = True
+        self.notes_new = True
+        """False: patterns compiled from now on may be of this run alone."""
         self._asked: dict[int, int] = {}
         """Flags of the pattern that a thread is compiling."""
         self._compiler: Any = None
@@ -62,10 +63,6 @@ class Patterns:
         self._compiler._sre = SimpleNamespace(**vars(self._stock_sre) | {"compile": self._make})
         self._compiler.compile = self._compile
 
-    def note_no_more(self) -> None:
-        """Note no more patterns: those compiled from now on may be of this run alone."""
-        self._noting = False
-
     def detach(self) -> None:
         """Leave ``re`` to itself again."""
         if self._stock is not None:
@@ -77,10 +74,7 @@ class Patterns:
         if not self._new or layout.root != self.root:
             return
         known = self._known if len(self._known) + len(self._new) <= MAX_PATTERNS else {}
-        rows = [
-            [*key, flags, array.array("I", code).tobytes().hex(), *tables]
-            for key, (flags, code, *tables) in {**known, **self._new}.items()
-        ]
+        rows = [_row(key, made) for key, made in {**known, **self._new}.items()]
         keep_note(layout, PATTERNS, self._note_key(), rows)
         self._new = {}
 
@@ -100,7 +94,7 @@ class Patterns:
     def _make(self, pattern: Any, flags: int, code: list[int], groups: int, names: Any, numbers: Any) -> Any:
         """Make a pattern as ``_sre`` does, and note its code; one that was given parsed has no text."""
         asked = self._asked.pop(get_ident(), re.DEBUG)
-        if self._noting and type(pattern) is str and not asked & re.DEBUG and not _may_warn(pattern):
+        if self.notes_new and type(pattern) is str and not asked & re.DEBUG and not _may_warn(pattern):
             plain = (int(flags), [int(each) for each in code], int(groups), dict(names), tuple(numbers))
             self._new[(pattern, asked)] = plain
         return self._stock_sre.compile(pattern, flags, code, groups, names, numbers)
@@ -119,6 +113,11 @@ class Patterns:
 
 def _may_warn(text: str) -> bool:
     return any(sign in text for sign in _SET_OPERATIONS) or any(f"(?{flag}" in text[1:] for flag in "aiLmsux")
+
+
+def _row(key: _Key, made: _Made) -> list[Any]:
+    (text, asked), (flags, code, groups, names, numbers) = key, made
+    return [text, asked, flags, array.array("I", code).tobytes().hex(), groups, names, numbers]
 
 
 def _known(row: list[Any]) -> tuple[_Key, _Made]:

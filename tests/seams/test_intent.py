@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from pipfast_hooks.intent import Aim, Intent
+from pipfast_hooks.storage import Aim, Intent
 
 
 def test_nothing_is_installed_before_something_is_known() -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from pipfast.prepare.bytecode import current_kind
 from pipfast.settings import Settings
-from pipfast_hooks.intent import Aim, Intent
-from pipfast_hooks.storage import Store
+from pipfast_hooks.storage import Aim, Intent, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

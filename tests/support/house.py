@@ -56,7 +56,6 @@ FLOORS = (
     "pipfast_hooks.call",
     "pipfast_hooks.guard",
     "pipfast_hooks.threads",
-    "pipfast_hooks.intent",
     "pipfast_hooks.storage",
     "pipfast_hooks.run",
     "pipfast_hooks.startup",

@@ -144,7 +144,7 @@ def test_another_store_does_not_get_them(layout: Layout, tmp_path: Path) -> None
 
 def test_what_is_compiled_later_is_not_kept(layout: Layout) -> None:
     with attached(layout) as found:
-        found.note_no_more()
+        found.notes_new = False
         compiled()
         assert found._new == {}
 

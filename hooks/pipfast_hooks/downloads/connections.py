@@ -29,7 +29,7 @@ from pipfast_hooks.output.lines import StandIn, tell
 from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
@@ -246,12 +246,10 @@ class Connections:
         self.run.store.remember(target, dict(fetched.digests))
         return target
 
-    @contextlib.contextmanager
-    def _routed(self, download: Download) -> Iterator[None]:
+    def _routed(self, download: Download) -> contextlib.AbstractContextManager[None]:
         """Keep what is logged in this thread for the main thread to write, in pip's order."""
         job = self._jobs.get(download.url)
-        with records.held_back(job.records if job is not None else []):
-            yield
+        return records.held_back(job.records if job is not None else [])
 
 
 class Sessions(Part):

@@ -65,14 +65,9 @@ def content_of(response: Any) -> bytes | None:
 
 def digest_of(layout: Layout, page: Any) -> bytes:
     """Return the SHA-256 of a page's content. Raises zlib.error: it is damaged."""
-    content = page.content
-    if not isinstance(content, Compressed):
-        return pages.content_digest(content)
-    known = pages.find_content_digest(layout, content.stored)
-    if known is None:
-        known = pages.content_digest(_inflate(content.stored))
-        pages.keep_content_digest(layout, content.stored, known)
-    return known
+    if isinstance(page.content, Compressed):
+        return pages.digest_of_stored(layout, page.content.stored, _inflate)
+    return pages.content_digest(page.content)
 
 
 def inflated(page: Any) -> Any:

@@ -64,7 +64,7 @@ class Board:
         self.with_ranges: set[str] = set()
         """Hosts and ports that have sent a range to its end."""
         self.stale: deque[Response] = deque()
-        self._without_ranges: set[str] = set()
+        self.without_ranges: set[str] = set()
         self._grow = grow
 
     def __enter__(self) -> None:
@@ -96,7 +96,7 @@ class Board:
         """Count a task in."""
         self.tasks.append(task)
         task.download.state.running += 1
-        self.limiter.acquire()
+        self.limiter.in_flight += 1
 
     def end(self, task: Task) -> None:
         """Give back what a task held, once."""
@@ -110,16 +110,12 @@ class Board:
         if not task.abandoned:
             task.abandoned = True
             task.download.state.running -= 1
-            self.limiter.release()
+            self.limiter.in_flight -= 1
             self.written.notify_all()
-
-    def allows_ranges(self, download: Download) -> bool:
-        """Whether parts of a file may be asked for beside one another."""
-        return download.state.ranges_allowed and download.state.host not in self._without_ranges
 
     def no_more_ranges(self, download: Download) -> None:
         """Ask a server for nothing beside one stream of each file any more: one of its ranges did not come."""
-        self._without_ranges.add(download.state.host)
+        self.without_ranges.add(download.state.host)
         for each in self.unfinished.values():
             assembly = each.state.assembly
             if each.state.host == download.state.host and assembly is not None:

@@ -62,7 +62,7 @@ class Download:
         self._lock = lock
         self._changed = threads.Condition(lock)
         self._first: Response | None = None
-        self._fetched: Fetched | None = None
+        self.fetched: Fetched | None = None
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[Download], None]] | None = []
         self._called_back_by: int | None = None
@@ -88,7 +88,7 @@ class Download:
             with self._changed:
                 finished = self._changed.wait_for(self._settled, PROGRESS_INTERVAL_S)
                 arrived = self.arrived
-                if finished and self._fetched is None:
+                if finished and self.fetched is None:
                     raise self._failure()
             if arrived > seen:
                 yield arrived - seen
@@ -103,9 +103,9 @@ class Download:
         """
         with self._changed:
             self._changed.wait_for(self._settled)
-            if self._fetched is None:
+            if self.fetched is None:
                 raise self._failure()
-            return self._fetched
+            return self.fetched
 
     def add_done_callback(self, callback: Callable[[Download], None]) -> None:
         """Call ``callback`` in the worker thread once the file is whole and hashed.
@@ -123,12 +123,7 @@ class Download:
     @property
     def finished(self) -> bool:
         """Whether there is a result or an error."""
-        return self._fetched is not None or self._error is not None
-
-    @property
-    def fetched(self) -> Fetched | None:
-        """The result, if there is one by now."""
-        return self._fetched
+        return self.fetched is not None or self._error is not None
 
     def times(self) -> tuple[float, float] | None:
         """Return when the first answer and the last byte came; None before that."""
@@ -136,7 +131,7 @@ class Download:
 
     def _settled(self) -> bool:
         """Whether waiting is over: for callbacks once the file is whole, for others after the callbacks."""
-        if self._fetched is not None:
+        if self.fetched is not None:
             return self._callbacks is None or self._called_back_by == threading.get_ident()
         return self._error is not None
 
@@ -154,7 +149,7 @@ class Download:
         """Publish the end, once."""
         if self.finished:
             return
-        self._fetched, self._error = fetched, error
+        self.fetched, self._error = fetched, error
         self.ended = time.monotonic()
         if fetched is not None:
             self.size = self.arrived = fetched.size

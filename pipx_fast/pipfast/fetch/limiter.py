@@ -38,14 +38,6 @@ class ConnectionLimiter:
         """Whether another request may start."""
         return self.in_flight < self.allowed
 
-    def acquire(self) -> None:
-        """Count a request as started."""
-        self.in_flight += 1
-
-    def release(self) -> None:
-        """Count a request as ended."""
-        self.in_flight -= 1
-
     def good(self) -> None:
         """Note an answer that came whole."""
         self._good += 1

@@ -46,7 +46,10 @@ class Worker:
                 task.assembly.enter()
         try:
             try:
-                self._request(task)
+                if task.assembly is None or task.claim is None:
+                    self._begin(task, self._get(task.download, {}))
+                else:
+                    self._read_part(task, task.assembly, task.claim)
             except _Broken as broken:
                 self._endings.recover(task, broken.error)
             return self._endings.complete(task)
@@ -65,12 +68,6 @@ class Worker:
         with self._board:
             self._board.fail(task.download, error)
             self._board.end(task)
-
-    def _request(self, task: Task) -> None:
-        if task.assembly is None or task.claim is None:
-            self._begin(task, self._get(task.download, {}))
-        else:
-            self._read_part(task, task.assembly, task.claim)
 
     def _get(self, download: Download, headers: Mapping[str, str]) -> Response:
         try:
@@ -108,7 +105,7 @@ class Worker:
         if response.from_cache or not identity.resumable(digest_known=download.has_digest):
             return 1
         with self._board:
-            if not self._board.allows_ranges(download):
+            if not download.state.ranges_allowed or download.state.host in self._board.without_ranges:
                 return 1
         return self._board.limiter.connections if (identity.size or 0) >= self._segment_threshold else 1
 

@@ -16,7 +16,7 @@ from pipfast.store.names import PAGES
 from pipfast.store.notes import keep_note, load_note, note_key, write_note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipfast.store.layout import Layout
@@ -51,24 +51,20 @@ def content_digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def find_content_digest(layout: Layout, stored: bytes) -> bytes | None:
-    """Return the SHA-256 of a compressed page's content, if the page was inflated before."""
-    return load_note(layout, PAGES, _stored_key(stored), _read_digest)
+def digest_of_stored(layout: Layout, stored: bytes, inflate: Callable[[bytes], bytes]) -> bytes:
+    """Return the SHA-256 of a compressed page's content; a page that was inflated before is not inflated again."""
+    key = note_key("gzip ", content_digest(stored))
+    known = load_note(layout, PAGES, key, _read_digest)
+    if known is None:
+        known = content_digest(inflate(stored))
+        write_note(layout, PAGES, key, known)
+    return known
 
 
 def _read_digest(payload: bytes) -> bytes:
     if len(payload) != hashlib.sha256().digest_size:
         raise ValueError("no digest")
     return payload
-
-
-def keep_content_digest(layout: Layout, stored: bytes, digest: bytes) -> None:
-    """Keep a digest for ``find_content_digest``."""
-    write_note(layout, PAGES, _stored_key(stored), digest)
-
-
-def _stored_key(stored: bytes) -> str:
-    return note_key("gzip ", content_digest(stored))
 
 
 def keep_table(layout: Layout, key: str, table: PageTable) -> None:

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 
-def package_folders() -> list[str]:
-    """Return the running interpreter's package folders, the ones that win first."""
-    own = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
-    return [*own, *site.getsitepackages()]
-
-
 def installed_at(folders: Iterable[str]) -> dict[str, Distribution]:
     """Return normalised name to distribution; the first of a name is the one that is imported."""
     there: dict[str, Distribution] = {}
@@ -54,7 +48,8 @@ def stale_here(layout: Layout, paths: Iterable[str] | None = None) -> dict[str, 
     """
     if not has_notes(layout, BUILT):
         return {}
-    found = installed_at(paths if paths is not None else package_folders())
+    own = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    found = installed_at([*own, *site.getsitepackages()] if paths is None else paths)
     there = {name: (each.version, record_of(each)) for name, each in found.items()}
     lines: dict[str, str | None] = {}
     arguments: dict[str, str] = {}

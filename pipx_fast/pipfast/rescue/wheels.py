@@ -169,14 +169,6 @@ def keep(
     return built
 
 
-def key_of_cached(place: str) -> str:
-    """Return the key of a wheel in pip's own cache.
-
-    :param place: its path in there, which pip makes from the source's address and the interpreter.
-    """
-    return note_key(f"pip's cache: {place}")
-
-
 def note_cached(layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]) -> None:
     """Keep the note about a wheel for pip's cache, in the place of an earlier one."""
     keep_note(layout, BUILT, key, [asdict(_built(wheel, sha256_of(wheel), name, source, visible))])

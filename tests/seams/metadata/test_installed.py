@@ -155,9 +155,9 @@ def test_every_reader_sees_what_pip_sees(box: Box) -> None:
 
 def test_wheel_is_read_once_more_only_where_it_has_changed(tmp_path: Path) -> None:
     """The second to ask is given what the first was; the third, or one after a change, has it read."""
-    from pipfast_hooks.intent import Aim, Intent
     from pipfast_hooks.metadata import installed
     from pipfast_hooks.run import begin_run, current_run, end_run
+    from pipfast_hooks.storage import Aim, Intent
 
     wheel = tmp_path / "a-1.0-py3-none-any.whl"
     wheel.write_bytes(b"one")

@@ -46,20 +46,17 @@ def ask(folder: str) -> int | None:
                 return None
             # Ctrl-C reaches the whole process group: the fork decides how it ends.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            return _ended(_waited(connection))
+            return _ended(connection)
     except OSError:
         # The server has not begun: afterwards no OSError is raised.
         return None
 
 
-def _waited(connection: socket.socket) -> bytes:
+def _ended(connection: socket.socket) -> int:
     try:
-        return connection.recv(4)
+        answer = connection.recv(4)
     except OSError:
-        return b""
-
-
-def _ended(answer: bytes) -> int:
+        answer = b""
     if len(answer) < 4:
         # The server was ended, and its forks.
         return 1

@@ -17,6 +17,7 @@ from pipfast.rescue.installed import installed_at, modules_in, record_of
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.rescue.wheels import Visible, record_of_archive
 from pipfast.store.archives import sha256_of
+from pipfast.store.notes import note_key
 from pipfast_hooks.builds.rescue.overlay import Found, target_sites
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def _names(texts: Iterable[str]) -> set[str]:
 
 def key_of(cached: Path) -> str:
     """Return the key of the note about a wheel in pip's cache; where the cache lies does not matter."""
-    return wheels.key_of_cached("/".join(cached.parts[-5:]))
+    # pip makes the path in its cache from the source's address and the interpreter.
+    return note_key(f"pip's cache: {'/'.join(cached.parts[-5:])}")
 
 
 def difference(context: Context, cached: Path) -> str | None:

@@ -71,14 +71,18 @@ class FileIdentity:
 
         :returns: the verdict, and for a part the position behind its last byte.
         """
-        if self._differs(response.headers):
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        differs = None not in (self.last_modified, modified) and modified != self.last_modified
+        if self.etag and etag:
+            differs = etag.removeprefix("W/") != self.etag.removeprefix("W/")
+        if differs:
             return Verdict.CHANGED, start
         if response.status != 206:
             whole = response.status == 200 and content_length(response.headers) == self.size
             return (Verdict.REFUSED if whole else Verdict.CHANGED), start
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         # RFC 9110, 15.3.7: the answer to If-Range must repeat the tag; it need not repeat the date.
-        untold = self.validator is not None and self.validator == self.etag != response.headers.get("ETag")
+        untold = self.validator is not None and self.validator == self.etag != etag
         if untold or match is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
             return Verdict.REFUSED, start
         first, last, total = map(int, match.groups())
@@ -90,12 +94,6 @@ class FileIdentity:
         if length is not None and length != last + 1 - first:
             return Verdict.REFUSED, start
         return Verdict.PART, last + 1
-
-    def _differs(self, headers: Mapping[str, str]) -> bool:
-        etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
-        if self.etag and etag:
-            return etag.removeprefix("W/") != self.etag.removeprefix("W/")
-        return None not in (self.last_modified, last_modified) and last_modified != self.last_modified
 
 
 def _strong_validator(headers: Mapping[str, str]) -> str | None:

@@ -175,14 +175,10 @@ def _for_setuptools(
             installed = here is not None and here.version == version
             return Grant(f"{name}=={version}", name, cause.module, why, installed, wheels_only)
     wanted = joined(f"{specifiers},{below}")
-    if not _some_release(wanted):
+    own = [each.version for each in SpecifierSet(wanted) if each.operator in ("==", "===")]
+    if not any(allows(wanted, version) for version in (*_SETUPTOOLS, *own)):
         return Refusal(cause.module, f"that needs {name}{below} where this run asks for {name}{wanted}")
     return Grant(f"{name}{wanted}", name, cause.module, why, wheels_only=wheels_only)
-
-
-def _some_release(specifiers: str) -> bool:
-    own = [each.version for each in SpecifierSet(specifiers) if each.operator in ("==", "===")]
-    return any(allows(specifiers, version) for version in (*_SETUPTOOLS, *own))
 
 
 def _with_hashes(found: Grant | Refusal, trusted: Trusted, known: Known) -> Grant | Refusal:
