@@ -10,14 +10,15 @@ import pytest
 from faults.fault_server import THRESHOLD, FaultServer, named
 from pipfast.fetch import endings, limiter
 from pipfast.fetch.file import segments
-from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import PlainTransport
+from support.pools import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipfast.fetch.job import Download
+    from pipfast.fetch.pool import DownloadPool
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def transport() -> PlainTransport:
 
 @pytest.fixture
 def pool(transport: PlainTransport, server: FaultServer) -> Iterator[DownloadPool]:
-    with DownloadPool(transport, segment_threshold=THRESHOLD) as pool:
+    with opened(transport, segment_threshold=THRESHOLD) as pool:
         yield pool
 
 

@@ -11,14 +11,15 @@ import pytest
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
 from pipfast.fetch import board, limiter, scheduler
 from pipfast.fetch.errors import TruncatedBody
-from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import HttpStatusError, PlainTransport
+from support.pools import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipfast.fetch.job import Download
+    from pipfast.fetch.pool import DownloadPool
 
 BIG = content(LARGE)
 
@@ -101,7 +102,7 @@ def test_server_with_a_single_thread(single_threaded: FaultServer, tmp_path: Pat
     """A server that does not accept the second connection before the first has ended serves the run."""
     bodies = {"/big.whl": BIG, **small_files(10)}
     single_threaded.bodies.update(bodies)
-    with DownloadPool(PlainTransport(), segment_threshold=THRESHOLD) as pool:
+    with opened(PlainTransport(), segment_threshold=THRESHOLD) as pool:
         check({p: pool.submit(single_threaded.url(p), tmp_path, name=named) for p in bodies}, bodies)
     assert single_threaded.most_concurrent == 1
 
@@ -201,7 +202,7 @@ def test_stalled_read_is_tried_again(server: FaultServer, tmp_path: Path) -> Non
     body = content(200_000)
     server.bodies["/a.whl"] = body
     server.behaviours["/a.whl"] = answer
-    with DownloadPool(PlainTransport(timeout=0.2)) as pool:
+    with opened(PlainTransport(timeout=0.2)) as pool:
         assert pool.submit(server.url("/a.whl"), tmp_path, name=named).result().path.read_bytes() == body
     assert server.ranges("/a.whl") == [None, (70_000, 200_000)]
 

@@ -11,14 +11,15 @@ import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
 from pipfast.fetch.errors import DownloadCancelled, UnsafeName
-from pipfast.fetch.pool import DownloadPool
 from support.plain_transport import PlainTransport
+from support.pools import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from pipfast.fetch.job import Download
+    from pipfast.fetch.pool import DownloadPool
 
 BIG = content(LARGE)
 
@@ -47,7 +48,7 @@ def test_interrupt_with_requests_under_way(
     downloads: list[Download] = []
     with (
         pytest.raises(KeyboardInterrupt),
-        DownloadPool(PlainTransport(timeout=300), segment_threshold=THRESHOLD) as pool,
+        opened(PlainTransport(timeout=300), segment_threshold=THRESHOLD) as pool,
     ):
         downloads += [pool.submit(server.url(p), tmp_path, name=named) for p in server.bodies]
         for _ in range(2 if sent == "nothing" else 8):
@@ -77,7 +78,7 @@ def test_queued_downloads_are_cancelled(server: FaultServer, tmp_path: Path) -> 
         exchange.stall()
 
     server.behaviours["/a.whl"] = answer
-    with DownloadPool(PlainTransport(), connections=1) as pool:
+    with opened(PlainTransport(), connections=1) as pool:
         pool.submit(server.url("/a.whl"), tmp_path, name=named)
         queued = pool.submit(server.url("/b.whl"), tmp_path, name=named)
         assert asked.wait(20)

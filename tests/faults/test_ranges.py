@@ -10,9 +10,9 @@ import pytest
 
 from faults.fault_server import LARGE, THRESHOLD, Exchange, FaultServer, content, named, sha256
 from pipfast.fetch import endings
-from pipfast.fetch.pool import DownloadPool
 from pipfast.wheel import soundness
 from support.plain_transport import PlainTransport
+from support.pools import opened
 from support.wheels import Member, zip_bytes
 
 if TYPE_CHECKING:
@@ -406,11 +406,8 @@ def test_ranges_that_always_break(server: FaultServer, fetch: Callable[..., Down
 def test_threshold_is_the_callers(server: FaultServer, tmp_path: Path) -> None:
     """A pool with a high threshold sends plain requests only; one connection as well."""
     server.bodies["/big.whl"] = BIG
-    for pool in (
-        DownloadPool(PlainTransport(), segment_threshold=LARGE + 1),
-        DownloadPool(PlainTransport(), connections=1, segment_threshold=THRESHOLD),
-    ):
-        with pool:
+    for options in ({"segment_threshold": LARGE + 1}, {"connections": 1, "segment_threshold": THRESHOLD}):
+        with opened(PlainTransport(), **options) as pool:
             fetched = pool.submit(server.url("/big.whl"), tmp_path, name=named).result()
             assert fetched.path.read_bytes() == BIG
     assert server.ranges("/big.whl") == [None, None]

@@ -19,8 +19,7 @@ from pipfast.report import timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
 from pipfast.store.urls import Origin, note_url
 from pipfast.system import threads
-from pipfast_hooks.downloads import pip_cache
-from pipfast_hooks.downloads.job import Job, Scratch, move
+from pipfast_hooks.downloads.job import Job, Scratch, find_stored_origin, give, move, would_keep
 from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.transport import SessionTransport
@@ -183,7 +182,7 @@ class Connections:
             raise WrongDigest(job.url)
         if job.archive is not None and self._layout.keeps:
             # Not when it arrived: pip would not have fetched what it never came to ask for.
-            kept = fetched.from_cache or pip_cache.would_keep(self.session, download)
+            kept = fetched.from_cache or would_keep(self.session, download)
             if kept or size is None:
                 note_url(self._layout, download.url, fetched.sha256, Origin(kept, size is not None))
         path = self._deliver(job, fetched)
@@ -212,7 +211,7 @@ class Connections:
         fetched = download.fetched
         if fetched is None or fetched.matches is False:
             return
-        pip_cache.give(download.first_response(), fetched)
+        give(download.first_response(), fetched)
         if not self._layout.keeps:
             return
         archive = add_archive(self._layout, fetched.path, fetched.sha256, fetched.path.name, move=True)
@@ -228,7 +227,7 @@ class Connections:
                 preparer.start(digest, path, hashed=True)
 
     def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
-        origin = pip_cache.find_stored_origin(self.session, self._layout, job.link)
+        origin = find_stored_origin(self.session, self._layout, job.link)
         size = archive.size if origin.sized else None
         response = StandIn(size, origin.kept)
         tell(response, job.link, progress_bar, size, iter((archive.size,)))

@@ -1,8 +1,7 @@
 """Judgement of an index page by pip's rules for one interpreter.
 
-pip builds a `Link` for every file of a page and parses every file name anew in every run. Here the answers that
-depend on a part of the name only (the tags, the version, ``Requires-Python``) are pip's own answers for the first
-file that has that part; a file whose name or address is not of the plain kind is judged by pip's own code, whole.
+Answers that depend on a part of a file's name only (the tags, the version, ``Requires-Python``) are pip's own for the
+first file that has that part; a file whose name or address is not of the plain kind is judged by pip's own code.
 """
 
 from __future__ import annotations

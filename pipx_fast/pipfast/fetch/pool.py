@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pipfast.fetch.board import Board
 from pipfast.fetch.job import Download
 from pipfast.fetch.scheduler import Scheduler
-from pipfast.fetch.transport import Abortable, Response, Transport
 from pipfast.fetch.worker import Worker
 from pipfast.system import threads
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from pipfast.fetch.transport import Response, Transport
 
 
 CONNECTIONS = 8
@@ -37,7 +38,6 @@ class DownloadPool:
         on_thread_start: Callable[[Download], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
         """:param on_thread_start: returns the context in which a worker works for a download."""
-        self._transport = transport
         self._connections = connections
         self._around = on_thread_start
         self._board = Board(connections, self._grow)
@@ -71,15 +71,8 @@ class DownloadPool:
     def close(self, wait_s: float = JOIN_S) -> None:
         """Cancel unfinished downloads, and wait at most ``wait_s`` seconds for threads. Safe to call again."""
         self._scheduler.close()
-        if isinstance(self._transport, Abortable) and any(t.is_alive() for t in self._threads):
-            self._transport.abort()
+
         threads.join(self._threads, wait_s)
-
-    def __enter__(self) -> DownloadPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _grow(self) -> None:
         if len(self._threads) < self._connections and not self._board.closing:

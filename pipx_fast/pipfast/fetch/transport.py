@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,7 @@ class Response(Protocol):
 class Transport(Protocol):
     """Makes requests, several at once in worker threads.
 
-    It has a read timeout of its own: ``Response.close`` interrupts a body, but only :class:`Abortable` a ``get``
-    that waits for its headers.
+    It has a read timeout of its own: ``Response.close`` interrupts a body, but no ``get`` that waits for headers.
     """
 
     def get(self, url: str, headers: Mapping[str, str]) -> Response:
@@ -45,11 +44,3 @@ class Transport(Protocol):
 
         Then fewer connections may help, and another try; after any other one the download is over.
         """
-
-
-@runtime_checkable
-class Abortable(Protocol):
-    """A transport that can end the requests whose headers have not come yet."""
-
-    def abort(self) -> None:
-        """Make every ``get`` under way raise soon; called once, when the pool is closed with work left."""

@@ -1,8 +1,7 @@
 """Stored files linked aside and moved into the environment.
 
-Making some thousand folders takes most of the time of an installation. Worker processes do it while pip resolves,
-in a folder on the store's filesystem; installing then renames a few top-level folders, and merges those that the
-environment has already.
+Worker processes link them while pip resolves, in a folder on the store's filesystem; installing then renames a few
+top-level folders, and merges those that the environment has already.
 """
 
 from __future__ import annotations

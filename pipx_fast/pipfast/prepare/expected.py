@@ -1,7 +1,6 @@
 """Wheels that a command line installed the last time.
 
-While pip is imported and resolves, a core is idle. If the same command line has installed from the store before,
-into any environment, its wheels are linked aside meanwhile. That is a guess: wheels that pip does not choose are
+While pip resolves, they are linked aside, on a core that is idle. That is a guess: those that pip does not choose are
 removed, and others that it chooses are linked as ever.
 """
 

@@ -1,8 +1,8 @@
 """Entries of the store that a power cut may have spoiled.
 
-No entry is synced when it is made: for 10,000 files of 125 MB that takes 0.03 to 0.6 s here and longer on slow
-disks, in each run that makes something. Hashing them takes 0.2 to 0.9 s of one core, once after a boot, and only
-for entries made shortly before the machine went down: the kernel has written older ones.
+No entry is synced when it is made: that takes up to a second and longer on slow disks, in each run that makes
+something. Hashing takes as long, but once after a boot, and only for what was made shortly before the machine went
+down: the kernel has written older entries.
 
 ``<root>/boots`` holds the boot in which it was written, the last time a command was alive then, and the times of
 entries that have to be proved. An entry's time is its manifest's ctime, which no archiver sets.

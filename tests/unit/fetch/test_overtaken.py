@@ -13,7 +13,7 @@ import pytest
 from pipfast.fetch import board, scheduler
 from pipfast.fetch.file import segments
 from pipfast.fetch.file.assembly import Assembly
-from pipfast.fetch.pool import DownloadPool
+from support.pools import opened
 from unit.fetch.fake_transport import FakeResponse, FakeTransport, whole
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.fetch.job import Download
+    from pipfast.fetch.pool import DownloadPool
 
 BODY = bytes(range(250)) * 4
 
@@ -110,7 +111,7 @@ def test_first_stream_that_was_overtaken_takes_no_more(tmp_path: Path) -> None:
         streamed.pieces = answered.pieces
         return streamed
 
-    with DownloadPool(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
+    with opened(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
         check(submit(pool, tmp_path))
 
 
@@ -135,7 +136,7 @@ def test_stream_whose_bytes_are_being_written_is_not_overtaken(
         answered.pieces = [BODY[:50], BODY[50:]]
         return answered
 
-    with DownloadPool(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
+    with opened(FakeTransport(answer), connections=3, segment_threshold=500) as pool:
         check(submit(pool, tmp_path))
 
 
@@ -154,6 +155,6 @@ def test_wrong_file_comes_once_more_though_its_parts_were_left(tmp_path: Path) -
         raise LookupError("no range")
 
     transport = FakeTransport(answer)
-    with DownloadPool(transport, connections=2, segment_threshold=500) as pool:
+    with opened(transport, connections=2, segment_threshold=500) as pool:
         check(submit(pool, tmp_path))
     assert sum("Range" not in headers for _, headers in transport.requests) == 2

@@ -12,6 +12,7 @@ import pytest
 from pipfast.fetch import limiter
 from pipfast.fetch.file import segments
 from pipfast.fetch.pool import DownloadPool
+from support.pools import opened
 from unit.fetch.fake_transport import BusyError, FakeResponse, FakeTransport, whole
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_jobs_start_in_submit_order(tmp_path: Path) -> None:
         return whole(url.encode())
 
     transport = FakeTransport(answer)
-    with DownloadPool(transport, connections=1) as pool:
+    with opened(transport, connections=1) as pool:
         jobs = [pool.submit(f"fake:{n}", tmp_path, name=numbered(n)) for n in range(20)]
         first.set()
         for job in jobs:
@@ -67,7 +68,7 @@ def test_queued_file_comes_before_parts_of_a_large_one(tmp_path: Path, monkeypat
         return FakeResponse([submitted, bytes(end + 1 - start)], content_range, 206)
 
     transport = FakeTransport(answer)
-    with DownloadPool(transport, connections=2, segment_threshold=500) as pool:
+    with opened(transport, connections=2, segment_threshold=500) as pool:
         big = pool.submit("fake:big", tmp_path, name=lambda r: "big")
         big.first_response()
         small = [pool.submit(f"fake:{n}", tmp_path, name=numbered(n)) for n in range(3)]
@@ -85,7 +86,7 @@ def test_same_url_is_one_download(tmp_path: Path) -> None:
     transport = FakeTransport(lambda url, headers: whole(b"content"))
     other = tmp_path / "other"
     other.mkdir()
-    with DownloadPool(transport) as pool:
+    with opened(transport) as pool:
         job = pool.submit("fake:a", tmp_path, name=named)
         assert pool.submit("fake:a", tmp_path, name=named) is job
         job.result()
@@ -107,7 +108,7 @@ def test_failed_download_can_be_submitted_again(tmp_path: Path) -> None:
             raise errors.pop()
         return whole(b"content")
 
-    with DownloadPool(FakeTransport(answer)) as pool:
+    with opened(FakeTransport(answer)) as pool:
         with pytest.raises(ValueError, match="first"):
             pool.submit("fake:a", tmp_path, name=named).result()
         assert pool.submit("fake:a", tmp_path, name=named).result().size == 7
@@ -118,7 +119,7 @@ def test_answer_from_pips_cache_is_one_stream(tmp_path: Path) -> None:
     response = whole(bytes(1000), Accept_Ranges="bytes", ETag='"v1"')
     response.from_cache = True
     transport = FakeTransport(lambda url, headers: response)
-    with DownloadPool(transport, segment_threshold=1) as pool:
+    with opened(transport, segment_threshold=1) as pool:
         job = pool.submit("fake:a", tmp_path, name=named)
         assert job.first_response() is response
         fetched = job.result()
@@ -131,7 +132,7 @@ def test_answer_from_pips_cache_is_one_stream(tmp_path: Path) -> None:
 def test_digests_and_matches(tmp_path: Path) -> None:
     """Any case of the hex digits is right; an algorithm nobody knows says nothing; one wrong one does."""
     md5 = "9a0364b9e99bb480dd25e1f0284c8555"
-    with DownloadPool(FakeTransport(lambda url, headers: whole(b"content"))) as pool:
+    with opened(FakeTransport(lambda url, headers: whole(b"content"))) as pool:
 
         def matches(**expected: str) -> bool | None:
             folder = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -151,7 +152,7 @@ def test_received_is_live(tmp_path: Path) -> None:
     """Bytes are told while more are still to come, and ``arrived`` is there to be polled."""
     more = threading.Event()
     response = FakeResponse([bytes(10), more, bytes(5)], {"Content-Length": "15"})
-    with DownloadPool(FakeTransport(lambda url, headers: response)) as pool:
+    with opened(FakeTransport(lambda url, headers: response)) as pool:
         job = pool.submit("fake:a", tmp_path, name=named)
         received = job.received()
         assert next(received) == 10
@@ -170,7 +171,7 @@ def test_received_does_not_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         FakeResponse([bytes(1000)], length),
     ]
     transport = FakeTransport(lambda url, headers: answers.pop(0))
-    with DownloadPool(transport) as pool:
+    with opened(transport) as pool:
         job = pool.submit("fake:a", tmp_path, name=named)
         steps = list(job.received())
     assert sum(steps) == 1000
@@ -188,7 +189,7 @@ def test_callbacks_run_in_the_worker_before_the_result_is_out(tmp_path: Path) ->
         called.append((threading.current_thread().name, path.read_bytes()))
         path.rename(tmp_path / "moved")
 
-    with DownloadPool(FakeTransport(lambda url, headers: whole(b"content"))) as pool:
+    with opened(FakeTransport(lambda url, headers: whole(b"content"))) as pool:
         go = threading.Event()
         job = pool.submit("fake:a", tmp_path, name=lambda r: (go.wait(20) and "file.whl") or "")
         job.add_done_callback(move)
@@ -210,7 +211,7 @@ def test_callback_that_fails(tmp_path: Path, error: type[BaseException]) -> None
 
     go = threading.Event()
     seen: list[Download] = []
-    with DownloadPool(FakeTransport(lambda url, headers: whole(b"content")), connections=1) as pool:
+    with opened(FakeTransport(lambda url, headers: whole(b"content")), connections=1) as pool:
         job = pool.submit("fake:a", tmp_path, name=lambda r: (go.wait(20) and "a") or "")
         job.add_done_callback(fail)
         job.add_done_callback(seen.append)
@@ -227,7 +228,7 @@ def test_no_callback_after_a_failure(tmp_path: Path) -> None:
         raise ValueError
 
     called: list[Download] = []
-    with DownloadPool(FakeTransport(answer)) as pool:
+    with opened(FakeTransport(answer)) as pool:
         job = pool.submit("fake:a", tmp_path, name=named)
         job.add_done_callback(called.append)
         with pytest.raises(ValueError):
@@ -249,7 +250,7 @@ def test_context_around_the_work(tmp_path: Path) -> None:
         seen.append("get")
         return whole(b"content")
 
-    with DownloadPool(FakeTransport(answer), on_thread_start=around) as pool:
+    with opened(FakeTransport(answer), on_thread_start=around) as pool:
         pool.submit("fake:a", tmp_path, name=named).result()
     assert seen == ["enter fake:a pipfast-fetch-0", "get", "leave"]
 
@@ -263,7 +264,7 @@ def test_failing_context_fails_the_download(tmp_path: Path) -> None:
         return contextlib.nullcontext()
 
     transport = FakeTransport(lambda url, headers: whole(b"content"))
-    with DownloadPool(transport, connections=1, on_thread_start=around) as pool:
+    with opened(transport, connections=1, on_thread_start=around) as pool:
         with pytest.raises(ValueError, match="fake:bad"):
             pool.submit("fake:bad", tmp_path, name=named).result()
         assert pool.submit("fake:good", tmp_path, name=named).result().size == 7
@@ -272,14 +273,14 @@ def test_failing_context_fails_the_download(tmp_path: Path) -> None:
 def test_a_pool_that_does_nothing_starts_no_thread() -> None:
     """Threads are made when there is something to do."""
     before = threading.active_count()
-    with DownloadPool(FakeTransport(lambda url, headers: whole(b""))):
+    with opened(FakeTransport(lambda url, headers: whole(b""))):
         assert threading.active_count() == before
 
 
 def test_a_few_files_start_a_few_threads(tmp_path: Path) -> None:
     """Files that come one after the other are fetched by the same thread, or by the two that take turns."""
     transport = FakeTransport(lambda url, headers: whole(b"content"))
-    with DownloadPool(transport) as pool:
+    with opened(transport) as pool:
         for number in range(5):
             pool.submit(f"fake:{number}", tmp_path, name=numbered(number)).result()
     # A thread may still be tidying up when the next file is asked for.
