@@ -1,7 +1,8 @@
 """Judgement of an index page by pip's rules for one interpreter.
 
-Answers that depend on a part of a file's name only (the tags, the version, ``Requires-Python``) are pip's own for the
-first file that has that part; a file whose name or address is not of the plain kind is judged by pip's own code.
+Answers that depend on a part of a file's name only (the tags, the version, ``Requires-Python``) are pip's own for
+the first file that has that part; a file whose name or address is not of the plain kind is judged by pip's own
+code.
 """
 
 from __future__ import annotations

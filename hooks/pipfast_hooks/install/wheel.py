@@ -113,12 +113,12 @@ _PLACINGS = 3
 def place_wheel(request: Request, ready: Ready, run: Run) -> Ready | None:
     """Put the stored files in place; return what they were, or None if pip has to install the wheel.
 
-    The store may lose an entry at any time (`store prune`, another run). Then all its files are placed once more: half
-    of a tree and half of its successor would be sources of two times, with bytecode for one of them. Where the
-    environment refuses a file, pip's own code has the last word, and replaces what was placed.
+    The store may lose an entry at any time (`store prune`, another run). Then all its files are placed once more:
+    half of a tree and half of its successor would be sources of two times, with bytecode for one of them. Where
+    the environment refuses a file, pip's own code has the last word, and replaces what was placed.
 
-    The .dist-info folder says that a package is there: it comes last, so that a command that is killed leaves nothing
-    that pip takes for a package.
+    The .dist-info folder says that a package is there: it comes last, so that a command that is killed leaves
+    nothing that pip takes for a package.
     """
     for _ in range(_PLACINGS):
         try:

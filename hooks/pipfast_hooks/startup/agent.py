@@ -1,7 +1,7 @@
 """pip's user agent: the programs it runs for it, started early.
 
-For every session pip runs ``rustc --version``, and on Linux ``lsb_release -a`` and ``uname -rs``, and waits for each,
-which may take longer than a command's own work. Here they run while pip is being imported.
+For every session pip runs ``rustc --version``, and on Linux ``lsb_release -a`` and ``uname -rs``, and waits for
+each, which may take longer than a command's own work. Here they run while pip is being imported.
 """
 
 from __future__ import annotations

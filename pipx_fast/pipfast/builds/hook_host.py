@@ -1,11 +1,11 @@
 """Fork host of build hooks: a process that has imported the backend.
 
 Run as a script by a build's interpreter. PEP 517 wants a fresh process for each hook: a fork of one that has done
-nothing but import the backend is as fresh. Where the import starts threads, opens files, prints, registers functions
-for the exit, or looks at files that a hook may change, this process ends before it serves.
+nothing but import the backend is as fresh. Where the import starts threads, opens files, prints, registers
+functions for the exit, or looks at files that a hook may change, this process ends before it serves.
 
-It imports hardly more than the script of pyproject_hooks does, nothing of pip's or ours: what it imports, the backend
-finds imported. So it shares no code with the fork server of pips.
+It imports hardly more than the script of pyproject_hooks does, nothing of pip's or ours: what it imports, the
+backend finds imported. So it shares no code with the fork server of pips.
 
 Usage: ``hook_host.py SOCKET SCRIPT HOOK CONTROL``: a descriptor, and the arguments of the first hook's process. A
 question is a line: a JSON list of a hook's name, its control folder and the file for its output. The answer is a

@@ -1,8 +1,8 @@
 """Servers: what each can bear, and who may ask it now.
 
-Requests are pip's own, or early ones, which pip has not come to yet. An early one never costs pip an answer: as long
-as a server has not answered two at once, two are the most that it gets; what is refused to an early one in company is
-no answer; a server that refuses, breaks off or stalls is left to pip alone.
+Requests are pip's own, or early ones, which pip has not come to yet. An early one never costs pip an answer: as
+long as a server has not answered two at once, two are the most that it gets; what is refused to an early one in
+company is no answer; a server that refuses, breaks off or stalls is left to pip alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Wheels that a command line installed the last time.
 
-While pip resolves, they are linked aside, on a core that is idle. That is a guess: those that pip does not choose are
-removed, and others that it chooses are linked as ever.
+While pip resolves, they are linked aside, on a core that is idle. That is a guess: those that pip does not choose
+are removed, and others that it chooses are linked as ever.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Fork server of the pips that fill build environments.
 
-Half of the time of such a pip goes into its start. This process has started, and forks for each. pip starts the client
-(``fork_client``) and waits for it; the client goes on alone where there is no server, or where that runs with another
-interpreter, variables or folder. Linux only: elsewhere system libraries do not survive a fork.
+Half of the time of such a pip goes into its start. This process has started, and forks for each. pip starts the
+client (``fork_client``) and waits for it; the client goes on alone where there is no server, or where that runs
+with another interpreter, variables or folder. Linux only: elsewhere system libraries do not survive a fork.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Probe in every Python process of a build: notes its vain imports.
 
-First on ``PYTHONPATH`` in a build's processes, it takes its own folder from ``sys.path`` again, appends a finder that
-never finds anything, and runs the ``sitecustomize`` that would have run without it. What is noted is written when the
-interpreter ends. Only built-in and frozen modules are used: whatever is imported here is imported for the build, too.
+First on ``PYTHONPATH`` in a build's processes, it takes its own folder from ``sys.path`` again, appends a finder
+that never finds anything, and runs the ``sitecustomize`` that would have run without it. What is noted is written
+when the interpreter ends. Only built-in and frozen modules are used: whatever is imported here is imported for the
+build, too.
 """
 
 import sys
