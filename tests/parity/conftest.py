@@ -3,7 +3,8 @@
 ``PIPFAST_PARITY_SAMPLE`` runs a part of it, for the members of the matrix that need not run all: a fraction of
 the tests and a seed, as in ``PIPFAST_PARITY_SAMPLE=0.25:pip24``. The same value picks the same tests everywhere;
 without a seed it is the empty one. ``PIPFAST_TWIN=pip`` compares pip with itself, which tries the suite;
-``PIPFAST_TWIN=attached`` compares it with itself in an attached environment.
+``PIPFAST_TWIN=attached`` compares it with itself in an attached environment, the path of a ``runner.py`` with
+the pipfast that is installed there.
 """
 
 from __future__ import annotations

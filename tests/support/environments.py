@@ -171,10 +171,11 @@ class Environment:
         return source in self._pristine and path.exists() and _mark(path.lstat()) == self._pristine[source]
 
 
-def build_templates(base: Path, *, attached: bool = False) -> dict[Kind, Environment]:
+def build_templates(base: Path, *, attached: bool = False, with_pipfast: bool = True) -> dict[Kind, Environment]:
     """Build every kind of environment below ``base``, with ``base/env`` as the place to use them at.
 
     :param attached: their own pip runs with pipfast.
+    :param with_pipfast: pipfast is installed in them.
     """
     places = Places(base)
     environments = {}
@@ -183,7 +184,7 @@ def build_templates(base: Path, *, attached: bool = False) -> dict[Kind, Environ
             venv.create(places.env, with_pip=False, symlinks=True)
         else:
             _create_bare(places)
-        _fill(places, attached)
+        _fill(places, attached, with_pipfast)
         template = base / f"template-{kind.name.lower()}"
         places.env.rename(template)
         environments[kind] = Environment(template, base / f"rest-{kind.name.lower()}", places.env)
@@ -206,9 +207,10 @@ def _create_bare(places: Places) -> None:
             (places.stdlib / path.name).symlink_to(path)
 
 
-def _fill(places: Places, attached: bool) -> None:
+def _fill(places: Places, attached: bool, with_pipfast: bool) -> None:
     _copy_distribution(importlib.metadata.distribution("pip"), places)
-    _copy_pipfast(places)
+    if with_pipfast:
+        _copy_pipfast(places)
     if attached:
         files.attach(places.site_packages, places.site_packages / "pipfast")
     subprocess.run([places.python, "-m", "compileall", "-q", places.site_packages], check=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
 """The module that is compared with pip; ``pip`` tries the comparison itself, and with ``attached`` pip runs with
-pipfast in an attached environment."""
+pipfast in an attached environment. The path of another installation's ``runner.py`` has that one run there."""
 
 
 class Twin(Enum):
@@ -138,7 +138,8 @@ class Laboratory:
     def __init__(self, base: Path, server: Server) -> None:
         self.places = Places(base)
         self.server = server
-        self._environments = build_templates(base, attached=OURS == "attached")
+        with_pipfast = not OURS.endswith("runner.py")
+        self._environments = build_templates(base, attached=OURS == "attached", with_pipfast=with_pipfast)
         self._held = base / "held"
         self._forked: dict[Kind, ForkedPip] = {}
 
@@ -212,7 +213,9 @@ class Laboratory:
     def _step(self, scenario: Scenario, step: Step, twin: Twin) -> Result:
         ours = twin is Twin.OURS and not step.stock
         module = OURS if ours and OURS != "attached" else "pip"
-        what = () if step.program else ("-m", module)
+        # The runner is told what stands in usage lines: the module, as with -m.
+        start = (module, "__main__.py") if module.endswith("runner.py") else ("-m", module)
+        what = () if step.program else start
         return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
 
     def _command(
