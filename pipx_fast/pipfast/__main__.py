@@ -7,7 +7,7 @@ import sys
 if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()):
     sys.path.pop(0)
 
-from pipfast.runner import NAME, WHY, become, become_asked
+from pipfast.targets.start import NAME, WHY, become, become_asked
 
 
 def main() -> int:
@@ -27,14 +27,20 @@ def main() -> int:
         become(target, name, arguments)
         why = target.why
     sys.argv[0] = name
-    become_asked(name, arguments)
+    become_asked(name, arguments, _configured)
     return _launch(why)
 
 
 def _main_of_module() -> int:
     # What pip's usage lines are made from.
-    become_asked(os.path.basename(sys.argv[0]), sys.argv[1:])
+    become_asked(os.path.basename(sys.argv[0]), sys.argv[1:], _configured)
     return _launch("")
+
+
+def _configured() -> str:
+    from pipfast.launch import configured_python
+
+    return configured_python()
 
 
 def _launch(why: str) -> int:

@@ -10,22 +10,9 @@ imports see nothing of ours. Python 2.7 and 3.6 can run this file, too: there th
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pipfast.targets.target import Target  # noqa: F401
-
 OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 13)
 OLDEST_PIP = (23, 0)
-
-WHY = "_PIPFAST_WHY"
-"""Variable that says why this Python was chosen. It ends here: pip's children do not get it."""
-
-OWN_PIP = "_PIPFAST_PIP"
-"""Variable with the folder that has pipfast's pip, for a target without one. It ends here, too."""
-
-NAME = "_PIPFAST_NAME"
-"""Variable with what was typed, where that was not ``pipfast``: a shell's function sets it for the command."""
 
 _RUNNER = "__pip-runner__.py"
 """pip's own runner, which ``pip --python`` starts; it refuses a Python that this pip is not for."""
@@ -100,46 +87,13 @@ def launcher():
     return launch
 
 
-def become(target, name, arguments):
-    # type: (Target, str, list[str]) -> None
-    """Replace this process by a target's interpreter; return if it is this one, or where pip says what is wrong.
-
-    :param name: what was typed.
-    """
-    from pipfast.targets.asked import RUNNING, without_option
-
-    if target.by_pip:
-        # pip must not start it once more; and an older one does not know the option.
-        os.environ[RUNNING] = "1"
-        arguments = without_option(arguments)
-    if target.is_at(sys.executable):
-        return
-    environ = dict(os.environ, **{WHY: target.why, OWN_PIP: _folder_of_pip()})
-    command = [target.python] + list(target.flags) + [os.path.abspath(__file__), name] + arguments
-    try:
-        os.execve(target.python, command, environ)
-    except OSError as error:
-        if not target.by_pip:
-            sys.exit("pipfast: cannot start {0} ({1}): {2}".format(target.python, target.why, error.strerror))
-        del os.environ[RUNNING]
-
-
-def become_asked(name, arguments):
-    # type: (str, list[str]) -> None
-    """Replace this process by the interpreter that pip is told to run in, if it is told so."""
-    from pipfast.targets.asked import asked
-
-    target = asked(arguments, os.environ, _configured)
-    if target is not None:
-        become(target, name, arguments)
-
-
 def main():
     # type: () -> int
     """Run the command line of this script, and return the exit code."""
     del sys.argv[0]
     _leave_own_folder()
-    why, own_pip = os.environ.pop(WHY, ""), os.environ.pop(OWN_PIP, "")
+    # targets/start.py has set them; an old Python cannot read that.
+    why, own_pip = os.environ.pop("_PIPFAST_WHY", ""), os.environ.pop("_PIPFAST_PIP", "")
     if not sys.argv:
         sys.stderr.write("usage: PYTHON runner.py NAME [ARGUMENT ...]\n")
         return 2
@@ -154,7 +108,9 @@ def main():
     if reason or not (has_pip or _is_for_this_python(own_pip)):
         return _alone(reason, "" if has_pip else own_pip)
     make_reachable("" if has_pip else own_pip)
-    become_asked(sys.argv[0], sys.argv[1:])
+    from pipfast.targets.start import become_asked
+
+    become_asked(sys.argv[0], sys.argv[1:], _configured)
     from pipfast.launch import main as launch
 
     return launch(why=why)
@@ -165,13 +121,6 @@ def _configured():
     from pipfast.launch import configured_python
 
     return configured_python()
-
-
-def _folder_of_pip():
-    # type: () -> str
-    """Return the folder on ``sys.path`` that has a pip: nearly always the one with pipfast."""
-    folders = [roots()["pipfast"]] + sys.path
-    return next((each for each in folders if os.path.isfile(os.path.join(each, "pip", _RUNNER))), "")
 
 
 def _leave_own_folder():

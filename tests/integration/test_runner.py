@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pipfast.runner
+from pipfast.targets.start import OWN_PIP, WHY
 from support.program import add_shim, make_box
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ def test_imports_are_the_targets(target: Box) -> None:
 
 
 def test_target_without_pip_has_ours(without_pip: Box, index: Index) -> None:
-    variables = {pipfast.runner.OWN_PIP: str(PIP)}
+    variables = {OWN_PIP: str(PIP)}
     ended = run(without_pip, "install", "--index-url", index.url, "app", **variables)
     assert ended.status == 0, ended.err
     assert run(without_pip, "freeze", "--all", **variables).out == "app==1.0\nlibrary==1.0\n"
 
 
 def test_no_pip_at_all(without_pip: Box) -> None:
-    variables = {pipfast.runner.OWN_PIP: str(without_pip.work)}
+    variables = {OWN_PIP: str(without_pip.work)}
     ended = run(without_pip, "list", **variables)
     assert (ended.status, ended.out) == (1, "")
     assert ended.err.startswith(f"pipfast: {without_pip.python} has no pip")
@@ -86,7 +87,7 @@ def test_no_pip_at_all(without_pip: Box) -> None:
 
 def test_variables_end_with_the_runner(box: Box) -> None:
     add_shim(box, "import atexit, os\n@atexit.register\ndef _():\n    print(*sorted(os.environ))\n")
-    variables = {pipfast.runner.WHY: "x", pipfast.runner.OWN_PIP: "y"}
+    variables = {WHY: "x", OWN_PIP: "y"}
     out = run(box, "--version", **variables).out
     assert "PIP_CONFIG_FILE" in out and not any(each in out for each in variables)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.runner import NAME
+from pipfast.targets.start import NAME
 from support.index import serving
 from support.targets import Target, differences, install_once, make_prefix, pythons, run_all
 from support.wheels import Wheel, sdist

@@ -46,8 +46,8 @@ _NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 # e.g. `  doctor                      Show what pipfast does here, and what is wrong.` in pip's list of commands
 _OUR_COMMANDS = re.compile(r"^  (?:attach|detach|doctor|shell-hook|store) {10,}\S.*\n", re.MULTILINE)
 
-# e.g. `pipfast==1.0`, which pipfast leaves out of `freeze`
-_OURSELVES = re.compile(r"^pipfast(?:==| @ ).*\n", re.MULTILINE)
+# e.g. `pipfast==1.0`, which pipfast leaves out of `freeze`; from a checkout `-e …` and a comment above it
+_OURSELVES = re.compile(r"^(?:# Editable .*\(pipfast==.*\)\n-e |pipfast(?:==| @ )).*\n", re.MULTILINE)
 
 
 def normalized(text: str) -> str:

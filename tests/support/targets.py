@@ -122,8 +122,8 @@ def run_all(target: Target, command: Sequence[str], steps: Mapping[str, str]) ->
 def _tree(prefix: Path | None, work: Path) -> Iterator[tuple[str, snapshot.Entry]]:
     for root in filter(None, (prefix, work)):
         for relative, path in walk(root):
-            # Which of pip's own modules have bytecode depends on what was imported.
-            if "/pip/" in relative and "__pycache__" in relative:
+            # Which modules of pip's and of the standard library have bytecode depends on what was imported.
+            if "__pycache__" in relative and ("/pip/" in relative or "-packages/" not in relative):
                 continue
             entry = snapshot.look_at(path)
             if path.suffix == ".pyc":
