@@ -46,10 +46,7 @@ class Call:
         return self.kwargs.get(name, default)
 
     def original(self, **replaced: Any) -> Any:
-        """Call pip's own function with what pip passed, by position and by name as pip did.
-
-        :param replaced: arguments that take the place of pip's, or are added by name.
-        """
+        """Call pip's own function with what pip passed; ``replaced`` takes the place of some, or is added."""
         if not replaced:
             return self._wrapped(*self.args, **self.kwargs)
         args, kwargs = list(self.args), dict(self.kwargs)

@@ -182,7 +182,7 @@ class Store:
         # A worker writes file names in UTF-8, and this process has to do the same.
         inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
         terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode)
-        self._workers = Inside(terms) if inside else Workers(run.settings.workers, terms)
+        self._workers = Inside(1, terms) if inside else Workers(run.settings.workers, terms)
         link_mode = self.link_mode if run.intent.link_ahead and _is_beside(layout) else None
         self._preparer = Preparer(layout, self._workers, link_mode)
         return self._preparer

@@ -34,10 +34,7 @@ class Guard(Part):
         self._left: set[int] = set()
 
     def begin(self) -> int:
-        """Start the process if it does not run; return the descriptor of its pipe.
-
-        :raises OSError: it cannot be started: nothing may run beside pip.
-        """
+        """Start the process if need be; return the descriptor of its pipe. OSError: nothing may run beside pip."""
         with self._starting:
             if self._process is not None:
                 return self._pipe
@@ -57,10 +54,7 @@ class Guard(Part):
 
     @contextmanager
     def over(self, session: int) -> Iterator[None]:
-        """Have the guard end a session if the command ends within the block.
-
-        :raises OSError: the guard has ended.
-        """
+        """Have the guard end a session if the command ends within the block; OSError: the guard has ended."""
         tell(self._pipe, session, begun=True)
         self._left.add(session)
         try:

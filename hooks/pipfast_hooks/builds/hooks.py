@@ -58,7 +58,7 @@ class Rescues(Part):
     def close(self, wait_s: float) -> None:
         """Remove the environments of all rescues."""
         for rescue in self._rescues.values():
-            rescue.close()
+            rescue.place.close()
 
 
 def _around_call_hook(call: Call) -> Any:

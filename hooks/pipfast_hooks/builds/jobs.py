@@ -88,10 +88,7 @@ class Jobs:
         self._threads.submit(function)
 
     def start(self, function: Callable[[], None]) -> bool:
-        """Have a new thread call ``function`` now; its urgent processes wait for no turn.
-
-        :returns: False if no thread can be had, and nothing is called.
-        """
+        """Have a new thread, which waits for no turn, call ``function`` now; False if none can be had."""
         with self._lock:
             thread = None if self.is_closed else threads.start(function, "pipfast-build")
             if thread is not None:

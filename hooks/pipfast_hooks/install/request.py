@@ -137,10 +137,7 @@ def read_entry_points(request: Request, text: str | None) -> EntryPoints:
 
 
 def make_scripts(request: Request, ready: Ready) -> Scripts:
-    """Rewrite the wheel's own scripts, and generate those of entry points with pip's own maker.
-
-    :raises LeftToPip: a script could not be made: what pip leaves then is pip's.
-    """
+    """Rewrite the wheel's scripts, and generate those of entry points with pip's maker, or raise ``LeftToPip``."""
     plan = ready.plan
     maker = pip_wheel.PipScriptMaker(None, request.scheme.scripts)
     if request.script_executable is not None:

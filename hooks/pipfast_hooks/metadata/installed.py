@@ -97,11 +97,6 @@ class InstalledFacts(Part):
         self.wheels: dict[object, Any] = {}
         """Distributions that were read from wheels, and will be asked for once more."""
 
-    def close(self, wait_s: float) -> None:
-        """Let the distributions go."""
-        self.dependencies.clear()
-        self.wheels.clear()
-
 
 def _around_iter_dependencies(call: Call) -> Any:
     """Return the requirements that were found before, as long as the file is the same.

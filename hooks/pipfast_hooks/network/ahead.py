@@ -274,10 +274,6 @@ class Ahead(Part):
         self.requests = RequestsAhead(self.run, session, on_wheel)
         return self.requests
 
-    def end(self) -> None:
-        """Send nothing more: the resolver is done."""
-        self.close(0.0)
-
     def stop(self) -> None:
         """Send nothing more; pip was interrupted."""
         self.requests.stop()

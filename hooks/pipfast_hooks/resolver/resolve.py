@@ -47,7 +47,7 @@ def _around_resolve(call: Call) -> Any:
     finally:
         look_aheads.current = None
         if (ahead := run.find(Ahead)) is not None:
-            ahead.end()
+            ahead.close(0.0)
         if (context := run.find(Context)) is not None:
             context.end_resolution(has_succeeded=resolved)
 

@@ -68,10 +68,7 @@ class Download:
         self._called_back_by: int | None = None
 
     def first_response(self) -> Response:
-        """Wait for the headers of the first answer, whose body the caller must not read.
-
-        :raises BaseException: the transport's exception, if no answer came.
-        """
+        """Wait for the first answer, whose body the caller must not read; raises the transport's exception."""
         with self._changed:
             self._changed.wait_for(lambda: self._first is not None or self.finished)
             if self._first is None:
@@ -79,10 +76,7 @@ class Download:
             return self._first
 
     def received(self) -> Iterator[int]:
-        """Yield the number of bytes since the last one, until all are here; the numbers add up to the size.
-
-        :raises BaseException: the download's error.
-        """
+        """Yield the bytes since the last time, which add up to the size; raises the download's error."""
         seen = 0
         while True:
             with self._changed:
@@ -97,10 +91,7 @@ class Download:
                 return
 
     def result(self) -> Fetched:
-        """Wait until the file is whole and the callbacks have run.
-
-        :raises BaseException: the transport's exception, a local error, or ``DownloadCancelled``.
-        """
+        """Wait until the file is whole and the callbacks have run; raises its error, or ``DownloadCancelled``."""
         with self._changed:
             self._changed.wait_for(self._settled)
             if self.fetched is None:

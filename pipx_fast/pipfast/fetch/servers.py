@@ -61,10 +61,7 @@ class Server:
 
 
     def enter(self, turn: Turn) -> None:
-        """Wait until a request may be sent; pip's own may at once.
-
-        :raises LeftToPip: an early one is not to be sent.
-        """
+        """Wait until a request may be sent, pip's own at once; LeftToPip: an early one is not to be sent."""
         turn.server = self
         if not turn.early:
             if self.left:

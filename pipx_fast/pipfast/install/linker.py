@@ -151,10 +151,7 @@ def _is_refusal(error: OSError, target: str) -> bool:
 
 
 def clone(source: str, file: StoredFile, target: str, umask: int) -> None:
-    """Make ``target`` a new file that shares the stored file's extents (reflink).
-
-    :raises OSError: the filesystem cannot clone; nothing is left behind.
-    """
+    """Make ``target`` a new file that shares the stored file's extents; OSError: nothing is left behind."""
     if _ioctl is None:
         raise OSError(errno.EOPNOTSUPP, "no clone on this system")
     with _new_file(source, file, target, umask) as (read, written):
@@ -162,10 +159,7 @@ def clone(source: str, file: StoredFile, target: str, umask: int) -> None:
 
 
 def copy(source: str, file: StoredFile, target: str, umask: int) -> None:
-    """Make ``target`` a new file as ``Linker.copy`` says.
-
-    :raises OSError: it could not be written; nothing is left behind.
-    """
+    """Make ``target`` a new file as ``Linker.copy`` says; OSError: nothing is left behind."""
     with _new_file(source, file, target, umask) as (read, written):
         copy_bytes(read, written, file.size)
 

@@ -62,10 +62,7 @@ class Workers:
         self, priority: Priority, job: Job, done: Callable[[Answer], None],
         step: Callable[[Note], None] | None = None,
     ) -> None:
-        """Queue a job; after ``close`` its answer comes at once and is a failure.
-
-        :raises RuntimeError: the system has no thread for it.
-        """
+        """Queue a job; after ``close`` it fails at once. RuntimeError: there is no thread for it."""
         with self._change:
             if not self.is_closed:
                 if self._idle <= len(self._queue):
@@ -181,9 +178,6 @@ class Inside(Workers):
 
     A build environment needs so little that starting a process would take longer than the work.
     """
-
-    def __init__(self, terms: Terms) -> None:
-        super().__init__(1, terms)
 
     def _feed(self) -> None:
         from pipfast.prepare.worker import Worker

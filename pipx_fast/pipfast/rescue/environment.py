@@ -80,11 +80,7 @@ class Overlay:
                 path.chmod(0o755)
 
     def environ(self, original: Mapping[str, str | None], places: Iterable[str] = ()) -> dict[str, str | None]:
-        """Return the values of ``VARIABLES`` for processes in the overlay; None removes one.
-
-        :param original: the values from before any isolation.
-        :param places: the variables of pip to set, over a configuration file that tells pip a place.
-        """
+        """Return ``VARIABLES`` in the overlay, from the ``original`` ones; ``places``: those of pip to set."""
         path = [self.scripts(), *([original["PATH"]] if original.get("PATH") else [])]
         own = {"PIP_PREFIX": os.fspath(self.prefix), "PIP_ROOT": self.root.anchor,
                "PIP_TARGET": self.lib_dirs()[0], "PIP_USER": "0"}

@@ -43,11 +43,7 @@ def shown(requirement: str) -> str:
 def granted(
     package: str, cause: Cause | None, grant: Grant, version: str | None = None, *, again: bool = True
 ) -> Said:
-    """Return the message at the begin of a build that is made again, or made right at once.
-
-    :param cause: what was missing; None for a requirement from the user's setting.
-    :param version: the version from the user's indexes, if the grant leaves it open.
-    """
+    """Return the message at the begin of a build made again; without a cause, for the user's setting."""
     what = f"{grant.name} {version}" if version else shown(grant.requirement)
     origin = (
         "the version that the environment has" if grant.installed

@@ -87,11 +87,7 @@ class BuiltWheel:
 
 
 def key_of(source: str, config_settings: object, environ: Mapping[str, str]) -> str:
-    """Return the key of a source's wheels: 64 hex digits.
-
-    :param source: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``.
-    :param config_settings: as ``--config-settings`` gave them; anything that ``json.dumps`` takes.
-    """
+    """Return the key of a source's wheels: 64 hex digits. ``source``: as ``learnt.source_key`` has it."""
     parts = {
         "source": source,
         "interpreter": [sys.implementation.cache_tag, sysconfig.get_config_var("SOABI") or ""],
@@ -194,13 +190,7 @@ def all_built(layout: Layout) -> Iterator[BuiltWheel]:
 
 
 def stale(layout: Layout, there: Mapping[str, tuple[str, str]]) -> Iterator[tuple[BuiltWheel, list[str]]]:
-    """Yield the installed wheels that were built against another version than the one that is there now.
-
-    Build tools do not count, nor do dependencies of the distributions that a build needed.
-
-    :param there: normalised name to version and ``record_digest`` of all that is installed.
-    :returns: with each, the differences: ``torch 1.0, and 2.0 is here``.
-    """
+    """Yield the installed wheels, and how what they were built against differs; build tools do not count."""
     for built in all_built(layout):
         if there.get(canonicalize_name(built.name)) != (built.version, built.record):
             continue

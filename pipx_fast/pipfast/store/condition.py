@@ -53,10 +53,7 @@ def find_condition(root: Path) -> Condition | None:
 
 
 def free_bytes(root: Path) -> int | None:
-    """Return the bytes that this user may still write, 0 if no file can be made, None if there is no count.
-
-    :raises OSError: that cannot be told.
-    """
+    """Return the bytes that this user may still write: 0 if no file can be made, None without a count."""
     if not hasattr(os, "statvfs"):
         return None
     found = os.statvfs(root)

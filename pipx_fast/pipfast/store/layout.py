@@ -31,6 +31,9 @@ class Layout:
     :param root: the store's folder, see ``open_layout``.
     """
 
+    keeps = True
+    """Whether anything can be kept here: False for the null form alone."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.refusals: list[int] = []
@@ -38,10 +41,6 @@ class Layout:
         self._sessions: dict[int, Session] = {}
         """By process id: a forked copy has a lock of its own."""
 
-    @property
-    def keeps(self) -> bool:
-        """Tell whether anything can be kept here: False for the null form alone."""
-        return True
 
     def archive(self, digest: str) -> Path:
         """Return the folder of the archive of this digest: its bytes and a note about them."""
@@ -141,10 +140,7 @@ class Layout:
         self._sessions.pop(os.getpid(), None)
 
     def replace_file(self, path: Path | str, *parts: bytes) -> None:
-        """Write a file aside and rename it into place, over a file of that name.
-
-        :raises OSError: it cannot be written.
-        """
+        """Write a file aside and rename it into place, over a file of that name; OSError: it cannot be written."""
         self.make_folder(os.path.dirname(path))
         aside = self.new_path()
         try:
@@ -192,14 +188,12 @@ class Layout:
 class Nowhere(Layout):
     """The layout of a command without a store: who reads finds nothing there, and who writes cannot."""
 
+    keeps = False
+
     def __init__(self) -> None:
         # A name that nobody can foresee.
         super().__init__(Path(os.sep, f".pipfast-{secrets.token_hex(16)}"))
 
-    @property
-    def keeps(self) -> bool:
-        """Tell whether anything can be kept here: it cannot."""
-        return False
 
     def new_path(self, suffix: str = "") -> Path:
         """Raise OSError, as a store does that cannot be written."""

@@ -31,12 +31,7 @@ _list_attributes = getattr(os, "listxattr", None)
 
 
 class Expected:
-    """Owner, group and attributes that the files of one stored folder should have.
-
-    :param folder: its full path, below the ``tree`` of an entry.
-    :param found: its ``os.stat``.
-    :param read_only: the right to write may be missing.
-    """
+    """Owner, group and attributes of a stored folder's files; ``read_only``: the right to write may be missing."""
 
     def __init__(self, folder: str, found: os.stat_result, *, read_only: bool = False) -> None:
         self._folder = folder
@@ -60,10 +55,7 @@ class Expected:
         return (found.st_uid, found.st_gid) == self._owner
 
     def has_its_attributes(self, name: str) -> bool:
-        """Tell whether a file has the attributes and the access list of a new file in this folder.
-
-        :raises OSError: it is gone.
-        """
+        """Tell whether a file has a new file's attributes and access list here; OSError: it is gone."""
         if not self._lists:
             return True
         assert _list_attributes is not None

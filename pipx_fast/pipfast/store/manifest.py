@@ -133,11 +133,7 @@ def write_bytecode_manifest(folder: Path, folders: list[Folder]) -> None:
 
 
 def read_tree_manifest(folder: Path) -> TreeManifest:
-    """Read the manifest in ``folder``.
-
-    :raises FileNotFoundError: there is no such entry.
-    :raises Damaged: it is not as it was written.
-    """
+    """Read the manifest in ``folder``; FileNotFoundError: there is none. Damaged: it is not as it was written."""
     body = _read(folder / MANIFEST, "tree")
     try:
         rows = [(path, digest, size) for path, digest, size in body["rows"]]

@@ -29,11 +29,7 @@ class NotAFile(OSError):
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[int]:
-    """Open a regular file for reading and yield its descriptor.
-
-    :raises FileNotFoundError: it is not there.
-    :raises OSError: it cannot be read, or is no regular file.
-    """
+    """Open a regular file and yield its descriptor; FileNotFoundError: it is not there. OSError: it is none."""
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError as error:

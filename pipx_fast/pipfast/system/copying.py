@@ -10,11 +10,7 @@ _BLOCK = 1 << 20
 
 
 def copy_bytes(read: int, written: int, size: int) -> None:
-    """Copy the content of an open file; a large one shares its extents where the filesystem can.
-
-    :param read: a file descriptor, as is ``written``.
-    :param size: the most likely number of bytes.
-    """
+    """Copy an open file, of some ``size`` bytes; a large one shares its extents where the filesystem can."""
     if size > _BLOCK and hasattr(os, "copy_file_range"):
         with suppress(OSError):
             # Both positions move, so the loop below goes on where this fails.

@@ -32,10 +32,7 @@ class Condition(threading.Condition):
 
 
 def start(function: Callable[[], object], name: str) -> threading.Thread | None:
-    """Start a daemon thread, if the system allows one more after it: pip's bars need one, and fail without.
-
-    :returns: None if the system allows no more threads (a pids limit, ``ulimit -u`` or ``-v``).
-    """
+    """Start a daemon thread, or return None if the system allows no more after it: pip's bars need one."""
     may_begin: SimpleQueue[bool] = SimpleQueue()
     thread = threading.Thread(target=lambda: may_begin.get() and function(), name=name, daemon=True)
     try:

@@ -89,10 +89,7 @@ def read_members(path: Path) -> WheelMembers:
 
 
 def split_data_path(path: str) -> tuple[str, str] | None:
-    """Return (scheme key, path below it) for a member of a ``.data`` folder, None for others.
-
-    :raises NotStorable: the folder has a file, or a scheme key, that the format does not know.
-    """
+    """Return (scheme key, path below) of a ``.data`` folder's member, or None; NotStorable: there is no such."""
     first, _, rest = path.partition("/")
     if not first.endswith(".data"):
         return None

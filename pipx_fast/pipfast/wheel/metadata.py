@@ -42,11 +42,7 @@ MAX_BYTES = 32 << 20
 
 
 def read_metadata(archive: Any) -> bytes | None:
-    """Return the METADATA of a wheel, or None if there is not exactly one, or a huge one.
-
-    :param archive: a path, or an open file that can be sought.
-    :raises zipfile.BadZipFile: it is no archive.
-    """
+    """Return the METADATA of a wheel (path or open file); None if there is not exactly one, or a huge one."""
     import zipfile
 
     with zipfile.ZipFile(archive) as opened:

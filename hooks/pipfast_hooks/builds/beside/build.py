@@ -83,10 +83,7 @@ class Build:
         return path
 
     def hand_over(self, source: str) -> None:
-        """Put the tree that the hooks ran in, with all that they have left there, in the place of pip's.
-
-        :raises OSError: it failed, and pip's tree is in its place.
-        """
+        """Put the hooks' tree, with all that is in it, in the place of pip's; OSError: pip's is in its place."""
         aside = os.path.join(self.folder, "pips_own")
         os.rename(source, aside)
         try:

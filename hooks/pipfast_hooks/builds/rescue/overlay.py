@@ -80,10 +80,7 @@ def target_sites(context: Context) -> list[str]:
 
 
 def resolve(context: Context, wanted: Wanted) -> list[Found]:
-    """Return the wanted distributions that the target lacks, with dependencies.
-
-    :raises OverlayFailed: pip cannot resolve it.
-    """
+    """Return the wanted distributions that the target lacks, with dependencies; OverlayFailed: pip cannot."""
     with tempfile.TemporaryDirectory(prefix="pipfast-build-") as folder:
         lines = [*_index_lines(context, wanted), *wanted.declared, *wanted.granted]
         constraints = _constraints(context, wanted)
@@ -112,10 +109,7 @@ def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
 
 
 def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: bool) -> Overlay:
-    """Install distributions into a new overlay and return it; the caller removes it.
-
-    :raises OverlayFailed: pip cannot install it.
-    """
+    """Install distributions into a new overlay, which the caller removes; OverlayFailed: pip cannot."""
     # On the store's filesystem where there is a store: links need that.
     folder = None
     with suppress(OSError):

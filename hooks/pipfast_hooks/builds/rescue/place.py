@@ -68,10 +68,7 @@ class Place:
         return known_for(self.context, self.requirement, self.declared)
 
     def settle(self) -> None:
-        """Find a wheel that was built with these grants, or make the overlay to build one.
-
-        :raises OverlayFailed: neither can be had.
-        """
+        """Find a wheel of these grants, or make the overlay to build one; OverlayFailed: neither can be had."""
         self.earlier = self._look_up()
         if self.earlier is None:
             self.build_overlay()

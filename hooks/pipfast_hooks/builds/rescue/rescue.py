@@ -55,7 +55,7 @@ class Rescue:
         self.instead_of_cache: Callable[[], str] | None = None
         """Gives the temporary folder for a wheel that pip puts into its cache, once its build is rescued."""
         self._imported: set[str] = set()
-        self._place = Place(context, requirement)
+        self.place = Place(context, requirement)
         self._causes: list[Cause] = []
         self._first: tuple[Exception, HeldError] | None = None
         """The first failure of a hook, and pip's message about it: pip itself would end with that."""
@@ -78,7 +78,7 @@ class Rescue:
     @property
     def overlay(self) -> Overlay | None:
         """Return the packages over the target's, if there are any."""
-        return self._place.overlay
+        return self.place.overlay
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ class Rescue:
             return True
         if self._over:
             return False
-        layout, settings, place = self.run.store.layout, self.run.settings, self._place
+        layout, settings, place = self.run.store.layout, self.run.settings, self.place
         place.source = source_of(self.requirement)
         causes = learnt.recall(layout, place.source) if place.source else ()
         if not causes and not settings.extra_build_dependencies:
@@ -119,7 +119,7 @@ class Rescue:
 
     def _all_granted(self, causes: Iterable[Cause]) -> list[tuple[Cause | None, Grant]] | None:
         """Return the grants for causes and for the user's setting, each with its cause; None if one is refused."""
-        known, mode = self._place.known(), self.run.settings.build_rescue
+        known, mode = self.place.known(), self.run.settings.build_rescue
         granted: list[tuple[Cause | None, Grant]] = []
         for cause, decision in (
             *((None, each) for each in extra_grants(known)),
@@ -131,7 +131,7 @@ class Rescue:
         return granted
 
     def _settle(self) -> None:
-        self._place.settle()
+        self.place.settle()
         if self._environment is None:
             self._before = self.requirement.build_env
             self._environment = RescueEnvironment(self)
@@ -141,7 +141,7 @@ class Rescue:
         if self._environment is not None:
             self.requirement.build_env = self._before
         self._causes, self._environment = [], None
-        self._place.clear()
+        self.place.clear()
 
     def leave_to_pip(self, error: Exception) -> bool:
         """Leave the build to pip if this error is of a rescue that could not begin; tell whether it is."""
@@ -152,10 +152,7 @@ class Rescue:
         return True
 
     def call(self, hook: Hook) -> Any:
-        """Call the hook, and again as long as each round brings something new.
-
-        :raises Exception: pip's own, of the last call.
-        """
+        """Call the hook, and again while each round brings something new; raises pip's error of the last call."""
         if self.is_rescued:
             answer = self._prepared(hook)
             if answer is not None:
@@ -194,7 +191,7 @@ class Rescue:
 
     def _prepared(self, hook: Hook) -> Any:
         """Return the answer of an earlier wheel, or None with everything ready to call the hook."""
-        place = self._place
+        place = self.place
         try:
             if hook.stage == "wheel":
                 self._meet_resolution()
@@ -215,12 +212,12 @@ class Rescue:
 
     def _meet_resolution(self) -> None:
         """Prepare the build anew if the resolver has chosen other versions than it began with."""
-        if not self._place.is_decided_otherwise():
+        if not self.place.is_decided_otherwise():
             return
         logger.debug("pipfast: the resolver decided otherwise: %s is built beside that", self.label)
         grants = self._all_granted(self._causes)
         if grants is not None:
-            self._place.grants, self._place.may_be_earlier = [each for _, each in grants], True
+            self.place.grants, self.place.may_be_earlier = [each for _, each in grants], True
             self._settle()
 
     def _give_up(self, error: Exception) -> NoReturn:
@@ -246,12 +243,12 @@ class Rescue:
             return hook.call()
 
     def _mend(self, evidence: Evidence | None) -> bool:
-        before = list(self._place.grants)
+        before = list(self.place.grants)
         try:
             grant = self._granted(evidence)
-            self._place.grants.append(grant)
+            self.place.grants.append(grant)
             self._settle()
-            say(*messages.granted(self.label, self._causes[-1], grant, self._place.version_of(grant)))
+            say(*messages.granted(self.label, self._causes[-1], grant, self.place.version_of(grant)))
             return True
         except OverlayFailed as error:
             self.run.say_at_end(*messages.not_to_be_had(self.label, str(error)))
@@ -259,7 +256,7 @@ class Rescue:
             logger.debug("pipfast: %s is not rescued: %s", self.label, stop)
         except Exception:
             logger.debug("pipfast: a build is not rescued", exc_info=True)
-        self._place.grants = before
+        self.place.grants = before
         return False
 
     def _granted(self, evidence: Evidence | None) -> Grant:
@@ -269,7 +266,7 @@ class Rescue:
         if cause.subject in [each.subject for each in self._causes] or len(self._causes) >= MAX_ROUNDS:
             raise _Stop(f"{cause.subject} is missing again")
         self._causes.append(cause)
-        decision = decide(cause, self._place.known(), self.run.settings.build_rescue)
+        decision = decide(cause, self.place.known(), self.run.settings.build_rescue)
         if isinstance(decision, Refusal):
             self.run.say_at_end(*messages.refused(self.label, cause, decision))
             raise _Stop(decision.reason)
@@ -279,7 +276,7 @@ class Rescue:
         return decision
 
     def _end(self, evidence: Evidence | None) -> None:
-        layout, place = self.run.store.layout, self._place
+        layout, place = self.run.store.layout, self.place
         if place.may_be_earlier and place.source is not None:
             learnt.forget(layout, place.source)
         if place.grants:
@@ -289,10 +286,10 @@ class Rescue:
 
     def add_declared(self, requirements: tuple[str, ...]) -> None:
         """Add the requirements of the backend. Raises Exception: they cannot be installed; pip's own error."""
-        self._place.ask(requirements)
-        if requirements and self._place.earlier is None:
+        self.place.ask(requirements)
+        if requirements and self.place.earlier is None:
             try:
-                self._place.build_overlay()
+                self.place.build_overlay()
             except Exception as error:
                 self._give_up(error)
 
@@ -302,7 +299,7 @@ class Rescue:
             self._learn(hook, result)
 
     def _learn(self, hook: Hook, result: Any) -> None:
-        place = self._place
+        place = self.place
         wheel = Path(hook.kwargs["wheel_directory"], str(result)) if hook.name == WHEEL else None
         if hook.stage == "requires" and isinstance(result, list):
             place.ask(tuple(map(str, result)))
@@ -322,9 +319,5 @@ class Rescue:
             self._hint_undeclared()
 
     def _hint_undeclared(self) -> None:
-        if names := self._place.undeclared():
+        if names := self.place.undeclared():
             self.run.say_at_end(*messages.undeclared(self.label, names))
-
-    def close(self) -> None:
-        """Remove the environments."""
-        self._place.close()

@@ -116,14 +116,7 @@ def _seen(name: str, distribution: Distribution) -> Visible:
 def built_against(
     imported: Iterable[str], there: Mapping[str, Distribution], requires: Iterable[str]
 ) -> list[str]:
-    """Return the names of the distributions that a build has imported, but for build tools.
-
-    Dependencies of another one of them are left out, unless the wheel requires them itself.
-
-    :param imported: modules that processes of the build had imported.
-    :param there: normalised name to the target's distribution.
-    :param requires: the wheel's ``Requires-Dist``.
-    """
+    """Return the distributions that a build imported, but for build tools and mere dependencies of others."""
     modules = set(imported)
     used = {name: each for name, each in there.items()
             if name not in BUILD_TOOLS and any(map(partial(provides, modules_in(each)), modules))}

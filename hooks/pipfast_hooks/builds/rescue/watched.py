@@ -71,10 +71,7 @@ class HeldError(logging.Filter):
 
 @contextmanager
 def watched(hook: Hook) -> Iterator[tuple[Watch, HeldError]]:
-    """Note in the block the output of a hook's processes, and the modules that they look for.
-
-    :raises OSError: there is no place for the notes.
-    """
+    """Note in the block the hook's output and the modules that it seeks; OSError: there is no place for that."""
     original = hook.backend._subprocess_runner
     with Watch(hook.name) as watch:
 

@@ -49,13 +49,7 @@ def namespaces() -> frozenset[str]:
 
 
 def modules_of(files: Iterable[str], top_level: str = "") -> frozenset[str]:
-    """Return the modules that a distribution brings, by its record.
-
-    A package without ``__init__`` is a namespace, whose modules are named with a dot.
-
-    :param files: the paths of its RECORD, relative to site-packages, with ``/``.
-    :param top_level: the text of its ``top_level.txt``: for installations that list no files (editable ones).
-    """
+    """Return a distribution's modules by the paths in RECORD, or ``top_level.txt``; in a namespace, dotted."""
     importable = [parts for parts in map(_module_parts, files) if parts]
     packages = {parts[:-1] for parts in importable if parts[-1] == "__init__"}
     found: set[str] = set()

@@ -149,10 +149,7 @@ class Trusted:
         return self._named.get(canonicalize_name(name))
 
     def requirer(self, requirement: Requirement, by: str) -> str | None:
-        """Return which of these distributions of the target requires exactly this, by its own metadata.
-
-        :param by: their names, separated by commas, as a message gives them.
-        """
+        """Return which of the target's distributions in ``by``, with commas, requires exactly this itself."""
         wanted = (canonicalize_name(requirement.name), requirement.specifier)
         for here in filter(None, (self.installed(each.strip()) for each in by.split(","))):
             for said in filter(None, map(read_requirement, here.requires)):
