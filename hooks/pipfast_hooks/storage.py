@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipfast.report import logger
 from pipfast_hooks.guard import guarded
@@ -74,22 +74,13 @@ class Intent:
 # is there already is over sooner than they are loaded.
 
 
-class Verified(NamedTuple):
-    """A file whose digest is known because its bytes were hashed when they came."""
-
-    digest: str
-    size: int
-    mtime_ns: int
-    digests: dict[str, str]
-    """All known digests by algorithm, SHA-256 among them."""
-
-
 class Store:
     """The run's store, opened at its first use, with what prepares and places its files."""
 
     def __init__(self, run: Command) -> None:
         self._run = run
-        self._verified: dict[str, Verified] = {}
+        self._verified: dict[str, tuple[tuple[int, int], dict[str, str]]] = {}
+        """By full path, size, mtime in ns and digests of files whose bytes were hashed when they came."""
         self._opened: Layout | None = None
         self._nowhere: Layout | None = None
         self._unusable = False
@@ -198,16 +189,14 @@ class Store:
     def remember(self, path: Path | str, digests: dict[str, str]) -> None:
         """Note the digests of a file just written; they hold while its size and mtime stay."""
         found = os.stat(path)
-        self._verified[os.fspath(path)] = Verified(
-            digests["sha256"], found.st_size, found.st_mtime_ns, digests
-        )
+        self._verified[os.fspath(path)] = (found.st_size, found.st_mtime_ns), digests
 
-    def known(self, path: str) -> Verified | None:
-        """Return what is known of a file, if it is unchanged."""
+    def known(self, path: str) -> dict[str, str] | None:
+        """Return the digests of a file by algorithm, SHA-256 among them, if they are known and it is unchanged."""
         with suppress(KeyError, OSError):
-            verified, found = self._verified[path], os.stat(path)
-            if (found.st_size, found.st_mtime_ns) == (verified.size, verified.mtime_ns):
-                return verified
+            (looks, digests), found = self._verified[path], os.stat(path)
+            if (found.st_size, found.st_mtime_ns) == looks:
+                return digests
         return None
 
     def stop(self) -> None:

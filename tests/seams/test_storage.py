@@ -93,7 +93,7 @@ def test_digests_of_a_file_hold_while_it_is_unchanged(store: Store, tmp_path: Pa
     os.utime(path, ns=(1, 1))
     store.remember(path, {"sha256": "a" * 64, "md5": "b" * 32})
     known = store.known(os.fspath(path))
-    assert known is not None and (known.digest, known.size, known.digests["md5"]) == ("a" * 64, 3, "b" * 32)
+    assert known == {"sha256": "a" * 64, "md5": "b" * 32}
     os.utime(path, ns=(1, 2))
     assert store.known(os.fspath(path)) is None
     path.write_bytes(b"longer")

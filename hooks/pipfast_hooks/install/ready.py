@@ -30,7 +30,7 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
         return None
     # A wheel that is not in the store yet is taken in.
     layout, known, path = run.store.layout, run.store.known(request.wheel_path), Path(request.wheel_path)
-    digest = known.digest if known is not None else sha256_of(path)
+    digest = known["sha256"] if known is not None else sha256_of(path)
     stored = find_archive(layout, digest) or add_archive(layout, path, digest, path.name, move=False)
     if stored is None:
         return None

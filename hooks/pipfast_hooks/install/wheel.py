@@ -46,7 +46,7 @@ def _around_install_wheel(call: Call) -> Any:
             _install(request, placed, run)
             known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
             if known is not None and expectation is not None:
-                expectation.note(known.digest, placed.prepared.manifest.info_dir)
+                expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
     return call.original() if placed is None else None
 

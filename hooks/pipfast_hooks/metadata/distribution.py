@@ -131,7 +131,7 @@ def _stored(run: Run, call: Call) -> Any | None:
     wheel = call["wheel"]
     known = run.store.known(wheel.location)
     preparer = run.store.preparer() if known is not None else None
-    prepared = preparer.ready(known.digest) if known is not None and preparer is not None else None
+    prepared = preparer.ready(known["sha256"]) if known is not None and preparer is not None else None
     if prepared is None:
         return None
     info_dir = prepared.manifest.info_dir

@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pipfast.prepare.jobs import Arranged, Checked, Failed, decode, encode
+from pipfast.prepare.jobs import Answer, Arranged, Checked, Failed, Job, Note, Priority, Terms, decode, encode
 from pipfast.report import logger
 from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipfast.prepare.jobs import Answer, Job, Note, Priority, Terms
 
 _START = "import sys; sys.path.append({root!r}); from pipfast.prepare.worker import main; main()"
 

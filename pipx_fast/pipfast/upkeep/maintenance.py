@@ -16,7 +16,7 @@ from pipfast.errors import PipfastError
 from pipfast.store.folder import TAG, has_tag, write_tag
 from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP
 from pipfast.upkeep.boots import NAME as BOOTS
-from pipfast.upkeep.inventory import entries, in_use, leftovers, orphans, usage_of
+from pipfast.upkeep.inventory import Entry, entries, in_use, leftovers, orphans, usage_of
 from pipfast.upkeep.worth import bereft, cheap
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.store.layout import Layout
-    from pipfast.upkeep.inventory import Entry
 
 _FOLDERS = (*BUCKETS, *OUTDATED, SECONDS, TMP, LOCKS)
 """All folders of ours in a store."""

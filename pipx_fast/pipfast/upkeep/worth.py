@@ -10,14 +10,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipfast.store.manifest import Damaged, read_bytecode_manifest, read_tree_manifest
+from pipfast.store.manifest import Damaged, Folder, read_bytecode_manifest, read_tree_manifest
 from pipfast.store.names import ARCHIVES, BYTECODE, TREES, URLS
 from pipfast.store.urls import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Set
 
-    from pipfast.store.manifest import Folder
     from pipfast.upkeep.inventory import Entry
 
 LEAST_BYTECODE = 0.05

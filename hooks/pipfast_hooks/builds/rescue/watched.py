@@ -12,13 +12,12 @@ from pip._internal.utils.logging import subprocess_logger
 from pip._vendor.pyproject_hooks import BackendUnavailable
 
 from pipfast.builds.hook_names import STAGES, Stage
-from pipfast.rescue.diagnosis.evidence import Watch
+from pipfast.rescue.diagnosis.evidence import Evidence, Watch
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pipfast.rescue.diagnosis.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
