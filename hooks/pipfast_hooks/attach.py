@@ -310,7 +310,6 @@ class Hooks:
 
 
 def _present(function: Any, wrapper: str) -> _Late | None:
-    """Return what stands for ``wrapper`` around a function; two families may each have one there."""
     while (late := getattr(function, "_self_wrapper", None)) is not None:
         if isinstance(late, _Late) and late.seam.wrapper == wrapper:
             return late

@@ -37,7 +37,6 @@ class Start(Part):
     """What a command begins with, before pip reads its options."""
 
     patterns: Patterns | None = None
-    """Knows compiled regular expressions, and notes new ones of pip's modules."""
     expectation: Expectation | None = None
 
     def expect(self, arguments: Sequence[str]) -> None:

@@ -57,7 +57,6 @@ class Run:
         self._parts: dict[type[Part], Part] = {}
         self._making = threading.RLock()
         self._last_words: list[tuple[str, str | None]] = []
-        """Said after pip's last line: message and hint."""
         self._daily_words: list[Callable[[], None]] = []
         """Say it then, at most once a day: what slows pipfast here."""
 

@@ -50,7 +50,6 @@ class Patterns:
         self.notes_new = True
         """False: patterns compiled from now on may be of this run alone."""
         self._asked: dict[int, int] = {}
-        """Flags of the pattern that a thread is compiling."""
         self._compiler: Any = None
         self._stock: Callable[..., Any] | None = None
         self._stock_sre: Any = None

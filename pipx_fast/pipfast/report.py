@@ -91,7 +91,6 @@ def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
 
 
 def _write_timing(path: Path, line: str) -> None:
-    """Append a line; if that fails, print a message and keep no more timings."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -128,7 +128,6 @@ class _Reader:
             return {}
 
     def _text(self, setting: Setting) -> str:
-        """Return a value as it stands; an empty one is none."""
         return self._environ.get(setting.variable, "").strip() or self._section.get(setting.key, "").strip()
 
     def _label(self, setting: Setting) -> str:
@@ -140,15 +139,12 @@ class Setting(NamedTuple):
     """One setting: a row of the table."""
 
     field: str
-    """Its field in ``Settings``."""
     key: str
     """Its name in ``[pipfast]``."""
     variable: str
     """Its environment variable, which wins."""
     meaning: str
-    """One line, which README repeats."""
     read: Callable[..., Any]
-    """Returns its value, given a ``_Reader`` and the row."""
     child: str | None = INHERITED
     """What the pip of a build environment gets: a value, ``INHERITED``, ``RESOLVED``, or None for no variable."""
 
@@ -237,7 +233,6 @@ class Settings:
 
 
 def _meant(name: str, names: Iterable[str]) -> str:
-    """Return ``(did you mean …?)`` where one of the names is near."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(names), 1, 0.8)

@@ -29,7 +29,6 @@ class Context(Part):
         self.options: Any = None
         self.finder: Any = None
         self.requirements: list[Any] = []
-        """pip's requirements, constraints among them."""
         self.environ: Mapping[str, str | None] = {}
         """``VARIABLES`` as they were before any isolation."""
         self.resolver: Any = None

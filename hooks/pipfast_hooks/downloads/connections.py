@@ -207,7 +207,6 @@ class Connections:
         return job is not None and "sha256" in job.digests and self._layout.keeps
 
     def _arrived(self, job: Job, download: Download) -> None:
-        """Keep a file and prepare it, in the worker thread that completed it."""
         fetched = download.fetched
         if fetched is None or fetched.matches is False:
             return

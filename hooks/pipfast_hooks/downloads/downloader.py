@@ -147,7 +147,6 @@ def _finish_or_leave(
 
 @contextlib.contextmanager
 def _without_bar(downloader: Any) -> Iterator[None]:
-    """Have a downloader of pip's draw no bar: there is a whole one for this file."""
     bar, downloader._progress_bar = downloader._progress_bar, "off"
     try:
         yield

@@ -88,7 +88,6 @@ class Scratch:
 
 
 def _in_store(layout: Layout) -> tempfile.TemporaryDirectory[str] | None:
-    """Make the folder in the store; None if that cannot be written: read-only, or no space or inode left."""
     try:
         path = layout.new_path(".")
         return tempfile.TemporaryDirectory(prefix=path.name, dir=path.parent, ignore_cleanup_errors=True)

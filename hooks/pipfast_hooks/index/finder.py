@@ -69,7 +69,6 @@ class EvaluatedPages:
         python = finder.target_python
         self._interpreter = (python.py_version, python.py_version_info, digest)
         self.best: dict[Any, BestCandidate] = {}
-        """Choices by name, specifier and hashes."""
         self._tables: dict[str, PageTable] = {}
 
     def evaluator_of(self, name: str, specifier: Any, hashes: Any) -> Any:

@@ -41,8 +41,6 @@ class _Named(importlib.metadata.Distribution):
 
 
 class _InMemory(_Named):
-    """What pip's backend wraps: a distribution that is one file."""
-
     def __init__(self, text: str, name: str, version: str) -> None:
         super().__init__(name, version)
         self._text = text

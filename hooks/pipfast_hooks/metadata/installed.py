@@ -162,7 +162,6 @@ def _key(instance: Any) -> tuple[object, ...] | None:
 
 
 def _dependencies(call: Call, extras: tuple[str, ...], *, known: bool) -> tuple[Any, ...]:
-    """Run pip's own loop; over the header alone, where that is enough."""
     instance = call.instance
     holder = getattr(type(instance), "metadata", None)
     if not isinstance(holder, functools.cached_property):

@@ -146,8 +146,6 @@ class FreshPages(Part):
 
 
 class _Entry:
-    """Where pip's cache keeps the answer to a request for a page."""
-
     def __init__(self, session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> None:
         self.url = url
         path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))

@@ -18,7 +18,6 @@ def _hold_back(record: logging.LogRecord) -> bool:
     return False
 
 _REPLAYED = "_pipfast_replayed"
-"""Attribute of a record that was written."""
 
 
 @contextlib.contextmanager

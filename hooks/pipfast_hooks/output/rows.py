@@ -95,7 +95,6 @@ def short_name(filename: str) -> str:
 
 
 def _share(spare: int, names: int) -> tuple[int, int]:
-    """Return the columns of the name and of the bar."""
     bar = min(BAR_MAX, spare - names - 1)
     if bar >= BAR_GOOD:
         return names, bar
@@ -106,7 +105,6 @@ def _share(spare: int, names: int) -> tuple[int, int]:
 
 
 def _within(size: str, rate: str, left: str, room: int) -> tuple[str, str, str]:
-    """Leave out the time left, then the rate, if there is no room for them."""
     if len(size) + len(rate) + len(left) + 2 <= room:
         return size, rate, left
     if len(size) + len(rate) + 1 <= room:

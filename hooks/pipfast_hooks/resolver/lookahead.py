@@ -219,7 +219,6 @@ class LookAhead:
         return is_wanted
 
     def _comes(self, link: Any) -> None:
-        """Look into a wheel that pip itself fetches for its metadata: its first choice, or a later one."""
         with guarded("what a wheel on its way says is not known ahead"):
             name = canonicalize_name(link.filename.partition("-")[0])
             is_known = self._requests.is_active and self._follows and name in self._projects

@@ -53,7 +53,6 @@ def _around_resolve(call: Call) -> Any:
 
 
 def _begin(run: Run, resolver: Any, roots: list[Any]) -> LookAhead | None:
-    """Begin to look ahead; None where pip logs all that it does, or has no cache."""
     finder, installed = resolver.factory._finder, resolver.factory._installed_dists
     says_all = logging.getLogger(PackageFinder.__module__).isEnabledFor(logging.DEBUG)
     if says_all or caching_adapter(finder._link_collector.session) is None:

@@ -18,7 +18,6 @@ HUNGRY = frozenset((".cc", ".cpp", ".cu", ".cxx", ".rs"))
 """Suffixes of sources whose compilers take a GB or more, and all cores."""
 
 NAMES = frozenset(("cargo.toml", "cmakelists.txt", "meson.build", "configure", "makefile.am"))
-"""Files of build systems, in lower case."""
 
 
 def has_native_code(folder: str) -> bool:
@@ -32,7 +31,6 @@ def is_hungry(folder: str) -> bool:
 
 
 def _files(folder: str) -> Iterator[tuple[str, str]]:
-    """Yield name and suffix of each file, in lower case."""
     for _, _, names in os.walk(folder):
         for name in names:
             stem, dot, suffix = name.lower().rpartition(".")

@@ -64,7 +64,6 @@ def _members(session: int) -> list[int]:
 
 
 def _is_over(name: str) -> bool:
-    """Tell whether a process is dead and only its entry is left (zombie)."""
     with open(f"/proc/{name}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
 

@@ -230,7 +230,6 @@ class Server:
             time.sleep(seconds)
 
     def _drain(self) -> None:
-        """Wait until nothing early is under way; after a while it is broken off."""
         with self._change:
             deadline = time.monotonic() + STALL_S
             while (early := self._early()) and (left := deadline - time.monotonic()) > 0:

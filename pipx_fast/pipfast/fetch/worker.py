@@ -146,7 +146,6 @@ class Worker:
             _close(response)
 
     def _start_again(self, task: Task, assembly: Assembly, response: Response | None) -> None:
-        """Discard the file so far, and begin with ``response`` if that has all of it."""
         download = task.download
         with self._board:
             # A task that somebody else took on in vain begins nothing: that one would begin it, too.

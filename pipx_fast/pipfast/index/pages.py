@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 YANKED = 1
 WHEEL = 2
-"""Flags of a row."""
 
 
 @dataclass(frozen=True, slots=True)

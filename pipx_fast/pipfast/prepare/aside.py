@@ -219,7 +219,6 @@ class Lane:
 
 
 def _remove_emptied(folder: Path) -> None:
-    """Remove the folders of wheels of which everything was moved, in a few calls each."""
     with suppress(OSError):
         for lane in os.listdir(folder):
             for digest in os.listdir(folder / lane):

@@ -33,7 +33,6 @@ class ExpectedWheel(NamedTuple):
     """A wheel that was installed from the store."""
 
     digest: str
-    """Its archive's SHA-256."""
     info_dir: str
     """``<name>-<version>.dist-info``; an environment that has it needs no links."""
 

@@ -163,7 +163,6 @@ class Unmendable(NamedTuple):
 
     path: str
     how: str
-    """The end of a sentence about it."""
 
 
 class Arranged(NamedTuple):

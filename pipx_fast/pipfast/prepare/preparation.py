@@ -30,7 +30,6 @@ class Preparation:
     ) -> None:
         self.done = threading.Event()
         self.reason = ""
-        """Why the archive is not kept unpacked."""
         self.vanished = False
         self.prepared: Prepared | None = None
         self.arrangement: Arrangement | None = None
@@ -84,7 +83,6 @@ class Preparation:
         return isinstance(job, jobs.ArchiveJob) and job.digest == self._digest
 
     def _proves(self, entry: Path) -> bool:
-        """Have an entry proved if a power cut may have spoiled it, and begin again after that."""
         if self._is_proved or not is_unproved(self._unproved(), entry):
             return False
         self._is_proved = True

@@ -77,7 +77,6 @@ class BuiltWheel:
     version: str
     filename: str
     digest: str
-    """SHA-256 of the wheel."""
     source: str
     built: float
     """Seconds since the epoch."""
@@ -171,7 +170,6 @@ def note_cached(layout: Layout, key: str, wheel: Path, name: str, source: str, v
 
 
 def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
-    """Return the note about a wheel that was just built."""
     # Not packaging's `parse_wheel_filename`: it changes the version's spelling, and refuses old versions.
     version = wheel.name.split("-")[1]
     record = record_digest(_read_info(wheel, "RECORD"))

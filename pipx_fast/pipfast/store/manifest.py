@@ -45,7 +45,6 @@ class StoredFile(NamedTuple):
     size: int
     mtime_ns: int
     mode: int = 0o644
-    """Its permission bits when it was made."""
 
     @property
     def executable(self) -> bool:
@@ -80,7 +79,6 @@ class TreeManifest(NamedTuple):
     """RECORD as the wheel has it: path, hash, size."""
     folders: list[Folder]
     info: dict[str, str]
-    """The SHA-256 of each file of the .dist-info folder, which pip reads before installing."""
 
     def sources(self) -> list[tuple[str, StoredFile]]:
         """Return the Python sources, as (folder, file)."""

@@ -24,7 +24,6 @@ class Prepared(NamedTuple):
     manifest: TreeManifest
     bytecode: Path | None = None
     compiled: list[Folder] | None = None
-    """The files of the bytecode."""
 
     def has_info(self, name: str) -> bool:
         """Tell whether the .dist-info folder has a file."""

@@ -51,7 +51,6 @@ class Survey(NamedTuple):
     in_use: list[str]
     """Made by living processes, or perhaps living ones."""
     locks: list[str]
-    """Those of dead processes."""
 
 
 class Session:

@@ -36,7 +36,6 @@ class Origin:
     kept: bool
     """pip's own cache has the answer, or would have it."""
     sized: bool
-    """The answer had a length."""
 
 
 def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:

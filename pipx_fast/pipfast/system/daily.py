@@ -39,7 +39,6 @@ def is_quiet() -> bool:
 
 
 def _was_said(message: str) -> bool:
-    """Tell whether a message was noted within a day; note it if not."""
     name = f"said-{hashlib.sha256(message.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
     for folder in _folders():
         try:
@@ -79,7 +78,6 @@ def _folders() -> Iterator[str]:
 
 
 def _is_own(folder: str) -> bool:
-    """Tell whether a folder, or the first one above it that exists, is this user's."""
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
     return os.stat(folder).st_uid == _user()

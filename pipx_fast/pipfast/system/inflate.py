@@ -10,7 +10,6 @@ from pipfast.report import logger
 
 inflater: Any = zlib
 version: str | None = None
-"""isal's version, if it is used."""
 
 try:
     # It has zlib's interface and takes less than half the time.

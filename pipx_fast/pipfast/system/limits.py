@@ -29,7 +29,6 @@ PIPS_TASKS = 32
 """Processes and threads left to pip: a build, the pip that fills its environment, a compiler and its parts."""
 
 TASKS_PER_CONNECTION, TASKS_PER_WORKER, TASKS_PER_BUILD = 3, 2, 8
-"""Processes and threads of each."""
 
 ADDRESS_SPACE = 2 << 30
 """Bytes of ``ulimit -v`` below which pip runs alone: a thread's stack takes 8 MiB of it, and the GNU C library up
@@ -107,7 +106,6 @@ def _descriptors() -> int | None:
 
 
 def _tasks() -> int | None:
-    """Return how many more processes and threads may start; None for no limit."""
     groups = _of_cgroup("pids", ("pids.max", "pids.current"), ("pids.max", "pids.current"))
     rooms = [most - current for most, current in groups]
     soft = _limit("RLIMIT_NPROC")
@@ -124,7 +122,6 @@ def _memory() -> int | None:
 
 
 def _running(user: int) -> int:
-    """Return how many processes and threads of a user /proc shows."""
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():

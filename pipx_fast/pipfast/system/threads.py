@@ -94,7 +94,6 @@ class Pool:
         self._queue: deque[Task[Any]] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        """Threads without a call."""
         self._closed = False
 
     def submit(self, call: Callable[[], _T]) -> Task[_T]:

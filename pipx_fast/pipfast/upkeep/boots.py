@@ -93,7 +93,6 @@ def _boot() -> tuple[str, float]:
 
 
 def _read(layout: Layout) -> tuple[str, float, Times]:
-    """Return boot, last time alive, and times; nothing of a note that cannot be read."""
     try:
         noted = json.loads(read_file(layout.root / NAME, _MOST_BYTES))
         return str(noted["boot"]), float(noted["alive"]), [(float(a), float(b)) for a, b in noted["unproved"]]

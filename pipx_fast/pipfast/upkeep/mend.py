@@ -37,7 +37,6 @@ class Difference(NamedTuple):
 
     path: str
     how: str
-    """The end of a sentence about it."""
 
 
 def mend(layout: Layout, prepared: Prepared) -> Difference | None:
@@ -101,7 +100,6 @@ class _Mender:
         return None
 
     def _mend_file(self, path: str, file: StoredFile, digest: str, *, is_itself: bool) -> bool:
-        """Give a file its mode and time back; return False if its content differs."""
         with opened(path) as source:
             found = os.fstat(source)
             mode_and_time = stat.S_IMODE(found.st_mode) == file.mode and (
@@ -127,7 +125,6 @@ _CHANGED = "was changed in place, perhaps through an environment that links to i
 
 
 def _copy(source: int, target: Path, file: StoredFile, group: int) -> str:
-    """Copy an open file to a new one with the stored mode and time; return its SHA-256."""
     with suppress(FileNotFoundError):
         target.unlink()
     digest = hashlib.sha256()

@@ -102,7 +102,6 @@ def prove(layout: Layout, digest: str, umask: int, tag: str | None) -> None:
 
 
 def _check(layout: Layout, entry: Entry, *, keep: bool) -> None:
-    """Check one entry. Raises Damaged: it is not as it was made. Other errors: it cannot be read."""
     _check_owner(entry.path)
     if entry.bucket == ARCHIVES:
         _check_archive(entry)

@@ -45,14 +45,10 @@ class WheelMembers:
     """A wheel's files, and its own metadata about them."""
 
     files: list[zipfile.ZipInfo]
-    """Every member that is a file, in the archive's order."""
     info_dir: str
-    """``<name>-<version>.dist-info``."""
     root_is_purelib: bool
     entry_points: str | None
-    """The text of entry_points.txt, or None if there is none."""
     rows: list[tuple[str, str, str]]
-    """The rows of RECORD: path, hash, size; missing columns are empty."""
 
 
 def read_members(path: Path) -> WheelMembers:

@@ -16,7 +16,6 @@ _LINE = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 """A line that the email package takes for the beginning of a header field."""
 
 NAMES = ("metadata-version", "name", "version", "requires-python", "requires-dist", "provides-extra")
-"""The fields that are read, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ _REMOVALS = 5
 """Attempts to remove a folder: a process that was just ended may have written to it in its last moment."""
 
 _WAIT_S = 0.1
-"""Seconds between two attempts."""
 
 
 class Builder:

@@ -64,7 +64,6 @@ class Environments(Part):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._made: dict[Hashable, str] = {}
-        """Key to the path of a filled environment."""
         self._installers: list[Any] = []
         self._locks: dict[Hashable, threading.Lock] = {}
         self._projects: dict[str, threading.Lock] = {}

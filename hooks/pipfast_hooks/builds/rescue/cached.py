@@ -25,7 +25,6 @@ class PassedOver(Part):
         self._differences: dict[str, str | None] = {}
         """By the path of a wheel: a sentence about the version that it does not fit; None if it fits."""
         self._paths: dict[str, str] = {}
-        """By the address of a source: the path of its wheel."""
 
     def passes_over(self, path: str, address: str) -> bool:
         """Tell whether a wheel is not to be taken for a source; said each time."""

@@ -226,7 +226,6 @@ def _connection_options(options: Any) -> list[str]:
 
 
 def _environ(context: Context) -> dict[str, str]:
-    """Return a child's variables: the run's before any isolation, without pip's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     for name, value in {**context.environ, **context.run.settings.for_children()}.items():
         environ.pop(name, None)

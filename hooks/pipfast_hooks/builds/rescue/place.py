@@ -196,7 +196,6 @@ def _line(requirement: Any) -> str:
 
 
 def _standing(constraint: Any, context: Context) -> str:
-    """Return where a constraint stands and, unless the command line did, who named that file."""
     # e.g. `-c constraints.txt (line 1)`
     found = re.fullmatch(r"-[cr] (.*) \(line (\d+)\)", str(constraint.comes_from))
     if found is None:
@@ -213,7 +212,6 @@ def _standing(constraint: Any, context: Context) -> str:
 
 
 def _installed(context: Context) -> Iterator[InstalledDistribution]:
-    """Yield the target's distributions but for those with unreadable metadata."""
     for each in installed_at(target_sites(context)).values():
         with suppress(Exception):
             requires = tuple(map(str, each.metadata.get_all("Requires-Dist") or ()))

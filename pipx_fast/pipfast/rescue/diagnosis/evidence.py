@@ -56,7 +56,6 @@ class Evidence:
     sought: tuple[SoughtModule, ...] = ()
     """Among them modules that a script could do without: never a cause by themselves."""
     output: str = ""
-    """Standard output and error of the hook's processes, as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +173,6 @@ class Watch:
         return {name for document in self._documents() for name in imported_in(document)}
 
     def _documents(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the notes of the processes; lines that are no JSON objects are passed over."""
         for each in self._record.decode("utf-8", "replace").splitlines():
             with suppress(ValueError):
                 document = json.loads(each)

@@ -84,7 +84,6 @@ PYTHON_2 = frozenset("""
     strop sunaudio thread Tix tkColorChooser tkCommonDialog tkFileDialog tkFont Tkinter tkMessageBox tkSimpleDialog
     toaiff ttk urllib2 urlparse user UserDict UserList UserString whichdb xmlrpclib
 """.split())
-"""Modules that only Python 2 had."""
 
 DROPPED = frozenset("""
     _bootlocale aifc asynchat asyncore audioop binhex cgi cgitb chunk crypt distutils dummy_threading formatter

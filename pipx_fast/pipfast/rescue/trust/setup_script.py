@@ -51,7 +51,6 @@ def _called(function: ast.expr) -> str:
 
 
 def _resolved(value: ast.expr, names: dict[str, list[ast.expr]]) -> ast.expr:
-    """Return the value of a name that has only one in the script."""
     if isinstance(value, ast.Name) and len(names.get(value.id, ())) == 1:
         return names[value.id][0]
     return value

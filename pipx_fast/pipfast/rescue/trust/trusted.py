@@ -20,7 +20,6 @@ class InstalledDistribution:
     modules: frozenset[str] = frozenset()
     """Modules that it brings (``import_names.modules_of``): ``yaml``; in a namespace, ``google.protobuf``."""
     requires: tuple[str, ...] = ()
-    """Its ``Requires-Dist``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class FailingPackage:
     build_requires: tuple[str, ...] = ()
     """``build-system.requires``, ``setup_requires``, and the answer of ``get_requires_for_build_*``."""
     extras: frozenset[str] = frozenset()
-    """Its extras that this run asks for."""
     alone: bool = False
     """Its dependencies are not installed (``--no-deps``)."""
     address: str = ""
@@ -75,7 +73,6 @@ class Named:
     who: str
     """The end of "it is trusted because …"."""
     specifiers: tuple[str, ...] = ()
-    """The specifiers of all namers."""
     url: str | None = None
     """The user's address for it, if it is not from an index."""
     by_setting: bool = False
@@ -88,9 +85,7 @@ class Pin:
 
     requirement: str
     version: str | None = None
-    """The exact version, if one is known."""
     installed: bool = False
-    """The target has it: nothing is fetched."""
 
 
 class Trusted:
@@ -100,7 +95,6 @@ class Trusted:
         self._known = known
         self.package = known.package.name or "the package"
         self.setting_key = known.package.name or known.package.address or "PACKAGE"
-        """The package's name in the setting."""
         self._named: dict[str, Named] = {}
         self._resolved = {canonicalize_name(name): version for name, version in known.resolved.items()}
         self._hashes = {canonicalize_name(name): hashes for name, hashes in known.hashes.items()}
