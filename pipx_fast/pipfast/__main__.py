@@ -15,7 +15,7 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["shell-hook"]:
         # It is about this installation, not about an environment.
-        return _launch("")
+        return _shell_hook(arguments[1:])
     typed = os.environ.pop(NAME, "")
     name = typed or os.path.basename(sys.argv[0])
     # Set, the interpreter that was chosen has come back here.
@@ -29,6 +29,18 @@ def main() -> int:
     sys.argv[0] = name
     become_asked(name, arguments, _configured)
     return _launch(why)
+
+
+def _shell_hook(arguments: list[str]) -> int:
+    from pipfast.shells.scripts import SHELLS, hook
+
+    if len(arguments) == 1 and arguments[0] in SHELLS:
+        # A shell that starts may wait for this: nothing more is imported.
+        os.write(1, os.fsencode(hook(arguments[0], os.path.abspath(sys.argv[0]))))
+        return 0
+    from pipfast.commands import command_line, shell_hook
+
+    return command_line.run(shell_hook.main, arguments)
 
 
 def _main_of_module() -> int:

@@ -69,9 +69,6 @@ def configured_python() -> str:
 
 
 def _run(arguments: list[str], why: str) -> int:
-    if arguments[:1] == ["shell-hook"]:
-        # It is about this installation, and may run in each shell that starts: without pip.
-        return _own_command(arguments[0], arguments[1:], Settings(), why)
     settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import pipfast
 from pipfast.launch import OWN_COMMANDS
 from pipfast.shells.scripts import hook
 from support.program import Ended
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from support.program import Box
 
 pytestmark = pytest.mark.once
-
-RUNNER = Path(pipfast.__file__).with_name("runner.py")
 
 _SCRIPT = """\
 #!{python}
@@ -41,7 +37,7 @@ def shell(box: Box) -> Box:
 
 def in_bash(box: Box, commands: str, *, hooked: bool, **variables: str) -> Ended:
     """Run commands in the active environment."""
-    before = hook("bash", str(box.python.with_name("pipfast")), str(RUNNER)) if hooked else ""
+    before = hook("bash", str(box.python.with_name("pipfast"))) if hooked else ""
     environ = box.environ(**{"VIRTUAL_ENV": str(box.root / "venv"), **variables})
     environ["PATH"] = f"{box.python.parent}:{environ['PATH']}"
     ended = subprocess.run(
@@ -106,4 +102,4 @@ def test_script_is_this_installations(shell: Box) -> None:
     """Whichever environment is active, and whatever pip is told."""
     command = str(shell.python.with_name("pipfast"))
     asked = {"VIRTUAL_ENV": str(shell.root), "PIP_PYTHON": "/nowhere", "_PIPFAST_NAME": "pip"}
-    assert shell.run(command, "shell-hook", "zsh", **asked) == Ended(0, hook("zsh", command, str(RUNNER)), "")
+    assert shell.run(command, "shell-hook", "zsh", **asked) == Ended(0, hook("zsh", command), "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.shells.scripts import Saved, hook, source_line, undo
+from pipfast.shells.scripts import hook, source_line, undo
 from support.program import Ended
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ class World:
     @property
     def hook(self) -> str:
         """The script for this shell."""
-        return hook(self.shell, str(self.root / "own" / "pipfast"), str(self.runner))
+        return self.made()
+
+    def made(self, **saved: str) -> str:
+        """Return the script for this shell, as it is kept in a file."""
+        return hook(self.shell, str(self.root / "own" / "pipfast"), str(self.runner), **saved)
 
     @property
     def runner(self) -> Path:
@@ -264,9 +268,8 @@ def test_nothing_happens_at_a_prompt(world: World) -> None:
 
 def test_saved_script_is_read_and_renews_itself(world: World) -> None:
     file, sign = world.root / "saved", world.root / "sign"
-    file.write_text(hook(world.shell, str(world.root / "own/pipfast"), str(world.runner), Saved(file, sign)),
-                    encoding="utf-8")
-    read = source_line(world.shell, file)
+    file.write_text(world.made(file=str(file), sign=str(sign)), encoding="utf-8")
+    read = source_line(world.shell, str(file))
     sign.mkdir()
     assert world.run(f"{read}\npip", hooked=False).out.startswith("own/pipfast as ")
     sign.rmdir()

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipfast import __version__, dependencies, shells
+from pipfast import __version__, dependencies
 from pipfast.commands.command_line import Action, CommandError, Option, Parser
-from pipfast.shells.scripts import Saved, file_name, hook, source_line, undo
+from pipfast.shells.scripts import RUNNER, file_name, hook, source_line, undo
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -68,14 +68,12 @@ def _run(shell: str, options: Values, words: list[str]) -> int:
 
 
 def _made(shell: str, *, save: bool) -> str:
-    package = Path(shells.__file__).parents[1]
-    command, runner = _command(), os.fspath(package / "runner.py")
     if not save:
-        return hook(shell, command, runner)
+        return hook(shell, _command())
     file = _file(shell)
-    sign = package.with_name(f"pipfast-{__version__}.dist-info")
-    _write(file, hook(shell, command, runner, Saved(file, sign if sign.is_dir() else None)))
-    return f"{source_line(shell, file)}\n"
+    sign = Path(RUNNER).parents[1] / f"pipfast-{__version__}.dist-info"
+    _write(file, hook(shell, _command(), file=str(file), sign=str(sign) if sign.is_dir() else ""))
+    return f"{source_line(shell, str(file))}\n"
 
 
 def _command() -> str:
@@ -97,7 +95,7 @@ def _undone(shell: str) -> str:
         file = _file(shell)
         file.unlink()
         sys.stderr.write(f"pipfast: {file} is removed; remove this line from {_START_UP[shell][1]}, too:\n"
-                         f"  {source_line(shell, file)}\n")
+                         f"  {source_line(shell, str(file))}\n")
     except FileNotFoundError:
         pass
     except OSError as error:

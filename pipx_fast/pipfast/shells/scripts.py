@@ -2,20 +2,18 @@
 
 In a template ``@RUNNER@`` and its like are our paths, quoted for that shell, and ``@NAMES@`` the commands. A line
 with ``@EACH@`` is repeated for each command: ``@NAME@``, which runs ``@NAME_OF_PYTHON@`` of an environment.
+
+Nothing is imported here: a shell that starts may wait for the script.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -28,34 +26,23 @@ COMMANDS = MappingProxyType({
 })
 """Commands that become functions, and the Python that each needs in an environment."""
 
-_SUFFIXES = MappingProxyType({"bash": "bash", "zsh": "zsh", "fish": "fish", "powershell": "ps1"})
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
-_COMPLETIONS = str(Path(__file__).with_name("completions"))
+RUNNER = os.path.join(os.path.dirname(_HERE), "runner.py")
+
+_COMPLETIONS = os.path.join(_HERE, "completions")
 """A folder for ``$fish_complete_path``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A hook in a file, which renews itself."""
-
-    file: Path
-    sign: Path | None
-    """What is gone when another pipfast has been installed; None where nothing tells."""
-
-
-def hook(shell: str, command: str, runner: str, saved: Saved | None = None) -> str:
+def hook(shell: str, command: str, runner: str = RUNNER, *, file: str = "", sign: str = "") -> str:
     """Return the script that makes ``pip`` a function of that shell.
 
     :param command: our command ``pipfast``.
-    :param runner: our ``runner.py``.
-    :param saved: where the script will stand; None: it is evaluated at once.
+    :param file: where the script will stand, if it is not evaluated at once.
+    :param sign: what is gone when another pipfast has been installed: the file is written again then.
     """
-    values = {"PIPFAST": command, "RUNNER": runner, "COMPLETIONS": _COMPLETIONS}
-    text = _filled(shell, "hook", values)
-    if saved is not None and saved.sign is not None:
-        values |= {"FILE": os.fspath(saved.file), "SIGN": os.fspath(saved.sign)}
-        text = _filled(shell, "renew", values) + text
-    return text
+    values = {"PIPFAST": command, "RUNNER": runner, "COMPLETIONS": _COMPLETIONS, "FILE": file, "SIGN": sign}
+    return (_filled(shell, "renew", values) if sign else "") + _filled(shell, "hook", values)
 
 
 def undo(shell: str) -> str:
@@ -63,35 +50,42 @@ def undo(shell: str) -> str:
     return _filled(shell, "undo", {"COMPLETIONS": _COMPLETIONS})
 
 
-def source_line(shell: str, file: Path) -> str:
+def source_line(shell: str, file: str) -> str:
     """Return the line for a shell's start-up file that reads a saved hook."""
-    return f"{'source' if shell == 'fish' else '.'} {quoted(shell, os.fspath(file))}"
+    return f"{'source' if shell == 'fish' else '.'} {quoted(shell, file)}"
 
 
-def file_name(shell: str) -> str:
-    """Return the name of a saved hook."""
-    return f"hook.{_SUFFIXES[shell]}"
+def file_name(shell: str, kind: str = "hook") -> str:
+    """Return the name of a saved hook, or of a template."""
+    return f"{kind}.{'ps1' if shell == 'powershell' else shell}"
 
 
 def quoted(shell: str, text: str) -> str:
     """Return one word of that shell, whatever characters are in the text."""
     if shell == "fish":
-        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if shell == "powershell":
+        text = text.replace("\\", "\\\\").replace("'", "\\'")
+    elif shell == "powershell":
         # It takes typographic quotes for quotes, too.
-        return "'" + "".join(2 * each if each in "'\u2018\u2019\u201a\u201b" else each for each in text) + "'"
-    return shlex.quote(text)
+        text = "".join(2 * each if each in "'\u2018\u2019\u201a\u201b" else each for each in text)
+    else:
+        text = text.replace("'", "'\"'\"'")
+    return f"'{text}'"
 
 
 def _filled(shell: str, kind: str, values: Mapping[str, str]) -> str:
-    template = Path(__file__).with_name(f"{kind}.{_SUFFIXES[shell]}").read_text(encoding="utf-8")
-    text = "".join(_repeated(template)).replace("@NAMES@", " ".join(COMMANDS))
-    # At once: the paths may have any characters.
-    return re.sub("@([A-Z]+)@", lambda match: quoted(shell, values[match[1]]), text)
+    with open(os.path.join(_HERE, file_name(shell, kind)), encoding="utf-8") as file:
+        text = "".join(_repeated(file))
+    text = text.replace("@NAMES@", " ".join(COMMANDS))
+    for place in values:
+        text = text.replace(f"@{place}@", f"\0{place}\0")
+    # Put in all at once: a path may have the name of another's place.
+    parts = text.split("\0")
+    parts[1::2] = [quoted(shell, values[place]) for place in parts[1::2]]
+    return "".join(parts)
 
 
-def _repeated(template: str) -> Iterator[str]:
-    for line in template.splitlines(keepends=True):
+def _repeated(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
         rest = line.replace("@EACH@ ", "")
         for name, python in COMMANDS.items() if rest != line else [("", "")]:
             yield rest.replace("@NAME@", name).replace("@NAME_OF_PYTHON@", python)

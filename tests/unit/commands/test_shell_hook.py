@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import pipfast
 from pipfast.commands.command_line import CommandError
 from pipfast.commands.shell_hook import _command, main
 from pipfast.shells.scripts import SHELLS, hook, source_line, undo
 
-RUNNER = str(Path(pipfast.__file__).with_name("runner.py"))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_script_and_its_undoing_are_printed(
     shell: str, command: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main([shell]) == 0
-    assert capfd.readouterr() == (hook(shell, command, RUNNER), "")
+    assert capfd.readouterr() == (hook(shell, command), "")
     assert main(["--undo", shell]) == 0
     assert capfd.readouterr() == (undo(shell), "")
     assert not folder.exists()
@@ -48,13 +48,13 @@ def test_saved_and_removed(command: str, folder: Path, capfd: pytest.CaptureFixt
     file = folder / "pipfast" / "hook.bash"
     for _ in range(2):
         assert main(["--save", "bash"]) == 0
-        assert capfd.readouterr() == (f"{source_line('bash', file)}\n", "")
-    assert file.read_text(encoding="utf-8").endswith(hook("bash", command, RUNNER))
+        assert capfd.readouterr() == (f"{source_line('bash', str(file))}\n", "")
+    assert file.read_text(encoding="utf-8").endswith(hook("bash", command))
     assert list(file.parent.iterdir()) == [file]
     assert main(["--undo", "bash"]) == 0
     out, err = capfd.readouterr()
     assert out == undo("bash")
-    assert f"{file} is removed" in err and f"  {source_line('bash', file)}\n" in err
+    assert f"{file} is removed" in err and f"  {source_line('bash', str(file))}\n" in err
     assert not file.exists()
 
 
