@@ -74,10 +74,25 @@ def unsupported(pip_version=""):
     return ""
 
 
+def pip_version():
+    # type: () -> str
+    """Return the version of this process's pip, else of this Python's, not imported; empty if none is told."""
+    version = getattr(sys.modules.get("pip"), "__version__", "")
+    path = "" if version else _pip_file()
+    if not path:
+        return str(version)
+    try:
+        with open(path) as file:
+            told = [line for line in file if line.startswith("__version__ = ")]
+    except (OSError, ValueError):
+        return ""
+    return "".join(told[:1]).partition("=")[2].strip(" \"'\n")
+
+
 def launcher():
     # type: () -> object
     """Return the function that runs this process's command line in pip's place; None if pip is to run alone."""
-    reason = unsupported(_version())
+    reason = unsupported(pip_version())
     if reason:
         _say(reason)
         return None
@@ -97,14 +112,14 @@ def main():
     if not sys.argv:
         sys.stderr.write("usage: PYTHON runner.py NAME [ARGUMENT ...]\n")
         return 2
-    has_pip = _has_pip()
+    has_pip = _pip_file() is not None
     if not has_pip:
         own_pip = own_pip or roots()["pipfast"]
         if not os.path.isfile(os.path.join(own_pip, "pip", _RUNNER)):
             sys.stderr.write("pipfast: {0} has no pip, and none is beside pipfast\n"
                              "hint: {0} -m ensurepip\n".format(sys.executable))
             return 1
-    reason = unsupported() or (unsupported(_version()) if has_pip else "")
+    reason = unsupported(pip_version())
     if reason or not (has_pip or _is_for_this_python(own_pip)):
         return _alone(reason, "" if has_pip else own_pip)
     make_reachable("" if has_pip else own_pip)
@@ -132,24 +147,16 @@ def _leave_own_folder():
         del sys.path[0]
 
 
-def _has_pip():
-    # type: () -> bool
-    """Tell whether this Python has a pip, which is not imported yet."""
+def _pip_file():
+    # type: () -> str | None
+    """Return the file of this Python's pip, None if it has none; Python 2 is not asked, `runpy` says it there."""
     try:
         from importlib.machinery import PathFinder
     except ImportError:
-        return True  # Python 2, whose `runpy` says if there is none
-
+        return ""
     spec = PathFinder.find_spec("pip")
     # Without a loader it is a folder of that name.
-    return spec is not None and spec.loader is not None and spec.origin is not None
-
-
-def _version():
-    # type: () -> str
-    import pip
-
-    return str(getattr(pip, "__version__", ""))
+    return spec.origin if spec is not None and spec.loader is not None else None
 
 
 def _numbers(version):

@@ -73,8 +73,8 @@ def test_what_is_missing_gives_up_its_families_unless_it_is_optional(
 
 
 @pytest.mark.parametrize(("attributes", "plain"), [
-    ({"_live": None}, True), ({"_live": object()}, False), ({"_live_stack": []}, True),
-    ({"_live_stack": [1]}, False), ({}, False),
+    ({"_live": None}, True), ({"_live": "a display"}, False), ({"_live_stack": []}, True),
+    ({"_live_stack": ["a display"]}, False), ({}, False),
 ], ids=str)
 def test_console_whose_live_displays_nobody_knows_prints_itself(attributes: dict[str, Any], plain: bool) -> None:
     """rich has had two names for them; a distribution's pip may have any rich."""

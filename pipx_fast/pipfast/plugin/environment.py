@@ -15,14 +15,10 @@ _QUESTION = r"""
 import json, os, sys, sysconfig
 runner, prefix = sys.argv[1:]
 answer = {"python": sys.executable, "prefix": prefix or sys.prefix, "managed": ""}
-try:
-    import pip
-    answer["pip"] = pip.__version__
-except Exception:
-    answer["pip"] = ""
 code = {"__name__": "runner", "__file__": runner}
 with open(runner, "rb") as file:
     exec(compile(file.read(), runner, "exec"), code)
+answer["pip"] = code["pip_version"]()
 answer["why_not"] = code["unsupported"](answer["pip"])
 if prefix:
     scheme = getattr(sysconfig, "get_preferred_scheme", lambda key: "posix_prefix")("prefix")

@@ -118,10 +118,17 @@ def detach(site_packages: Path) -> Attached | None:
     return there
 
 
+def _import_hook() -> Path:
+    """Return the file of the hooks, which are beside this package, in a checkout in the folder beside that."""
+    here = own_folder().parent
+    found = (each / "pipfast_hooks" / "startup" / "import_hook.py" for each in (here, here.parent / "hooks"))
+    return next(path for path in found if path.is_file())
+
+
 def _contents(site_packages: Path, folder: Path, made_cache: bool) -> dict[str, bytes]:
     # In the same site-packages it stays valid in a copy of the environment.
     named = folder.name if folder.parent == site_packages else str(folder)
-    text = Path(__file__).with_name("import_hook.py").read_text(encoding="utf-8")
+    text = _import_hook().read_text(encoding="utf-8")
     text = text.replace(f'{_FOLDER}""\n', f"{_FOLDER}{named!a}\n", 1)
     text = text.replace(f"{_MADE_CACHE}False\n", f"{_MADE_CACHE}{made_cache}\n", 1)
     module = text.encode("ascii")
