@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pip._internal.commands.install  # noqa: F401  # as in a run: on 25.1 some modules cannot be imported first
 import pytest
 
 from support.index import serving
