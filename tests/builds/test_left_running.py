@@ -113,7 +113,7 @@ def started_from(box: Box) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            line = path.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = os.fsdecode(path.joinpath("cmdline").read_bytes().replace(b"\0", b" "))
             if str(box.root) in line and int(path.name) != os.getpid():
                 found.append(line)
     return found

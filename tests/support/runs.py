@@ -106,5 +106,5 @@ def _marked(marker: bytes) -> tuple[str, ...]:
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
             if marker in environ.read_bytes().split(b"\0"):
-                found.append(environ.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode())
+                found.append(os.fsdecode(environ.with_name("cmdline").read_bytes().replace(b"\0", b" ")))
     return tuple(found)
