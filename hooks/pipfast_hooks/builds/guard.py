@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipfast.builds import session_guard
 from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 
 _END_S = 2.0
@@ -52,17 +52,38 @@ class Guard(Part):
                 os.close(ours)
             return self._pipe
 
-    @contextmanager
-    def over(self, session: int) -> Iterator[None]:
-        """Have the guard end a session if the command ends within the block; OSError: the guard has ended."""
-        tell(self._pipe, session, begun=True)
-        self._left.add(session)
+    def start(self, made: Callable[[], subprocess.Popen[bytes]], output: int) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, which the guard ends if the command ends before ``forget``.
+
+        :param made: starts it.
+        :param output: descriptor of a file, the process's standard output: where the command is killed before it
+            knows the process's id, the guard knows it by that.
+        :raises OSError: it cannot be started, or the guard has ended.
+        """
+        pipe, found = self.begin(), os.fstat(output)
+        file = b"%d:%d" % (found.st_dev, found.st_ino)
+        tell(pipe, b"+" + file)
         try:
-            yield
-        finally:
-            self._left.discard(session)
+            process = made()
+        except BaseException:
             with suppress(OSError):
-                tell(self._pipe, session, begun=False)
+                tell(pipe, b"-" + file)
+            raise
+        self._left.add(process.pid)
+        try:
+            tell(pipe, b"+%d" % process.pid, b"-" + file)
+        except BaseException:
+            self._left.discard(process.pid)
+            process.kill()
+            process.wait()
+            raise
+        return process
+
+    def forget(self, session: int) -> None:
+        """Have a session that has ended watched no more."""
+        self._left.discard(session)
+        with suppress(OSError):
+            tell(self._pipe, b"-%d" % session)
 
     def give_way(self) -> None:
         """End the process, and the sessions that it still watches."""
@@ -81,6 +102,6 @@ class Guard(Part):
             process.wait()
 
 
-def tell(pipe: int, session: int, *, begun: bool) -> None:
-    """Write to the guard's pipe that a session has begun or ended. Raises OSError: nobody reads the pipe."""
-    os.write(pipe, b"%s%d\n" % (b"+" if begun else b"-", session))
+def tell(pipe: int, *lines: bytes) -> None:
+    """Write lines to the guard's pipe (``session_guard``), all at once. Raises OSError: nobody reads the pipe."""
+    os.write(pipe, b"".join(line + b"\n" for line in lines))

@@ -97,13 +97,14 @@ class Jobs:
 
     @contextmanager
     def started(
-        self, command: Sequence[str], ending: Callable[[], None] | None = None, **options: Any
+        self, command: Sequence[str], output: int, ending: Callable[[], None] | None = None, **options: Any
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process without input or terminal, and wait for it at the block's end.
 
         The process has a session of its own, which the guard watches: when the run ends, in whatever way, the
         process ends, and so does all that it has started. Ctrl-C does not reach it, but ends the run.
 
+        :param output: descriptor of the file that it prints to.
         :param ending: ends the process and all that it has started; by default its process group is killed.
         :raises Ended: the builds were ended; also raised at the block's end.
         :raises OSError: it cannot be started.
@@ -111,24 +112,24 @@ class Jobs:
         with self._lock:
             if self.is_closed:
                 raise Ended
-            self._guard.begin()
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True, **options
-            )
+            process = self._guard.start(lambda: subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                **options,
+            ), output)
             self._running[process] = ending or functools.partial(os.killpg, process.pid, signal.SIGKILL)
         try:
-            with self._guard.over(process.pid):
-                try:
-                    yield process
-                finally:
-                    if self.is_closed:
-                        _end(process)
-                    process.wait()
+            try:
+                yield process
+            finally:
+                if self.is_closed:
+                    _end(process)
+                process.wait()
         except BaseException:
             process.kill()
             process.wait()
             raise
         finally:
+            self._guard.forget(process.pid)
             with self._lock:
                 del self._running[process]
         if self.is_closed:
@@ -145,7 +146,7 @@ class Jobs:
         """
         # A file: a process that the build leaves running would keep a pipe open.
         with tempfile.TemporaryFile() if output is None else open(output, "w+b") as printed:
-            with self.started(command, cwd=cwd, env=environ, stdout=printed) as process:
+            with self.started(command, printed.fileno(), cwd=cwd, env=environ) as process:
                 status = process.wait()
             printed.seek(0)
             return status, text_of(printed.read())

@@ -2,8 +2,9 @@
 
 Run as a script. A process in a session of its own gets neither a terminal's Ctrl-C nor its end, and outlives a
 command that is killed. This process has such a session as well, and reads a pipe; the command and the fork server
-hold the other end. A line ``+123`` names a session, ``-123`` one that has ended by itself. At the pipe's end it
-kills what is left, with all that was started there.
+hold the other end. A line ``+123`` names a session, ``-123`` one that has ended by itself; ``+8:21`` names the
+device and the inode of a file that a session about to start will print to, ``-8:21`` one whose session has been
+named, or was not started. At the pipe's end it kills what is left, with all that was started there.
 
 It imports what costs least: it starts with each command that builds.
 """
@@ -18,15 +19,20 @@ _ROUNDS = 100
 
 def serve(lines: "object") -> None:
     """Note sessions until the pipe's end, then end those that are left."""
-    left: set[int] = set()
+    left: set[bytes] = set()
     for line in lines:  # type: ignore[attr-defined]
-        number = int(line[1:])
+        name = line[1:].strip()
         if line[:1] == b"+":
-            left.add(number)
+            left.add(name)
         else:
-            left.discard(number)
-    for session in left:
-        end(session)
+            left.discard(name)
+    for name in left:
+        if b":" not in name:
+            end(int(name))
+            continue
+        device, _, inode = name.partition(b":")
+        for session in _printing_to(int(device), int(inode)):
+            end(session)
 
 
 def end(session: int) -> None:
@@ -49,18 +55,36 @@ def end(session: int) -> None:
 
 def _members(session: int) -> list[int]:
     found = []
+    for name in _processes():
+        try:
+            if os.getsid(int(name)) == session and not _is_over(name):
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def _printing_to(device: int, inode: int) -> list[int]:
+    """Return sessions whose first process has this file for its standard output.
+
+    The command's end of the pipe is closed in a new process only when that has its output and its session.
+    """
+    found = []
+    for name in _processes():
+        try:
+            output = os.stat(f"/proc/{name}/fd/1")
+            if (output.st_dev, output.st_ino) == (device, inode) and os.getsid(int(name)) == int(name):
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def _processes() -> list[str]:
     try:
-        names = os.listdir("/proc")
+        return [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
-    for name in names:
-        if name.isdigit():
-            try:
-                if os.getsid(int(name)) == session and not _is_over(name):
-                    found.append(int(name))
-            except OSError:
-                pass
-    return found
 
 
 def _is_over(name: str) -> bool:

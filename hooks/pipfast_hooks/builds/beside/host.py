@@ -104,8 +104,8 @@ def _host(
     # Contexts end in reverse order: `ours` is closed, the process ends, `started` has waited for that.
     with ours, theirs, open(said, "w+b") as printed, jobs.started(
         # Shut down, it ends its hook and itself.
-        own, functools.partial(ours.shutdown, socket.SHUT_RDWR),
-        cwd=cwd, env=environ, stdout=printed, pass_fds=(theirs.fileno(),),
+        own, printed.fileno(), functools.partial(ours.shutdown, socket.SHUT_RDWR),
+        cwd=cwd, env=environ, pass_fds=(theirs.fileno(),),
     ), ours:
         theirs.close()
         yield _Host(_key(command, cwd, environ), jobs, ours)

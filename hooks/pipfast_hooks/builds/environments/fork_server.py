@@ -226,7 +226,7 @@ class _Loop:
         child = _Child(pid, -1, connection, has_session)
         try:
             if self._guard is not None and has_session:
-                builds_guard.tell(self._guard, pid, begun=True)
+                builds_guard.tell(self._guard, b"+%d" % pid)
             child.pidfd = os.pidfd_open(pid)
             self._selector.register(child.pidfd, selectors.EVENT_READ, child)
             self._selector.register(connection, selectors.EVENT_READ, child)
@@ -272,7 +272,7 @@ class _Loop:
             _, status = os.waitpid(child.pid, 0)
         if self._guard is not None and child.has_session:
             with contextlib.suppress(OSError):
-                builds_guard.tell(self._guard, child.pid, begun=False)
+                builds_guard.tell(self._guard, b"-%d" % child.pid)
         code = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(OSError):
             child.connection.sendall(code.to_bytes(4, "big", signed=True))
