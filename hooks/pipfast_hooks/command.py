@@ -32,6 +32,9 @@ _IMPORTED_TO_INSTALL = (
 )
 """Modules of ours that installing needs; the last one, the run's end."""
 
+_IMPORTED_TO_BOUND = ("pipfast.upkeep.bound",)
+"""The same where the store has a bound."""
+
 
 class Start(Part):
     """What a command begins with, before pip reads its options."""
@@ -143,7 +146,8 @@ def _around_get_installation_order(call: Call) -> Any:
 def _import_what_installs(run: Run) -> None:
     try:
         deferred.load_all()
-        for name in (*_IMPORTED_TO_INSTALL, *IMPORTED_TO_READ):
+        bounded = run.settings.store_size is not None
+        for name in (*_IMPORTED_TO_INSTALL, *(_IMPORTED_TO_BOUND if bounded else ()), *IMPORTED_TO_READ):
             importlib.import_module(name)
         # For the command's end, even if nothing is installed from the store.
         from pipfast_hooks.builds.context import Context

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from pipfast.report import logger
+from pipfast.report import logger, timed
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
@@ -219,9 +219,16 @@ class Store:
                 self._run.say_daily(str(condition), condition.hint)
 
     def tidy(self) -> None:
-        """Remove what killed processes have left."""
-        if self.opened is not None:
-            self.opened.sweep()
+        """Remove what killed processes have left, and what the store's bound has no room for."""
+        layout, bound = self.opened, self._run.settings.store_size
+        if layout is None:
+            return
+        layout.sweep()
+        if bound is not None:
+            from pipfast.upkeep.bound import keep_below
+
+            with timed("bound"), guarded("the store is not kept below its bound"):
+                keep_below(layout, bound)
 
 
 def _site_packages() -> str:

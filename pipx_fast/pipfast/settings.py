@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
@@ -43,11 +45,31 @@ DEFAULT_CONNECTIONS = 8
 MAX_CONNECTIONS = 64
 """An upper bound on what the user may ask for, so that a slip does not look like an attack."""
 
+NO_BOUND = "none"
+"""The value of ``PIPFAST_STORE_SIZE`` with which the store may grow, whatever pip's configuration says."""
+
 INHERITED = "(inherited)"
 """In place of a child's value: it finds the variable as this process did."""
 
 RESOLVED = "(resolved)"
 """In place of a child's value: it gets this run's, which pip's command line may have set."""
+
+
+_SIZE_UNITS = MappingProxyType({
+    "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12,
+    "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+})
+
+
+def size_in_bytes(text: str) -> int:
+    """Read a size: ``0``, ``500M``, ``1.5G``, in powers of ten as where pip shows sizes; ``2GiB``, of two.
+
+    :raises ValueError: it is none.
+    """
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
+    if match is None or match[2] not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is no size such as 500M or 5G")
+    return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 
 def usable_cores() -> int:
@@ -88,6 +110,19 @@ class _Reader:
         wrong = f"{self._label(setting)} is {text!r}, not a number from 1 to {highest}"
         self.problems.append(f"{wrong}; using {default()}")
         return default()
+
+    def size(self, setting: Setting) -> int | None:
+        text = self._text(setting)
+        if not text or text.lower() == NO_BOUND:
+            return None
+        try:
+            if (size := size_in_bytes(text)) > 0:
+                return size
+        except ValueError:
+            pass
+        wrong = f"{self._label(setting)} is {text!r}, no size such as 500MB or 20GB"
+        self.problems.append(f"{wrong}; using {NO_BOUND}")
+        return None
 
     def folder(self, setting: Setting) -> Path | None:
         text = self._text(setting)
@@ -152,6 +187,10 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("enabled", "enabled", "PIPFAST", "`off`: pip runs alone", _Reader.switch),
     Setting("store", "store", "PIPFAST_STORE", "the store's folder, not a relative one", _Reader.folder, RESOLVED),
+    # Whoever fills a build environment leaves that to its parent's end.
+    Setting("store_size", "store-size", "PIPFAST_STORE_SIZE",
+            "bytes that only the store may hold: `20GB`, `500MB`, `2GiB`; what was not used for longest goes",
+            _Reader.size, NO_BOUND),
     Setting("connections", "connections", "PIPFAST_CONNECTIONS",
             f"connections that downloads may use at once, 1 to {MAX_CONNECTIONS}",
             partial(_Reader.number, default=lambda: DEFAULT_CONNECTIONS, highest=MAX_CONNECTIONS)),
@@ -188,6 +227,8 @@ class Settings:
     """False: nothing is attached, pip runs alone."""
     store: Path | None = None
     """Set, or inside pip's cache folder where that was named; None: in the user's cache folder."""
+    store_size: int | None = None
+    """Bytes that only the store may hold, see ``upkeep.bound``; None: any number."""
     connections: int = DEFAULT_CONNECTIONS
     workers: int = 1
     link_mode: LinkMode = "auto"

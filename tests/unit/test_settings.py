@@ -22,7 +22,8 @@ def test_every_field_has_a_row() -> None:
 
 def test_what_a_pip_that_fills_a_build_environment_gets(tmp_path: Path) -> None:
     """The rest it finds as this process did; where the store is, pip's command line may have said."""
-    fixed = {"PIPFAST_LINK_MODE": "copy", "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_TIMINGS": None}
+    fixed = {"PIPFAST_LINK_MODE": "copy", "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_TIMINGS": None,
+             "PIPFAST_STORE_SIZE": "none"}
     assert Settings().for_children() == fixed
     there = Settings(store=tmp_path, link_mode="hardlink", timings=tmp_path / "times", connections=3)
     assert there.for_children(workers="1") == {
@@ -98,3 +99,21 @@ def test_extra_build_dependencies_by_package() -> None:
     settings = Settings.from_environ({"PIPFAST_EXTRA_BUILD_DEPENDENCIES": "torch"})
     assert settings.extra_build_dependencies == {}
     assert "PIPFAST_EXTRA_BUILD_DEPENDENCIES" in settings.problems[0]
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("20GB", 20 * 10**9), ("500mb", 500 * 10**6), ("2GiB", 2 << 30), ("1.5g", 1_500_000_000), (" 4096 ", 4096),
+    ("64 KiB", 65536), ("none", None), ("", None),
+])
+def test_size(text: str, size: int | None) -> None:
+    settings = Settings.from_environ({"PIPFAST_STORE_SIZE": text})
+    assert settings.store_size == size and not settings.problems
+
+
+@pytest.mark.parametrize("text", ["0", "many", "20 G B", "-1", "1e9", "20XB", "\u0663GB", "9" * 400])
+def test_a_size_that_is_none_is_named_and_nothing_bounded(text: str) -> None:
+    """Not even by 0, which bounds nothing elsewhere."""
+    settings = Settings.from_environ({}, {"store-size": text})
+    assert settings.store_size is None
+    (problem,) = settings.problems
+    assert problem.startswith("[pipfast] store-size is ") and "500MB" in problem

@@ -149,7 +149,8 @@ def _store(settings: Settings) -> tuple[StoreFacts, Layout | None]:
         layout = layout_to_look_at(root)
     except StoreUnusable as error:
         return StoreFacts(str(error.root), reason=str(error), hint=error.hint), None
-    buckets = {bucket: usage_of(root / bucket).bytes for bucket in BUCKETS}
+    usages = {bucket: usage_of(root / bucket) for bucket in BUCKETS}
+    buckets = {bucket: usage.bytes for bucket, usage in usages.items()}
     condition, free = _condition(root)
     left, of_leftovers = leftovers(layout), Usage()
     for path in left:
@@ -157,6 +158,7 @@ def _store(settings: Settings) -> tuple[StoreFacts, Layout | None]:
     return StoreFacts(
         str(root), usable=True, hint=condition.hint if condition else None,
         condition=str(condition) if condition else None, free=free, buckets=buckets,
+        own_bytes=sum(usage.bytes - usage.shared for usage in usages.values()), bound=settings.store_size,
         leftovers=len(left), leftover_bytes=of_leftovers.bytes, in_use=len(in_use(layout)),
     ), layout
 

@@ -137,7 +137,10 @@ def _store(diagnosis: Diagnosis) -> list[str]:
         free = "" if store.free is None else f", and {display_size(store.free)} free"
         left = (f", and {counted(store.leftovers, 'leftover')} of killed commands, "
                 f"{display_size(store.leftover_bytes)} ({program()} store prune removes them)")
-        size = f"size         {display_size(sum(store.buckets.values()))}{free}{left if store.leftovers else ''}"
+        bound = "no bound" if store.bound is None else f"bound {display_size(store.bound)}"
+        own = f"{display_size(store.own_bytes)} only here ({bound})"
+        held = display_size(sum(store.buckets.values()))
+        size = f"size         {held}, {own}{free}{left if store.leftovers else ''}"
     reason = f" ({link.reason})" if link.reason else ""
     shared = "               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner"
     return [

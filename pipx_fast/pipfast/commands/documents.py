@@ -43,6 +43,10 @@ class StoreInfo:
     """What running commands have in tmp/."""
     format: str
     """Another in each version of pipfast that reads other entries: part of the key of a CI cache."""
+    own_bytes: int
+    """What only the store holds, with clones, which are not seen as such."""
+    bound: int | None
+    """What only the store may hold (``PIPFAST_STORE_SIZE``)."""
 
 
 @dataclass(slots=True)

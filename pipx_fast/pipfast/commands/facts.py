@@ -94,6 +94,10 @@ class StoreFacts:
     """Bytes; None where nobody knows."""
     buckets: dict[str, int] = field(default_factory=dict)
     """Bytes by name."""
+    own_bytes: int = 0
+    """Of these, what only the store holds."""
+    bound: int | None = None
+    """What only the store may hold; None: any number."""
     leftovers: int = 0
     leftover_bytes: int = 0
     in_use: int = 0

@@ -21,6 +21,7 @@ from pipfast.commands.documents import (
 )
 from pipfast.commands.output import display_size, print_json, program
 from pipfast.report import counted
+from pipfast.settings import size_in_bytes
 from pipfast.store.folder import default_root
 from pipfast.store.layout import Layout, layout_to_look_at
 from pipfast.store.names import ARCHIVES, BUCKETS, BYTECODE, TREES, WORDS
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
     from pipfast.settings import Settings
     from pipfast.upkeep.maintenance import Freed
 
-_SIZE_UNITS = MappingProxyType({
-    "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12,
-    "tb": 10**12,
-})
+
 _AGE_UNITS = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800})
 
 
@@ -52,18 +50,8 @@ def main(arguments: list[str], settings: Settings, examine: object = None) -> in
         # The default took the place of a store that could not be read, or whose variable is misspelt.
         raise CommandError("nothing is removed: another store may be meant",
                            f"mend the settings; `{program()} doctor -v` lists them")
+    options.bound = settings.store_size
     return action.run(options, words, settings.store or default_root())
-
-
-def size_in_bytes(text: str) -> int:
-    """Read a size: ``0``, ``500M``, ``1.5G``; units are powers of ten, as where pip shows sizes.
-
-    :raises ValueError: it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
-    if match is None or match[2] not in _SIZE_UNITS:
-        raise ValueError(f"{text!r} is no size such as 500M or 5G")
-    return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 
 def age_in_seconds(text: str) -> float:
@@ -117,12 +105,14 @@ def _path(options: Values, words: list[str], root: Path) -> int:
 
 
 def _info(options: Values, words: list[str], root: Path) -> int:
-    info = _facts(layout_to_look_at(root))
+    info = _facts(layout_to_look_at(root), options.bound)
     if options.json:
         print_json(info)
         return 0
     print(f"Store: {info.path}")
+    bound = "" if info.bound is None else f", which may be {display_size(info.bound)}"
     print(f"Size: {display_size(info.bytes)}, of which environments share {display_size(info.shared_bytes)}")
+    print(f"Only here: {display_size(info.own_bytes)}{bound} (clones, which nobody sees, among it)")
     for bucket, facts in info.buckets.items():
         shared = f", shared {display_size(facts.shared_bytes)}" if facts.shared_bytes else ""
         size = f"{counted(facts.entries, 'entry')}, {counted(facts.files, 'file')}, {display_size(facts.bytes)}"
@@ -134,7 +124,7 @@ def _info(options: Values, words: list[str], root: Path) -> int:
     return 0
 
 
-def _facts(layout: Layout) -> StoreInfo:
+def _facts(layout: Layout, bound: int | None) -> StoreInfo:
     from pipfast.upkeep.inventory import Usage, entries, in_use, leftovers, usage_of
 
     counts = dict.fromkeys(BUCKETS, 0)
@@ -148,7 +138,8 @@ def _facts(layout: Layout) -> StoreInfo:
     for path in left:
         of_leftovers.add(path)
     return StoreInfo(layout.root, sum(counts.values()), total.bytes, total.shared, buckets,
-                     len(left), of_leftovers.bytes, len(in_use(layout)), note_key(BUCKETS)[:8])
+                     len(left), of_leftovers.bytes, len(in_use(layout)), note_key(BUCKETS)[:8],
+                     total.bytes - total.shared, bound)
 
 
 def _list(options: Values, words: list[str], root: Path) -> int:

@@ -216,11 +216,11 @@ def layout_to_look_at(root: Path) -> Layout:
     return Layout(root)
 
 
-def note_use(folder: Path) -> None:
-    """Note an entry's use for `prune`, as the time of its folder."""
+def note_use(entry: Path) -> None:
+    """Note an entry's use for `prune` and the bound, as the time of its folder or file."""
     with suppress(OSError):
-        if abs(time.time() - folder.stat().st_mtime) > USE_NOTED_S:
-            os.utime(folder)
+        if abs(time.time() - entry.stat().st_mtime) > USE_NOTED_S:
+            os.utime(entry)
 
 
 def remove(path: Path) -> None:

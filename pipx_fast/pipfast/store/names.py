@@ -16,6 +16,7 @@
       seconds/<second>                         the times that files of trees have, see ``prepare.making``
       tmp/                                     entries in the making; renamed into place when whole
       boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``
+      sizes                                    sizes of entries, where the store has a bound, see ``upkeep.ledger``
       locks/                                   one for each process that makes something, see ``sessions``
 
 A bucket's version is part of its name: another version's format is never read. Nothing with another name is ever

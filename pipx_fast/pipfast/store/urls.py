@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipfast.report import logger
+from pipfast.store.layout import note_use
 from pipfast.store.names import URLS
 from pipfast.store.reading import read_file
 
@@ -51,9 +52,11 @@ def note_url(layout: Layout, url: str, digest: str, origin: Origin) -> None:
 
 def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
     """Return how the archive of this digest came from ``url``, if that is noted."""
+    path = _path(layout, url)
     with suppress(OSError, ValueError):
-        noted, origin = read_address(_path(layout, url))
+        noted, origin = read_address(path)
         if noted == digest:
+            note_use(path)
             return origin
     return None
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TREE_NAME = re.compile(r"([0-9a-f]{64})-([0-7]{3})")
 _BYTECODE_NAME = re.compile(r"([0-9a-f]{64})-([0-7]{3})-([0-9a-f]{8,64})")
 _ARCHIVE_NAME = re.compile(r"[0-9a-f]{64}")
+FAN_NAME = re.compile(r"[0-9a-f]{2}")
+"""Folders of a bucket, in which entries are: the first digits of their names."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ def unknown(layout: Layout) -> Iterator[Path]:
     """Yield the paths in buckets that have no name of ours."""
     for bucket in BUCKETS:
         for fan in _children(layout.root / bucket):
-            if not re.fullmatch("[0-9a-f]{2}", fan.name) or fan.is_symlink() or not fan.is_dir():
+            if not FAN_NAME.fullmatch(fan.name) or fan.is_symlink() or not fan.is_dir():
                 yield fan
                 continue
             for path in _children(fan):
@@ -139,6 +141,11 @@ def leftovers(layout: Layout) -> list[Path]:
 def in_use(layout: Layout) -> list[Path]:
     """Return the paths in tmp/ of processes that live, or may live."""
     return [layout.root / TMP / name for name in survey(str(layout.root)).in_use]
+
+
+def is_entry(bucket: str, name: str) -> bool:
+    """Tell whether this is the name of an entry of a bucket; of bytecode, of the folder of one tree's."""
+    return _match(bucket, name) is not None
 
 
 def _entries_at(bucket: str, path: Path) -> Iterator[Entry]:

@@ -17,6 +17,7 @@ from pipfast.store.folder import TAG, has_tag, write_tag
 from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP
 from pipfast.upkeep.boots import NAME as BOOTS
 from pipfast.upkeep.inventory import Entry, entries, in_use, leftovers, orphans, usage_of
+from pipfast.upkeep.ledger import NAME as LEDGER
 from pipfast.upkeep.worth import bereft, cheap
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def _remove_root(layout: Layout) -> None:
         # The tag goes last: without it the folder is no store, whatever another process makes in it meanwhile.
         rest = [name for name in os.listdir(root) if name in _FOLDERS]
         if not rest:
-            (root / BOOTS).unlink(missing_ok=True)
+            for name in (BOOTS, LEDGER):
+                (root / name).unlink(missing_ok=True)
             (root / TAG).unlink()
             root.rmdir()
     if root.is_dir() and any((root / name).is_dir() for name in _FOLDERS) and not has_tag(root):

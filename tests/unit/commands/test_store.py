@@ -13,8 +13,8 @@ import pytest
 
 from pipfast.commands import command_line
 from pipfast.commands.output import display_size
-from pipfast.commands.store import age_in_seconds, main, size_in_bytes
-from pipfast.settings import Settings
+from pipfast.commands.store import age_in_seconds, main
+from pipfast.settings import Settings, size_in_bytes
 from pipfast.store.layout import open_layout
 from support.stores import prepare
 from support.wheels import sdist, wheel
