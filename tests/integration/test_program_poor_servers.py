@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.hanging import HangingServer
+from support.hanging import HangingServer, StallingServer
 from support.outputs import normalized
 from support.poor import NAMES, PoorServer
 from support.program import make_box
@@ -67,3 +67,15 @@ def test_ranges_that_hang(box: Box, sent: str) -> None:
         assert server.ranged
         # What "alpha" requires is known when that is there.
         assert "gamma" not in server.ranged
+
+
+def test_a_range_that_stalls_after_another_came(box: Box) -> None:
+    """What is there is kept, and only what is missing asked for once more."""
+    with StallingServer() as server:
+        ended = box.pipfast("install", "--index-url", server.url, "alpha")
+        assert (ended.status, ended.err) == (0, "")
+        assert "alpha" in box.installed()
+        assert server.asked.count(None) == 1
+        asked, (start, end) = [each for each in server.asked if each is not None], server.stalled
+        again = [each for each in asked if start <= each[0] < end and each != (start, end)]
+        assert again == [((start + end) // 2, end)]

@@ -1,4 +1,4 @@
-"""Index of large wheels whose plain answers come and whose ranges hang."""
+"""Indexes of large wheels whose plain answers come, and whose ranges hang."""
 
 from __future__ import annotations
 
@@ -27,10 +27,7 @@ class HangingServer(Loopback):
     def __init__(self, sent: str) -> None:
         """:param sent: what comes of a range before it hangs: ``nothing``, ``headers``, or ``half`` of it."""
         self.files: dict[str, Archive] = {
-            name: Wheel(
-                name, requires=requires, compression=zipfile.ZIP_STORED,
-                files={f"{name}/__init__.py": "", f"{name}/data.bin": random.Random(name).randbytes(SIZE)},
-            ).build()
+            name: _large(name, requires)
             for name, requires in (("alpha", ["gamma"]), ("beta", []), ("gamma", []))
         }
         self.plain: list[str] = []
@@ -45,7 +42,7 @@ class HangingServer(Loopback):
         name = exchange.path.split("/")[2]
         archive = self.files[name]
         if exchange.path.startswith("/simple/"):
-            exchange.page(f'<a href="/f/{name}/{archive.filename}#sha256={archive.sha256}">x</a>')
+            exchange.page(_page(archive))
         elif exchange.range is None:
             self.plain.append(name)
             self._send_plain(exchange, archive.data)
@@ -55,7 +52,7 @@ class HangingServer(Loopback):
             self._given_up.set()
 
     def _send_plain(self, exchange: Exchange, data: bytes) -> None:
-        exchange.head(200, {"Content-Length": str(len(data)), "Accept-Ranges": "bytes", **STRONG})
+        exchange.head(200, _plain_head(data))
         at = 0
         while at < len(data) // 2 and not self._given_up.wait(0.01):
             exchange.send(data[at : at + TRICKLE])
@@ -68,3 +65,56 @@ class HangingServer(Loopback):
             if self._sent == "half":
                 exchange.send(data[start : (start + end) // 2])
         exchange.stall()
+
+
+class StallingServer(Loopback):
+    """Sends the last range of a wheel; the one before it stalls in its middle, once."""
+
+    def __init__(self) -> None:
+        self.archive = _large("alpha", [])
+        self.asked: list[tuple[int, int] | None] = []
+        self.stalled = (0, 0)
+        """The range of which half was sent."""
+        self._came = threading.Event()
+        self._lock = threading.Lock()
+        super().__init__(self._answer)
+
+    def _answer(self, exchange: Exchange) -> None:
+        data = self.archive.data
+        if exchange.path.startswith("/simple/"):
+            exchange.page(_page(self.archive))
+            return
+        with self._lock:
+            self.asked.append(exchange.range)
+        if exchange.range is None:
+            exchange.head(200, _plain_head(data))
+            exchange.send(data[:TRICKLE])
+            # When a range has come whole, this one leaves the rest to others.
+            self._came.wait(5)
+            exchange.send(data[TRICKLE:])
+            return
+        start, end = exchange.head_of_part(len(data), STRONG)
+        with self._lock:
+            stalls = self.stalled == (0, 0) and end < len(data)
+            self.stalled = (start, end) if stalls else self.stalled
+        exchange.send(data[start : (start + end) // 2 if stalls else end])
+        if stalls:
+            exchange.stall()
+        elif end == len(data):
+            self._came.set()
+
+
+def _large(name: str, requires: list[str]) -> Archive:
+    data = random.Random(name).randbytes(SIZE)
+    return Wheel(
+        name, requires=requires, compression=zipfile.ZIP_STORED,
+        files={f"{name}/__init__.py": "", f"{name}/data.bin": data},
+    ).build()
+
+
+def _page(archive: Archive) -> str:
+    return f'<a href="/f/{archive.project}/{archive.filename}#sha256={archive.sha256}">x</a>'
+
+
+def _plain_head(data: bytes) -> dict[str, str]:
+    return {"Content-Length": str(len(data)), "Accept-Ranges": "bytes", **STRONG}

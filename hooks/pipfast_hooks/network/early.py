@@ -115,6 +115,20 @@ def over(response: Any, *, broken: bool = False) -> None:
         (turn.server.broke if broken else turn.server.ended)(turn)
 
 
+def came(response: Any) -> None:
+    """Note that a response has been read to its end."""
+    turn = getattr(response, "turn", None)
+    if turn is not None and turn.server is not None:
+        turn.server.came(turn)
+
+
+def give_up(response: Any) -> None:
+    """Note that nobody wants what is still to come of a response."""
+    turn = getattr(response, "turn", None)
+    if turn is not None:
+        turn.dead = True
+
+
 @contextmanager
 def reading(response: Any) -> Iterator[None]:
     """End the request when its response has been read."""

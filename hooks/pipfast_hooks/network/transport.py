@@ -11,7 +11,7 @@ from pip._internal.network.utils import HEADERS, raise_for_status, response_chun
 from pip._vendor import requests, urllib3
 
 from pipfast.fetch.turns import LeftToPip, Turn
-from pipfast_hooks.network.early import EarlyRequests, is_answer, over
+from pipfast_hooks.network.early import EarlyRequests, came, give_up, is_answer, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,9 +51,11 @@ class SessionResponse:
         except Exception:
             over(self.response, broken=True)
             raise
+        came(self.response)
 
     def close(self) -> None:
         """End the response; a read that waits in another thread ends with it."""
+        give_up(self.response)
         raw = self.response.raw
         # Closing alone does not wake a thread that waits in recv(). With `Connection: close` the connection
         # has given its socket up by now, and only the body's own file knows it.

@@ -42,7 +42,7 @@ class Endings:
             limiter, budget = self._board.limiter, download.state.budget
             alone = limiter.in_flight == 1 or limiter.allowed == 1
             limiter.busy(started=task.started, now=now)
-            if budget.failed(now - task.started, alone=alone):
+            if budget.failed(started=task.started, now=now, alone=alone):
                 self._retry(task, budget.delay())
             elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
                 # Perhaps it is only the ranges that this server cannot do: one last time in one stream.

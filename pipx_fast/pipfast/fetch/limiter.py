@@ -63,22 +63,28 @@ class RetryBudget:
     alone: int = 0
     total: int = 0
     spent_s: float = 0.0
+    _rounds: int = 0
+    _failed_at: float = float("-inf")
 
     def progressed(self) -> None:
         """Forget the failures: new bytes have arrived."""
-        self.alone = self.total = 0
+        self.alone = self.total = self._rounds = 0
         self.spent_s = 0.0
 
-    def failed(self, seconds: float, *, alone: bool) -> bool:
-        """Count a failed request that took ``seconds``; return whether to try again."""
+    def failed(self, *, started: float, now: float, alone: bool) -> bool:
+        """Count a request that began at ``started`` and has failed ``now``; return whether to try again."""
         self.total += 1
+        if started >= self._failed_at:
+            # Of those that began before a failure, all are one reason to wait.
+            self._rounds += 1
+            self._failed_at = now
         if not alone:
             return self.total < MAX_FAILURES
         self.alone += 1
-        self.spent_s += seconds
+        self.spent_s += now - started
         return self.alone < MAX_ATTEMPTS and self.total < MAX_FAILURES and self.spent_s < SPENT_LIMIT_S
 
     def delay(self) -> float:
         """Return the seconds before the next attempt, with jitter: streams must not come back in step."""
-        backoff = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** max(0, self.total - 1))
+        backoff = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** max(0, self._rounds - 1))
         return backoff * random.uniform(0.5, 1.0)

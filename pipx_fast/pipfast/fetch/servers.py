@@ -45,10 +45,14 @@ class Server:
     left: bool = False
     """pip is the only one to ask it."""
     ranges: bool = True
+    singly: bool = False
+    """A range did not come: one at a time."""
     believed: set[int] = field(default_factory=set)
     """Statuses that mean the same in company as alone."""
     doubted: dict[str, int] = field(default_factory=dict)
     """Statuses of early requests in company, by address: nothing early is sent until pip has asked alone."""
+    _range_again: bool = False
+    """A range has come to its end, and none has failed: the missing part of a file is worth another request."""
     _rests: dict[str, float] = field(default_factory=dict)
     """Until when something is not to be asked for again, by target: what an early request was told, pip was."""
     _under_way: list[Turn] = field(default_factory=list)
@@ -109,7 +113,7 @@ class Server:
         with self._change:
             self._end(turn)
             if turn.ranged:
-                self.ranges = False
+                self._miss_range(turn)
             elif turn.early or turn.company:
                 killed = self._leave(keep_streams=turn.early)
             self._change.notify_all()
@@ -121,7 +125,7 @@ class Server:
         with self._change:
             self._end(turn)
             if turn.ranged:
-                self.ranges = False
+                self._miss_range(turn)
             elif turn.early and not turn.dead:
                 self._breaks += 1
                 self.narrow = True
@@ -129,6 +133,12 @@ class Server:
                     killed = self._leave(keep_streams=False)
             self._change.notify_all()
         break_off(killed)
+
+    def came(self, turn: Turn) -> None:
+        """Note that an answer has been read to its end."""
+        with self._change:
+            self._range_again |= turn.ranged and not self.singly
+        self.ended(turn)
 
     def ended(self, turn: Turn) -> None:
         """Note that an answer has been read, or given up."""
@@ -250,6 +260,8 @@ class Server:
             return turn.first and not under_way
         if self.narrow:
             return not self._early()
+        if turn.ranged and self.singly and any(each.ranged for each in self._under_way):
+            return False
         return self.two or under_way < 2
 
     def _at_once(self, turn: Turn, other: Turn) -> bool:
@@ -274,10 +286,18 @@ class Server:
         self._change.notify_all()
         return self._kill(keep_streams=keep_streams)
 
+    def _miss_range(self, turn: Turn) -> None:
+        if not turn.dead:
+            self._ask_less_for_ranges()
+
+    def _ask_less_for_ranges(self) -> None:
+        """Ask for one range at a time if this is the first that did not come where others have, else for none."""
+        self.ranges, self.singly, self._range_again = self._range_again, True, False
+        self._change.notify_all()
+
     def _leave_ranges(self, now: float) -> list[Turn]:
         """Give up all ranges that bring nothing at the moment, those too that were sent a little later."""
-        self.ranges = False
-        self._change.notify_all()
+        self._ask_less_for_ranges()
         return self._killed(
             lambda turn: turn.ranged
             and (turn.answered is None or min(now - turn.sent, turn.silence()) >= STALL_S / 4)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         def ended(self, turn: Turn) -> None:
             """Note that an answer has been read, or given up."""
 
+        def came(self, turn: Turn) -> None:
+            """Note that an answer has been read to its end."""
+
         def broke(self, turn: Turn) -> None:
             """Note that an answer broke off in its middle."""
 
@@ -80,6 +83,7 @@ class Turn:
     company: bool = False
     """Whether an early request was under way at the same time, or this is one and any other was."""
     dead: bool = False
+    """We have given it up: whatever becomes of its connection is no fault of the server's."""
 
     @property
     def is_good(self) -> bool:

@@ -58,7 +58,7 @@ def test_no_connections_are_refused() -> None:
 def test_budget_alone() -> None:
     """Failures of the only request in flight are soon enough."""
     budget = RetryBudget()
-    assert [budget.failed(0.1, alone=True) for _ in range(limits.MAX_ATTEMPTS)] == [
+    assert [budget.failed(started=0.0, now=0.1, alone=True) for _ in range(limits.MAX_ATTEMPTS)] == [
         *[True] * (limits.MAX_ATTEMPTS - 1),
         False,
     ]
@@ -67,20 +67,20 @@ def test_budget_alone() -> None:
 def test_budget_in_company() -> None:
     """Failures among others are allowed more often, but not for ever."""
     budget = RetryBudget()
-    results = [budget.failed(0.1, alone=False) for _ in range(limits.MAX_FAILURES)]
+    results = [budget.failed(started=0.0, now=0.1, alone=False) for _ in range(limits.MAX_FAILURES)]
     assert results.index(False) == limits.MAX_FAILURES - 1
 
 
 def test_budget_of_time() -> None:
     """One failure that used up all of the transport's own retries is enough."""
-    assert not RetryBudget().failed(limits.SPENT_LIMIT_S + 1, alone=True)
+    assert not RetryBudget().failed(started=0.0, now=limits.SPENT_LIMIT_S + 1, alone=True)
 
 
 def test_progress_renews_the_budget() -> None:
     """What brings something new may fail again as often."""
     budget = RetryBudget()
     for _ in range(100):
-        assert budget.failed(20, alone=True)
+        assert budget.failed(started=0.0, now=20.0, alone=True)
         budget.progressed()
 
 
@@ -88,6 +88,16 @@ def test_delays_grow_within_bounds() -> None:
     """Jittered, doubled, capped."""
     budget = RetryBudget()
     for attempt in range(10):
-        budget.failed(0, alone=False)
+        budget.failed(started=attempt, now=attempt, alone=False)
         full = min(limits.BACKOFF_CAP_S, limits.BACKOFF_START_S * 2**attempt)
         assert full / 2 <= budget.delay() <= full
+
+
+def test_failures_at_once_are_one_reason_to_wait() -> None:
+    """Eight streams that were broken off together are asked for again at once."""
+    budget = RetryBudget()
+    for now in range(10, 18):
+        budget.failed(started=1.0, now=now, alone=False)
+    assert budget.delay() <= limits.BACKOFF_START_S
+    budget.failed(started=20.0, now=21.0, alone=False)
+    assert limits.BACKOFF_START_S <= budget.delay() <= 2 * limits.BACKOFF_START_S

@@ -179,3 +179,45 @@ def test_ranges_that_hang_are_given_up_together() -> None:
     assert (server.ranges, server.left) == (False, False)
     with pytest.raises(LeftToPip):
         server.enter(early("b", ranged=True))
+
+
+def ranged_turn(server: Server) -> Turn:
+    """Return a range under way, of which something has come."""
+    turn = early(ranged=True)
+    server.enter(turn)
+    server.answered(turn, 206)
+    return turn
+
+
+def test_a_range_that_hangs_after_others_came_is_asked_for_once_more() -> None:
+    """What is missing comes by one range at a time; the second that does not come was the last."""
+    server = heard()
+    server.two = True
+    server.came(ranged_turn(server))
+    for turn in (ranged_turn(server), ranged_turn(server)):
+        turn.silence = lambda: 2.5
+    server.look(turn.sent + 2.1)
+    # Broken off, they fail; that is no second fault.
+    for turn in list(server._under_way):
+        assert turn.dead
+        server.broke(turn)
+    assert server.ranges
+    again, waiting = ranged_turn(server), early("b", ranged=True)
+    assert not server._has_room(waiting)
+    server.came(again)
+    assert server._has_room(waiting)
+    server.broke(ranged_turn(server))
+    with pytest.raises(LeftToPip):
+        server.enter(waiting)
+
+
+def test_what_we_give_up_is_no_fault_of_a_server() -> None:
+    """Its thread still reads, and meets a broken connection."""
+    server = heard()
+    server.two = True
+    plain = early()
+    server.enter(plain)
+    for turn in (ranged_turn(server), plain):
+        turn.dead = True
+        server.broke(turn)
+    assert (server.ranges, server.narrow) == (True, False)
