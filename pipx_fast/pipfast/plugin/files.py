@@ -6,7 +6,8 @@ import ast
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ import pipfast
 from pipfast.errors import PipfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MODULE, START, PTH = "_pipfast_plugin.py", "pipfast-plugin.start", "pipfast-plugin.pth"
 """In the order of writing: the third makes a starting Python import the first."""
@@ -26,6 +27,12 @@ _CONSTANT = MappingProxyType({
     PTH: b"import _pipfast_plugin; _pipfast_plugin.install()\n",
 })
 """From Python 3.15 on (PEP 829) the first is read, and the import lines of the second are not."""
+
+_ASIDE = "[0-9a-f]" * 16
+"""End of the name of a file that is being written, for a search."""
+
+_PATIENCE_S = 10.0
+"""Seconds to wait for another that attaches or detaches, which takes one; whoever needs longer hangs."""
 
 _FOLDER, _MADE_CACHE, _DIGEST = "FOLDER = ", "MADE_CACHE = ", "# sha256: "
 
@@ -83,8 +90,14 @@ def attach(site_packages: Path, folder: Path) -> bool:
     :raises ForeignFile: a file has one of the names and is not ours.
     :raises OSError: a file cannot be written.
     """
+    with _turn(site_packages):
+        return _attach(site_packages, folder)
+
+
+def _attach(site_packages: Path, folder: Path) -> bool:
     old = _read(site_packages)
     there = look(site_packages)
+    _remove_unfinished(site_packages)
     cache = site_packages / "__pycache__"
     new = _contents(site_packages, folder, there.made_cache if there else not cache.exists())
     if old == new:
@@ -104,18 +117,45 @@ def detach(site_packages: Path) -> Attached | None:
     :raises ForeignFile: a file has one of the names and is not ours.
     :raises OSError: a file cannot be removed.
     """
-    there = look(site_packages)
-    if there is not None:
-        # Fails before anything has changed, if it is another user's.
-        _remove_bytecode(site_packages)
-        for name in (PTH, START, MODULE):
-            (site_packages / name).unlink(missing_ok=True)
-        _remove_bytecode(site_packages)
-        if there.made_cache:
-            with suppress(OSError):
-                # Others may have files in it.
-                (site_packages / "__pycache__").rmdir()
+    with _turn(site_packages):
+        there = look(site_packages)
+        _remove_unfinished(site_packages)
+        if there is not None:
+            # Fails before anything has changed, if it is another user's.
+            _remove_bytecode(site_packages)
+            for name in (PTH, START):
+                (site_packages / name).unlink(missing_ok=True)
+            _remove_bytecode(site_packages, with_folder=there.made_cache)
+            # Last: whoever goes on after a crash reads there what is to be removed.
+            (site_packages / MODULE).unlink(missing_ok=True)
+            # A Python that started before may just have written it.
+            _remove_bytecode(site_packages, with_folder=there.made_cache)
     return there
+
+
+@contextmanager
+def _turn(site_packages: Path) -> Iterator[None]:
+    """Wait until nobody else attaches or detaches here; the lock leaves no trace."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(site_packages, os.O_RDONLY)
+    try:
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                # Some filesystems lock no folders.
+                break
+        yield
+    finally:
+        os.close(folder)
 
 
 def _import_hook() -> Path:
@@ -173,6 +213,18 @@ def _take_back(site_packages: Path, old: Mapping[str, bytes]) -> None:
     _write(site_packages, {name: content for name, content in old.items() if now.get(name) != content})
 
 
-def _remove_bytecode(site_packages: Path) -> None:
-    for path in (site_packages / "__pycache__").glob(f"{Path(MODULE).stem}.*"):
+def _remove_unfinished(site_packages: Path) -> None:
+    """Remove what was being written when `attach` was killed."""
+    for name in (MODULE, START, PTH):
+        for path in site_packages.glob(f".{name}-{_ASIDE}"):
+            path.unlink(missing_ok=True)
+
+
+def _remove_bytecode(site_packages: Path, *, with_folder: bool = False) -> None:
+    cache = site_packages / "__pycache__"
+    for path in cache.glob(f"{Path(MODULE).stem}.*"):
         path.unlink(missing_ok=True)
+    # Others may have files in it.
+    with suppress(OSError):
+        if with_folder:
+            cache.rmdir()

@@ -31,7 +31,7 @@ def decide(arguments: list[str], environ: Mapping[str, str], *, by_path: bool = 
     target = asked(arguments, environ) or active(environ, arguments)
     if target is None and by_path and _is_a_projects(environ):
         target = Target(sys.executable, BESIDE)
-    return target or pip_on_path(environ) or Target(sys.executable, OWN)
+    return target or _on_path(environ, arguments) or Target(sys.executable, OWN)
 
 
 def active(environ: Mapping[str, str], arguments: list[str]) -> Target | None:
@@ -41,7 +41,7 @@ def active(environ: Mapping[str, str], arguments: list[str]) -> Target | None:
         python = os.path.join(folder, "bin", "python")
         if is_program(python):
             return Target(python, f"VIRTUAL_ENV={folder}")
-        if not any(each == "--quiet" or each.startswith("-q") for each in arguments):
+        if not _is_quiet(arguments):
             sys.stderr.write(f"pipfast: VIRTUAL_ENV names {folder}, where there is no Python; another is taken\n"
                              "hint: `deactivate`, or make the environment again\n")
     folder = environ.get("CONDA_PREFIX")
@@ -49,6 +49,21 @@ def active(environ: Mapping[str, str], arguments: list[str]) -> Target | None:
     if folder and is_program(python := os.path.join(folder, "bin", "python")):
         return Target(python, f"CONDA_PREFIX={folder}")
     return None
+
+
+def _on_path(environ: Mapping[str, str], arguments: list[str]) -> Target | None:
+    """Return the interpreter of the ``pip`` on PATH; say so if that is not the first."""
+    passed_over: list[str] = []
+    found = pip_on_path(environ, passed_over.append)
+    if passed_over and not _is_quiet(arguments):
+        sys.stderr.write(f"pipfast: the Python of {passed_over[0]} cannot be found; "
+                         f"{found.python if found else sys.executable} is taken\n"
+                         "hint: name one, by `--python`\n")
+    return found
+
+
+def _is_quiet(arguments: list[str]) -> bool:
+    return any(each == "--quiet" or each.startswith("-q") for each in arguments)
 
 
 def _is_a_projects(environ: Mapping[str, str]) -> bool:

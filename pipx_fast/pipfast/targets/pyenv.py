@@ -8,15 +8,18 @@ from pipfast.targets.target import is_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
-def pyenv_python(root: str, environ: Mapping[str, str]) -> str | None:
+def pyenv_python(root: str, environ: Mapping[str, str], has_systems: Callable[[], bool]) -> str | None:
     """Return the interpreter of the first chosen version that has a pip; None for the system's.
 
     :param root: pyenv's folder.
+    :param has_systems: tells whether the system has a pip.
     """
     for version in _versions(root, environ):
+        if version == "system" and has_systems():
+            return None
         folder = _folder(root, version)
         if folder is not None and is_program(os.path.join(folder, "bin", "pip")):
             return os.path.join(folder, "bin", "python")

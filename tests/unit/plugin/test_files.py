@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pkgutil
+import signal
 import stat
+import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -176,6 +179,75 @@ def test_all_or_none(
     with pytest.raises(OSError, match="No space"):
         files.attach(site_packages, ours)
     assert not list(snapshot.compare_trees(before, snapshot.picture(site_packages)))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipfast.plugin import files
+
+site_packages, action, last = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+changes = 0
+
+def count(event, arguments):
+    global changes
+    if event in ("open", "os.rename", "os.remove", "os.rmdir") and sys.argv[1] in str(arguments[0]):
+        changes += 1
+        if changes == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+getattr(files, action)(site_packages, *([Path("/a/pipfast")] if action == "attach" else []))
+"""
+
+
+@pytest.mark.parametrize("action", ["attach", "detach"])
+def test_killed_at_any_step_and_detached_nothing_is_left(site_packages: Path, ours: Path, action: str) -> None:
+    before = snapshot.picture(site_packages)
+    for last in count(1):
+        if action == "detach":
+            files.attach(site_packages, ours)
+            fill_cache(site_packages)
+        command = [sys.executable, "-c", KILLED, str(site_packages), action, str(last)]
+        path = os.pathsep.join([str(files.own_folder().parent), str(files.own_folder().parents[1] / "hooks")])
+        ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
+        files.detach(site_packages)
+        assert not list(snapshot.compare_trees(before, snapshot.picture(site_packages))), last
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+    assert last > 5
+
+
+def test_one_at_a_time(site_packages: Path, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once could leave the .pth file without its module: then every Python would complain at its start."""
+    read, busy = files._read, []
+
+    def reading(folder: Path) -> dict[str, bytes]:
+        other = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy.append(folder)
+        finally:
+            os.close(other)
+        return read(folder)
+
+    monkeypatch.setattr(files, "_read", reading)
+    files.attach(site_packages, ours)
+    by_attach = len(busy)
+    files.detach(site_packages)
+    assert by_attach and len(busy) > by_attach
+
+
+def test_who_hangs_is_not_waited_for(site_packages: Path, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PATIENCE_S", 0.01)
+    other = os.open(site_packages, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert files.attach(site_packages, ours)
+    finally:
+        os.close(other)
 
 
 def test_bytecode_of_another_user_keeps_it_attached(

@@ -96,6 +96,11 @@ def test_project_s_environment_called_by_its_path(tmp_path: Path, monkeypatch: p
         ("#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n", ()),
         ("#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n", ()),
         ("#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python3' \"$0\" \"$@\"\n' '''\n", ()),
+        ("#!{python} -Im pip\n", ("-I",)),
+        ("#!{python} -sc print\n", ("-s",)),
+        ("#!{python} -x -W ignore\n", ()),
+        ("#!{python} -Xutf8 -W -E\n", ("-Xutf8", "-E")),
+        ("#!/bin/sh\nset -e\nA=1 exec \"{python}\" -sE -m pip \"$@\"\n", ("-sE",)),
         ("#!/usr/bin/env bash\nexec asdf exec pip \"$@\"\n", ()),
         (b"\x7fELF\x00\xff", ()),
     ],
@@ -117,6 +122,8 @@ def test_scripts(tmp_path: Path, text: str | bytes, flags: tuple[str, ...]) -> N
     "text",
     [
         "#!/no/python\n",
+        "#!/bin/sh\nif true; then\n  {python} -m pip\nelse\n  /other/python -m pip\nfi\n",
+        "#!/bin/sh\nexec docker run image {python} -m pip \"$@\"\n",
         b"\x7fELF\x00",
         "#!/bin/sh\nexec pipfast \"$@\"\n",
         "#!{python}\nimport sys\nfrom pipfast.__main__ import main\nsys.exit(main())\n",
@@ -124,13 +131,20 @@ def test_scripts(tmp_path: Path, text: str | bytes, flags: tuple[str, ...]) -> N
     ],
     ids=str,
 )
-def test_what_is_passed_over(tmp_path: Path, text: str | bytes) -> None:
-    """A broken script, a launcher with no Python beside it, and pipfast itself."""
+def test_what_is_passed_over(tmp_path: Path, text: str | bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken script, a launcher with no Python beside it, and pipfast itself, which alone is no surprise."""
     first = tmp_path / "first" / "pip"
     program(first, text.replace("{python}", sys.executable) if isinstance(text, str) else text)
     assert on_path(first.parent).why == decision.OWN
     pip = program(tmp_path / "second" / "pip", f"#!{sys.executable}\n")
+    capsys.readouterr()
     assert on_path(first.parent, pip.parent) == Target(sys.executable, f"pip on PATH: {pip}")
+    said = "" if b"exec pipfast" in first.read_bytes() or b"import main" in first.read_bytes() else (
+        f"pipfast: the Python of {first} cannot be found; {sys.executable} is taken\n"
+        "hint: name one, by `--python`\n")
+    assert capsys.readouterr().err == said
+    decide(["-q", "list"], {"PATH": str(first.parent)})
+    assert capsys.readouterr().err == ""
 
 
 def test_link_to_pipfast_is_passed_over(tmp_path: Path, typed: Path) -> None:
@@ -168,6 +182,7 @@ def pyenv(tmp_path: Path) -> Path:
         ("python-3.9.18", "3.9.18"),
         ("bare:3.11.7", "3.11.7"),
         ("system", ""),
+        ("system:3.9.18", ""),
         ("4", ""),
         ("../../../outside", ""),
     ],
@@ -187,3 +202,9 @@ def test_pyenv(pyenv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ver
     (pyenv / "version").write_text("none\n", "utf-8")
     (tmp_path / "project" / ".python-version").write_text(f"# ours\n{version}  # this".replace(":", "\n"), "utf-8")
     assert on_path(pyenv / "shims", pip.parent).python == python
+
+
+def test_pyenvs_system_without_pip(pyenv: Path) -> None:
+    """pyenv goes on to the next version."""
+    found = on_path(pyenv / "shims", PYENV_VERSION="system:3.9.18")
+    assert found.python == f"{pyenv}/versions/3.9.18/bin/python"
