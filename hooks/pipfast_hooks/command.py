@@ -68,10 +68,15 @@ class Start(Part):
 
 def _around_main(call: Call) -> Any:
     """End the run when the command ends, however it ends."""
+    status: Any = None
     try:
-        return call.original()
+        status = call.original()
+        return status
+    except SystemExit as end:
+        status = end.code
+        raise
     finally:
-        end_run()
+        end_run(status if isinstance(status, int) else None)
 
 
 def _around_install_run(call: Call) -> Any:

@@ -46,6 +46,23 @@ def add_commands(summaries: Mapping[str, str]) -> None:
         commands_dict[name] = CommandInfo("pipfast_hooks.startup.own_command", "OwnCommand", summary)
 
 
+def take_timeline(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Return a command line without our option ``--timeline``, and its value; None if it has none."""
+    # Another name may only begin with it: pip's to say.
+    if not any(each.partition("=")[0] == "--timeline" for each in arguments):
+        return arguments, None
+    from pipfast_hooks.startup import timeline
+
+    return timeline.take(arguments)
+
+
+def show_timeline() -> None:
+    """Have pip's help list our option ``--timeline``."""
+    from pipfast_hooks.startup import timeline
+
+    timeline.show_in_help()
+
+
 def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
     """Return which of these commands a command line names behind pip's global options, and its arguments."""
     if arguments and arguments[0] in names:
@@ -80,7 +97,7 @@ def hook(
     from pipfast_hooks.startup import deferred
 
     hooks = Hooks(settings, pip.__version__)
-    run = begin_run(settings)
+    run = begin_run(settings, arguments)
     ending.callback(end_run)
     ending.callback(deferred.stop)
     start = run.part(Start)

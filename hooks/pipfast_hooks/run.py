@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from pipfast.report import keep_timings, logger, say
-from pipfast.settings import Settings
+from pipfast.report import keep_timings, logger, record, say
+from pipfast.settings import SPANS_VARIABLE, Settings
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.storage import Aim, Intent, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from pipfast.timeline.keeper import Timeline
 
 END_S = 0.2
 """Seconds to wait at the end for requests and checks under way: they leave nothing half done, and whoever pressed
 Ctrl-C waits for a prompt."""
+
+
+_LOUD = re.compile(r"-q*v[qv]*$|--verbose$")
 
 
 class Part:
@@ -53,6 +59,7 @@ class Run:
         """:param is_copy: this process was forked from one that has imported all that a command needs."""
         self.settings, self.umask, self.is_copy = settings, umask, is_copy
         self.intent = Intent()
+        self.timeline: Timeline | None = None
         self.store = Store(self)
         self._parts: dict[type[Part], Part] = {}
         self._making = threading.RLock()
@@ -90,6 +97,11 @@ class Run:
         if part is not None:
             part.close(END_S)
 
+    def for_children(self, **others: str) -> dict[str, str | None]:
+        """Return the variables of a pip that fills a build environment, as ``Settings.for_children`` does."""
+        told = self.timeline.variables() if self.timeline is not None else {}
+        return {**self.settings.for_children(**others), **told}
+
     def say_at_end(self, message: str, hint: str | None = None) -> None:
         """Say something after pip's last line."""
         self._last_words.append((message, hint))
@@ -121,6 +133,9 @@ class Run:
         for tell in self._daily_words:
             tell()
         self._daily_words.clear()
+        timeline, self.timeline = self.timeline, None
+        if timeline is not None:
+            timeline.end()
         self.store.tidy()
 
     def _close_parts(self) -> None:
@@ -158,8 +173,11 @@ def inherited(kind: type[T]) -> T | None:
     return _handed_down.get(kind)  # type: ignore[return-value]
 
 
-def begin_run(settings: Settings) -> Run:
-    """Start a new run with these settings; the one before is closed."""
+def begin_run(settings: Settings, command: Sequence[str] = ()) -> Run:
+    """Start a new run with these settings; the one before is closed.
+
+    :param command: the command line.
+    """
     global _run
     if _run is not None:
         _run.close()
@@ -167,7 +185,22 @@ def begin_run(settings: Settings) -> Run:
     mask = os.umask(0)
     os.umask(mask)
     _run = Run(settings, mask, is_copy=bool(_handed_down))
+    _run.timeline = _begin_timeline(settings, command)
     return _run
+
+
+def _begin_timeline(settings: Settings, command: Sequence[str]) -> Timeline | None:
+    """Note events from now on, if somebody wants them: a page, another run, or whoever said ``-v``."""
+    record(None)
+    into = os.environ.pop(SPANS_VARIABLE, "")
+    is_said = not into and any(map(_LOUD.match, command))
+    if settings.timeline is None and not into and not is_said:
+        return None
+    with guarded("there is no timeline"):
+        from pipfast.timeline.keeper import Timeline
+
+        return Timeline(settings, command, into=into, is_said=is_said)
+    return None
 
 
 def current_run() -> Run:
@@ -175,14 +208,18 @@ def current_run() -> Run:
     return _run if _run is not None else begin_run(Settings.from_environ(os.environ))
 
 
-def end_run() -> None:
+def end_run(status: int | None = None) -> None:
     """Close the run that is under way, if there is one; a failure of that is not the command's.
 
     Nor is a Ctrl-C then: pip is done, and what is closed twice does no harm.
+
+    :param status: the command's exit code, if it is known.
     """
     for _ in range(2):
         try:
             if _run is not None:
+                if _run.timeline is not None:
+                    _run.timeline.status = status
                 _run.close()
         except KeyboardInterrupt:
             continue

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from pipfast import report
 from pipfast.report import logger, timed
 from pipfast_hooks.guard import guarded
 
@@ -172,7 +173,7 @@ class Store:
         run, layout = self._run, self.layout
         # A worker writes file names in UTF-8, and this process has to do the same.
         inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
-        terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode)
+        terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode, report.recorder is not None)
         self._workers = Inside(1, terms) if inside else Workers(run.settings.workers, terms)
         link_mode = self.link_mode if run.intent.link_ahead and _is_beside(layout) else None
         self._preparer = Preparer(layout, self._workers, link_mode)

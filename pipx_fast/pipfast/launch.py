@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ Each is a module of ``pipfast.commands``, with ``_`` for ``-`` in its name, that
 ``command_line``, and ``main(arguments, settings, examine)``; that returns the exit code or raises PipfastError."""
 
 _SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
+
+_HELP = frozenset(((), ("--help",), ("-h",), ("help",)))
+"""Command lines to which pip answers with its general help."""
 
 GC_THRESHOLD = 20_000
 """New containers between two collections of the youngest generation (Python's default: 700).
@@ -105,21 +109,30 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     if command is not None:
         return _own_command(*command, pip_main.configured(settings, arguments), why)
     os.environ.pop(SHELL_VARIABLE, None)
+    arguments, page = pip_main.take_timeline(arguments)
     if not settings.enabled:
+        _say_no_page(page, "pip runs alone")
         return pip_main.run_pip(arguments)
     pip_main.add_commands({name: OWN_COMMANDS[name] for name in own})
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
     if not pip_main.needs_hooks(arguments):
+        _say_no_page(page, "this command downloads and installs nothing")
+        if tuple(arguments) in _HELP:
+            pip_main.show_timeline()
         if "freeze" in arguments and pip_main.configured(settings, arguments).enabled:
             pip_main.leave_us_out_of_freeze()
         pip_main.defer_modules()
         return pip_main.run_pip(arguments)
     settings = pip_main.configured(settings, arguments)
     if not settings.enabled:
+        _say_no_page(page, "pip runs alone")
         return pip_main.run_pip(arguments)
+    if page is not None:
+        settings = replace(settings, timeline=Path(page).absolute())
     _say_problems(settings)
     if not _has_what_it_needs(arguments):
+        _say_no_page(page, "pip runs alone")
         if patterns is not None:
             patterns.detach()
         return pip_main.run_pip(arguments)
@@ -132,6 +145,11 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
             say(f"pip runs alone: pipfast cannot attach to it ({error!r})", "`pipfast doctor` shows why")
             ending.close()
         return pip_main.run_pip(arguments)
+
+
+def _say_no_page(page: str | None, why: str) -> None:
+    if page is not None:
+        say(f"no timeline is written: {why}")
 
 
 def _say_problems(settings: Settings) -> None:

@@ -1,17 +1,20 @@
-"""Messages on standard error, each printed once; times of phases; counts."""
+"""Messages on standard error, each printed once; times of phases."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+    from types import TracebackType
+
+    from pipfast.timeline.events import Recorder
 
 logger = logging.getLogger("pipfast")
 """At DEBUG level its records are in pip's ``--log`` file and with ``-vv``."""
@@ -33,6 +36,8 @@ _said: set[str] = set()
 """Printed lines. A hint is not repeated below each message that it helps with."""
 _timings: Path | None = None
 _before: Callable[[], None] | None = None
+recorder: Recorder | None = None
+"""Gets the events of this process; None: nobody wants them, and nothing is to be done for them."""
 
 
 def before_saying(call: Callable[[], None] | None) -> None:
@@ -76,18 +81,43 @@ def keep_timings(path: Path | None) -> None:
     _timings = path
 
 
-@contextmanager
-def timed(phase: str, **fields: object) -> Iterator[dict[str, object]]:
-    """Measure a phase in seconds; the fields of the yielded dict are written, too."""
-    began = time.perf_counter()
-    try:
-        yield fields
-    finally:
+def record(to: Recorder | None) -> None:
+    """Note the events of all threads with a recorder from now on; None ends that."""
+    global recorder
+    recorder = to
+
+
+def asked() -> dict[str, Any]:
+    """Return when and by which thread something is asked for, as facts of its event; empty if nothing is noted."""
+    return {} if recorder is None else {"asked": time.monotonic(), "by": threading.get_ident()}
+
+
+class timed:  # one reads `with timed(...)`
+    """Context that measures a phase; the fields of the dict it gives are written, too."""
+
+    __slots__ = ("_began", "_fields", "_phase")
+
+    def __init__(self, phase: str, **fields: Any) -> None:
+        self._phase, self._fields = phase, fields
+
+    def __enter__(self) -> dict[str, Any]:
+        """Begin."""
+        self._began = time.monotonic()
+        return self._fields
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Note the phase, and write its seconds."""
+        if recorder is not None:
+            if kind is not None:
+                self._fields["failed"] = True
+            recorder.note(self._phase, self._began, self._fields)
         if _timings is not None:
             from pipfast.address import redacted
 
-            line = redacted(json.dumps({"phase": phase, "seconds": time.perf_counter() - began, **fields}))
-            _write_timing(_timings, line)
+            measured = {"phase": self._phase, "seconds": time.monotonic() - self._began, **self._fields}
+            _write_timing(_timings, redacted(json.dumps(measured)))
 
 
 def _write_timing(path: Path, line: str) -> None:

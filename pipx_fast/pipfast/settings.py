@@ -39,6 +39,9 @@ RECORD_VARIABLE = "PIPFAST_BUILD_RECORD"
 SHELL_VARIABLE = "_PIPFAST_SHELL"
 """The shell whose function runs this. No setting: only the functions set it, and pip's children do not get it."""
 
+SPANS_VARIABLE = "_PIPFAST_SPANS"
+"""The folder in which the pips that a run starts tell their events. No setting: only we set it."""
+
 DEFAULT_CONNECTIONS = 8
 """Connections in use at once; more gains nothing on the servers measured and costs them."""
 
@@ -207,6 +210,9 @@ SETTINGS = (
             f"families of hooks to leave out: `{'`, `'.join(FAMILIES)}`, with commas", _Reader.families),
     Setting("timings", "timings", "PIPFAST_TIMINGS", "a file that gets the time of each phase, as JSON lines",
             _Reader.file, None),
+    Setting("timeline", "timeline", "PIPFAST_TIMELINE",
+            "a page, `FILE.html`, that shows what the time went into, and beside it a trace, `FILE.json`",
+            _Reader.file, None),
     # What a build needs is not rescued in its turn.
     Setting("build_rescue", "build-rescue", "PIPFAST_BUILD_RESCUE",
             "what may be put beside a build that failed: `on`, `named` (only what this run, the environment or the"
@@ -235,6 +241,7 @@ class Settings:
     builds: int = 1
     disabled: frozenset[str] = frozenset()
     timings: Path | None = None
+    timeline: Path | None = None
     build_rescue: BuildRescue = "on"
     extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """A package's name, normalised, to requirements."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -78,7 +79,8 @@ commands_dict[{command!r}] = commands_dict["hash"]
 
 
 def without_ours(text: str) -> str:
-    """Return pip's help without the lines of our commands."""
+    """Return pip's help without the lines of our commands and of our option."""
+    text = re.sub(r"^  --timeline .*\n(?:^ {10,}\S.*\n)*", "", text, flags=re.MULTILINE)
     return "".join(line for line in text.splitlines(keepends=True)
                    if not line.startswith(tuple(f"  {name} " for name in OWN_COMMANDS)))
 

@@ -46,6 +46,9 @@ _NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
 # e.g. `  doctor                      Show what pipfast does here, and what is wrong.` in pip's list of commands
 _OUR_COMMANDS = re.compile(r"^  (?:attach|detach|doctor|shell-hook|store) {10,}\S.*\n", re.MULTILINE)
 
+# e.g. `  --timeline FILE.html        Write a page …` among pip's general options
+_OUR_OPTION = re.compile(r"^  --timeline .*\n(?:^ {10,}\S.*\n)*", re.MULTILINE)
+
 # e.g. `pipfast==1.0`, which pipfast leaves out of `freeze`; from a checkout `-e …` and a comment above it
 _OURSELVES = re.compile(r"^(?:# Editable .*\(pipfast==.*\)\n-e |pipfast(?:==| @ )).*\n", re.MULTILINE)
 
@@ -54,6 +57,7 @@ def normalized(text: str) -> str:
     """Return ``text`` without times, speeds, random names, frames and the module that was run."""
     text = text.replace("-m pipfast", "-m pip")
     text = _OUR_COMMANDS.sub("", text)
+    text = _OUR_OPTION.sub("", text)
     text = _OURSELVES.sub("", text)
     text = _REDRAWN.sub("", text)
     text = _BAR.sub(r"<bar \g<done>>", text)

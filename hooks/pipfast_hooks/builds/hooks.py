@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipfast.builds.hook_names import STAGES, WHEEL
 from pipfast.dependencies import Unusable
-from pipfast.report import logger, say
+from pipfast.report import logger, say, timed
 from pipfast_hooks.builds.beside.answers import Answers
+from pipfast_hooks.builds.beside.build import hook_key
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.environments.shared import Environments
 from pipfast_hooks.builds.rescue.cached import PassedOver
@@ -66,9 +67,14 @@ def _around_call_hook(call: Call) -> Any:
     run, caller, name = current_run(), call.instance, call["hook_name"]
     requirement = getattr(caller, "config_holder", None)
 
+    def measured() -> timed:
+        package = str(getattr(requirement, "name", None) or getattr(requirement, "link", None) or "a source")
+        return timed("hook", name=f"{package}: {name}", key=hook_key(package, name))
+
     def alone() -> Any:
         run.part(Environments).fill(requirement)
-        return call.original()
+        with measured():
+            return call.original()
 
     # In a thread, pip has not called the hook yet: it will, if the hook fails.
     if name not in STAGES or records.are_held_back():
@@ -78,7 +84,7 @@ def _around_call_hook(call: Call) -> Any:
     def answered() -> Any:
         if rescue is not None and rescue.is_rescued:
             return alone()
-        with run.part(Answers).given(caller, name, call["kwargs"]):
+        with run.part(Answers).given(caller, name, call["kwargs"]), measured():
             return call.original()
 
     if rescue is None:

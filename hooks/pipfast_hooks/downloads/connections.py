@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.network import download as pip_download
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast import report
 from pipfast.fetch.errors import WrongDigest
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import timed
@@ -101,7 +102,7 @@ class Connections:
         """Read a stored archive again, beside what the resolver or pip does meanwhile, and prepare it."""
         name = job.link.filename
         preparer = self.run.store.preparer()
-        with timed("check", name=name):
+        with timed("check", name=name, key=job.url, digest=archive.digest, cache="store", bytes=archive.size):
             has_read = preparer is not None and preparer.has_read(archive.digest)
             if not has_read and not is_sound(self._layout, archive):
                 return False
@@ -146,9 +147,12 @@ class Connections:
 
     def finish(self, job: Job, progress_bar: str, display: Display | None = None) -> tuple[str, str]:
         """Say what pip says about a download, wait for it, and return pip's (path, content type)."""
-        if job.check is not None and not job.check.result():
-            job.archive = job.check = None
-            self._fetch(job)
+        if job.check is not None:
+            with timed("wait", on=job.url):
+                is_sound = job.check.result()
+            if not is_sound:
+                job.archive = job.check = None
+                self._fetch(job)
         if job.download is None:
             assert job.archive is not None
             with display.aside() if display is not None else contextlib.nullcontext():
@@ -158,6 +162,7 @@ class Connections:
     def _finish_fetched(
         self, job: Job, download: Download, progress_bar: str, display: Display | None
     ) -> tuple[str, str]:
+        began = time.monotonic()
         try:
             response: Any = download.first_response()
         except BaseException as error:
@@ -176,6 +181,8 @@ class Connections:
             received = display.watch(received)
         tell(response.response, job.link, progress_bar, size, received, times=download.times, **screen)
         fetched = download.result()
+        if report.recorder is not None:
+            report.recorder.note("wait", began, {"on": job.url})
         records.replay(job.records)
         if fetched.matches is False:
             self.wrong.add(job.url)

@@ -16,7 +16,7 @@ from pip._internal.index.package_finder import LinkType, PackageFinder
 
 from pipfast.address import shown
 from pipfast.index.pages import PageTable, find_table, keep_table
-from pipfast.report import logger
+from pipfast.report import logger, timed
 from pipfast.store.notes import note_key
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, Sizes, choose
@@ -163,8 +163,16 @@ def _around_process_project_url(call: Call) -> Any:
         pages = current_run().part(Finders).pages_of(finder)
     if pages is None:
         return call.original()
+    with timed("page", name=evaluator.project_name, key=project_url.url) as facts:
+        return _candidates(call, pages, facts)
+
+
+def _candidates(call: Call, pages: EvaluatedPages, facts: dict[str, Any]) -> Any:
+    finder, project_url, evaluator = call.instance, call["project_url"], call["link_evaluator"]
     known = pages.of_fresh_page(evaluator, project_url)
-    if known is None:
+    if known is not None:
+        facts["cache"] = "page"
+    else:
         with fresh.accepted():
             page = fetch(finder._link_collector, project_url, evaluator.project_name)
         if page is None:

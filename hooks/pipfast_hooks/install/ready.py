@@ -35,7 +35,7 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
     if stored is None:
         return None
     archive = stored.path
-    with timed("prepare", name=request.name):
+    with timed("prepare", name=request.name, on=digest):
         prepared = preparer.wait(digest, archive, again=again)
         if prepared is not None and not is_tree(prepared.tree, prepared.manifest.tree_id):
             # Pruned since it was prepared, during the downloads perhaps.

@@ -39,7 +39,7 @@ def _around_install_wheel(call: Call) -> Any:
         except NotStorable as error:
             logger.debug("pipfast: %s", error)
     if ready is None:
-        return call.original()
+        return _by_pip(call)
     with pip_wheel.req_error_context(request.req_description):
         placed = place_wheel(request, ready, run)
         if placed is not None:
@@ -48,7 +48,12 @@ def _around_install_wheel(call: Call) -> Any:
             if known is not None and expectation is not None:
                 expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
     # What was placed of a wheel that then went from the store is replaced by pip's own files.
-    return call.original() if placed is None else None
+    return _by_pip(call) if placed is None else None
+
+
+def _by_pip(call: Call) -> Any:
+    with timed("place", name=str(call.get("name", "")), how="pip"):
+        return call.original()
 
 
 def _install(request: Request, ready: Ready, run: Run) -> None:

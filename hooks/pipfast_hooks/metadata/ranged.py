@@ -20,7 +20,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pipfast.address import shown
 from pipfast.fetch.turns import Turn
 from pipfast.index.ranged import TAIL_BYTES, read_ranged
-from pipfast.report import logger
+from pipfast.report import logger, timed
 from pipfast.store.archives import find_archive
 from pipfast.store.names import PAGES
 from pipfast.store.notes import load_note, note_key, write_note
@@ -111,7 +111,9 @@ class RangedMetadata(Part):
         if preparer.require_hashes or preparer.legacy_resolver or not self.is_wanted(requirement.link):
             return None
         link, name = requirement.link, requirement.req.name
-        found = self.begin(preparer._session, link).result()
+        job = self.begin(preparer._session, link)
+        with timed("wait", on=link.url_without_fragment):
+            found = job.result()
         if found is None:
             return None
         made = get_metadata_distribution(found.content, link.filename, name)
@@ -141,7 +143,9 @@ class RangedMetadata(Part):
             kept = load_note(layout, PAGES, key, _read)
             if kept is not None:
                 return kept
-            found = self._fetch(session, url)
+            with timed("ranged", key=url, cache="network") as facts:
+                found = self._fetch(session, url)
+                facts["bytes"] = 0 if found is None else len(found.content)
             if found is not None:
                 size = str(found.size).encode("ascii")
                 write_note(layout, PAGES, key, size + b"\n" + found.content)

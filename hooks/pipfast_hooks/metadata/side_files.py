@@ -7,12 +7,15 @@ pip's to check.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.operations.prepare import File
 
+from pipfast import report
 from pipfast.address import shown
+from pipfast.report import timed
 from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
@@ -71,14 +74,17 @@ def _string(text: bytes) -> bytes:
 def _around_get_http_url(call: Call) -> Any:
     """Answer for a metadata file that is in the cache; everything else is pip's to fetch."""
     link, download = call["link"], call["download"]
-    found = None
+    found, began = None, time.monotonic()
     if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
         with guarded("%s is left to pip", shown(link.url)):
             # A file that comes ahead may be in the cache by then, but pip would not have found it there.
             if not current_run().part(Ahead).requests.is_coming(link.url.split("#", 1)[0]):
                 found = kept(download._session, link)
     if found is None:
-        return call.original()
+        with timed("file", key=link.url):
+            return call.original()
     size = len(found.content)
+    if report.recorder is not None:
+        report.recorder.note("file", began, {"key": link.url, "cache": "pip", "bytes": size})
     tell(StandIn(size, from_cache=True), link, download._progress_bar, size, iter((size,)))
     return File(found.path, None)

@@ -10,10 +10,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipfast.report import logger
+from pipfast.report import asked, logger, timed
 from pipfast.system import threads
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.network.asked import streamed
+from pipfast_hooks.network.asked import note_answer, streamed
 from pipfast_hooks.network.beside import as_pips_first
 from pipfast_hooks.output import records
 from pipfast_hooks.run import Part, Run
@@ -45,6 +45,7 @@ class _Job:
     url: str
     headers: dict[str, str]
     then: Then
+    asked: dict[str, Any] = field(default_factory=asked)
     response: Any = None
     records: list[logging.LogRecord] = field(default_factory=list)
     started: bool = False
@@ -139,7 +140,9 @@ class RequestsAhead:
                 return None
         from pipfast_hooks.network.early import is_answer
 
-        job.done.wait()
+        if not job.done.is_set():
+            with timed("wait", on=url):
+                job.done.wait()
         response = job.response
         if response is None or not is_answer(response):
             # pip asks itself, and alone if the company was the reason.
@@ -236,10 +239,11 @@ class RequestsAhead:
             with self._lock:
                 if self._jobs.get(job.url) is not job:
                     return
-            with records.held_back(job.records):
+            with timed("request", key=job.url, **job.asked) as facts, records.held_back(job.records):
                 # An answer of pip's cache needs no turn.
                 response = self._early.get(self.session, job.url, job.headers, Turn(early=True, began=begin))
                 job.started = True
+                note_answer(facts, response)
                 if not getattr(response, "from_cache", False):
                     self._turns.note(urlsplit(job.url).netloc, response.elapsed.total_seconds())
                 if response.status_code != 401 and is_answer(response):

@@ -10,6 +10,7 @@ from pip._internal.network.session import CacheControlAdapter
 from pip._vendor.requests.adapters import HTTPAdapter
 from pip._vendor.urllib3.response import HTTPResponse
 
+from pipfast import report
 from pipfast_hooks.threads import here
 
 
@@ -70,6 +71,22 @@ def streamed(session: Any, response: Any) -> Any:
     again = HTTPAdapter.build_response(adapter, response.request, raw)
     again.from_cache = getattr(response, "from_cache", False)
     return again
+
+
+def note_answer(facts: dict[str, Any], response: Any, *, read: bool = True) -> None:
+    """Note where an answer came from and how many bytes of it came over the network, as facts of an event."""
+    if report.recorder is None:
+        return
+    facts["status"] = response.status_code
+    if not getattr(response, "from_cache", False):
+        size = response.headers.get("Content-Length", "")
+        facts["cache"] = "network"
+        if read:
+            # Without that header its pieces were counted by nobody; it is not compressed, most likely.
+            facts["bytes"] = int(size) if size.isdigit() else len(response.content)
+    else:
+        turn = getattr(response, "turn", None)
+        facts["cache"] = "again" if turn is not None and turn.server is not None else "pip"
 
 
 def caching_adapter(session: Any, url: str = "https://") -> Any:

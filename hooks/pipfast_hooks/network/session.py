@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipfast.report import timed
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
-from pipfast_hooks.network.asked import of_this_thread
+from pipfast_hooks.network.asked import note_answer, of_this_thread
 from pipfast_hooks.network.beside import as_pips_first, is_plain_get, send_beside
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.fresh import FreshPages
@@ -42,7 +43,9 @@ def _around_request(call: Call) -> Any:
             found = requests.take(url, headers, stream=stream)
     if found is not None:
         return found
-    response = send_beside(call, run.find(Servers))
+    with timed("request", key=url, stream=stream) as facts:
+        response = send_beside(call, run.find(Servers))
+        note_answer(facts, response, read=not stream)
     if not stream:
         requests.has_come(url, response)
     return response

@@ -9,6 +9,7 @@ from pip._internal.index.package_finder import PackageFinder
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.report import timed
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
@@ -41,7 +42,8 @@ def _around_resolve(call: Call) -> Any:
             context.begin_resolution(call.instance, roots)
     resolved = False
     try:
-        result = call.original()
+        with timed("resolve"):
+            result = call.original()
         resolved = True
         return result
     finally:

@@ -35,6 +35,10 @@ class Task:
     started: float
     ranged: bool
     """Whether it asks for a part, not for the whole file as pip would."""
+    answered: float | None = None
+    """When its answer began."""
+    brought: int = 0
+    """Bytes of its answer that were kept."""
     abandoned: bool = False
     """It is over, or somebody else has taken it on: it counts as a request in flight no more."""
 
@@ -95,6 +99,7 @@ class Board:
     def begin(self, task: Task) -> None:
         """Count a task in."""
         self.tasks.append(task)
+        task.download.started = task.download.started or task.started
         task.download.state.running += 1
         self.limiter.in_flight += 1
 

@@ -7,12 +7,14 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pipfast import report
 from pipfast.address import shown
 from pipfast.fetch.file.hashing import known_algorithms
 from pipfast.fetch.limiter import RetryBudget
+from pipfast.report import asked
 from pipfast.system import threads
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.file.assembly import Assembly
     from pipfast.fetch.transport import Response
+    from pipfast.timeline.events import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ class Download:
         self.began: float | None = None
         """When the first answer came, in seconds of a monotonic clock."""
         self.ended: float | None = None
+        self.started: float | None = None
+        """When a connection was free for it."""
+        self._asked = asked()
         self.directory = directory
         self.expected = {algorithm.lower(): digest.lower() for algorithm, digest in expected.items()}
         self.has_digest = any(name in known_algorithms([name]) for name in self.expected)
@@ -116,6 +122,11 @@ class Download:
         """Whether there is a result or an error."""
         return self.fetched is not None or self._error is not None
 
+    @property
+    def origin(self) -> str | None:
+        """Where the first answer came from: ``pip``, which is pip's cache, or ``network``; None before that."""
+        return None if self._first is None else "pip" if self._first.from_cache else "network"
+
     def times(self) -> tuple[float, float] | None:
         """Return when the first answer and the last byte came; None before that."""
         return (self.began, self.ended) if self.began is not None and self.ended is not None else None
@@ -144,7 +155,18 @@ class Download:
         self.ended = time.monotonic()
         if fetched is not None:
             self.size = self.arrived = fetched.size
+        if report.recorder is not None:
+            self._note(report.recorder)
         self._changed.notify_all()
+
+    def _note(self, recorder: Recorder) -> None:
+        facts: dict[str, Any] = {**self._asked, "key": self.url, "bytes": self.arrived}
+        if self.fetched is None:
+            facts["failed"] = True
+        else:
+            facts.update(digest=self.fetched.sha256, cache=self.origin)
+        if self.started is not None:
+            recorder.note("download", self.started, facts, self.ended)
 
     def call_back(self) -> None:
         """Call the callbacks in the worker that finished the file, without the lock."""

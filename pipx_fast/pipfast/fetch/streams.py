@@ -41,7 +41,7 @@ class Streams:
         if assembly is None or assembly.dead or task.abandoned:
             return False
         if claim is not None:
-            claim.touched = time.monotonic()
+            claim.touched = task.answered = time.monotonic()
             assembly.streams[claim] = response
         return True
 
@@ -86,6 +86,7 @@ class Streams:
                 self._board.written.notify_all()
         if task.abandoned and not assembly.dead:
             return  # everything behind the first stream comes again
+        task.brought += count
         assembly.received += count
         if claim is assembly.front:
             assembly.by_front += count

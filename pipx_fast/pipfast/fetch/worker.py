@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pipfast import report
 from pipfast.fetch.endings import Endings
 from pipfast.fetch.errors import TruncatedBody, UnsafeName
 from pipfast.fetch.file.assembly import Assembly
@@ -62,6 +63,11 @@ class Worker:
                 if task.assembly is not None:
                     task.assembly.leave()
                 self._board.end(task)
+            if (recorder := report.recorder) is not None:
+                recorder.note("segment", task.started, {
+                    "key": task.download.url, "bytes": task.brought, "ranged": task.ranged,
+                    "answered": task.answered, "cache": task.download.origin,
+                })
 
     def give_up(self, task: Task, error: BaseException) -> None:
         """End a task, and its download with ``error``, unless they have ended already."""

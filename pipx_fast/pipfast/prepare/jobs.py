@@ -36,6 +36,8 @@ class Terms(NamedTuple):
     root: str
     umask: int
     kind: BytecodeKind | None
+    timed: bool = False
+    """Tell when each step began and ended."""
 
 
 class Plan(NamedTuple):
@@ -182,10 +184,16 @@ class Checked(NamedTuple):
     """They have the archive's digest; None while they are being read."""
 
 
+class Spans(NamedTuple):
+    """The events of the job, as ``timeline.events`` has them."""
+
+    told: Sequence[Sequence[Any]]
+
+
 ArchiveJob = Plan | Unpack | Seal | PlanCompile | Compile | SealBytecode | Prove
 Job = ArchiveJob | Mend | Arrange | Read
 Answer = Done | Failed | Shares | Sources | Unmendable
-Note = Arranged | Checked
+Note = Arranged | Checked | Spans
 
 _KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     kind.__name__: kind for kind in (*get_args(Job), *get_args(Answer), *get_args(Note))
@@ -199,8 +207,8 @@ def encode(message: Job | Answer | Note | Terms) -> bytes:
 
 def decode_terms(line: bytes) -> Terms:
     """Return the terms that ``encode`` made a line of."""
-    _, root, umask, kind = json.loads(line)
-    return Terms(root, umask, BytecodeKind(*kind) if kind else None)
+    _, root, umask, kind, timed = json.loads(line)
+    return Terms(root, umask, BytecodeKind(*kind) if kind else None, timed)
 
 
 def decode(line: bytes) -> Any:

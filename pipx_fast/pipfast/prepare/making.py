@@ -16,9 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast import report
 from pipfast.prepare import jobs
 from pipfast.prepare.bytecode import BytecodeKind, compile_sources
 from pipfast.prepare.unpack import unpack_members
+from pipfast.report import timed
 from pipfast.store import manifest as manifests
 from pipfast.store.archives import stored_sha256
 from pipfast.store.manifest import TREE, Damaged, StoredFile, TreeManifest, group_by_folder
@@ -130,13 +132,20 @@ class Maker:
         tree = Path(job.staging, TREE)
         if not tree.is_dir():
             raise Damaged(f"{tree} was given up")
-        facts = unpack_members(Path(job.archive), members, tree, self._umask, job.second)
+        with timed("unpack", digest=job.digest, files=len(members)) as told:
+            facts = unpack_members(Path(job.archive), members, tree, self._umask, job.second)
+            if report.recorder is not None:
+                told["bytes"] = sum(member.file_size for member in members)
         _facts_of_share(job.staging, job.share).write_text(json.dumps(facts), encoding="ascii")
         sizes = [file.size for _, file in _sources_in(facts)] if self._kind is not None else []
         return jobs.Sources(job.share, divide(sizes, COMPILE_SHARE) if sizes else [])
 
     def seal(self, job: jobs.Seal) -> jobs.Done:
         """Write the manifests of an unpacked archive and of its bytecode, and rename both into place."""
+        with timed("seal", digest=job.digest):
+            return self._seal(job)
+
+    def _seal(self, job: jobs.Seal) -> jobs.Done:
         staging = Path(job.staging)
         members = self._members(Path(job.archive))
         tree_id = secrets.token_hex(8)
@@ -176,7 +185,9 @@ class Maker:
             raise Damaged(f"{code} was given up")
         digests = self._tree_digests(entry, job.tree_id) if job.tree_id else {}
         try:
-            facts = compile_sources(entry / TREE, sources[job.begin : job.end], code / TREE, self._kind, digests)
+            chosen = sources[job.begin : job.end]
+            with timed("compile", digest=job.digest, files=len(chosen)):
+                facts = compile_sources(entry / TREE, chosen, code / TREE, self._kind, digests)
         except Damaged:
             self._layout.discard(entry)
             raise

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pipfast.install.aside import arrange
 from pipfast.prepare import jobs
 from pipfast.prepare.making import Maker
+from pipfast.report import record, timed
 from pipfast.store.archives import find_archive, has_its_bytes
 from pipfast.store.layout import Layout
 from pipfast.store.manifest import Damaged
 from pipfast.store.prepared import Prepared, read_prepared
+from pipfast.timeline.events import Recorder
 from pipfast.upkeep.mend import mend
 from pipfast.wheel.members import NotStorable
 
@@ -38,9 +40,14 @@ def main() -> None:
     output = sys.stdout.buffer
     # A print by anything we call must not be taken for an answer.
     sys.stdout = sys.stderr
-    worker = Worker(jobs.decode_terms(sys.stdin.buffer.readline()))
+    terms = jobs.decode_terms(sys.stdin.buffer.readline())
+    recorder = Recorder() if terms.timed else None
+    record(recorder)
+    worker = Worker(terms)
     for line in sys.stdin.buffer:
         for answer in worker.answers(jobs.decode(line)):
+            if recorder is not None and (told := recorder.told()):
+                output.write(jobs.encode(jobs.Spans(told)))
             output.write(jobs.encode(answer))
             output.flush()
 
@@ -97,9 +104,10 @@ class Worker:
                 continue
             tree_id, reason = "", "not every file can be linked"
             try:
-                prepared = self._stored(digest)
-                if arrange(prepared, folder, job.mode, self._umask, partial(mend, self._layout, prepared)):
-                    tree_id = prepared.manifest.tree_id
+                with timed("arrange", digest=digest):
+                    prepared = self._stored(digest)
+                    if arrange(prepared, folder, job.mode, self._umask, partial(mend, self._layout, prepared)):
+                        tree_id = prepared.manifest.tree_id
             except Exception as error:
                 reason = repr(error)
             yield jobs.Arranged(digest, tree_id, reason)
@@ -122,7 +130,9 @@ class Worker:
                 continue
             left -= found.size
             yield jobs.Checked(digest, None)
-            yield jobs.Checked(digest, has_its_bytes(self._layout, digest))
+            with timed("read", digest=digest, cache="store", bytes=found.size):
+                sound = has_its_bytes(self._layout, digest)
+            yield jobs.Checked(digest, sound)
 
     def _stored(self, digest: str) -> Prepared:
         return read_prepared(self._layout, digest, self._umask, self._tag)

@@ -10,10 +10,23 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pipfast.prepare.jobs import Answer, Arranged, Checked, Failed, Job, Note, Priority, Terms, decode, encode
-from pipfast.report import logger
+from pipfast import report
+from pipfast.prepare.jobs import (
+    Answer,
+    Arranged,
+    Checked,
+    Failed,
+    Job,
+    Note,
+    Priority,
+    Spans,
+    Terms,
+    decode,
+    encode,
+)
+from pipfast.report import asked, logger
 from pipfast.system import threads
 
 if TYPE_CHECKING:
@@ -36,6 +49,8 @@ class _Queued(NamedTuple):
     job: Job
     done: Callable[[Answer], None]
     step: Callable[[Note], None] | None
+    asked: dict[str, Any]
+    """When and by whom, if events are noted."""
 
 
 class Workers:
@@ -66,7 +81,7 @@ class Workers:
             if not self.is_closed:
                 if self._idle <= len(self._queue):
                     self._start_one()
-                heapq.heappush(self._queue, _Queued(priority, next(self._order), job, done, step))
+                heapq.heappush(self._queue, _Queued(priority, next(self._order), job, done, step, asked()))
                 self._change.notify()
                 return
         done(_STOPPED)
@@ -161,8 +176,14 @@ class Workers:
         try:
             process.stdin.write(encode(queued.job))
             process.stdin.flush()
+            asked_for: dict[str, Any] | None = queued.asked
             for line in process.stdout:
                 answer: Answer | Note = decode(line)
+                if isinstance(answer, Spans):
+                    if report.recorder is not None:
+                        report.recorder.take_in(process.pid, answer.told, asked_for)
+                        asked_for = None
+                    continue
                 if not isinstance(answer, Arranged | Checked):
                     return answer
                 if queued.step is not None:
@@ -184,7 +205,8 @@ class Inside(Workers):
         worker = Worker(self.terms)
         while (next_one := self._next()) is not None:
             for answer in worker.answers(next_one.job):
-                if not isinstance(answer, Arranged | Checked):
+                # It notes its events itself: there are no Spans.
+                if not isinstance(answer, Arranged | Checked | Spans):
                     self._tell(next_one.done, answer)
                 elif next_one.step is not None:
                     self._tell(next_one.step, answer)

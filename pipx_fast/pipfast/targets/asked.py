@@ -17,9 +17,9 @@ RUNNING = "_PIP_RUNNING_IN_SUBPROCESS"
 _WITH_VALUE = (
     "--cache-dir", "--cert", "--client-cert", "--default-timeout", "--exists-action", "--keyring-provider",
     "--local-log", "--log", "--log-file", "--proxy", "--python", "--resume-retries", "--retries", "--timeout",
-    "--trusted-host", "--use-deprecated", "--use-feature",
+    "--timeline", "--trusted-host", "--use-deprecated", "--use-feature",
 )
-"""pip's global options whose value may be the next argument (pip 23.0 to 26.3)."""
+"""pip's global options whose value may be the next argument (pip 23.0 to 26.3), and the one of ours."""
 
 
 def asked(

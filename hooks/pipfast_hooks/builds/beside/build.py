@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.builds.hook_names import RESULT_FOLDERS, WheelHook
+from pipfast.report import timed
 from pipfast.system import threads
 from pipfast_hooks.output.progress import Progress
 
@@ -58,6 +59,12 @@ class Build:
     _filled: Hashable = None
     _changed: threads.Condition = field(default_factory=threads.Condition)
 
+    def timed(self, hook: str = "") -> timed:
+        """Return the context that measures the build or one of its hooks, in a thread of ours."""
+        if hook:
+            return timed("hook", name=f"{self.name}: {hook}", key=hook_key(self.name, hook))
+        return timed("build", name=self.name, key=hook_key(self.name))
+
     def give(self, hook: WheelHook, result: Result) -> None:
         """Note the result of a hook, and wake who waits for it."""
         with self._changed:
@@ -98,7 +105,7 @@ class Build:
 
     def wait_filled(self, key: Hashable, spinner: Any) -> bool:
         """Wait for the environment; tell whether it is filled and has the key that pip asks for."""
-        with self._changed:
+        with timed("wait", on=hook_key(self.name)), self._changed:
             while self._filled is None and not self.is_over:
                 self._changed.wait(_SPIN_S)
                 if isinstance(spinner, Progress):
@@ -108,7 +115,7 @@ class Build:
     def wait(self, hook: str, spinner: Any) -> Result | None:
         """Wait for the result of a hook and return it; None if there will be none."""
         said = 0
-        with self._changed:
+        with timed("wait", on=hook_key(self.name, hook)), self._changed:
             while hook not in self._results and not self.is_over:
                 self._changed.wait(_SPIN_S)
                 if isinstance(spinner, Progress):
@@ -119,6 +126,14 @@ class Build:
                     said = self.hooks.printed()
                     spinner.spin()
             return self._results.get(hook)
+
+
+def hook_key(name: str, hook: str = "") -> str:
+    """Return what events call a build, or a hook of it.
+
+    :param name: of the package.
+    """
+    return f"build {name} {hook}".rstrip()
 
 
 def call_hook(

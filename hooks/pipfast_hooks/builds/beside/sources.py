@@ -29,7 +29,6 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.hook_names import METADATA, REQUIRES, WHEEL, WheelHook
 from pipfast.builds.native import has_native_code
-from pipfast.report import timed
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder, prepare
@@ -87,7 +86,7 @@ class SourceBuilds(Part):
             # Files that its processes leave behind are removed with the folder.
             "TMPDIR": tempfile.mkdtemp(prefix="tmp-", dir=build.folder),
         }
-        with in_thread(self.builder.jobs, environ), timed("build", name=build.name):
+        with in_thread(self.builder.jobs, environ), build.timed():
             source = os.path.join(build.folder, build.name)
             # pip reads the kind of archive from the suffix; the store's files have none.
             copied = os.path.join(build.folder, filename)
@@ -139,7 +138,8 @@ class SourceBuilds(Part):
                 raise Failed(f"{hook} ended with {status}")
             return output
 
-        returned, result = call_hook(caller, hook, run, **arguments)
+        with build.timed(hook):
+            returned, result = call_hook(caller, hook, run, **arguments)
         if hook == WHEEL and self.run.intent.installs:
             # Before pip, given the result, moves the file.
             prepare(self.run, Path(result.made))

@@ -110,9 +110,10 @@ def _make(build: Build, jobs: Jobs, requirement: Any, environ: Mapping[str, str]
 
     # A copy: pip uses its own with another runner meanwhile.
     caller = copy.copy(requirement.pep517_backend)
-    _, result = call_hook(
-        caller, WHEEL, run, wheel_directory=build.folder_for(WHEEL), metadata_directory=build.given
-    )
+    with build.timed(WHEEL):
+        _, result = call_hook(
+            caller, WHEEL, run, wheel_directory=build.folder_for(WHEEL), metadata_directory=build.given
+        )
     build.give(WHEEL, result)
 
 

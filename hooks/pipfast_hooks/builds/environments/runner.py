@@ -63,7 +63,7 @@ class Runner(Part):
         # Only builds beside pip, each in a session of its own, need the guard.
         guard = run.part(Guard) if run.settings.builds > 1 else None
         # A build needs few packages: they would be installed before a second worker has started.
-        settings = run.settings.for_children(builds="1", workers="1")
+        settings = run.for_children(builds="1", workers="1")
         self.path = os.path.join(tempfile.mkdtemp(prefix="pipfast-runner-"), _FILE)
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(child.program(_FIRST.format(settings=settings, argument=fork_server.ARGUMENT)))

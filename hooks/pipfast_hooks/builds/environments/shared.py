@@ -20,7 +20,7 @@ from pip._internal.utils.logging import VERBOSE
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.report import logger
+from pipfast.report import logger, timed
 from pipfast.system.copying import copy_bytes
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.jobs import of_thread
@@ -116,7 +116,8 @@ class Environments(Part):
                     with self.opened_or(open_spinner, asked.message) as spinner:
                         spinner.finish("done")
                 return None
-            with self._alone(asked.projects):
+            wanted = ", ".join(sorted(asked.projects))
+            with self._alone(asked.projects), timed("environment", name=wanted):
                 result = asked.install()
             with guarded("a build environment is not used again"):
                 self._keys[asked.path] = asked.key

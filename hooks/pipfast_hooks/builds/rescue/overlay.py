@@ -227,7 +227,7 @@ def _connection_options(options: Any) -> list[str]:
 
 def _environ(context: Context) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    for name, value in {**context.environ, **context.run.settings.for_children()}.items():
+    for name, value in {**context.environ, **context.run.for_children()}.items():
         environ.pop(name, None)
         if value is not None:
             environ[name] = value

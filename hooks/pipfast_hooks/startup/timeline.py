@@ -1,0 +1,71 @@
+"""Option ``--timeline``: taken out of pip's command line, shown in its help."""
+
+from __future__ import annotations
+
+from optparse import BadOptionError, Option, OptionParser
+from typing import Any
+
+from pip._internal.cli import cmdoptions
+from pip._internal.cli.main_parser import create_main_parser
+from pip._internal.commands import commands_dict, create_command
+
+NAME = "--timeline"
+
+_HELP = "Write a page that shows what the time went into (pipfast's), and FILE.json beside it, a trace."
+
+
+def take(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Return a command line without the option, and its last value; None if it is not there.
+
+    Words are read as pip's parsers read them: another option's value, and what is behind ``--``, is not ours.
+    A missing value ends the process as pip's parsers end it.
+    """
+    value, others, words = None, list[str](), list(arguments)
+    parser, is_command = create_main_parser(), False
+    while words:
+        word = words.pop(0)
+        name, equals, given = word.partition("=")
+        if name == NAME:
+            if not (given if equals else words):
+                parser.error(f"{NAME} option requires 1 argument")
+            value = given if equals else words.pop(0)
+            continue
+        others.append(word)
+        if word == "--":
+            break
+        if word.startswith("-") and len(word) > 1:
+            count = _values_after(parser, word)
+            others += words[:count]
+            del words[:count]
+        elif not is_command:
+            if word not in commands_dict:
+                break
+            parser, is_command = create_command(word).parser, True
+    return [*others, *words], value
+
+
+def _values_after(parser: OptionParser, word: str) -> int:
+    """Return how many of the next words are values of the option in this one."""
+    if word.startswith("--"):
+        name, equals, _ = word.partition("=")
+        try:
+            matching: Any = parser
+            option = parser.get_option(matching._match_long_opt(name))
+        except BadOptionError:
+            return 0
+        return (option.nargs or 0) - bool(equals) if option is not None and option.takes_value() else 0
+    for place, letter in enumerate(word[1:], 1):
+        option = parser.get_option(f"-{letter}")
+        if option is not None and option.takes_value():
+            # The rest of the word is its value, if there is a rest.
+            return (option.nargs or 0) - (place + 1 < len(word))
+    return 0
+
+
+def show_in_help() -> None:
+    """Have pip's help list the option; its parsers never meet it."""
+    cmdoptions.general_group["options"].append(_option)
+
+
+def _option() -> Option:
+    return Option(NAME, dest="timeline", metavar="FILE.html", help=_HELP)

@@ -1,0 +1,1 @@
+"""Timeline of one run: events, critical path, trace, page."""

@@ -1,0 +1,132 @@
+"""Timeline of the run under way, from its beginning to its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipfast.address import redacted
+from pipfast.report import logger, record, say
+from pipfast.settings import SPANS_VARIABLE
+from pipfast.timeline.events import Recorder
+from pipfast.timeline.processor import Processor
+from pipfast.timeline.written import Run, write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipfast.settings import Settings
+
+_HINT = "give --timeline, or PIPFAST_TIMELINE, a file that can be written, such as timeline.html"
+
+_LARGEST = 64 << 20
+"""Bytes of another process's events that are read at most."""
+
+
+class Timeline:
+    """Events of the run under way, and what becomes of them."""
+
+    status: int | None = None
+    """The command's exit code, once it is known."""
+
+    def __init__(
+        self, settings: Settings, command: Sequence[str], *, into: str = "", is_said: bool = False
+    ) -> None:
+        """Begin to note events. A page that cannot be written is said now.
+
+        :param into: a folder of the run that has started this one, which gets the events in the place of a page.
+        :param is_said: three lines on standard error end the run.
+        """
+        self._settings, self._into, self._is_said = settings, into, is_said
+        self._command = [redacted(each) for each in command]
+        self._page = None if into or settings.timeline is None else _usable(settings.timeline)
+        self._folder = into
+        self._recorder = Recorder()
+        self._processor = None if into else Processor()
+        self._began_at = time.time() - (time.monotonic() - self._recorder.began)
+        record(self._recorder)
+        self._recorder.note("start", self._recorder.began, {})
+
+    def variables(self) -> dict[str, str | None]:
+        """Return the variables by which a pip that this run starts tells its events."""
+        if not self._folder:
+            with suppress(OSError):
+                self._folder = tempfile.mkdtemp(prefix="pipfast-spans-")
+        return {SPANS_VARIABLE: self._folder or None}
+
+    def end(self) -> None:
+        """Write what was noted. What fails is said, and costs the run nothing."""
+        recorder = self._recorder
+        record(None)
+        try:
+            if self._into:
+                self._tell()
+                return
+            self._take_in()
+            samples = self._processor.end() if self._processor is not None else []
+            run = Run(recorder, self._settings, self._command, self._began_at, self.status, samples)
+            lines = write(run, self._page)
+        except OSError as error:
+            say(f"no timeline is written: {error.filename or self._page}: {error.strerror or error}", _HINT)
+        except Exception:
+            logger.debug("pipfast: no timeline is written", exc_info=True)
+        else:
+            if self._is_said:
+                for line in lines:
+                    say(line)
+
+    def _tell(self) -> None:
+        told = {"pid": os.getpid(), "told": self._recorder.told()}
+        path = Path(self._into, f"{os.getpid()}-{secrets.token_hex(4)}.json")
+        # Whole or not at all: the other run may end before this one.
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(told), encoding="ascii")
+        aside.replace(path)
+
+    def _take_in(self) -> None:
+        if not self._folder:
+            return
+        for path in sorted(Path(self._folder).glob("*.json")):
+            try:
+                if path.is_symlink() or path.stat().st_size > _LARGEST:
+                    continue
+                found: Any = json.loads(path.read_text(encoding="ascii"))
+                self._recorder.take_in(int(found["pid"]), list(found["told"]))
+            except (OSError, ValueError, TypeError, LookupError, RecursionError):
+                logger.debug("pipfast: the events in %s cannot be read", path, exc_info=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _usable(page: Path) -> Path | None:
+    """Return the page's path, None after a message if it or the trace beside it cannot be written."""
+    if page.suffix == ".json":
+        say(f"no timeline is written: {page} would be the trace beside the page", _HINT)
+        return None
+    for path in (page, page.with_suffix(".json")):
+        why = _reason_against(path)
+        if why:
+            say(f"no timeline is written: {path}: {why}", _HINT)
+            return None
+    return page
+
+
+def _reason_against(path: Path) -> str:
+    try:
+        was_there = path.exists()
+        if was_there and not path.is_file():
+            # To open a pipe might take for ever.
+            return "it is no file"
+        with path.open("ab"):
+            pass
+        if not was_there:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return ""
