@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from optparse import BadOptionError, Option, OptionParser
-from typing import Any
+from optparse import Option, OptionParser
 
 from pip._internal.cli import cmdoptions
 from pip._internal.cli.main_parser import create_main_parser
@@ -26,7 +25,7 @@ def take(arguments: list[str]) -> tuple[list[str], str | None]:
         word = words.pop(0)
         name, equals, given = word.partition("=")
         if name == NAME:
-            if not (given if equals else words):
+            if not (given if equals else "".join(words[:1])):
                 parser.error(f"{NAME} option requires 1 argument")
             value = given if equals else words.pop(0)
             continue
@@ -48,11 +47,7 @@ def _values_after(parser: OptionParser, word: str) -> int:
     """Return how many of the next words are values of the option in this one."""
     if word.startswith("--"):
         name, equals, _ = word.partition("=")
-        try:
-            matching: Any = parser
-            option = parser.get_option(matching._match_long_opt(name))
-        except BadOptionError:
-            return 0
+        option = parser.get_option(name) or _abbreviated(parser, name)
         return (option.nargs or 0) - bool(equals) if option is not None and option.takes_value() else 0
     for place, letter in enumerate(word[1:], 1):
         option = parser.get_option(f"-{letter}")
@@ -60,6 +55,12 @@ def _values_after(parser: OptionParser, word: str) -> int:
             # The rest of the word is its value, if there is a rest.
             return (option.nargs or 0) - (place + 1 < len(word))
     return 0
+
+
+def _abbreviated(parser: OptionParser, name: str) -> Option | None:
+    """Return the option whose name begins so; where there are several, pip refuses the word."""
+    options = [*parser.option_list, *(each for group in parser.option_groups for each in group.option_list)]
+    return next((each for each in options if any(whole.startswith(name) for whole in str(each).split("/"))), None)
 
 
 def show_in_help() -> None:

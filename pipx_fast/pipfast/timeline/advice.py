@@ -58,8 +58,9 @@ def advise(story: Story, measured: Measured, settings: Settings, busy: float | N
 
 def _facts(figures: Figures) -> list[str]:
     """Return what can be said of any run."""
+    received = f"{in_bytes(figures.received)} at {in_bytes(figures.rate)}/s"
     told = (
-        f"{counted(figures.requests, 'answer')} of servers, {in_bytes(figures.received)} at {in_bytes(figures.rate)}/s",
+        f"{counted(figures.requests, 'answer')} of servers, {received}",
         f"{figures.hits} of {counted(figures.hits + figures.misses, 'thing')} in caches",
         f"{counted(figures.packages, 'package')} installed",
     )

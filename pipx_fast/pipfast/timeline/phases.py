@@ -29,6 +29,7 @@ PHASES: Mapping[str, Phase] = MappingProxyType({
     "resolve": Phase("pip", "resolving"),
     "wait": Phase("pip", "waiting", waits=True),
     "prepare": Phase("pip", "waiting for a wheel to be ready", waits=True),
+    "bound": Phase("pip", "keeping the store below its bound"),
     "page": Phase("index", "reading candidates"),
     "request": Phase("", "request"),
     "file": Phase("metadata", "reading metadata"),
