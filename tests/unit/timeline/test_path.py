@@ -10,6 +10,7 @@ import pytest
 from pipfast.timeline.path import critical_path
 
 if TYPE_CHECKING:
+    from pipfast.timeline.events import Thread
     from support.told import Told
 
 FIRST, SECOND, WORKER = 101, 102, (7, 1)
@@ -113,7 +114,7 @@ def test_waking_up_is_the_waiters(told: Told) -> None:
 def test_any_events_make_a_whole_path(told: Told, seed: int) -> None:
     """Overlapping, empty, asked for late or by threads that nobody knows: the steps still add up, and it ends."""
     drawn = random.Random(seed)
-    threads = [told.main, FIRST, SECOND, WORKER, 999]
+    threads: list[Thread] = [told.main, FIRST, SECOND, WORKER, 999]
     for _ in range(80):
         began, took = drawn.choice([drawn.uniform(0, 9), 3.0]), drawn.choice([0.0, drawn.uniform(0, 3)])
         facts = {"key": drawn.choice("abc"), "asked": drawn.uniform(0, 10), "by": drawn.choice(threads)}
