@@ -61,10 +61,10 @@ def make_reachable(own_pip=""):
     sys.meta_path.insert(0, Finder(found))  # type: ignore[arg-type]
 
 
-def unsupported(pip_version=""):
-    # type: (str) -> str
-    """Return why pipfast does not run in this Python, or with this version of pip; empty if it does."""
-    python = sys.version_info[:2]
+def unsupported(pip_version="", python=None):
+    # type: (str, tuple[int, int] | None) -> str
+    """Return why pipfast does not run in this Python, in another, or with a version of pip; empty if it does."""
+    python = python or sys.version_info[:2]
     if python < OLDEST_PYTHON:
         return "Python {0}.{1} is older than {2}.{3}, the oldest supported".format(*(python + OLDEST_PYTHON))
     if python > NEWEST_PYTHON:
@@ -79,8 +79,12 @@ def pip_version():
     """Return the version of this process's pip, else of this Python's, not imported; empty if none is told."""
     version = getattr(sys.modules.get("pip"), "__version__", "")
     path = "" if version else _pip_file()
-    if not path:
-        return str(version)
+    return version_in(path) if path else str(version)
+
+
+def version_in(path):
+    # type: (str) -> str
+    """Return the version of the pip with this ``__init__.py``; empty if it tells none, or is not there."""
     try:
         with open(path) as file:
             told = [line for line in file if line.startswith("__version__ = ")]

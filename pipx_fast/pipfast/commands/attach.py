@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipfast.commands import new_environments
 from pipfast.commands.command_line import CommandError, Option, Parser
 from pipfast.plugin import files
 from pipfast.plugin.environment import NotAttachable, ask, in_folder
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pipfast.plugin.environment import Environment
     from pipfast.settings import Settings
 
-TARGETS = ("[--python <python>]", "--prefix <dir>")
+TARGETS = ("[--python <python>]", "--prefix <dir>", "--new-environments [--python <python>]")
 """Usage lines of both commands."""
 
 
@@ -25,7 +26,10 @@ def main(arguments: list[str], settings: Settings, examine: object = None) -> in
 
     :raises PipfastError: it cannot be done.
     """
-    environment = chosen(parser().read(arguments))
+    options = parser().read(arguments)
+    if options.new_environments:
+        return new_environments.attach(options)
+    environment = chosen(options)
     folder = files.own_folder()
     environment.check_supported()
     environment.check_changeable()
@@ -62,6 +66,10 @@ def target_options() -> list[Option]:
                "The default is the one that pip would install into."),
         Option("--prefix", metavar="dir", help="The environment in this folder; if it has no Python, "
                "the place where pip install --prefix puts packages of this Python."),
+        Option("--new-environments", action="store_true", default=False,
+               help="Those that venv and virtualenv will make, when a Python runs them that reads your user site: "
+               "of each version on PATH, or of that of --python. If --python is in a virtual environment, that of "
+               "tox perhaps: those that are made from there."),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pipfast.commands import new_environments
 from pipfast.commands.attach import TARGETS, chosen, target_options
 from pipfast.commands.command_line import CommandError, Parser
 from pipfast.plugin import files
@@ -18,7 +19,10 @@ def main(arguments: list[str], settings: Settings, examine: object = None) -> in
 
     :raises PipfastError: it cannot be done.
     """
-    environment = chosen(parser().read(arguments))
+    options = parser().read(arguments)
+    if options.new_environments:
+        return new_environments.detach(options)
+    environment = chosen(options)
     environment.check_changeable()
     try:
         there = files.detach(environment.site_packages)

@@ -73,7 +73,8 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     problems += [stays_stock(seam) for seam in found.seams if not seam.as_wanted]
     problems += [each for each in (store.reason, store.condition) if each]
     attached = _attached(Path(sysconfig.get_path("purelib")))
-    problems += [attached.problem] if attached and attached.problem else []
+    new_environments = _new_environments()
+    problems += [each.problem for each in (attached, *new_environments.values()) if each and each.problem]
     stale = _stale(layout)
     problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
     return Diagnosis(
@@ -88,6 +89,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         _link(layout, settings, found, Path(sysconfig.get_path("purelib"))),
         list(stale),
         attached,
+        new_environments,
         problems,
         os.environ.get(SHELL_VARIABLE, ""),
     )
@@ -117,22 +119,33 @@ def _stale(layout: Layout | None) -> dict[str, str]:
     return stale_here(layout) if layout is not None else {}
 
 
-def _attached(site_packages: Path) -> Attachment | None:
-    from pipfast.plugin.files import ForeignFile, look
+def _attached(site_packages: Path, *, makers: bool = False) -> Attachment | None:
+    """Return what stands in a site-packages folder: for the pip there, or for venv and virtualenv."""
+    from pipfast.plugin.files import OF_MAKERS, OF_PIP, ForeignFile, look
 
+    run, may, its = ("new environments are", "new environments may be", "their") if makers else (
+        "plain pip runs", "plain pip may run", "its")
+    option = " --new-environments" if makers else ""
     try:
-        there = look(site_packages)
+        there = look(site_packages, OF_MAKERS if makers else OF_PIP)
     except (ForeignFile, OSError) as error:
-        return Attachment("", f"plain pip may run with pipfast or alone: {error}")
+        return Attachment("", f"{may} with pipfast or alone: {error}")
     if there is None:
         return None
-    again = f"`{program()} attach` mends that, `{program()} detach` ends it"
+    again = f"`{program()} attach{option}` mends that, `{program()} detach{option}` ends it"
     problem = None
     if not there.complete:
-        problem = f"plain pip may run alone: a file of pipfast is missing in {site_packages}; {again}"
+        problem = f"{may} alone: a file of pipfast is missing in {site_packages}; {again}"
     elif not (there.folder / "runner.py").is_file():
-        problem = f"plain pip runs alone: its pipfast is gone from {there.folder}; {again}"
+        problem = f"{run} alone: {its} pipfast is gone from {there.folder}; {again}"
     return Attachment(str(there.folder), problem)
+
+
+def _new_environments() -> dict[str, Attachment]:
+    from pipfast.plugin.makers import switched_on
+
+    found = ((str(place), _attached(place, makers=True)) for place in switched_on())
+    return {place: there for place, there in found if there is not None}
 
 
 def _inflater() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
@@ -96,6 +97,8 @@ def _head(diagnosis: Diagnosis) -> list[str]:
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(interpreter.implementation, interpreter.implementation)
     own = ", ".join(" ".join(each) for each in libraries.versions.items() if each[0] != "isal")
     attached = diagnosis.attached
+    # A folder's name is a Python's and its version: /home/me/.local/lib/python3.12/site-packages.
+    makers = [Path(place).parent.name for place, each in diagnosis.new_environments.items() if not each.problem]
     return [
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
         f"  environment  {interpreter.prefix} ({where}; {interpreter.why})",
@@ -104,6 +107,7 @@ def _head(diagnosis: Diagnosis) -> list[str]:
         f"  pip          {pip.location}",
         *([f"  attached     plain pip runs with pipfast from {attached.pipfast}"]
           if attached and not attached.problem else []),
+        *([f"  new ones     attached by venv and virtualenv of {', '.join(makers)}"] if makers else []),
         f"  libraries    {own}, {libraries.inflate}" if own else f"  libraries    none in {libraries.folder}",
     ]
 

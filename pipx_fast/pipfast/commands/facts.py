@@ -116,12 +116,12 @@ class LinkFacts:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """What `pipfast attach` has written into this environment."""
+    """What `pipfast attach` has written into a site-packages folder."""
 
     pipfast: str
-    """Folder of the pipfast that the environment's own pip runs with."""
+    """Folder of the pipfast that runs there."""
     problem: str | None = None
-    """Why its pip runs alone all the same."""
+    """Why it does not run all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,9 @@ class Diagnosis:
     link: LinkFacts
     built_against_something_else: list[str]
     attached: Attachment | None
+    """What makes this environment's own pip run with pipfast."""
+    new_environments: dict[str, Attachment]
+    """What makes venv and virtualenv attach what they make, by folder: user sites, and this site-packages."""
     problems: list[str]
     shell: str = ""
     """The shell in which ``pip`` is pipfast, if that has run this."""

@@ -1,4 +1,4 @@
-"""The three files of an attached environment: written, recognised, removed."""
+"""The three files of an import hook of ours: written, recognised, removed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,51 @@ import pipfast
 from pipfast.errors import PipfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MODULE, START, PTH = "_pipfast_plugin.py", "pipfast-plugin.start", "pipfast-plugin.pth"
 """In the order of writing: the third makes a starting Python import the first."""
 
-_CONSTANT = MappingProxyType({
-    START: b"_pipfast_plugin:install\n",
-    PTH: b"import _pipfast_plugin; _pipfast_plugin.install()\n",
-})
-"""From Python 3.15 on (PEP 829) the first is read, and the import lines of the second are not."""
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An import hook.
+
+    :param source: its file in the hooks' package ``startup``.
+    :param names: of its three files, in the order of writing.
+    """
+
+    source: str
+    names: tuple[str, str, str]
+
+    @property
+    def module(self) -> str:
+        """The file that a starting Python imports: the source, with what it must know written into it."""
+        return self.names[0]
+
+    @property
+    def stem(self) -> str:
+        """The module's name."""
+        return Path(self.module).stem
+
+    @property
+    def constant(self) -> Mapping[str, bytes]:
+        """The content of the other two files.
+
+        From Python 3.15 on (PEP 829) the first is read, and the import lines of the second are not.
+        """
+        _, start, pth = self.names
+        return MappingProxyType({
+            start: f"{self.stem}:install\n".encode(),
+            pth: f"import {self.stem}; {self.stem}.install()\n".encode(),
+        })
+
+
+OF_PIP = Plugin("import_hook.py", (MODULE, START, PTH))
+"""It stands in an environment, whose pip it attaches."""
+
+OF_MAKERS = Plugin("new_environments.py", (
+    "_pipfast_environments.py", "pipfast-environments.start", "pipfast-environments.pth"))
+"""It stands where a Python finds it that runs venv or virtualenv, which attach what they make."""
 
 _ASIDE = "[0-9a-f]" * 16
 """End of the name of a file that is being written, for a search."""
@@ -34,7 +69,7 @@ _ASIDE = "[0-9a-f]" * 16
 _PATIENCE_S = 10.0
 """Seconds to wait for another that attaches or detaches, which takes one; whoever needs longer hangs."""
 
-_FOLDER, _MADE_CACHE, _DIGEST = "FOLDER = ", "MADE_CACHE = ", "# sha256: "
+_FOLDER, _MADE_CACHE, _MADE_FOLDERS, _DIGEST = "FOLDER = ", "MADE_CACHE = ", "MADE_FOLDERS = ", "# sha256: "
 
 
 class ForeignFile(PipfastError):
@@ -51,16 +86,18 @@ class ForeignFile(PipfastError):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What stands in an environment's site-packages.
+    """What stands in a site-packages folder.
 
-    :param folder: the pipfast that its pip runs with.
+    :param folder: the pipfast that the hook runs.
     :param made_cache: there was no ``__pycache__`` before.
     :param complete: no file is missing.
+    :param made_folders: so many folders were not there before: the site-packages, its parent, and so on.
     """
 
     folder: Path
     made_cache: bool
     complete: bool
+    made_folders: int = 0
 
 
 def own_folder() -> Path:
@@ -68,69 +105,84 @@ def own_folder() -> Path:
     return Path(os.path.dirname(os.path.abspath(str(pipfast.__file__))))
 
 
-def look(site_packages: Path) -> Attached | None:
-    """Return what is attached in a site-packages folder, None if nothing is.
+def look(site_packages: Path, plugin: Plugin = OF_PIP) -> Attached | None:
+    """Return what stands in a site-packages folder, None if nothing does.
 
     :raises ForeignFile: a file has one of the names and is not ours.
     :raises OSError: a file cannot be read.
     """
-    found = _read(site_packages)
+    found = _read(site_packages, plugin)
     if not found:
         return None
-    lines = found.get(MODULE, b"").decode("utf-8").splitlines()
+    lines = found.get(plugin.module, b"").decode("utf-8").splitlines()
     folder = next((line[len(_FOLDER):] for line in lines if line.startswith(_FOLDER)), "''")
     made_cache = f"{_MADE_CACHE}True" in lines
-    return Attached(site_packages / ast.literal_eval(folder), made_cache, len(found) == 3)
+    made_folders = next((int(line[len(_MADE_FOLDERS):]) for line in lines if line.startswith(_MADE_FOLDERS)), 0)
+    return Attached(site_packages / ast.literal_eval(folder), made_cache, len(found) == 3, made_folders)
 
 
-def attach(site_packages: Path, folder: Path) -> bool:
+def attach(site_packages: Path, folder: Path, plugin: Plugin = OF_PIP, made_folders: int = 0) -> bool:
     """Write the files, all or none; return False if they stood there already.
 
     :param folder: pipfast's.
+    :param made_folders: how many the caller has made for them.
     :raises ForeignFile: a file has one of the names and is not ours.
     :raises OSError: a file cannot be written.
     """
     with _turn(site_packages):
-        return _attach(site_packages, folder)
+        return _attach(site_packages, folder, plugin, made_folders)
 
 
-def _attach(site_packages: Path, folder: Path) -> bool:
-    old = _read(site_packages)
-    there = look(site_packages)
-    _remove_unfinished(site_packages)
-    cache = site_packages / "__pycache__"
-    new = _contents(site_packages, folder, there.made_cache if there else not cache.exists())
+def _attach(site_packages: Path, folder: Path, plugin: Plugin, made_folders: int) -> bool:
+    old = _read(site_packages, plugin)
+    there = look(site_packages, plugin)
+    _remove_unfinished(site_packages, plugin)
+    new = _contents(plugin, {
+        # In the same site-packages it stays valid in a copy of the environment.
+        _FOLDER: folder.name if folder.parent == site_packages else str(folder),
+        _MADE_CACHE: there.made_cache if there else not (site_packages / "__pycache__").exists(),
+        _MADE_FOLDERS: there.made_folders if there else made_folders,
+    })
     if old == new:
         return False
-    _remove_bytecode(site_packages)
+    _remove_bytecode(site_packages, plugin)
     try:
         _write(site_packages, new)
     except BaseException:
-        _take_back(site_packages, old)
+        _take_back(site_packages, plugin, old)
         raise
     return True
 
 
-def detach(site_packages: Path) -> Attached | None:
-    """Remove the files and their bytecode; return what was attached.
+def detach(site_packages: Path, plugin: Plugin = OF_PIP) -> Attached | None:
+    """Remove the files, their bytecode and the folders that were made for them; return what stood there.
 
     :raises ForeignFile: a file has one of the names and is not ours.
     :raises OSError: a file cannot be removed.
     """
     with _turn(site_packages):
-        there = look(site_packages)
-        _remove_unfinished(site_packages)
+        there = look(site_packages, plugin)
+        _remove_unfinished(site_packages, plugin)
         if there is not None:
             # Fails before anything has changed, if it is another user's.
-            _remove_bytecode(site_packages)
-            for name in (PTH, START):
+            _remove_bytecode(site_packages, plugin)
+            for name in plugin.names[:0:-1]:
                 (site_packages / name).unlink(missing_ok=True)
-            _remove_bytecode(site_packages, with_folder=there.made_cache)
+            _remove_bytecode(site_packages, plugin, with_folder=there.made_cache)
             # Last: whoever goes on after a crash reads there what is to be removed.
-            (site_packages / MODULE).unlink(missing_ok=True)
+            (site_packages / plugin.module).unlink(missing_ok=True)
             # A Python that started before may just have written it.
-            _remove_bytecode(site_packages, with_folder=there.made_cache)
+            _remove_bytecode(site_packages, plugin, with_folder=there.made_cache)
+            remove_folders((site_packages, *site_packages.parents)[:there.made_folders])
     return there
+
+
+def remove_folders(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, as far as nobody has anything in them."""
+    with suppress(OSError):
+        for path in folders:
+            with suppress(FileNotFoundError):
+                path.rmdir()
 
 
 @contextmanager
@@ -158,33 +210,35 @@ def _turn(site_packages: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _import_hook() -> Path:
+def _source(plugin: Plugin) -> Path:
     """Return the file of the hooks, which are beside this package, in a checkout in the folder beside that."""
     here = own_folder().parent
-    found = (each / "pipfast_hooks" / "startup" / "import_hook.py" for each in (here, here.parent / "hooks"))
+    found = (each / "pipfast_hooks" / "startup" / plugin.source for each in (here, here.parent / "hooks"))
     return next(path for path in found if path.is_file())
 
 
-def _contents(site_packages: Path, folder: Path, made_cache: bool) -> dict[str, bytes]:
-    # In the same site-packages it stays valid in a copy of the environment.
-    named = folder.name if folder.parent == site_packages else str(folder)
-    text = _import_hook().read_text(encoding="utf-8")
-    text = text.replace(f'{_FOLDER}""\n', f"{_FOLDER}{named!a}\n", 1)
-    text = text.replace(f"{_MADE_CACHE}False\n", f"{_MADE_CACHE}{made_cache}\n", 1)
-    module = text.encode("ascii")
-    return {MODULE: module + f"{_DIGEST}{hashlib.sha256(module).hexdigest()}\n".encode(), **_CONSTANT}
+def _contents(plugin: Plugin, values: Mapping[str, object]) -> dict[str, bytes]:
+    """Return the three files; values are those that the module's first lines get."""
+    lines = _source(plugin).read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        for name, value in values.items():
+            if line.startswith(name):
+                lines[number] = f"{name}{value!a}\n"
+    module = "".join(lines).encode("ascii")
+    digest = f"{_DIGEST}{hashlib.sha256(module).hexdigest()}\n".encode()
+    return {plugin.module: module + digest, **plugin.constant}
 
 
-def _read(site_packages: Path) -> dict[str, bytes]:
+def _read(site_packages: Path, plugin: Plugin) -> dict[str, bytes]:
     found = {}
-    for name in (MODULE, START, PTH):
+    for name in plugin.names:
         path = site_packages / name
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             continue
         body, mark, digest = content.rpartition(_DIGEST.encode())
-        ours = content == _CONSTANT[name] if name in _CONSTANT else (
+        ours = content == plugin.constant[name] if name in plugin.constant else (
             bool(mark) and digest.strip() == hashlib.sha256(body).hexdigest().encode())
         if not ours or path.is_symlink():
             raise ForeignFile(path)
@@ -205,24 +259,24 @@ def _write(site_packages: Path, contents: Mapping[str, bytes]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _take_back(site_packages: Path, old: Mapping[str, bytes]) -> None:
-    for name in (PTH, START, MODULE):
+def _take_back(site_packages: Path, plugin: Plugin, old: Mapping[str, bytes]) -> None:
+    for name in reversed(plugin.names):
         if name not in old:
             (site_packages / name).unlink(missing_ok=True)
-    now = _read(site_packages)
+    now = _read(site_packages, plugin)
     _write(site_packages, {name: content for name, content in old.items() if now.get(name) != content})
 
 
-def _remove_unfinished(site_packages: Path) -> None:
+def _remove_unfinished(site_packages: Path, plugin: Plugin) -> None:
     """Remove what was being written when `attach` was killed."""
-    for name in (MODULE, START, PTH):
+    for name in plugin.names:
         for path in site_packages.glob(f".{name}-{_ASIDE}"):
             path.unlink(missing_ok=True)
 
 
-def _remove_bytecode(site_packages: Path, *, with_folder: bool = False) -> None:
+def _remove_bytecode(site_packages: Path, plugin: Plugin, *, with_folder: bool = False) -> None:
     cache = site_packages / "__pycache__"
-    for path in cache.glob(f"{Path(MODULE).stem}.*"):
+    for path in cache.glob(f"{plugin.stem}.*"):
         path.unlink(missing_ok=True)
     # Others may have files in it.
     with suppress(OSError):

@@ -69,7 +69,7 @@ def test_attached_environment_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the pipfast that plain pip runs with; what is wrong with that is a problem."""
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
     settings = Settings(store=tmp_path / "store")
     assert diagnose(capsys, settings, GOOD)[1]["attached"] is None
 
@@ -176,7 +176,7 @@ def test_store_without_room(
 
 def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path / "missing"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path / "missing"))
     _, document = diagnose(capsys, Settings(store=tmp_path / "store"), GOOD)
     assert document["link"]["mode"] == "none" and document["link"]["reason"]
 
@@ -185,7 +185,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
 def test_root_is_told_what_links_share(mode: LinkMode, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                        monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody else is: only root gives files away."""
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
     for user in (0, 1000):
         monkeypatch.setattr("pipfast.system.owner.is_root", lambda user=user: user == 0)
         doctor.main([], Settings(store=tmp_path / "store", link_mode=mode), lambda _: facts(GOOD))
@@ -195,7 +195,7 @@ def test_root_is_told_what_links_share(mode: LinkMode, tmp_path: Path, capsys: p
 @pytest.mark.parametrize("mode", ["hardlink", "own-sources", "copy"])
 def test_link_mode_that_was_asked_for(mode: LinkMode, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
     _, document = diagnose(capsys, Settings(store=tmp_path / "store", link_mode=mode), GOOD)
     assert document["link"]["mode"] == mode
 

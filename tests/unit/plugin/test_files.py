@@ -223,7 +223,7 @@ def test_one_at_a_time(site_packages: Path, ours: Path, monkeypatch: pytest.Monk
     """Two at once could leave the .pth file without its module: then every Python would complain at its start."""
     read, busy = files._read, []
 
-    def reading(folder: Path) -> dict[str, bytes]:
+    def reading(folder: Path, plugin: files.Plugin) -> dict[str, bytes]:
         other = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,7 +231,7 @@ def test_one_at_a_time(site_packages: Path, ours: Path, monkeypatch: pytest.Monk
             busy.append(folder)
         finally:
             os.close(other)
-        return read(folder)
+        return read(folder, plugin)
 
     monkeypatch.setattr(files, "_read", reading)
     files.attach(site_packages, ours)
