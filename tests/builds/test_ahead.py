@@ -395,8 +395,10 @@ def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -
         )}),
     )
     with box.started("-m", "pipfast", "install", *index.args, "early", "slow", NOTES=str(notes)) as process:
-        # Nothing that pip itself has started is left then: it waits for what runs beside it.
         printed_until(process, "Collecting slow")
+        # Behind this line pip waits for what runs beside it. Before, it makes folders, which a Ctrl-C in the moment
+        # between a folder's making and its noting leaves under pip alone, too.
+        printed_until(process, "  Getting requirements to build wheel")
         os.kill(process.pid, signal.SIGINT)
         process.communicate()
     assert process.returncode != 0
