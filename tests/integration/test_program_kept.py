@@ -13,14 +13,19 @@ import re
 import tarfile
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.rescue.wheels import all_built
+from pipfast.index.pages import find_table
+from pipfast.rescue import learnt
+from pipfast.rescue.diagnosis.causes import MissingModule
+from pipfast.rescue.learnt import recall
+from pipfast.rescue.wheels import all_built, find
 from pipfast.store.archives import find_archive, is_sound
 from pipfast.store.layout import Layout, open_layout
-from pipfast.store.names import ARCHIVES, BUCKETS, BUILT, BYTECODE, OUTDATED, TREES
+from pipfast.store.names import ARCHIVES, BUCKETS, BUILT, BYTECODE, LEARNT, OUTDATED, PAGES, TREES
 from pipfast.upkeep.verify import verify
 from support.index import serving
 from support.program import make_box
@@ -103,6 +108,25 @@ def test_store_is_used_or_passed_over(kept: Box) -> None:
     for bucket in set(before) - set(BUCKETS):
         assert {each for each in (root / bucket).rglob("*") if each.is_file()} == before[bucket]
         assert bucket in OUTDATED
+
+
+def test_notes_of_rescues_and_pages_are_read(kept: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the present formats: they are lost without a word otherwise, and made again at the cost of time."""
+    layout = open_layout(kept.store)
+    keys = {bucket: [path.name for path in (kept.store / bucket).glob("*/*")] for bucket in (PAGES, LEARNT, BUILT)}
+    tables = [find_table(layout, key) for key in keys[PAGES]]
+    assert [table and (table.versions, len(table.files)) for table in tables] == [(("1.0",), 1)] * len(tables)
+    # What a build misses depends on the interpreter.
+    monkeypatch.setattr(learnt, "sys", SimpleNamespace(
+        implementation=SimpleNamespace(cache_tag="cpython-311"), platform="linux",
+    ))
+    built = list(all_built(layout))
+    assert len(built) == len(keys[BUILT])
+    for wheel, key in zip(built, keys[BUILT], strict=True):
+        if keys[LEARNT]:
+            assert recall(layout, wheel.source) == (MissingModule("torch"),)
+        found = find(layout, key, wheel.visible)
+        assert found is not None and found[0] == wheel and found[1].name == wheel.filename
 
 
 @pytest.mark.once
