@@ -396,8 +396,8 @@ def test_a_cut_off_leaves_nothing_running(box: Box, index: Index, notes: Path) -
     )
     with box.started("-m", "pipfast", "install", *index.args, "early", "slow", NOTES=str(notes)) as process:
         printed_until(process, "Collecting slow")
-        # Behind this line pip waits for what runs beside it. Before, it makes folders; one that was made and is not
-        # noted yet, Ctrl-C leaves under pip alone, too.
+        # Behind this line pip waits for what runs beside it. Before, it makes folders; Ctrl-C leaves one that was
+        # made and is not noted yet, also under pip alone.
         printed_until(process, "  Getting requirements to build wheel")
         os.kill(process.pid, signal.SIGINT)
         process.communicate()

@@ -167,8 +167,11 @@ def test_bytecode_of_a_tree_that_lost_the_race_is_not_kept(
     assert no_leftovers(layout)
 
 
-def test_a_failed_share_leaves_nothing(layout: Layout, tmp_path: Path) -> None:
-    """A share that is still being unpacked when another one fails takes its folder with it."""
+def test_a_failed_share_leaves_nothing(
+    layout: Layout, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A share that is still being unpacked when another one fails takes its folder with it; a line says why."""
+    caplog.set_level("DEBUG", "pipfast")
     archive = Wheel("demo", files=LARGE_SHARES).build()
     data = bytearray(archive.data)
     # The local header of the huge member says another name than the central directory.
@@ -179,6 +182,7 @@ def test_a_failed_share_leaves_nothing(layout: Layout, tmp_path: Path) -> None:
         with preparing(layout, workers=2) as preparer:
             assert preparer.wait(damaged.sha256, path) is None
         assert no_leftovers(layout)
+    assert f"{damaged.filename} is not kept unpacked: " in caplog.text
 
 
 def test_two_processes_on_one_empty_store(tmp_path: Path) -> None:
