@@ -67,9 +67,9 @@ def target_options() -> list[Option]:
         Option("--prefix", metavar="dir", help="The environment in this folder; if it has no Python, "
                "the place where pip install --prefix puts packages of this Python."),
         Option("--new-environments", action="store_true", default=False,
-               help="Those that venv and virtualenv will make, when a Python runs them that reads your user site: "
-               "of each version on PATH, or of that of --python. If --python is in a virtual environment, that of "
-               "tox perhaps: those that are made from there."),
+               help="The environments that venv and virtualenv will make. Three small files in your user site do "
+               "that: of each supported Python on PATH, or of the one of --python. If that one is a virtual "
+               "environment's, such as tox's own, they are in its site-packages."),
     ]
 
 

@@ -123,21 +123,22 @@ def _attached(site_packages: Path, *, makers: bool = False) -> Attachment | None
     """Return what stands in a site-packages folder: for the pip there, or for venv and virtualenv."""
     from pipfast.plugin.files import OF_MAKERS, OF_PIP, ForeignFile, look
 
-    run, may, its = ("new environments are", "new environments may be", "their") if makers else (
-        "plain pip runs", "plain pip may run", "its")
+    alone, may_be, its = "plain pip runs alone", "plain pip may run alone", "its"
+    if makers:
+        alone, may_be, its = "new environments stay plain", "new environments may stay plain", "their"
     option = " --new-environments" if makers else ""
     try:
         there = look(site_packages, OF_MAKERS if makers else OF_PIP)
     except (ForeignFile, OSError) as error:
-        return Attachment("", f"{may} with pipfast or alone: {error}")
+        return Attachment("", f"{may_be}: {error}")
     if there is None:
         return None
     again = f"`{program()} attach{option}` mends that, `{program()} detach{option}` ends it"
     problem = None
     if not there.complete:
-        problem = f"{may} alone: a file of pipfast is missing in {site_packages}; {again}"
+        problem = f"{may_be}: a file of pipfast is missing in {site_packages}; {again}"
     elif not (there.folder / "runner.py").is_file():
-        problem = f"{run} alone: {its} pipfast is gone from {there.folder}; {again}"
+        problem = f"{alone}: {its} pipfast is gone from {there.folder}; {again}"
     return Attachment(str(there.folder), problem)
 
 

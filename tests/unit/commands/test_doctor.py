@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import site
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ import pytest
 
 from pipfast.commands import doctor
 from pipfast.commands.facts import Examination, PipFacts, SeamFacts
+from pipfast.commands.output import program
 from pipfast.plugin import files
 from pipfast.settings import LinkMode, Settings
 from pipfast.store.layout import Layout, open_layout
@@ -88,6 +90,35 @@ def test_attached_environment_is_shown(
     assert "a file of pipfast is missing" in diagnose(capsys, settings, GOOD)[1]["problems"][0]
     (tmp_path / files.PTH).write_text("import other\n", encoding="utf-8")
     assert "is not as pipfast wrote it" in diagnose(capsys, settings, GOOD)[1]["problems"][0]
+
+
+def test_what_attaches_new_environments_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the Pythons' versions; what is wrong with it is a problem."""
+    monkeypatch.setattr(site, "getuserbase", lambda: str(tmp_path / ".local"))
+    settings = Settings(store=tmp_path / "store")
+    assert diagnose(capsys, settings, GOOD)[1]["new_environments"] == {}
+
+    sites = [tmp_path / ".local/lib" / version / "site-packages" for version in ("python3.10", "python3.13")]
+    for each in sites:
+        each.mkdir(parents=True)
+        files.attach(each, files.own_folder(), files.OF_MAKERS)
+    status, document = diagnose(capsys, settings, GOOD)
+    right = {"pipfast": str(files.own_folder()), "problem": None}
+    assert (status, document["new_environments"]) == (0, {str(each): right for each in sites})
+    doctor.main([], settings, lambda _: facts(GOOD))
+    line = "\n  new ones     attached by venv and virtualenv of python3.10, python3.13\n"
+    assert line in capsys.readouterr().out
+
+    files.attach(sites[0], tmp_path / "other", files.OF_MAKERS)
+    (sites[1] / files.OF_MAKERS.names[1]).unlink()
+    status, document = diagnose(capsys, settings, GOOD)
+    gone, missing = document["problems"]
+    assert status == 1 and gone.startswith(f"new environments stay plain: their pipfast is gone from {tmp_path}/")
+    assert missing.startswith(f"new environments may stay plain: a file of pipfast is missing in {sites[1]}; ")
+    assert missing.endswith(" attach --new-environments` mends that, `"
+                            f"{program()} detach --new-environments` ends it")
 
 
 def test_seam_that_stays_stock_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
