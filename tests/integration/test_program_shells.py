@@ -252,6 +252,25 @@ def test_undone_nothing_is_left(world: World) -> None:
     assert later.out == "mine\n"
 
 
+def test_undone_twice_a_strict_shell_goes_on(world: World) -> None:
+    options = {"bash": "set -euo pipefail", "zsh": "setopt err_exit no_unset pipefail"}.get(world.shell, "")
+    gone = "\n".join([options, world.hook, undo(world.shell), undo(world.shell), "echo on"])
+    assert world.run(gone, hooked=False) == Ended(0, "on\n", "")
+
+
+@pytest.mark.parametrize("switch", ["{posix}\n{hook}", "{hook}\n{posix}"], ids=["from the start", "later"])
+def test_posix_mode_has_no_names_with_points(world: World, switch: str) -> None:
+    """There bash itself leaves the shell if such a function is defined."""
+    if world.shell != "bash":
+        pytest.skip("it is bash's")
+    start = switch.format(posix="set -eu; set -o posix", hook=world.hook)
+    run = world.run(f"{start}\npip list\ncommand pip3.12\n{undo('bash')}\npip\nset +o posix\npip3.12",
+                    hooked=False, VIRTUAL_ENV="env")
+    assert not run.err
+    own = f"env/bin/python\n<{world.runner}>\n<pip>\n<list>\n"
+    assert run.out == f"{own}path/pip3.12\npath/pip\npath/pip3.12\n"
+
+
 _BODY = {"bash": "{ echo mine; }", "zsh": "{ echo mine; }", "fish": "; echo mine; end"}
 
 

@@ -81,6 +81,9 @@ def chosen(options: Values) -> Environment:
     """
     if options.python and options.prefix:
         raise CommandError("--python and --prefix name two environments; one is attached at a time")
+    if "" in (options.python, options.prefix):
+        # An unset variable in a script: the default would be another environment than the one that is meant.
+        raise CommandError("--python or --prefix is empty")
     runner = files.own_folder() / "runner.py"
     folder = options.prefix or (options.python if options.python and Path(options.python).is_dir() else "")
     return in_folder(folder, sys.executable, runner) if folder else ask(options.python or sys.executable, runner)

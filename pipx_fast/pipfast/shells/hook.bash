@@ -16,10 +16,10 @@ function _pipfast {
     fi
 }
 
-# With `function` before it, a name is not taken for an alias.
-@EACH@ function @NAME@ { _pipfast @NAME_OF_PYTHON@ @NAME@ "$@"; }
-# Under `set -a` they would go into scripts.
-\export -nf _pipfast @NAMES@
+# With `function` before it, a name is not taken for an alias. In POSIX mode a point in it would end the shell. Under
+# `set -a` functions would go into scripts.
+\export -nf _pipfast
+@EACH@ [[ -o posix && @NAME@ == *.* ]] || { function @NAME@ { _pipfast @NAME_OF_PYTHON@ @NAME@ "$@"; }; \export -nf @NAME@; }
 
 # As pip's own, which stays where it is there already.
 function _pipfast_complete {

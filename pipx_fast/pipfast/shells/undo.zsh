@@ -9,4 +9,4 @@ function {
     precmd_functions=(${precmd_functions:#_pipfast_first_prompt})
     if (( ! $#precmd_functions )); then \unset precmd_functions; fi
 } @NAMES@
-\unfunction _pipfast _pipfast_complete _pipfast_first_prompt 2>/dev/null
+\unfunction _pipfast _pipfast_complete _pipfast_first_prompt 2>/dev/null || \true
