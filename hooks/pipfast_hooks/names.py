@@ -150,9 +150,11 @@ NAMES: tuple[Names, ...] = (
         "VirtualBuildEnvironment._site_dir",
     ), ("builds",), since=(26, 2)),
     Names("pip._internal.build_env", ("NoOpBuildEnvironment",), ("builds",)),
+    Names("pip._internal.build_env", ("BuildEnvironment._lib_dirs",), ("builds",), before=(26, 2), optional=True),
     Names("pip._internal.operations.build.build_tracker", ("BuildTracker._entries",), ("builds",)),
     Names("pip._internal.pyproject", ("load_pyproject_toml",), ("builds",)),
     Names("pip._internal.utils.unpacking", ("unpack_file",), ("builds",)),
+    Names("pip._internal.utils.direct_url_helpers", ("direct_url_from_link",), ("builds",)),
     Names("pip._internal.vcs", ("vcs",), ("builds",)),
     Names("pip._vendor.pyproject_hooks", (
         "BackendUnavailable", "BuildBackendHookCaller._subprocess_runner",

@@ -97,6 +97,7 @@ def hook(
     from pipfast_hooks.startup import deferred
 
     hooks = Hooks(settings, pip.__version__)
+    _hide_secrets(settings, ending)
     run = begin_run(settings, arguments)
     ending.callback(end_run)
     ending.callback(deferred.stop)
@@ -113,6 +114,17 @@ def hook(
             # It starts the programs.
             run.part(Agent)
     return hooks
+
+
+def _hide_secrets(settings: Settings, ending: ExitStack) -> None:
+    """Take the team's key and the address of its store from the variables, which every build gets."""
+    if settings.remote is None and settings.remote_key is None:
+        return
+    import os
+
+    for name in ("PIPFAST_REMOTE", "PIPFAST_REMOTE_KEY"):
+        if (value := os.environ.pop(name, None)) is not None:
+            ending.callback(os.environ.__setitem__, name, value)
 
 
 def note_newer_pip(run: Run) -> None:

@@ -22,7 +22,8 @@ else:
     canonicalize_name = _packaging.utils.canonicalize_name
 
 __all__ = (
-    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "read_requirement",
+    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "name_of",
+    "read_requirement",
 )
 
 
@@ -32,6 +33,12 @@ def read_requirement(text: str) -> Requirement | None:
         return Requirement(text)
     except InvalidRequirement:
         return None
+
+
+def name_of(text: str) -> str | None:
+    """Return the name in a requirement that applies here, normalised; else None."""
+    read = read_requirement(text)
+    return canonicalize_name(read.name) if read is not None and applies(read.marker) else None
 
 
 def applies(marker: Marker | None, extras: Iterable[str] = ()) -> bool:

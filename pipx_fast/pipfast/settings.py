@@ -51,6 +51,12 @@ MAX_CONNECTIONS = 64
 NO_BOUND = "none"
 """The value of ``PIPFAST_STORE_SIZE`` with which the store may grow, whatever pip's configuration says."""
 
+DEFAULT_REMOTE_TIMEOUT = 2
+"""Seconds; whoever waits for a build anyway does not notice them."""
+
+REMOTE_SCHEMES = ("s3", "gs", "az", "https", "http", "file")
+"""Schemes of addresses of a team's store."""
+
 INHERITED = "(inherited)"
 """In place of a child's value: it finds the variable as this process did."""
 
@@ -73,6 +79,16 @@ def size_in_bytes(text: str) -> int:
     if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError(f"{text!r} is no size such as 500M or 5G")
     return int(float(match[1]) * _SIZE_UNITS[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is never shown: not in messages, logs, timings or documents."""
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "(hidden)"
 
 
 def usable_cores() -> int:
@@ -100,8 +116,8 @@ class _Reader:
         ]
 
 
-    def switch(self, setting: Setting) -> bool:
-        text = self.choice(setting, ("on", "off", "1", "0", "true", "false"), "on", "neither on nor off")
+    def switch(self, setting: Setting, default: str = "on") -> bool:
+        text = self.choice(setting, ("on", "off", "1", "0", "true", "false"), default, "neither on nor off")
         return text not in ("off", "0", "false")
 
     def number(self, setting: Setting, default: Callable[[], int], highest: int) -> int:
@@ -146,6 +162,22 @@ class _Reader:
         complaint = complaint or f"none of {', '.join(choices)}"
         self.problems.append(f"{self._label(setting)} is {text!r}, {complaint}; using {default}")
         return default
+
+    def remote(self, setting: Setting) -> str | None:
+        text = self._text(setting)
+        if text.lower() == "off":
+            return None
+        scheme, separator, rest = text.partition("://")
+        is_whole = bool(separator and rest) and (scheme != "file" or rest.startswith("/"))
+        if not text or (scheme in REMOTE_SCHEMES and is_whole):
+            return text or None
+        known = ", ".join(f"{each}://" for each in REMOTE_SCHEMES)
+        self.problems.append(f"{self._label(setting)} is {text!r}: it must begin with one of {known}; using none")
+        return None
+
+    def secret(self, setting: Setting) -> Secret | None:
+        text = self._text(setting)
+        return Secret(text) if text else None
 
     def families(self, setting: Setting) -> frozenset[str]:
         disabled = {name.strip().lower() for name in self._text(setting).split(",")} - {""}
@@ -221,6 +253,20 @@ SETTINGS = (
     Setting("extra_build_dependencies", "extra-build-dependencies", "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
             "what a package's build needs and does not declare: `flash-attn: torch, ninja; khoros: requests`, or"
             ' JSON: `{"flash-attn": ["torch>=2"]}`', _Reader.extra_build_dependencies),
+    # No build gets any of these: it could put there, or sign, what it likes.
+    Setting("remote", "remote", "PIPFAST_REMOTE",
+            "the team's store of built wheels: `s3://bucket/prefix`, `gs://`, `az://`, `https://` (WebDAV),"
+            " `file:///`, or `off`",
+            _Reader.remote, "off"),
+    Setting("remote_key", "remote-key", "PIPFAST_REMOTE_KEY",
+            "the team's key, with which its wheels are signed, or `@` and the path of a file with it",
+            _Reader.secret, None),
+    Setting("remote_write", "remote-write", "PIPFAST_REMOTE_WRITE",
+            "`on`: what is built here goes there as well; for protected branches alone",
+            partial(_Reader.switch, default="off"), None),
+    Setting("remote_timeout", "remote-timeout", "PIPFAST_REMOTE_TIMEOUT",
+            "seconds, 1 to 60, that one command waits in all for a team's store that gives nothing",
+            partial(_Reader.number, default=lambda: DEFAULT_REMOTE_TIMEOUT, highest=60), None),
 )
 """All settings, in the order in which doctor shows them."""
 
@@ -245,6 +291,11 @@ class Settings:
     build_rescue: BuildRescue = "on"
     extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """A package's name, normalised, to requirements."""
+    remote: str | None = None
+    """Address of the team's store, perhaps with a password."""
+    remote_key: Secret | None = None
+    remote_write: bool = False
+    remote_timeout: int = DEFAULT_REMOTE_TIMEOUT
     problems: tuple[str, ...] = ()
     """One message per value that could not be read; the default is used in its place."""
 

@@ -21,7 +21,7 @@ def test_source_of_a_repository(monkeypatch: pytest.MonkeyPatch, address: str, s
     """Address without password, commit and subdirectory; whoever has the same commit has the same source."""
     # As in a run: on 25.1 the modules below cannot be imported first.
     importlib.import_module("pip._internal.commands.install")
-    sources = importlib.import_module("pipfast_hooks.builds.rescue.source")
+    sources = importlib.import_module("pipfast_hooks.builds.source")
     link = importlib.import_module("pip._internal.models.link").Link(address)
     monkeypatch.setattr(sources.vcs, "get_backend_for_scheme", lambda scheme: SimpleNamespace(
         get_revision=lambda folder: COMMIT))

@@ -23,7 +23,8 @@ def test_every_field_has_a_row() -> None:
 def test_what_a_pip_that_fills_a_build_environment_gets(tmp_path: Path) -> None:
     """The rest it finds as this process did; where the store is, pip's command line may have said."""
     fixed = {"PIPFAST_LINK_MODE": "copy", "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_TIMINGS": None,
-             "PIPFAST_STORE_SIZE": "none", "PIPFAST_TIMELINE": None}
+             "PIPFAST_STORE_SIZE": "none", "PIPFAST_TIMELINE": None, "PIPFAST_REMOTE": "off",
+             "PIPFAST_REMOTE_KEY": None, "PIPFAST_REMOTE_WRITE": None, "PIPFAST_REMOTE_TIMEOUT": None}
     assert Settings().for_children() == fixed
     there = Settings(store=tmp_path, link_mode="hardlink", timings=tmp_path / "times", connections=3)
     assert there.for_children(workers="1") == {
@@ -117,3 +118,23 @@ def test_a_size_that_is_none_is_named_and_nothing_bounded(text: str) -> None:
     assert settings.store_size is None
     (problem,) = settings.problems
     assert problem.startswith("[pipfast] store-size is ") and "500MB" in problem
+
+
+@pytest.mark.parametrize(("text", "remote"), [
+    ("s3://bucket/prefix", "s3://bucket/prefix"), ("file:///mnt/team", "file:///mnt/team"),
+    ("off", None), ("", None),
+    ("file://relative", None), ("ftp://host/x", None), ("s3://", None), ("bucket", None),
+])
+def test_team_store(text: str, remote: str | None) -> None:
+    settings = Settings.from_environ({"PIPFAST_REMOTE": text})
+    assert settings.remote == remote
+    assert bool(settings.problems) is (remote is None and text not in ("off", ""))
+
+
+def test_no_problem_shows_a_secret() -> None:
+    settings = Settings.from_environ({
+        "PIPFAST_REMOTE": "ftp://me:secret@host/x?secret", "PIPFAST_REMOTE_KEY": "secret",
+        "PIPFAST_REMOTE_WRITE": "2",
+    })
+    assert len(settings.problems) == 2 and "secret" not in str(settings.problems)
+    assert not settings.remote_write

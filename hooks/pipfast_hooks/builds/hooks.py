@@ -7,7 +7,7 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipfast.builds.hook_names import STAGES, WHEEL
+from pipfast.builds.hook_names import REQUIRES, STAGES, WHEEL
 from pipfast.dependencies import Unusable
 from pipfast.report import logger, say, timed
 from pipfast_hooks.builds.beside.answers import Answers
@@ -22,6 +22,8 @@ from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.builds.rescue.rescue import Rescue
+    from pipfast_hooks.builds.team.builds import TeamBuilds
+    from pipfast_hooks.builds.team.record import Seen
     from pipfast_hooks.call import Call
 
 
@@ -64,7 +66,15 @@ class Rescues(Part):
 
 def _around_call_hook(call: Call) -> Any:
     """Run a build hook under watch; rescue it if it fails because a module is missing."""
-    run, caller, name = current_run(), call.instance, call["hook_name"]
+    run = current_run()
+    result = _called(run, call)
+    if call["hook_name"] == REQUIRES and (builds := _team_builds(run)) is not None:
+        builds.note_requires(getattr(call.instance, "config_holder", None), result)
+    return result
+
+
+def _called(run: Run, call: Call) -> Any:
+    caller, name = call.instance, call["hook_name"]
     requirement = getattr(caller, "config_holder", None)
 
     def measured() -> timed:
@@ -101,8 +111,22 @@ def _around_call_hook(call: Call) -> Any:
     return os.path.basename(shutil.copy(path, hook.kwargs["wheel_directory"]))
 
 
+def _team_builds(run: Run) -> TeamBuilds | None:
+    """Return what puts wheels into the team's store; None where nothing is put there."""
+    if run.settings.remote is None or not run.settings.remote_write or run.find(Context) is None:
+        return None
+    with guarded("nothing is put into the team's store"):
+        from pipfast_hooks.builds.team.builds import TeamBuilds
+
+        return run.part(TeamBuilds)
+    return None
+
+
 def _around_prepare_build_backend(call: Call) -> Any:
     """Begin a build without isolation if an earlier one needed that."""
+    with guarded("what is built is not put into the team's store"):
+        if (builds := _team_builds(current_run())) is not None:
+            builds.begin(call.instance.req)
     with guarded("a build begins as ever"):
         rescue = current_run().part(Rescues).of(call.instance.req)
         if rescue is not None and rescue.begin():
@@ -134,10 +158,27 @@ def _around_get_cache_dir(call: Call) -> Any:
     return folder
 
 
+def _seen(builds: TeamBuilds, requirement: Any, rescue: Rescue | None, since: float) -> Seen | None:
+    """Return what the build of a requirement saw that began at a time, in seconds since the epoch."""
+    if rescue is not None and rescue.is_rescued:
+        return rescue.seen(since)
+    from pipfast_hooks.builds.team.record import seen_in
+
+    return seen_in(builds.run.part(Context), requirement.build_env, builds.declared(requirement))
+
+
 def _around_build_one(call: Call) -> Any:
-    """Take a wheel out of pip's cache again if only its last hook was rescued."""
+    """Take a wheel out of pip's cache again if only its last hook was rescued; put one into the team's store."""
+    run, requirement = current_run(), call["req"]
+    builds = None if call.get("editable") else _team_builds(run)
+    if builds is not None:
+        with guarded("what is built with may change"):
+            builds.note_files(requirement)
     path = call.original()
-    rescue = current_run().part(Rescues).made(call["req"])
+    rescue = run.part(Rescues).made(requirement)
+    if path and builds is not None:
+        with guarded("%s is not put into the team's store", requirement):
+            builds.end(requirement, path, partial(_seen, builds, requirement, rescue))
     if path and rescue is not None and rescue.is_rescued and rescue.instead_of_cache is not None:
         with guarded("a rescued wheel is left in pip's cache"):
             folder = rescue.instead_of_cache()

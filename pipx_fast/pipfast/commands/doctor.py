@@ -19,7 +19,7 @@ from pipfast.commands.doctor_text import everything, page, stays_stock
 from pipfast.commands.facts import Attachment, Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
 from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
-from pipfast.settings import SETTINGS, SHELL_VARIABLE, Settings
+from pipfast.settings import SETTINGS, SHELL_VARIABLE, Secret, Settings
 from pipfast.store.folder import TAG, StoreUnusable, default_root, nearest_folder
 from pipfast.store.layout import layout_to_look_at
 from pipfast.store.names import BUCKETS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipfast.commands.facts import Examination
+    from pipfast.remote.health import TeamFacts
     from pipfast.settings import LinkMode
     from pipfast.store.condition import Condition
     from pipfast.store.layout import Layout
@@ -75,6 +76,8 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     attached = _attached(Path(sysconfig.get_path("purelib")))
     new_environments = _new_environments()
     problems += [each.problem for each in (attached, *new_environments.values()) if each and each.problem]
+    team = _team(settings, layout)
+    problems += [team.problem] if team and team.problem else []
     stale = _stale(layout)
     problems += [f"{line}; build it again: {program()} {arguments}" for line, arguments in stale.items()]
     return Diagnosis(
@@ -92,6 +95,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         new_environments,
         problems,
         os.environ.get(SHELL_VARIABLE, ""),
+        team,
     )
 
 
@@ -108,7 +112,9 @@ def _plain(value: object) -> object:
         return {redacted(name): [redacted(each) for each in texts] for name, texts in value.items()} or None
     if isinstance(value, frozenset):
         return sorted(value)
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, str):
+        return redacted(value)
+    return str(value) if isinstance(value, (Path, Secret)) else value
 
 
 def _stale(layout: Layout | None) -> dict[str, str]:
@@ -117,6 +123,17 @@ def _stale(layout: Layout | None) -> dict[str, str]:
     except Unusable:
         return {}  # it is among the problems already
     return stale_here(layout) if layout is not None else {}
+
+
+def _team(settings: Settings, layout: Layout | None) -> TeamFacts | None:
+    if settings.remote is None:
+        return None
+    # Not at the top: hardly anybody has one.
+    try:
+        from pipfast.remote.health import examine
+    except Unusable:
+        return None  # it is among the problems already
+    return examine(settings, layout)
 
 
 def _attached(site_packages: Path, *, makers: bool = False) -> Attachment | None:

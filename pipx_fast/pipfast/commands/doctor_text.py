@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipfast.commands.facts import Diagnosis, SeamFacts
+    from pipfast.remote.health import TeamFacts
 
 _DOES = MappingProxyType({
     "downloads": "archives come in parallel, and from the store",
@@ -148,11 +149,24 @@ def _store(diagnosis: Diagnosis) -> list[str]:
     reason = f" ({link.reason})" if link.reason else ""
     shared = "               PIPFAST_LINK_MODE=copy for what you will chown: links share their owner"
     return [
+        *_team(diagnosis.team),
         f"store          {store.path}",
         f"  {size}",
         f"  installs     {_LINKS[link.mode]} into {link.target}{reason}",
         *([shared] if link.shared_by_root else []),
     ]
+
+
+def _team(team: TeamFacts | None) -> list[str]:
+    if team is None:
+        return []
+    if not team.answers:
+        state = "left out"
+    elif team.creates_only:
+        state = "read and written; it creates objects and never replaces them"
+    else:
+        state = "read only"
+    return [f"team's store   {team.address} ({state})"]
 
 
 def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
@@ -165,7 +179,7 @@ def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
         why = "this pip is newer than pipfast knows" if newer else "they are not as pipfast knows them"
         left = f"{counted(len(odd), 'function')} of pip {'is' if len(odd) == 1 else 'are'}"
         problems.insert(0, f"{left} left to pip: {why} ({program()} doctor -v names them)")
-    hint = diagnosis.store.hint
+    hint = diagnosis.store.hint or (diagnosis.team.hint if diagnosis.team else None)
     return problems, [f"hint: {hint}"] if problems and hint else []
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipfast.remote.health import TeamFacts
     from pipfast.settings import LinkMode
 
 
@@ -145,3 +146,5 @@ class Diagnosis:
     problems: list[str]
     shell: str = ""
     """The shell in which ``pip`` is pipfast, if that has run this."""
+    team: TeamFacts | None = None
+    """The team's store; None where none is set."""

@@ -73,7 +73,8 @@ def parser() -> Parser:
         "Losing it loses time only; every action is safe while installations run.",
         [
             Option("--built", action="store_true", default=False,
-                   help="List the wheels of rescued builds, and what they were built against."),
+                   help="List the wheels of rescued builds and of the team's store, and what they were built "
+                   "against."),
             Option("--ci", action="store_true", default=False,
                    help="Keep only what takes longer to make than to fetch, for the cache of a CI job: compiled "
                    "wheels, wheels of rescued builds, and notes."),
@@ -176,7 +177,8 @@ def _list_built(options: Values, pattern: str, root: Path) -> int:
     for built in found:
         made = time.strftime("%Y-%m-%d", time.localtime(built.built))
         against = ", ".join(f"{each.name} {each.version}" for each in built.visible)
-        print(f"{built.filename}  {made}  {against}")
+        origin = f"  (the team's store: {built.origin})" if built.origin else ""
+        print(f"{built.filename}  {made}  {against}{origin}")
     if not found:
         print(_none("No wheels of rescued builds stored", pattern))
     return 0

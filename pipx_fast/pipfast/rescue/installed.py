@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import site
 from importlib.metadata import Distribution, distributions
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.requirements import canonicalize_name
@@ -31,6 +32,14 @@ def installed_at(folders: Iterable[str]) -> dict[str, Distribution]:
 def record_of(distribution: Distribution) -> str:
     """Return the ``record_digest`` of an installed distribution."""
     return record_digest(distribution.read_text("RECORD") or "")
+
+
+def was_installed_since(distribution: Distribution, when: float) -> bool:
+    """Tell whether a distribution's RECORD, which is written when it is installed, is newer than a time."""
+    try:
+        return Path(str(getattr(distribution, "_path", "")), "RECORD").stat().st_mtime > when
+    except OSError:
+        return False
 
 
 def modules_in(distribution: Distribution) -> frozenset[str]:

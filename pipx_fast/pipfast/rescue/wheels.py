@@ -83,6 +83,8 @@ class BuiltWheel:
     record: str
     """``record_digest`` of its own RECORD, by which its installations are known."""
     visible: tuple[Visible, ...]
+    origin: str = ""
+    """Of a wheel of the team's store: where and when it was built."""
 
 
 def key_of(source: str, config_settings: object, environ: Mapping[str, str]) -> str:
@@ -159,9 +161,14 @@ def keep(
     if add_archive(layout, wheel, digest, wheel.name, move=False) is None:
         return None
     built = _built(wheel, digest, name, source, visible)
+    note_built(layout, key, built)
+    return built
+
+
+def note_built(layout: Layout, key: str, built: BuiltWheel) -> None:
+    """Keep the note about a wheel of the store, beside those that were built against others."""
     others = [each for each in _variants(layout, key) if each.visible != built.visible]
     keep_note(layout, BUILT, key, [asdict(each) for each in (*others[-MAX_VARIANTS + 1 :], built)])
-    return built
 
 
 def note_cached(layout: Layout, key: str, wheel: Path, name: str, source: str, visible: Iterable[Visible]) -> None:
@@ -170,10 +177,15 @@ def note_cached(layout: Layout, key: str, wheel: Path, name: str, source: str, v
 
 
 def _built(wheel: Path, digest: str, name: str, source: str, visible: Iterable[Visible]) -> BuiltWheel:
-    # Not packaging's `parse_wheel_filename`: it changes the version's spelling, and refuses old versions.
-    version = wheel.name.split("-")[1]
-    record = record_digest(_read_info(wheel, "RECORD"))
+    _, version, record = facts_of(wheel)
     return BuiltWheel(name, version, wheel.name, digest, source, time.time(), record, tuple(visible))
+
+
+def facts_of(wheel: Path) -> tuple[str, str, str]:
+    """Return a wheel's name and version, as its file name has them, and the ``record_digest`` of its RECORD."""
+    # Not packaging's `parse_wheel_filename`: it changes the version's spelling, and refuses old versions.
+    name, version = wheel.name.split("-")[:2]
+    return name, version, record_digest(_read_info(wheel, "RECORD"))
 
 
 def find_cached(layout: Layout, key: str, wheel: Path) -> BuiltWheel | None:

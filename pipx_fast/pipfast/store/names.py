@@ -13,6 +13,7 @@
       built-v0/ab/<key>                        distributions against which wheels of one source were built
       expected-v0/ab/<key>                     wheels that one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
+      remote-v0/ab/<key>                       the head of an object of the team's store, see ``pipfast.remote``
       seconds/<second>                         the times that files of trees have, see ``prepare.making``
       tmp/                                     entries in the making; renamed into place when whole
       boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``
@@ -36,13 +37,14 @@ LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
 PATTERNS = "patterns-v0"
+REMOTE = "remote-v0"
 TMP = "tmp"
 LOCKS = "locks"
 SECONDS = "seconds"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
 OUTDATED = ("trees-v0", "bytecode-v0")
 """Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
-NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS)
+NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
 """Buckets of small checksummed files, see ``notes``."""
 WORDS = MappingProxyType({
     ARCHIVES: ("an archive", "what was downloaded or built, as it came"),
@@ -54,5 +56,6 @@ WORDS = MappingProxyType({
     BUILT: ("what a rescued wheel was built against", "what rescued wheels were built against"),
     EXPECTED: ("what a command installed", "what commands installed the last time"),
     PATTERNS: ("regular expressions", "regular expressions, compiled"),
+    REMOTE: ("the head of an object of the team's", "heads of objects of the team's store"),
 })
 """One entry of a bucket, and all of it, as `store verify` and `store info` name them."""

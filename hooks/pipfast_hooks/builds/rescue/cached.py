@@ -1,4 +1,4 @@
-"""Wheels in pip's cache that were built against something that has changed."""
+"""Cached wheels that no longer fit, and the team's in their place."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
+    from pipfast_hooks.builds.team.taken import TakenWheels
     from pipfast_hooks.call import Call
 
 
@@ -53,10 +54,26 @@ class PassedOver(Part):
         return path
 
 
+def _taken(run: Run) -> TakenWheels | None:
+    """Return the wheels that come from the team's store; None where there is none, or nothing can be built."""
+    if run.settings.remote is None or run.find(Context) is None:
+        return None
+    with guarded("no wheel is taken from the team's store"):
+        from pipfast_hooks.builds.team.taken import TakenWheels
+
+        return run.part(TakenWheels)
+    return None
+
+
 def _around_get_cache_entry(call: Call) -> Any:
-    """Pass over a cached wheel that was built, without isolation, against another version."""
+    """Pass over a cached wheel that was built, without isolation, against another version; ask the team."""
     entry = call.original()
     if entry is None or not entry.persistent:
+        taken = _taken(current_run())
+        if taken is None:
+            return entry
+        with guarded("no wheel is taken from the team's store"):
+            return taken.entry(call) if entry is None else taken.as_cached(entry)
         return entry
     with guarded("pip's cached wheel is taken as it is"):
         if current_run().part(PassedOver).passes_over(entry.link.file_path, call["link"].url):
@@ -66,6 +83,8 @@ def _around_get_cache_entry(call: Call) -> Any:
 
 def _around_link_candidate(call: Call) -> Any:
     """Take pip's cached wheel after all if its source cannot be prepared for a build."""
+    if (taken := _taken(current_run())) is not None:
+        taken.expect(call["template"].config_settings)
     try:
         return call.original()
     except Exception:

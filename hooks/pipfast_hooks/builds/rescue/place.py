@@ -13,19 +13,27 @@ from typing import TYPE_CHECKING, Any
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.report import logger
+from pipfast.requirements import name_of
 from pipfast.rescue import wheels
-from pipfast.rescue.installed import installed_at, modules_in
+from pipfast.rescue.diagnosis.import_names import provides
+from pipfast.rescue.installed import installed_at, modules_in, was_installed_since
 from pipfast.rescue.messages import undeclared_of
 from pipfast.rescue.trust.trusted import FailingPackage, InstalledDistribution, Known
 from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import Found, Wanted, make, resolve, target_sites
-from pipfast_hooks.builds.rescue.source import address_of, visible_from
+from pipfast_hooks.builds.rescue.source import visible_from
+from pipfast_hooks.builds.source import address_of
+from pipfast_hooks.builds.team.record import Seen, files_in, is_unchanged
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.startup.configuration import read_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pipfast.remote.built import TeamWheel
+    from pipfast.remote.signing import Head
+    from pipfast.rescue.diagnosis.causes import Cause
     from pipfast.rescue.environment import Overlay
     from pipfast.rescue.trust.policy import Grant
     from pipfast.rescue.wheels import BuiltWheel, Visible
@@ -33,6 +41,8 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
     from pipfast_hooks.builds.rescue.watched import Hook
+    from pipfast_hooks.builds.team.record import Facts
+
 
 class Place:
     """Distributions that the build of one requirement sees, or an earlier wheel that was built beside them."""
@@ -53,6 +63,8 @@ class Place:
         """The grants are known from the start, so that an earlier wheel may have been built with them."""
         self._asked: tuple[str, ...] = ()
         self._found: list[Found] = []
+        self._files: dict[str, Facts] = {}
+        """The overlay's, before any hook has run beside it."""
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -83,6 +95,8 @@ class Place:
         self.overlay = make(self.context, found, wanted, compiled=compiled)
         self._overlays.append(self.overlay)
         self._found = found
+        if self.context.run.settings.remote_write:
+            self._files = files_in(self.overlay.lib_dirs())
 
     def _wanted(self, declared: tuple[str, ...]) -> Wanted:
         name = str(self.requirement.name or "")
@@ -108,10 +122,11 @@ class Place:
                    for each in self._visible())
 
     def _visible(self) -> tuple[Visible, ...]:
+        return self._visible_from([each.name for each in self.grants], self._found)
+
+    def _visible_from(self, names: Iterable[str], found: Sequence[Found]) -> tuple[Visible, ...]:
         paths = [*(self.overlay.lib_dirs() if self.overlay else []), *target_sites(self.context)]
-        return visible_from(
-            [each.name for each in self.grants], self._found, installed_at(paths), self.context.run.store.layout
-        )
+        return visible_from(names, found, installed_at(paths), self.context.run.store.layout)
 
     def _key(self) -> str:
         assert self.source is not None
@@ -119,11 +134,66 @@ class Place:
 
     def _look_up(self) -> tuple[BuiltWheel, Archive] | None:
         layout = self.context.run.store.layout
-        if not self.may_be_earlier or self.source is None or not wheels.has(layout, self._key()):
+        if not self.may_be_earlier or self.source is None:
             return None
-        wanted = self._wanted(())
-        self._found = [] if all(each.installed for each in self.grants) else resolve(self.context, wanted)
-        return wheels.find(layout, self._key(), self._visible())
+        if wheels.has(layout, self._key()):
+            wanted = self._wanted(())
+            self._found = [] if all(each.installed for each in self.grants) else resolve(self.context, wanted)
+            if (found := wheels.find(layout, self._key(), self._visible())) is not None:
+                return found
+        with guarded("no wheel is taken from the team's store"):
+            return self._look_up_team()
+        return None
+
+    def wheels_of_team(self) -> Iterator[tuple[str, Head, TeamWheel]]:
+        """Yield the team's wheels of rescued builds of this source, for this interpreter and these variables."""
+        run = self.context.run
+        if run.settings.remote is None or self.source is None:
+            return
+        from pipfast_hooks.builds.team.part import team_of
+
+        if (team := team_of(run)) is not None:
+            yield from team.wheels(team.place(self.source, self.requirement.config_settings), isolated=False)
+
+    def _look_up_team(self) -> tuple[BuiltWheel, Archive] | None:
+        """Return a wheel that another machine has built beside what a build here would see, and keep it."""
+        run = self.context.run
+        for name, head, wheel in self.wheels_of_team():
+            from pipfast_hooks.builds.team.part import Team, origin_of
+
+            names = [each.name for each in wheel.visible]
+            found = resolve(self.context, self._wanted(wheel.declared))
+            visible = self._visible_from(names, found)
+            if not wheel.is_beside(visible):
+                continue
+            archive = run.part(Team).fetch(name, head, wheel)
+            if archive is None:
+                return None
+            self._found = found
+            built = wheels.BuiltWheel(
+                wheel.name, wheel.version, wheel.filename, head.sha256, wheel.source, wheel.built, wheel.record,
+                self._visible(), origin_of(wheel),
+            )
+            wheels.note_built(run.store.layout, self._key(), built)
+            return built, archive
+        return None
+
+    def seen(self, since: float, imported: Iterable[str], causes: tuple[Cause, ...]) -> Seen | None:
+        """Return what a build here saw; None if none was made, or a package was installed since then."""
+        if self.earlier is not None:
+            return None
+        there = installed_at(target_sites(self.context))
+        if any(was_installed_since(each, since) for each in there.values()):
+            return None
+        folders = self.overlay.lib_dirs() if self.overlay else []
+        if self.overlay is not None and not is_unchanged(self._files):
+            return None
+        all_there = installed_at([*folders, *target_sites(self.context)])
+        names = [*(each.name for each in self.grants), *filter(None, map(name_of, self.declared)),
+                 *(name for name, each in all_there.items()
+                   if any(provides(modules_in(each), module) for module in set(imported)))]
+        visible = self._visible_from(names, self._found)
+        return Seen(False, visible, self.declared, {}, causes)
 
     def keep(self, layout: Layout, wheel: Path, label: str) -> None:
         """Keep a wheel that was built here, with the distributions that its build saw."""

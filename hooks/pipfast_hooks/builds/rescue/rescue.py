@@ -20,8 +20,9 @@ from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.environment import RescueEnvironment
 from pipfast_hooks.builds.rescue.overlay import OverlayFailed
 from pipfast_hooks.builds.rescue.place import Place, answer_from
-from pipfast_hooks.builds.rescue.source import note_provenance, source_of
+from pipfast_hooks.builds.rescue.source import note_provenance
 from pipfast_hooks.builds.rescue.watched import HeldError, Hook, error_of, evidence_of, watched
+from pipfast_hooks.builds.source import source_of
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pipfast.rescue.diagnosis.evidence import Evidence, Watch
     from pipfast.rescue.environment import Overlay
     from pipfast_hooks.builds.context import Context
+    from pipfast_hooks.builds.team.record import Seen
 
 MAX_ROUNDS = 12
 """Rounds of one package: each brings one module, and known scripts need a handful at most."""
@@ -99,6 +101,7 @@ class Rescue:
         layout, settings, place = self.run.store.layout, self.run.settings, self.place
         place.source = source_of(self.requirement)
         causes = learnt.recall(layout, place.source) if place.source else ()
+        causes = causes or self._causes_of_team()
         if not causes and not settings.extra_build_dependencies:
             return False
         grants = self._all_granted(causes)
@@ -116,6 +119,16 @@ class Rescue:
             for cause, grant in grants:
                 say(*messages.granted(self.label, cause, grant, place.version_of(grant), again=False))
         return True
+
+    def _causes_of_team(self) -> tuple[Cause, ...]:
+        """Return what the source's builds missed on other machines; who may add it is decided here."""
+        with guarded("the team's store does not tell what %s misses", self.label):
+            return next((wheel.causes for _, _, wheel in self.place.wheels_of_team() if wheel.causes), ())
+        return ()
+
+    def seen(self, since: float) -> Seen | None:
+        """Return what the rescued build saw; None if it was no build, or if that has changed since a time."""
+        return self.place.seen(since, self._imported, tuple(self._causes))
 
     def _all_granted(self, causes: Iterable[Cause]) -> list[tuple[Cause | None, Grant]] | None:
         """Return the grants for causes and for the user's setting, each with its cause; None if one is refused."""

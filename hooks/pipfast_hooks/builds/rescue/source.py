@@ -1,4 +1,4 @@
-"""Source of a build, and the distributions that the build sees."""
+"""Distributions that a build sees, or a cached wheel was built against."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.utils.misc import redact_auth_from_url
-from pip._internal.vcs import vcs
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.requirements import applies, read_requirement
@@ -16,9 +14,9 @@ from pipfast.rescue.diagnosis.import_names import provides
 from pipfast.rescue.installed import installed_at, modules_in, record_of
 from pipfast.rescue.messages import BUILD_TOOLS
 from pipfast.rescue.wheels import Visible, record_of_archive
-from pipfast.store.archives import sha256_of
 from pipfast.store.notes import note_key
 from pipfast_hooks.builds.rescue.overlay import Found, target_sites
+from pipfast_hooks.builds.source import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,43 +24,6 @@ if TYPE_CHECKING:
 
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
-
-
-def source_of(requirement: Any) -> str | None:
-    """Return the source of a requirement as a note's key has it; None for a folder, which can change.
-
-    :returns: ``sha256:<digest>`` of an archive, or ``git+<address>@<commit>``; with ``#subdirectory=``.
-    """
-    link = requirement.link
-    if link is None or requirement.editable or link.is_existing_dir():
-        return None
-    inside = f"#subdirectory={link.subdirectory_fragment}" if link.subdirectory_fragment else ""
-    if link.is_vcs:
-        backend = vcs.get_backend_for_scheme(link.scheme)
-        if backend is None:
-            return None
-        commit = backend.get_revision(requirement.source_dir)
-        before, host, path = _parts(address_of(link).partition("#")[0])
-        return f"{before}{host}{path.rpartition('@')[0] if '@' in path else path}@{commit}{inside}"
-    if not requirement.local_file_path:
-        return None
-    return f"sha256:{sha256_of(Path(requirement.local_file_path))}{inside}"
-
-
-def address_of(link: Any) -> str:
-    """Return a link's whole address without credentials."""
-    scheme, host, _ = _parts(link.url)
-    who, at, _ = host.rpartition("@")
-    # pip's function breaks an address without a host. Over SSH a name alone is a login and no secret.
-    is_open = not at or (scheme.endswith("ssh://") and ":" not in who)
-    return str(link.url) if is_open else redact_auth_from_url(link.url)
-
-
-def _parts(address: str) -> tuple[str, str, str]:
-    """Return scheme with ``://``, host with credentials, and path."""
-    scheme, separator, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return scheme + separator, host, slash + path
 
 
 def visible_from(

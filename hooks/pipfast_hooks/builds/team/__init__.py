@@ -1,0 +1,1 @@
+"""Wheels from the team's store, and built ones put there."""

@@ -1,0 +1,1 @@
+"""The team's store: what one machine has built, for all others."""

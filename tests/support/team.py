@@ -1,0 +1,92 @@
+"""Team's stores of tests: their settings, their objects, and servers that behave badly."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from pipfast.remote.built import TeamWheel
+from pipfast.remote.remote import Remote
+from pipfast.rescue.wheels import Visible
+from pipfast.settings import Secret, Settings
+from support.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+
+KEY = "the key of a team in tests"
+PLACE = "ab" * 32
+MAKER = Visible("maker", "1.0", archive="11" * 32, record="22" * 32, needed=False)
+
+
+def settings_for(address: str, key: str | None = KEY, *, writes: bool = True, timeout: int = 1) -> Settings:
+    """Return the settings of a member of the team."""
+    return Settings(
+        remote=address, remote_key=Secret(key) if key is not None else None, remote_write=writes,
+        remote_timeout=timeout,
+    )
+
+
+@contextmanager
+def member(address: str, layout: Layout, key: str | None = KEY, *, writes: bool = True) -> Iterator[Remote]:
+    """Yield the team's store as one command sees it."""
+    remote = Remote(settings_for(address, key, writes=writes), layout)
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+def wheel_file(folder: Path, name: str = "plain", code: str = "") -> Path:
+    """Write a wheel and return its path."""
+    folder.mkdir(exist_ok=True)
+    archive = Wheel(name, "1.0", files={f"{name}.py": code}).build()
+    path = folder / archive.filename
+    path.write_bytes(archive.data)
+    return path
+
+
+def team_wheel(*visible: Visible, name: str = "plain") -> TeamWheel:
+    """Return the facts of a wheel that was built beside these."""
+    return TeamWheel(
+        f"{name}-1.0-py3-none-any.whl", name, "1.0", "33" * 32, f"sha256:{'44' * 32}", 1.7e9, True,
+        visible or (MAKER,), {"maker": ">=1"}, ("maker>=1",), made={"host": "ci-7"},
+    )
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Handler that logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
+
+    def answer(self, status: int, body: bytes = b"", length: int | None = None) -> None:
+        """Send an answer that says it is so long."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.send_header("Last-Modified", "Sun, 02 Feb 2020 02:02:02 GMT")
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve with a handler on loopback, and yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/team"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

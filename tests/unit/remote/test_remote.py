@@ -1,0 +1,330 @@
+"""The team's store holds what its members have built, and nobody's else is believed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast import report
+from pipfast.remote import remote as module
+from pipfast.remote.built import object_of
+from pipfast.remote.client import Client, Incoming
+from pipfast.store.archives import find_archive, sha256_of
+from pipfast.store.layout import Layout, open_layout
+from support.team import KEY, MAKER, PLACE, member, team_wheel, wheel_file
+
+if TYPE_CHECKING:
+    from pipfast.remote.remote import Remote
+    from pipfast.store.archives import Archive
+
+pytest.importorskip("obstore")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    (tmp_path / "team").mkdir()
+    return f"file://{tmp_path}/team"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Layout:
+    """Return the store of a machine that has nothing."""
+    return open_layout(tmp_path / "reader")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_said", set())
+
+
+def put(address: str, tmp_path: Path, code: str = "", key: str = KEY, *, version: str = "1.0") -> Path:
+    """Have a machine put a wheel there; return its file."""
+    path = wheel_file(tmp_path / f"built{code}", code=code)
+    with member(address, open_layout(tmp_path / f"writer{code}"), key) as remote:
+        assert remote.keep(PLACE, team_wheel(replace(MAKER, version=version)), path)
+    return path
+
+
+def got(remote: Remote, version: str = "1.0") -> Archive | None:
+    """Return the wheel that was built beside this version, as a machine takes it."""
+    for name, head, wheel in remote.wheels(PLACE):
+        if wheel.visible[0].version == version:
+            return remote.fetch(name, head, wheel.filename)
+    return None
+
+
+def stored(tmp_path: Path, slot: int = 0) -> Path:
+    """Return the file of an object."""
+    return tmp_path / "team" / object_of(PLACE, slot)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_wheel_comes_as_it_was_put(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = put(address, tmp_path)
+    with member(address, reader, writes=False) as remote:
+        archive = got(remote)
+        assert archive is not None and archive.path.read_bytes() == path.read_bytes()
+    assert said(capsys) == ""
+
+
+def test_second_time_nothing_is_asked(address: str, tmp_path: Path, reader: Layout) -> None:
+    """The head and the wheel are kept in the user's own store, behind which the team's stands."""
+    put(address, tmp_path)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+    shutil.rmtree(tmp_path / "team")
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+
+
+def test_hit_is_one_request_and_miss_is_one(
+    address: str, tmp_path: Path, reader: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(address, tmp_path)
+    asked: list[str] = []
+    original = Client.get
+
+    def get(self: Client, name: str) -> Incoming | None:
+        asked.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(Client, "get", get)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+        assert asked == [object_of(PLACE, 0)]
+        assert list(remote.wheels("cd" * 32)) == []
+        assert asked[1:] == [object_of("cd" * 32, 0)]
+
+
+def test_wheels_against_something_else_stand_side_by_side(address: str, tmp_path: Path, reader: Layout) -> None:
+    """The first is not replaced; and what is built a second time is not put there a second time."""
+    first, second = put(address, tmp_path, "1"), put(address, tmp_path, "2", version="2.0")
+    with member(address, open_layout(tmp_path / "third")) as remote:
+        again = team_wheel(replace(MAKER, version="2.0"))
+        assert not remote.keep(PLACE, again, wheel_file(tmp_path / "b", code="3"))
+    assert stored(tmp_path, 1).exists() and not stored(tmp_path, 2).exists()
+    with member(address, reader, writes=False) as remote:
+        for version, path in (("1.0", first), ("2.0", second)):
+            archive = got(remote, version)
+            assert archive is not None and archive.digest == sha256_of(path)
+        assert got(remote, "3.0") is None
+
+
+# Who is believed
+
+
+def test_without_write_nothing_is_put_there(address: str, tmp_path: Path) -> None:
+    with member(address, open_layout(tmp_path / "writer"), writes=False) as remote:
+        assert not remote.keep(PLACE, team_wheel(), wheel_file(tmp_path / "built"))
+    assert list((tmp_path / "team").iterdir()) == []
+
+
+@pytest.mark.parametrize("key", [None, "another key of another team", "@/nowhere"])
+def test_without_the_key_no_wheel_is_believed(
+    address: str, tmp_path: Path, reader: Layout, key: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said once; nothing of the head is parsed, nothing of the content is kept."""
+    put(address, tmp_path)
+    said(capsys)
+    with member(address, reader, key, writes=False) as remote:
+        assert got(remote) is None
+        assert got(remote) is None
+    lines = said(capsys).splitlines()
+    assert sum(line.startswith("pipfast: ") for line in lines) == 1
+    assert not list(reader.root.glob("archives-v0/*/*")) and not list(reader.root.glob("remote-v0/*/*"))
+
+
+@pytest.mark.parametrize("where", ["line", "head", "content", "end"])
+def test_object_that_was_tampered_with_is_a_miss(
+    address: str, tmp_path: Path, reader: Layout, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(address, tmp_path)
+    content = bytearray(stored(tmp_path).read_bytes())
+    content[{"line": 20, "head": 120, "content": len(content) // 2 + 500, "end": -1}[where]] ^= 1
+    stored(tmp_path).write_bytes(content)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote) is None
+    assert "is not believed: it " in said(capsys)
+    assert not list(reader.root.glob("archives-v0/*/*"))
+
+
+@pytest.mark.parametrize("cut", [1, 100, 10_000])
+def test_object_that_is_cut_short_is_a_miss(
+    address: str, tmp_path: Path, reader: Layout, cut: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(address, tmp_path)
+    content = stored(tmp_path).read_bytes()
+    stored(tmp_path).write_bytes(content[:-cut])
+    with member(address, reader, writes=False) as remote:
+        assert got(remote) is None
+    assert "is not believed" in said(capsys)
+    assert not list(reader.root.glob("archives-v0/*/*"))
+
+
+def test_object_that_goes_on_is_a_miss(address: str, tmp_path: Path, reader: Layout) -> None:
+    put(address, tmp_path)
+    with stored(tmp_path).open("ab") as file:
+        file.write(b"more")
+    with member(address, reader, writes=False) as remote:
+        assert got(remote) is None
+
+
+def test_object_that_is_replayed_under_another_name_is_a_miss(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the team's own, with its signature: for another source, or another slot."""
+    put(address, tmp_path)
+    for other, slot in (("cd" * 32, 0), (PLACE, 1)):
+        target = tmp_path / "team" / object_of(other, slot)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(stored(tmp_path), target)
+    with member(address, reader, writes=False) as remote:
+        assert list(remote.wheels("cd" * 32)) == []
+        assert len(list(remote.wheels(PLACE))) == 1
+    assert said(capsys).count("is not believed") == 1
+
+
+def test_older_object_in_the_place_of_a_newer_one_is_a_miss(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are signed for this name: whoever has seen the newer one believes no other, ever."""
+    put(address, tmp_path, "1")
+    older = stored(tmp_path).read_bytes()
+    stored(tmp_path).unlink()
+    newer = put(address, tmp_path, "2")
+    with member(address, reader, writes=False) as remote:
+        archive = got(remote)
+        assert archive is not None and archive.digest == sha256_of(newer)
+    stored(tmp_path).write_bytes(older)
+    with member(address, reader, writes=False) as remote:
+        archive = got(remote)
+        assert archive is not None and archive.digest == sha256_of(newer)
+        reader.discard(archive.path.parent)
+        assert got(remote) is None
+    assert "was replaced by another one" in said(capsys)
+
+
+def test_rubbish_in_a_slot_hides_no_wheel(address: str, tmp_path: Path, reader: Layout) -> None:
+    """Who may write without the key can fill slots; what members put there goes into the next one."""
+    stored(tmp_path).parent.mkdir(parents=True)
+    stored(tmp_path).write_bytes(b"rubbish")
+    put(address, tmp_path)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+
+
+def test_kept_head_that_was_altered_is_not_believed(address: str, tmp_path: Path, reader: Layout) -> None:
+    """It is signed: the user's own store vouches for nothing."""
+    put(address, tmp_path)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+    (note,) = reader.root.glob("remote-v0/*/*")
+    shutil.copy(note, tmp_path / "note")
+    with member(address, reader, "another key of another team", writes=False) as remote:
+        assert got(remote) is None
+
+
+# Created, never replaced
+
+
+def test_probe_is_made_once_a_day(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probes = []
+    original = module.probe
+
+    def probe(client: Client, layout: Layout) -> module.Probed:
+        probes.append(client)
+        return original(client, layout)
+
+    monkeypatch.setattr(module, "probe", probe)
+    layout = open_layout(tmp_path / "writer")
+    for number in range(3):
+        with member(address, layout) as remote:
+            wheel = team_wheel(replace(MAKER, version=f"{number}.0"))
+            assert remote.keep(PLACE, wheel, wheel_file(tmp_path / "built"))
+    assert len(probes) == 1
+    assert list((tmp_path / "team" / "v1" / "probe").iterdir()) == []
+
+
+def test_server_that_replaces_objects_gets_none(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Client, "create", lambda self, name, path: True)
+    with member(address, open_layout(tmp_path / "writer")) as remote:
+        assert not remote.keep(PLACE, team_wheel(), wheel_file(tmp_path / "built"))
+    assert "nothing is put there: the server replaces objects" in said(capsys)
+
+
+def test_folder_that_cannot_be_written(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line; what is there can still be read."""
+    put(address, tmp_path)
+    said(capsys)
+    if os.geteuid() == 0:
+        pytest.skip("root writes everywhere")
+    (tmp_path / "team" / "v1" / "probe").chmod(0o500)
+    with member(address, reader) as remote:
+        other = team_wheel(replace(MAKER, version="2.0"))
+        assert not remote.keep(PLACE, other, wheel_file(tmp_path / "b", code="2"))
+    assert said(capsys).count("pipfast: ") == 1
+
+
+_MEMBER = """
+import sys
+from pathlib import Path
+from dataclasses import replace
+from pipfast.store.layout import open_layout
+from support.team import MAKER, PLACE, member, team_wheel, wheel_file
+address, root, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+layout = open_layout(root / f"store{number}")
+for version in ("1.0", "2.0"):
+    wheel = team_wheel(replace(MAKER, version=version))
+    path = wheel_file(root / f"built{number}-{version}", code=f"{number}, {version!r}")
+    with member(address, layout) as remote:
+        made = remote.keep(PLACE, wheel, path)
+        found = [(name, head, each) for name, head, each in remote.wheels(PLACE) if each.is_as(wheel)]
+        assert len(found) == 1, found
+        archive = remote.fetch(*found[0][:2], found[0][2].filename)
+        assert archive is not None
+        print(int(made), archive.digest)
+"""
+
+
+def test_many_processes_put_and_take_the_same(address: str, tmp_path: Path) -> None:
+    """One of them puts each wheel; all of them get that one, whole."""
+    count = 16
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    started = [
+        subprocess.Popen([sys.executable, "-c", _MEMBER, address, str(tmp_path), str(number)], text=True,
+                         env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for number in range(count)
+    ]
+    ended = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0] * count, ended
+    assert not any(err for _, err in ended)
+    rows = [[line.split() for line in out.splitlines()] for out, _ in ended]
+    for wheel in (0, 1):
+        assert sum(int(row[wheel][0]) for row in rows) == 1
+        assert len({row[wheel][1] for row in rows}) == 1
+
+
+def test_archive_that_is_here_is_not_fetched(address: str, tmp_path: Path, reader: Layout) -> None:
+    path = put(address, tmp_path)
+    with member(address, reader, writes=False) as remote:
+        ((name, head, wheel),) = remote.wheels(PLACE)
+        assert remote.fetch(name, head, wheel.filename)
+        stored(tmp_path).unlink()
+        assert remote.fetch(name, head, wheel.filename)
+    assert find_archive(reader, sha256_of(path))
