@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.house import CHECKOUT
+from support.pips import since
 from support.program import add_shim
 
 if TYPE_CHECKING:
@@ -149,9 +150,10 @@ def test_other_commands(box: Box, index: Index) -> None:
     ]
 
 
+@since("26.3", "another line of pip's stands above ours")
 @pytest.mark.once
 def test_refusal_ends_as_readme_shows_it(box: Box, index: Index) -> None:
-    """Also the line of pip's that stands above ours, which is another one in older pips."""
+    """Also the line of pip's that stands above ours."""
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     shown = readme[readme.index("    ERROR: Failed to build 'torch-scatter'"):].split("\n\n")[0]
     ended = install(box, index, "needy", PIPFAST_BUILD_RESCUE="named")

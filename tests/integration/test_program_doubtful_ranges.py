@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
 from support.damage import flipped
 from support.doubtful import DATED, WEAK, Doubtful, large_wheel
 from support.loopback import STRONG
+from support.pips import PIP
 from support.twin import pip
 
 if TYPE_CHECKING:
@@ -92,7 +94,8 @@ def test_range_that_is_damaged_once(box: Box, way: str) -> None:
             "address-digest": [f"{address}#sha256={DEMO.sha256}"],
             "required": ["--require-hashes", "-r", str(box.root / "locked.txt")],
         }.get(way, ["demo"])
-        (box.root / "locked.txt").write_text(f"demo --hash=sha256:{DEMO.sha256}\n", encoding="utf-8")
+        pin = "" if Version("26.1") <= PIP else "==1.0"  # older ones want a pin beside each hash
+        (box.root / "locked.txt").write_text(f"demo{pin} --hash=sha256:{DEMO.sha256}\n", encoding="utf-8")
         command = "download" if way == "download" else "install"
         ended = box.pipfast(command, "--no-deps", "--index-url", server.url, *wanted)
         assert (ended.status, ended.err) == (0, "")

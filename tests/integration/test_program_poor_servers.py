@@ -8,6 +8,7 @@ import pytest
 
 from support.hanging import HangingServer, StallingServer
 from support.outputs import normalized
+from support.pips import IN_ORDER
 from support.poor import NAMES, PoorServer
 from support.program import make_box
 
@@ -22,13 +23,13 @@ def told_by_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return what pip prints, whose requests none of these servers refuses."""
     box = make_box(tmp_path_factory.mktemp("stock"))
     with PoorServer() as server:
-        ended = box.pip("install", "--no-input", "--index-url", server.url, "top")
+        ended = box.pip("install", "--no-input", "--index-url", server.url, "top", **IN_ORDER)
         assert (ended.status, ended.err) == (0, "")
         return normalized(ended.out.replace(server.url.removesuffix("simple/"), ""))
 
 
 def install(box: Box, server: PoorServer, told_by_pip: str) -> None:
-    ended = box.pipfast("install", "--no-input", "--index-url", server.url, "top")
+    ended = box.pipfast("install", "--no-input", "--index-url", server.url, "top", **IN_ORDER)
     assert (ended.status, ended.err) == (0, "")
     assert normalized(ended.out.replace(server.url.removesuffix("simple/"), "")) == told_by_pip
     assert {"top", *NAMES} <= set(box.installed())
