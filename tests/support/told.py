@@ -36,3 +36,21 @@ class Told:
     def story(self, seconds: float) -> Story:
         """Return the story of a run that took so long."""
         return Story(self.recorder, 1000.0 + seconds)
+
+
+def check_trace(events: list[dict[str, Any]]) -> None:
+    """Check the events of a trace by what the Trace Event Format asks of each ``ph``."""
+    flows: dict[Any, list[str]] = {}
+    for event in events:
+        assert type(event["pid"]) is int and type(event["tid"]) is int
+        assert type(event["ts"]) is int and event["ts"] >= 0
+        assert event["name"]
+        if event["ph"] == "X":
+            assert type(event["dur"]) is int and event["dur"] >= 0 and event["cat"]
+        elif event["ph"] == "C":
+            assert all(isinstance(value, int | float) for value in event["args"].values())
+        elif event["ph"] == "M":
+            assert event["name"] in ("process_name", "thread_name") and event["args"]["name"]
+        else:
+            flows.setdefault(event["id"], []).append(event["ph"])
+    assert all(phs == ["s", "f"] for phs in flows.values())

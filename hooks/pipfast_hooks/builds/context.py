@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipfast.report import timed
 from pipfast.store.names import BUILT
 from pipfast.store.notes import has_notes
 from pipfast_hooks.guard import guarded
@@ -123,4 +124,5 @@ def _around_prepare_linked_requirements_more(call: Call) -> Any:
     # With ``inprocess-build-deps`` pip also resolves the requirements of a build, during that.
     if context is not None and not getattr(call.instance.build_tracker, "_entries", None):
         context.note_chosen(call["reqs"])
-    return call.original()
+    with timed("gather"):
+        return call.original()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ def _called(run: Run, call: Call) -> Any:
 
     def alone() -> Any:
         run.part(Environments).fill(requirement)
-        with measured():
+        # A build beside pip measures its own hooks.
+        with nullcontext() if records.are_held_back() else measured():
             return call.original()
 
     # In a thread, pip has not called the hook yet: it will, if the hook fails.

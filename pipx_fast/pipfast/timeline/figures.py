@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipfast.timeline.path import Step
     from pipfast.timeline.story import Row, Span, Story
 
+AFTERWARDS = "pip itself, after installing"
+
 Interval = tuple[float, float]
 Level = tuple[float, float]
 """From when on, in seconds, and how many."""
@@ -113,6 +115,13 @@ def received_in(span: Span) -> int:
 def lane_of(step: Step) -> str:
     """Return the lane that a step of the path counts for."""
     return step.span.phase.lane if step.span is not None else "pip"
+
+
+def own_words(step: Step, story: Story) -> str:
+    """Return what pip's thread was about in a step in which nothing was noted."""
+    if step.began >= story.placed:
+        return AFTERWARDS
+    return "pip itself, before it resolves" if step.ended <= story.resolving else "pip itself"
 
 
 def outcome_of(row: Row) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _HINT = "give --timeline, or PIPFAST_TIMELINE, a file that can be written, such as timeline.html"
 
+_PASSWORD = re.compile(r"(?<![^=])[^\s/@=]+:[^\s/@]+@")
+
 _LARGEST = 64 << 20
 """Bytes of another process's events that are read at most."""
 
@@ -45,7 +48,8 @@ class Timeline:
         :param is_said: three lines on standard error end the run.
         """
         self._settings, self._into, self._is_said = settings, into, is_said
-        self._command = [redacted(each) for each in command]
+        # `--proxy user:password@host` has no scheme.
+        self._command = [redacted(_PASSWORD.sub("****@", each)) for each in command]
         self._page = None if into or settings.timeline is None else _usable(settings.timeline)
         self._folder = into
         self._recorder = Recorder()

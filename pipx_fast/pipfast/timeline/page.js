@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const total = Math.max(data.seconds, 1e-6);
 const SVG = "http://www.w3.org/2000/svg";
-const COLLAPSED_FROM = 16, ROWS_AT_FIRST = 60, TRACKS = 18;
+const COLLAPSED_FROM = 16, ROWS_AT_FIRST = 60, TRACKS = 16;
 const SHAPES = {hit: "◆", "asked again": "◈", miss: "◇", "": ""};
 
 function element(name, attributes = {}, ...children) {
@@ -42,6 +42,8 @@ const rows = data.rows.map((each, number) => {
           text: `${name} ${data.lanes[lane]} ${host} ${words}`.toLowerCase()};
 });
 
+// Of a wheel's file name, its tags are the least.
+function short(name) { return name.replace(/^([^-]+-[^-]+)-.*\.whl$/, "$1"); }
 function rate(row) { return row.size && row.outcome === "miss" && row.busy > 0 ? row.size / row.busy : 0; }
 function cacheWords(row) { return row.outcome ? `${row.outcome}: ${row.words}` : ""; }
 function afterWords(row) {
@@ -50,8 +52,7 @@ function afterWords(row) {
   return `${data.lanes[other.lane]} of ${other.name}`;
 }
 function told(row) {
-  const said = [`${data.lanes[row.lane]}: ${row.name}`, `from ${seconds(row.began)} for ${seconds(row.ended - row.began)}`];
-  if (row.busy < 0.98 * (row.ended - row.began)) said.push(`at work for ${seconds(row.busy)} of that`);
+  const said = [`${data.lanes[row.lane]}: ${row.name}`, `took ${seconds(row.busy)}, from ${seconds(row.began)} to ${seconds(row.ended)}`];
   if (row.size) said.push(bytes(row.size) + (rate(row) ? ` at ${bytes(rate(row))}/s` : ""));
   if (row.outcome) said.push(cacheWords(row));
   if (row.host) said.push(row.host);
@@ -87,12 +88,13 @@ function rowPlot(row, lane) {
   return plot(18, lane, ...shapes);
 }
 function packed(found, lane) {
-  const tracks = [], shapes = [], gap = total / 400;
-  for (const row of found) {
-    let track = tracks.findIndex((until) => until <= row.began);
+  const tracks = [], shapes = [], gap = total / 700;
+  const bars = found.flatMap((row) => row.bars.map(([began, ended]) => [began, ended, row])).sort((a, b) => a[0] - b[0]);
+  for (const [began, ended, row] of bars) {
+    let track = tracks.findIndex((until) => until <= began);
     if (track < 0) track = tracks.length < TRACKS ? tracks.push(0) - 1 : tracks.indexOf(Math.min(...tracks));
-    tracks[track] = row.ended + gap;
-    for (const [began, ended] of row.bars) shapes.push(bar(row, began, ended, 4 + 7 * track, 5, 0, told(row)));
+    tracks[track] = Math.max(tracks[track], ended) + gap;
+    shapes.push(bar(row, began, ended, 4 + 7 * track, 5, 0, told(row)));
   }
   return plot(Math.max(24, 8 + 7 * tracks.length), lane, ...shapes);
 }
@@ -128,7 +130,7 @@ function say(row, where) {
 }
 function rowElement(row, lane) {
   const made = element("div", {class: "row", tabindex: "-1", role: "listitem", "data-row": row.number},
-    element("div", {class: "label"}, element("i", {}, row.failed ? "✕" : SHAPES[row.outcome]), row.name), rowPlot(row, lane));
+    element("div", {class: "label", title: row.name}, element("i", {}, row.failed ? "✕" : SHAPES[row.outcome]), short(row.name)), rowPlot(row, lane));
   made.setAttribute("aria-label", told(row));
   made.addEventListener("mouseenter", () => say(row));
   made.addEventListener("focus", () => say(row, made));
@@ -188,11 +190,11 @@ const COLUMNS = [
   ["lane", (row) => row.lane, (row) => element("span", {class: `lane c-${data.lanes[row.lane]}`}, element("span", {}, data.lanes[row.lane]))],
   ["what", (row) => row.name.toLowerCase(), (row) => row.failed ? element("span", {}, row.name, " ", element("span", {class: "failed"}, "failed")) : row.name],
   ["began", (row) => row.began, (row) => seconds(row.began), 1],
-  ["took", (row) => row.ended - row.began, (row) => seconds(row.ended - row.began), 1],
+  ["took", (row) => row.busy, (row) => seconds(row.busy), 1],
   ["bytes", (row) => row.size, (row) => row.size ? bytes(row.size) : "", 1],
   ["rate", rate, (row) => rate(row) ? `${bytes(rate(row))}/s` : "", 1],
   ["cache", (row) => `${row.outcome} ${row.words}`, (row) => row.outcome ? element("span", {}, element("i", {}, SHAPES[row.outcome]), cacheWords(row)) : ""],
-  ["server", (row) => row.host, (row) => row.host],
+  ...(new Set(rows.map((row) => row.host).filter(Boolean)).size > 1 ? [["server", (row) => row.host, (row) => row.host]] : []),
   ["pip waited", (row) => row.waited, (row) => row.waited > 0.0005 ? seconds(row.waited) : "", 1],
   ["queued", (row) => row.queued, (row) => row.queued > 0.0005 ? seconds(row.queued) : "", 1],
   ["on the path", (row) => row.onPath, (row) => row.onPath > 0.00005 ? seconds(row.onPath) : "", 1],

@@ -13,7 +13,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipfast.report import counted
-from pipfast.timeline.figures import covered, lane_of, outcome_of, peak
+from pipfast.timeline.figures import covered, lane_of, outcome_of, own_words, peak
 from pipfast.timeline.phases import CACHES, LANES
 from pipfast.timeline.story import clean
 from pipfast.timeline.words import in_bytes, in_seconds
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 _PATH_LINES = 10
-"""Lines of the critical path that are shown; the rest stands in one."""
+"""Lines of the critical path that are shown; the rest is a line for each lane."""
+
+_PATH_SHARE = 0.01
+"""Share of the time from which something has a line of its own."""
 
 _KEY = (
     ("◇", "miss", '<rect x="1" y="1" width="24" height="10" rx="1" fill="currentColor" fill-opacity=".78"/>'),
@@ -107,7 +110,7 @@ def _figures(shown: Shown) -> str:
     failed = sum(row.has_failed for row in shown.story.rows)
     told = [
         ("time", in_seconds(figures.seconds), _against(shown)),
-        ("packages installed", str(figures.packages), f"{counted(failed, 'thing')} failed" if failed else ""),
+        ("packages installed", str(figures.packages), f"{counted(failed, 'attempt')} failed" if failed else ""),
         ("received", in_bytes(figures.received), f"at {in_bytes(figures.rate)}/s" if figures.received else ""),
         ("answers of servers", str(figures.requests),
          f"in {in_seconds(figures.receiving)}" if figures.requests else ""),
@@ -134,23 +137,26 @@ def _path(shown: Shown) -> str:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for step in shown.measured.path:
         seconds[lane_of(step), _words(step, shown.story)] += step.seconds
-    found = sorted(seconds.items(), key=lambda item: -item[1])
     total = shown.measured.figures.seconds
-    lines = [_path_line(lane, words, taken, total) for (lane, words), taken in found[:_PATH_LINES]]
-    rest = found[_PATH_LINES:]
-    if rest:
-        lines.append(_path_line("", counted(len(rest), "other"), sum(taken for _, taken in rest), total))
+    lines, rest = [], dict[str, list[float]]()
+    for number, ((lane, words), taken) in enumerate(sorted(seconds.items(), key=lambda item: -item[1])):
+        if number < _PATH_LINES and taken >= _PATH_SHARE * total:
+            lines.append((taken, lane, words))
+        else:
+            rest.setdefault(lane, []).append(taken)
+    lines += [(sum(each), lane, f"{counted(len(each), 'shorter step')}") for lane, each in rest.items()]
+    cells = (_path_line(lane, words, taken, total) for taken, lane, words in sorted(lines, reverse=True))
     return (
         '<section aria-labelledby="path"><h2 id="path">Critical path: what the end had to wait for</h2>'
         '<table><thead><tr><th scope="col">lane</th><th scope="col">what</th><th scope="col" class="n">time</th>'
-        f'<th scope="col" class="n">share</th></tr></thead><tbody>{"".join(lines)}</tbody>'
+        f'<th scope="col" class="n">share</th></tr></thead><tbody>{"".join(cells)}</tbody>'
         f'<tfoot><tr><th scope="row" colspan="2">sum</th><td class="n">'
         f'{escape(in_seconds(sum(seconds.values())))}</td><td class="n">100 %</td></tr></tfoot></table></section>'
     )
 
 
 def _path_line(lane: str, words: str, seconds: float, total: float) -> str:
-    name = f'<span class="lane c-{lane}"><span>{lane}</span></span>' if lane else ""
+    name = f'<span class="lane c-{lane}"><span>{lane}</span></span>'
     share = f"{100 * seconds / total:.0f} %" if total else ""
     return (
         f'<tr><td>{name}</td><td>{escape(words)}</td><td class="n">{escape(in_seconds(seconds))}</td>'
@@ -161,7 +167,7 @@ def _path_line(lane: str, words: str, seconds: float, total: float) -> str:
 def _words(step: Step, story: Story) -> str:
     span = step.span
     if span is None:
-        return "pip itself"
+        return own_words(step, story)
     if span.phase.waits or span.phase.lane == "pip":
         return span.phase.words
     name = story.row_of[span.number].name

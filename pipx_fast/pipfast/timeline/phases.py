@@ -30,6 +30,7 @@ PHASES: Mapping[str, Phase] = MappingProxyType({
     "wait": Phase("pip", "waiting", waits=True),
     "prepare": Phase("pip", "waiting for a wheel to be ready", waits=True),
     "bound": Phase("pip", "keeping the store below its bound"),
+    "gather": Phase("pip", "gathering archives"),
     "page": Phase("index", "reading candidates"),
     "request": Phase("", "request"),
     "file": Phase("metadata", "reading metadata"),
@@ -63,11 +64,11 @@ class Cache(NamedTuple):
 
 
 CACHES: Mapping[str, Cache] = MappingProxyType({
-    "store": Cache("hit", "in the store"),
-    "prepared": Cache("hit", "unpacked and compiled before"),
-    "page": Cache("hit", "fresh, and evaluated before"),
-    "pip": Cache("hit", "in pip's cache"),
+    "store": Cache("hit", "store"),
+    "prepared": Cache("hit", "prepared before"),
+    "page": Cache("hit", "page kept"),
+    "pip": Cache("hit", "pip's cache"),
     "again": Cache("asked again", "not modified"),
-    "network": Cache("miss", "from the network"),
-    "made": Cache("miss", "unpacked in this run"),
+    "network": Cache("miss", "network"),
+    "made": Cache("miss", "prepared now"),
 })

@@ -106,11 +106,18 @@ class Story:
         self.main: Thread = recorder.main
         self.seconds = ended - recorder.began
         events = recorder.events()
-        self._files = _files(events)
+        self._files, self._packages = _files(events), _packages(events)
         self.spans = [self._span(number, event, recorder) for number, event in enumerate(events)]
         self.rows: list[Row] = []
         self.row_of: dict[int, Row] = {}
         """By the number of a span."""
+        self.resolving = min((each.began for each in self.spans if each.phase is PHASES["resolve"]), default=0.0)
+        """When pip began to resolve."""
+        self.placed = max(
+            (each.ended for each in self.spans if each.phase is PHASES["place"] and each.thread == self.main),
+            default=self.seconds,
+        )
+        """When the last wheel was placed."""
         self._make_rows()
         self._note_preparation()
         self._note_waits()
@@ -133,7 +140,7 @@ class Story:
     def _name(self, facts: dict[str, Any], key: str) -> str:
         name = str(facts.get("name") or "")
         if not name:
-            key = self._files.get(key, key)
+            key = self._files.get(key) or self._packages.get(key, key)
             name = _of_address(key) if "://" in key else key[:12] if facts.get("digest") == key else key
         return clean(name)
 
@@ -142,7 +149,7 @@ class Story:
         for span in self.spans:
             if span.phase.waits:
                 continue
-            identity = span.phase.lane, span.key.rstrip("/")
+            identity = span.phase.lane, self._about(span)
             row = rows.get(identity)
             if row is None:
                 row = rows[identity] = Row(len(rows), span.phase.lane, span.name)
@@ -153,12 +160,17 @@ class Story:
             row.spans.append(span)
             self.row_of[span.number] = row
 
+    def _about(self, span: Span) -> str:
+        """Return what a span's row is called: workers know archives by their digests alone."""
+        known = {"download": self._files, "link": self._packages}.get(span.phase.lane, {})
+        return known.get(span.key, span.key).rstrip("/")
+
     def _note_preparation(self) -> None:
         """Tell wheels that were unpacked in an earlier run from those of this one."""
-        digests = {span.name: span.on for span in self.spans if span.phase is PHASES["prepare"]}
+        digests = {name: digest for digest, name in self._packages.items()}
         made = {span.facts.get("digest") for span in self.spans if span.phase.lane in ("unpack", "compile")}
         for span in self.spans:
-            if span.phase is PHASES["place"] and (digest := digests.get(span.name)):
+            if span.phase is PHASES["place"] and (digest := digests.get(span.key)):
                 span.facts["cache"] = "made" if digest in made else "prepared"
 
     def _note_waits(self) -> None:
@@ -189,12 +201,13 @@ class Story:
             if first.thread != self.main:
                 busy = last(first.thread, first.asked, first.began) if row.queued > NOTICED_S else None
                 asking = last(first.by, first.asked - NOTICED_S, first.asked) if first.by != self.main else None
-                row.after = next((each for each in (busy, asking) if each is not row), None)
+                row.after = next((each for each in (busy, asking) if each not in (None, row)), None)
 
 
 def host_of(key: str) -> str:
     """Return the host and port of an address."""
-    return shown(key).partition("://")[2].partition("/")[0]
+    # An address may stand in another one.
+    return shown(redacted(key)).partition("://")[2].partition("/")[0]
 
 
 def clean(text: str) -> str:
@@ -205,27 +218,29 @@ def clean(text: str) -> str:
 
 def _of_address(key: str) -> str:
     """Return a file's name, or for a page the last part of its path."""
-    path = shown(key).removesuffix("/index.html").rstrip("/")
+    path = shown(redacted(key)).removesuffix("/index.html").rstrip("/")
     return file_name(path).removesuffix(".metadata") or path
 
 
 def _lane_of(key: str) -> str:
-    path = shown(key)
+    path = shown(redacted(key))
     if path.endswith(".metadata"):
         return "metadata"
     return "download" if path.endswith((".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz")) else "index"
 
 
 def _files(events: Sequence[Event]) -> dict[str, str]:
-    """Return what archives are called, by their digests: an address or a package's name."""
-    found: dict[str, str] = {}
-    for event in events:
-        facts = event.facts
-        if event.phase == "prepare":
-            found.setdefault(str(facts.get("on")), str(facts.get("name")))
-        elif facts.get("digest") and facts.get("key"):
-            found[str(facts["digest"])] = str(facts["key"])
-    return found
+    """Return the addresses of archives, by digest."""
+    return {
+        str(event.facts["digest"]): str(event.facts["key"])
+        for event in events if event.facts.get("digest") and event.facts.get("key")
+    }
+
+
+def _packages(events: Sequence[Event]) -> dict[str, str]:
+    """Return the packages of archives that were waited for, by digest."""
+    waits = (event.facts for event in events if event.phase == "prepare")
+    return {str(facts.get("on")): str(facts.get("name")) for facts in waits}
 
 
 def _number(value: Any) -> int:

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipfast.timeline.trace import other_data, trace
-from support.told import HOSTILE
+from support.told import HOSTILE, check_trace
 
 if TYPE_CHECKING:
     from support.told import Told
-
-
-def check(events: list[dict[str, Any]]) -> None:
-    """Check each event by what its ``ph`` asks for."""
-    flows: dict[Any, list[str]] = {}
-    for event in events:
-        assert type(event["pid"]) is int and type(event["tid"]) is int
-        assert type(event["ts"]) is int and event["ts"] >= 0
-        assert event["name"]
-        if event["ph"] == "X":
-            assert type(event["dur"]) is int and event["dur"] >= 0 and event["cat"]
-        elif event["ph"] == "C":
-            assert all(isinstance(value, int | float) for value in event["args"].values())
-        elif event["ph"] == "M":
-            assert event["name"] in ("process_name", "thread_name") and event["args"]["name"]
-        else:
-            flows.setdefault(event["id"], []).append(event["ph"])
-    assert all(phs == ["s", "f"] for phs in flows.values())
 
 
 def test_trace(told: Told) -> None:
@@ -39,7 +21,7 @@ def test_trace(told: Told) -> None:
     told.recorder.names[9] = "pipfast-fetch-0"
     text = trace(told.story(3.0), told.recorder, {"connections": [(0.0, 0.0), (0.5, 1.0)]}, {"began_at": 5.0})
     found = json.loads(text)
-    check(found["traceEvents"])
+    check_trace(found["traceEvents"])
     complete = [each for each in found["traceEvents"] if each["ph"] == "X"]
     assert [(each["name"], each["ts"], each["dur"]) for each in complete] == [
         ("download: a.whl", 500_000, 1_500_000), ("waiting: waiting", 1_000_000, 1_000_000),
@@ -68,5 +50,5 @@ def test_no_secret_is_in_it(told: Told) -> None:
     told.add("request", 0.1, 0.2, key="https://user:secret@host/simple/x/?key=hidden", cache="network")
     told.add("place", 0.2, 0.3, name=HOSTILE, how=HOSTILE)
     text = trace(told.story(1.0), told.recorder, {}, {})
-    check(json.loads(text)["traceEvents"])
+    check_trace(json.loads(text)["traceEvents"])
     assert "secret" not in text and "hidden" not in text

@@ -87,7 +87,7 @@ def resolve(context: Context, wanted: Wanted) -> list[Found]:
         if constraints:
             lines.insert(0, f"-c {shlex.quote(_written(folder, 'constraints.txt', constraints))}")
         report = os.path.join(folder, "report.json")
-        with timed("build-resolve", wanted=[*wanted.declared, *wanted.granted]):
+        with timed("build-resolve", name=_name(wanted), wanted=[*wanted.declared, *wanted.granted]):
             _pip(context, "install", "--dry-run", "--quiet", "--report", report,
                  "-r", _written(folder, "requirements.txt", lines))
         with open(report, encoding="utf-8") as file:
@@ -121,7 +121,7 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
             with tempfile.TemporaryDirectory(prefix="pipfast-build-") as files:
                 lines = [*_index_lines(context, wanted), *(each.requirement for each in found)]
                 options = [] if compiled else ["--no-compile"]
-                with timed("build-overlay", count=len(found)):
+                with timed("build-overlay", name=_name(wanted), count=len(found)):
                     _pip(context, "install", "--quiet", "--no-deps", "--ignore-installed",
                          "--no-warn-script-location", *options,
                          "-r", _written(files, "requirements.txt", lines), python=overlay.python)
@@ -129,6 +129,10 @@ def make(context: Context, found: Sequence[Found], wanted: Wanted, *, compiled: 
         shutil.rmtree(overlay.root, ignore_errors=True)
         raise
     return overlay
+
+
+def _name(wanted: Wanted) -> str:
+    return f"{wanted.excluded or 'a source'}: what it misses"
 
 
 def _written(folder: str, name: str, lines: Iterable[str]) -> str:

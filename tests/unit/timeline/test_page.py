@@ -1,0 +1,194 @@
+"""The page: escaped, closed against scripts and network, and its files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipfast import report
+from pipfast.address import redacted
+from pipfast.settings import Settings
+from pipfast.timeline.keeper import Timeline
+from pipfast.timeline.written import Run, find_earlier, write
+from support.told import HOSTILE, check_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.told import Told
+
+
+class Read(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.setdefault(self._inside, []).append(data)
+
+    @property
+    def data(self) -> Any:
+        """Return what the page's script reads."""
+        return json.loads(self.texts["script"][0])
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(report, "_said", set())
+    yield
+    report.record(None)
+
+
+def written(told: Told, page: Path, command: list[str], status: int | None = 0) -> str:
+    write(Run(told.recorder, Settings(), command, 1e9, status, []), page)
+    return page.read_text(encoding="utf-8")
+
+
+def test_nothing_of_the_run_is_read_as_html(told: Told, tmp_path: Path) -> None:
+    """Names, addresses and output are others' words."""
+    told.recorder.began -= 10.0
+    for phase in ("page", "place", "hook", "unheard of", HOSTILE):
+        told.add(phase, 0.1, 0.2, name=HOSTILE, cache="network")
+    told.add("request", 0.1, 0.2, key=f"https://u:secret@{HOSTILE}/simple/x/?key=hidden", cache="network")
+    text = written(told, tmp_path / "a.html", ["install", redacted(HOSTILE)])
+    read = Read(text)
+    assert [name for name, _ in read.elements].count("script") == 2
+    assert not [name for name, _ in read.elements if name in ("img", "link", "iframe", "object", "base", "a")]
+    names = [row[1] for row in read.data["rows"]]
+    assert any(name.startswith("</script><script>document.title='taken'") for name in names)
+    for each in (text, (tmp_path / "a.json").read_text(encoding="utf-8")):
+        assert "secret" not in each and "hidden" not in re.sub(r"\b(aria-)?hidden\b[^?]", "", each)
+
+
+def test_only_its_own_script_and_style_may_run(told: Told, tmp_path: Path) -> None:
+    text = written(told, tmp_path / "a.html", ["install", "demo"])
+    read = Read(text)
+    (policy,) = [each["content"] or "" for name, each in read.elements if "http-equiv" in each]
+    rules = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+
+    def source(tag: str) -> str:
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        return f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"
+
+    assert rules == {
+        "default-src": "'none'", "base-uri": "'none'", "form-action": "'none'",
+        "style-src": source("style"), "script-src": source("script"),
+    }
+    assert not [each for _, attributes in read.elements for each in attributes if each.startswith(("on", "style"))]
+    assert not [each for _, attributes in read.elements for each in attributes if each in ("src", "href")]
+
+
+@pytest.mark.parametrize(("status", "said"), [(0, "succeeded"), (1, "failed (exit code 1)"), (None, "failed")])
+def test_how_it_ended(told: Told, tmp_path: Path, status: int | None, said: str) -> None:
+    assert f" {said}<" in written(told, tmp_path / "a.html", ["install", "demo"], status)
+
+
+def test_the_run_before_of_the_same_command(told: Told, tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    assert "Against the run before" not in written(told, page, ["install", "demo"])
+    assert "Against the run before" in written(told, page, ["install", "demo"])
+    check_trace(json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["traceEvents"])
+    assert "Against the run before" not in written(told, page, ["install", "other"])
+
+
+@pytest.mark.parametrize("text", [
+    "", "{}", '{"otherData":[]}', '{"otherData":{"command":["x"]}}', '{"otherData":{"command":["x"],"figures":3}}',
+    '{"otherData":' + "[" * 100_000, "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+], ids=lambda text: text[:30])
+def test_a_file_that_is_no_run_before(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="latin-1")
+    assert find_earlier(tmp_path / "a.json", ["x"]) is None
+
+
+def test_a_page_that_cannot_be_written_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "missing" / "a.html"
+    timeline = Timeline(Settings(timeline=page), ["install"])
+    said = capsys.readouterr().err
+    assert said.startswith(f"pipfast: no timeline is written: {page}: No such file or directory\nhint: ")
+    timeline.end()
+    assert capsys.readouterr().err == "" and not page.parent.exists()
+
+
+@pytest.mark.parametrize("kind", ["json", "pipe", "folder", "trace is a folder"])
+def test_what_is_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """A pipe is not opened: that would wait for a reader."""
+    page = tmp_path / ("a.json" if kind == "json" else "a.html")
+    if kind == "pipe":
+        os.mkfifo(page)
+    elif kind != "json":
+        (page if kind == "folder" else page.with_suffix(".json")).mkdir()
+    Timeline(Settings(timeline=page), ["install"]).end()
+    assert capsys.readouterr().err.startswith("pipfast: no timeline is written: ")
+    assert not page.is_file()
+
+
+def test_a_page_that_stops_being_writable_is_said_and_costs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "below" / "a.html"
+    page.parent.mkdir()
+    timeline = Timeline(Settings(timeline=page), ["install"])
+    page.parent.rmdir()
+    timeline.end()
+    assert "no timeline is written: " in capsys.readouterr().err
+
+
+def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
+    Timeline(Settings(timeline=tmp_path / "a.html"), ["install"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_events_of_a_pip_that_this_one_starts(tmp_path: Path) -> None:
+    """They come through a folder, which goes with the run; what else lies there is passed over."""
+    page = tmp_path / "a.html"
+    timeline = Timeline(Settings(timeline=page), ["install"])
+    folder = timeline.variables()["_PIPFAST_SPANS"]
+    assert folder is not None and folder == timeline.variables()["_PIPFAST_SPANS"]
+    child = Timeline(Settings(), ["install"], into=folder)
+    assert child.variables()["_PIPFAST_SPANS"] == folder
+    with report.timed("place", name="nested"):
+        pass
+    child.end()
+    for number, text in enumerate(["", "[]", '{"pid": "x", "told": 3}', '{"pid": 3, "told": [3, [], "x"]}']):
+        (tmp_path / f"{number}").write_text(text, encoding="utf-8")
+        (tmp_path / f"{number}").rename(f"{folder}/{number}.json")
+    Path(folder, "z.json").symlink_to("/dev/zero")
+    timeline.status = 0
+    timeline.end()
+    assert "nested" in [row[1] for row in Read(page.read_text(encoding="utf-8")).data["rows"]]
+    assert not Path(folder).exists()
+
+
+@pytest.mark.parametrize("word", [
+    "https://user:secret@host/simple", "--index-url=https://user:secret@host/simple", "user:secret@proxy:3128",
+    "--proxy=user:secret@proxy:3128", "demo @ git+https://secret@host/demo.git", "https://host/simple?token=secret",
+])
+def test_no_secret_of_the_command_line_is_shown(tmp_path: Path, word: str) -> None:
+    Timeline(Settings(timeline=tmp_path / "a.html"), ["install", "demo==1.0", word]).end()
+    for path in tmp_path.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "demo==1.0" in text and "secret" not in text
+
+
+def test_three_lines_end_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    Timeline(Settings(), ["install", "-v"], is_said=True).end()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all(line.startswith("pipfast: ") for line in said)
