@@ -74,15 +74,18 @@ def streamed(session: Any, response: Any) -> Any:
 
 
 def note_answer(facts: dict[str, Any], response: Any, *, read: bool = True) -> None:
-    """Note where an answer came from and how many bytes of it came over the network, as facts of an event."""
+    """Note where an answer came from and how many bytes of it came over the network, as facts of an event.
+
+    :param read: its body has been read already.
+    """
     if report.recorder is None:
         return
     facts["status"] = response.status_code
     if not getattr(response, "from_cache", False):
         size = response.headers.get("Content-Length", "")
         facts["cache"] = "network"
-        if read:
-            # Without that header its pieces were counted by nobody; it is not compressed, most likely.
+        if size.isdigit() or read:
+            # Without that header it came in pieces, which nobody has counted.
             facts["bytes"] = int(size) if size.isdigit() else len(response.content)
     else:
         turn = getattr(response, "turn", None)
