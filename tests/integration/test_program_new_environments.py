@@ -33,7 +33,7 @@ def two_pythons(folder: Path) -> list[str]:
     """Return the versions of two Pythons, and have them, and no others, in a folder for PATH."""
     folder.mkdir()
     this = f"3.{sys.version_info[1]}"
-    versions = [this, *(version for version in PYTHONS if version != this)][:2]
+    versions = sorted(PYTHONS, key=lambda version: version != this)[:2]
     for version in versions:
         program = folder / f"python{version}"
         program.write_text(f'#!/bin/sh\nexec "{PYTHONS[version]}" "$@"\n', "utf-8")
