@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,20 @@ pytestmark = pytest.mark.once
 
 PYTHONS = {version: python for version, python in pythons().items() if len(version) == 4}
 """By version, from 3.10 on: of this and one other, environments are made."""
+
+
+PIP = importlib.metadata.distribution("pip").locate_file("pip")
+
+MAKE = """
+import shutil, sys, venv
+class Builder(venv.EnvBuilder):
+    def post_setup(self, context):
+        site = next(Path(context.env_dir).glob("lib/python*/site-packages"))
+        shutil.copytree(sys.argv[2], site / "pip", ignore=shutil.ignore_patterns("__pycache__"))
+from pathlib import Path
+Builder(symlinks=True).create(sys.argv[1])
+"""
+"""A program that makes an environment with a copy of a pip, which takes a tenth of the time of ensurepip."""
 
 
 @pytest.fixture
@@ -64,7 +79,8 @@ def test_venv_of_two_pythons(box: Box) -> None:
     assert lines <= set(ended.out.splitlines())
     for version in versions:
         made = box.work / version
-        subprocess.run([box.root / "bin" / f"python{version}", "-m", "venv", made], env=box.environ(), check=True)
+        how = ("-m", "venv", made) if version == versions[0] else ("-c", MAKE, made, PIP)
+        subprocess.run([box.root / "bin" / f"python{version}", *how], env=box.environ(), check=True)
         assert pip(box, made, "store", "path").out == f"{box.store}\n"
     said = box.pipfast("doctor")
     assert f"venv and virtualenv of {', '.join(site.parent.name for site in sites)}\n" in said.out
