@@ -118,7 +118,7 @@ def main():
         return 2
     has_pip = _pip_file() is not None
     if not has_pip:
-        own_pip = own_pip or roots()["pipfast"]
+        own_pip = own_pip or folder_of_pip()
         if not os.path.isfile(os.path.join(own_pip, "pip", _RUNNER)):
             sys.stderr.write("pipfast: {0} has no pip, and none is beside pipfast\n"
                              "hint: {0} -m ensurepip\n".format(sys.executable))
@@ -133,6 +133,21 @@ def main():
     from pipfast.launch import main as launch
 
     return launch(why=why)
+
+
+def folder_of_pip():
+    # type: () -> str
+    """Return the folder with pipfast's pip: its own, or one that a .pth file there adds, as pipx's; else empty."""
+    here = roots()["pipfast"]
+    folders = [here]
+    for name in sorted(os.listdir(here)):
+        try:
+            if name.endswith(".pth"):
+                with open(os.path.join(here, name)) as file:
+                    folders += [os.path.join(here, line.strip()) for line in file if not line.startswith("import")]
+        except (OSError, ValueError):
+            continue
+    return next((each for each in folders if os.path.isfile(os.path.join(each, "pip", _RUNNER))), "")
 
 
 def _configured():

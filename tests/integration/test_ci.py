@@ -206,9 +206,10 @@ def test_action_cold_and_restored(job: Job, source: Path, machine: Path) -> None
 
 
 @needs_root
-def test_gitlab_store_that_root_restored_for_all(job: Job, source: Path, machine: Path) -> None:
-    """As the runner does it: by zip, root's, with rights for all; the job's user is another."""
-    job.user, job.umask = NOBODY, 0o000
+@pytest.mark.parametrize("user", [NOBODY, None], ids=["nobody", "root"])
+def test_gitlab_store_that_root_restored_for_all(job: Job, source: Path, machine: Path, user: int | None) -> None:
+    """As the runner does it: by zip, root's, with rights for all; the job's user another, or root."""
+    job.user, job.umask = user, 0o000
     renew(job, machine)
     template = read("gitlab-ci.yml")[".pipfast"]
     job.variables |= {"CI_PROJECT_DIR": str(job.work), "CI_JOB_ID": "7", "HOME": "/"}

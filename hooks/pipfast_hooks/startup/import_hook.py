@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = ""
+OWNER = 0
 MADE_CACHE = False
 ENTRY = "pip._internal.cli.main"
 
@@ -103,9 +104,12 @@ def reach() -> "Callable[[], object] | None":
     """Return what runs this process's command line with pipfast, None if pip is to run alone."""
     from importlib.util import module_from_spec, spec_from_file_location
 
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), FOLDER, "runner.py")
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), FOLDER)
     try:
-        spec: Any = spec_from_file_location("_pipfast_runner", path)
+        if os.path.isabs(FOLDER) and os.lstat(os.path.dirname(folder)).st_uid not in (OWNER, 0):
+            # pipfast was removed, and somebody else has put something there: in /tmp anybody can.
+            return None
+        spec: Any = spec_from_file_location("_pipfast_runner", os.path.join(folder, "runner.py"))
         runner = module_from_spec(spec)
         spec.loader.exec_module(runner)
         return runner.launcher()  # type: ignore[no-any-return]

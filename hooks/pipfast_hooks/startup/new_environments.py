@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = ""
+OWNER = 0
 MADE_CACHE = False
 MADE_FOLDERS = 0
 
@@ -136,12 +137,14 @@ def attach(made: "Callable[[], tuple[str, str, Any]]") -> None:
 
 
 def reach() -> "Any":
-    """Return pipfast's ``runner``, None if pipfast was removed or is hidden from this user."""
+    """Return pipfast's ``runner``; None if pipfast was removed, is hidden from this user, or is another's now."""
     from importlib.util import module_from_spec, spec_from_file_location
 
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), FOLDER, "runner.py")
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), FOLDER)
     try:
-        spec: Any = spec_from_file_location("_pipfast_runner", path)
+        if os.path.isabs(FOLDER) and os.lstat(os.path.dirname(folder)).st_uid not in (OWNER, 0):
+            return None
+        spec: Any = spec_from_file_location("_pipfast_runner", os.path.join(folder, "runner.py"))
         runner = module_from_spec(spec)
         spec.loader.exec_module(runner)
         return runner

@@ -69,7 +69,8 @@ _ASIDE = "[0-9a-f]" * 16
 _PATIENCE_S = 10.0
 """Seconds to wait for another that attaches or detaches, which takes one; whoever needs longer hangs."""
 
-_FOLDER, _MADE_CACHE, _MADE_FOLDERS, _DIGEST = "FOLDER = ", "MADE_CACHE = ", "MADE_FOLDERS = ", "# sha256: "
+_FOLDER, _OWNER, _DIGEST = "FOLDER = ", "OWNER = ", "# sha256: "
+_MADE_CACHE, _MADE_FOLDERS = "MADE_CACHE = ", "MADE_FOLDERS = "
 
 
 class ForeignFile(PipfastError):
@@ -140,6 +141,7 @@ def _attach(site_packages: Path, folder: Path, plugin: Plugin, made_folders: int
     new = _contents(plugin, {
         # In the same site-packages it stays valid in a copy of the environment.
         _FOLDER: folder.name if folder.parent == site_packages else str(folder),
+        _OWNER: _owner(folder.parent),
         _MADE_CACHE: there.made_cache if there else not (site_packages / "__pycache__").exists(),
         _MADE_FOLDERS: there.made_folders if there else made_folders,
     })
@@ -227,6 +229,13 @@ def _contents(plugin: Plugin, values: Mapping[str, object]) -> dict[str, bytes]:
     module = "".join(lines).encode("ascii")
     digest = f"{_DIGEST}{hashlib.sha256(module).hexdigest()}\n".encode()
     return {plugin.module: module + digest, **plugin.constant}
+
+
+def _owner(folder: Path) -> int:
+    try:
+        return folder.lstat().st_uid
+    except FileNotFoundError:
+        return 0
 
 
 def _read(site_packages: Path, plugin: Plugin) -> dict[str, bytes]:

@@ -160,3 +160,18 @@ def test_start_imports_nothing_else(world: World) -> None:
         capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(world.site_packages)},
     )
     assert ended.stdout == "['_pipfast_plugin']\n"
+
+
+def test_what_others_put_in_the_place_of_pipfast_is_not_run(world: World) -> None:
+    """In /tmp anybody can, once it is removed; root may, who installs it again for all."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    place = world.pipfast.parent
+    os.chown(place, 1234, 1234)
+    assert world.run(RUN, "list").stdout == "pip ['list']\n"
+    files.attach(world.site_packages, world.pipfast)
+    assert world.run(RUN, "list").stdout.startswith("pipfast ['list']")
+    os.chown(place, 0, 0)
+    assert world.run(RUN, "list").stdout.startswith("pipfast ['list']")
+    os.chown(place, 1235, 1235)
+    assert world.run(RUN, "list").stdout == "pip ['list']\n"
