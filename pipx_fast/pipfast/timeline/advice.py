@@ -100,21 +100,29 @@ class _Adviser:
                 "pinned versions (`pip lock`, or a constraints file) leave it little to choose",
             )
         if others:
-            checks = [each for each in others if each.span is None and own_words(each, self._story) == AFTERWARDS]
-            if _sum(checks) > _sum(others) / 2:
-                yield Advice(_sum(others), "pip's own work, above all its checks after installing",
-                             "`--no-warn-conflicts` leaves out the longest")
-            else:
-                yield Advice(_sum(others), "pip's own work, its start among it",
-                             "one command for several packages starts once")
+            parts = {
+                "its start": (
+                    [each for each in others if _words(each) == PHASES["start"].words],
+                    "one command for several packages starts once",
+                ),
+                "its checks after installing": (
+                    [each for each in others if each.span is None and own_words(each, self._story) == AFTERWARDS],
+                    "`--no-warn-conflicts` leaves out the longest",
+                ),
+            }
+            longest = max(parts, key=lambda name: _sum(parts[name][0]))
+            steps, cure = parts[longest]
+            if 2 * _sum(steps) < _sum(others):
+                longest, cure = "what it does between these steps", "fewer packages, or a faster processor"
+            yield Advice(_sum(others), f"pip's own work, above all {longest}", cure)
 
     def _queue(self, steps: list[Step]) -> Iterator[Advice]:
-        for_files = [each for each in steps if lane_of(each) == "download"]
-        others = [each for each in steps if lane_of(each) != "download"]
-        if for_files:
+        for_answers = [each for each in steps if lane_of(each) in ("index", "metadata", "download")]
+        others = [each for each in steps if each not in for_answers]
+        if for_answers:
             count = self._settings.connections
             yield Advice(
-                _sum(for_files), f"waiting for one of {counted(count, 'connection')} to be free",
+                _sum(for_answers), f"waiting for one of {counted(count, 'connection')} to be free",
                 f"PIPFAST_CONNECTIONS={min(MAX_CONNECTIONS, 2 * count)}, if the server bears it",
             )
         if others:

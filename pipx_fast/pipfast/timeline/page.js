@@ -39,7 +39,7 @@ const percent = (at) => `${(100 * at / total).toFixed(3)}%`;
 const rows = data.rows.map((each, number) => {
   const [lane, name, began, ended, busy, size, outcome, words, host, waited, queued, after, failed, onPath, bars] = each;
   return {number, lane, name, began, ended, busy, size, outcome, words, host, waited, queued, after, failed, onPath, bars,
-          text: `${name} ${data.lanes[lane]} ${host} ${words}`.toLowerCase()};
+          text: `${name} ${data.lanes[lane]} ${host} ${outcome} ${words} ${failed ? "failed" : ""}`.toLowerCase()};
 });
 
 // Of a wheel's file name, its tags are the least.
@@ -174,6 +174,7 @@ function drawFall(found) {
     if (own.length > most) parts.push(element("div", {class: "more"}, `${own.length - most} more `,
       element("button", {type: "button", onclick: () => { shown.set(lane, Infinity); draw(); focusLane(lane); }}, "show all")));
   });
+  if (!found.length) parts.push(element("div", {class: "more"}, "Nothing has all of these words."));
   fall.replaceChildren(...parts);
   const first = fall.querySelector(".row");
   if (first) first.tabIndex = 0;

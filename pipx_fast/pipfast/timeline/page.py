@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import time
 from collections import defaultdict
 from html import escape
@@ -32,6 +33,9 @@ _PATH_LINES = 10
 
 _PATH_SHARE = 0.01
 """Share of the time from which something has a line of its own."""
+
+# e.g. `-cp311-cp311-manylinux2014_x86_64.whl`
+_TAGS = re.compile(r"-[^-]+-[^-]+-[^-]+\.whl$")
 
 _KEY = (
     ("◇", "miss", '<rect x="1" y="1" width="24" height="10" rx="1" fill="currentColor" fill-opacity=".78"/>'),
@@ -170,7 +174,7 @@ def _words(step: Step, story: Story) -> str:
         return own_words(step, story)
     if span.phase.waits or span.phase.lane == "pip":
         return span.phase.words
-    name = story.row_of[span.number].name
+    name = _TAGS.sub("", story.row_of[span.number].name)
     return f"waiting for a turn: {name}" if step.is_queue else f"{span.phase.words}: {name}"
 
 
@@ -191,11 +195,11 @@ def _comparison(shown: Shown) -> str:
         f'<td class="n">{"+" if new > old else "-" if new < old else "±"}{show(abs(new - old))}</td></tr>'
         for name, old, new, show in lines
     )
-    when = time.strftime("%d %B, %H:%M:%S", time.localtime(shown.earlier.began_at))
+    when = time.strftime("%d %B %Y, %H:%M:%S", time.localtime(shown.earlier.began_at))
     return (
-        '<section aria-labelledby="before"><h2 id="before">Against the run before</h2><table><thead><tr>'
-        f'<th scope="col"></th><th scope="col" class="n">{escape(when)}</th>'
-        '<th scope="col" class="n">this run</th>'
+        '<section aria-labelledby="before"><h2 id="before">Against the run before</h2>'
+        f'<p class="soft">The same command, begun {escape(when)}.</p><table><thead><tr>'
+        '<th scope="col"></th><th scope="col" class="n">before</th><th scope="col" class="n">now</th>'
         f'<th scope="col" class="n">difference</th></tr></thead><tbody>{cells}</tbody></table></section>'
     )
 

@@ -39,6 +39,8 @@ PHASES: Mapping[str, Phase] = MappingProxyType({
     "segment": Phase("download", "connection", is_part=True),
     "check": Phase("download", "checking the stored file"),
     "read": Phase("download", "reading the stored file"),
+    "remote": Phase("download", "asking the team's store"),
+    "remote-put": Phase("build", "giving to the team's store"),
     "unpack": Phase("unpack", "unpacking"),
     "seal": Phase("unpack", "writing its manifest"),
     "compile": Phase("compile", "compiling"),

@@ -12,6 +12,7 @@ from pipfast.timeline.figures import Figures, Measured, covered, levels, measure
 from pipfast.timeline.words import in_bytes, in_seconds
 
 if TYPE_CHECKING:
+    from pipfast.timeline.events import Thread
     from pipfast.timeline.story import Row, Story
     from support.told import Told
 
@@ -162,6 +163,28 @@ def test_advice_of_workers(told: Told, busy: float | None, said: str) -> None:
         "90 % of 10.0 s was unpacking wheels and compiling 500 sources, above all of demo: the next environment "
         f"on this machine has it from the store; {said}"
     )
+
+
+@pytest.mark.parametrize(("phase", "thread", "said"), [
+    ("download", FETCHER, "8 connections to be free: PIPFAST_CONNECTIONS=16, if the server bears it"),
+    ("request", FETCHER, "8 connections to be free: PIPFAST_CONNECTIONS=16, if the server bears it"),
+    ("unpack", WORKER, "2 workers to be free: more cores would help"),
+])
+def test_advice_where_something_had_to_queue(told: Told, phase: str, thread: Thread, said: str) -> None:
+    told.add(phase, 9.0, 10.0, thread, key="https://host/simple/x/", asked=1.0, by=told.main)
+    told.add("wait", 1.0, 10.0, on="https://host/simple/x/")
+    assert lines(told, 10.0)[0] == f"80 % of 10.0 s was waiting for one of {said}"
+
+
+@pytest.mark.parametrize(("events", "said"), [
+    ({"start": (0.0, 6.0)}, "its start: one command for several packages starts once"),
+    ({"place": (0.0, 1.0)}, "its checks after installing: `--no-warn-conflicts` leaves out the longest"),
+    ({"wait": (0.0, 9.0)}, "what it does between these steps: fewer packages, or a faster processor"),
+])
+def test_advice_about_pip_itself(told: Told, events: dict[str, tuple[float, float]], said: str) -> None:
+    for phase, (began, ended) in events.items():
+        told.add(phase, began, ended)
+    assert lines(told, 10.0)[0].endswith(f"was pip's own work, above all {said}")
 
 
 def test_advice_where_nothing_happened(told: Told) -> None:
