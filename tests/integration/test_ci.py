@@ -206,6 +206,18 @@ def test_action_cold_and_restored(job: Job, source: Path, machine: Path) -> None
 
 
 @needs_root
+def test_action_in_a_container_of_root(job: Job, source: Path, machine: Path) -> None:
+    """There the runner's folder for temporary files is that of the user outside."""
+    os.chown(job.root / "temp", NOBODY, NOBODY)
+    action = read("action.yml")
+    inputs = {f"inputs.{name}": each["default"] for name, each in action["inputs"].items()}
+    inputs |= {"inputs.install": "-r requirements.txt", "inputs.source": str(source)}
+    steps = Steps(job, {"github.event_name": "push", "runner.os": "Linux", "runner.arch": "X64", **inputs}, {})
+    steps.run(action["runs"]["steps"])
+    assert len(steps.saved) == 1 and len(trees(job.root / "temp" / "pipfast" / "store")) == 2
+
+
+@needs_root
 @pytest.mark.parametrize("user", [NOBODY, None], ids=["nobody", "root"])
 def test_gitlab_store_that_root_restored_for_all(job: Job, source: Path, machine: Path, user: int | None) -> None:
     """As the runner does it: by zip, root's, with rights for all; the job's user another, or root."""
