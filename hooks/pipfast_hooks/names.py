@@ -66,6 +66,7 @@ NAMES: tuple[Names, ...] = (
     Names("pip._internal.configuration", ("Configuration",), ("program",)),
     Names("pip._internal.exceptions", ("PipError",), ("program",)),
     Names("pip._internal.exceptions", ("NetworkConnectionError",), ("downloads", "index")),
+    Names("pip._internal.exceptions", ("InstallationError",), ("index",)),
     Names("pip._internal.exceptions", ("InvalidWheelFilename",), ("index",)),
     Names("pip._internal.exceptions", ("InstallationError", "InstallationSubprocessError"), ("builds",)),
 
@@ -110,6 +111,7 @@ NAMES: tuple[Names, ...] = (
 
     # Index pages, and the choice among their files.
     Names("pip._internal.index.collector", ("HTMLLinkParser",), ("index",)),
+    Names("pip._internal.index.package_finder", ("CandidateEvaluator.compute_best_candidate",), ("index",)),
     Names("pip._internal.index.package_finder", (
         "CandidateEvaluator._hashes", "CandidateEvaluator._prefer_binary", "CandidateEvaluator._project_name",
         "CandidateEvaluator._specifier", "CandidateEvaluator._supported_tags", "LinkEvaluator._allow_yanked",

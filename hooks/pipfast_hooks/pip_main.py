@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,11 @@ def hook(
     start = run.part(Start)
     start.patterns = patterns
     start.expect(arguments)
+    if settings.offline != "off":
+        # After what is expected of a command line, which goes by pip's variables. Children find them, too.
+        os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    if settings.offline == "only":
+        os.environ["PIP_RETRIES"] = "0"
     hooks.apply()
     note_newer_pip(run)
     if "program" not in settings.disabled:
@@ -162,6 +168,15 @@ def leave_us_out_of_freeze() -> None:
     from pipfast_hooks.startup import freeze
 
     freeze.leave_us_out()
+
+
+ASKING_COMMANDS = frozenset({"index", "list", "search", "uninstall"})
+"""Other commands that may ask a server."""
+
+
+def may_ask(arguments: list[str]) -> bool:
+    """Tell whether a command line may name a command that asks servers, though it downloads nothing."""
+    return not ASKING_COMMANDS.isdisjoint(arguments)
 
 
 def needs_hooks(arguments: list[str]) -> bool:

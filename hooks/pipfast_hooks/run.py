@@ -60,6 +60,8 @@ class Run:
         self.settings, self.umask, self.is_copy = settings, umask, is_copy
         self.intent = Intent()
         self.timeline: Timeline | None = None
+        self.has_failed = False
+        """The command has ended, and not well."""
         self.store = Store(self)
         self._parts: dict[type[Part], Part] = {}
         self._making = threading.RLock()
@@ -218,6 +220,7 @@ def end_run(status: int | None = None) -> None:
     for _ in range(2):
         try:
             if _run is not None:
+                _run.has_failed = status != 0
                 if _run.timeline is not None:
                     _run.timeline.status = status
                 _run.close()

@@ -210,6 +210,9 @@ SEAMS: tuple[Seam, ...] = (
     # Reached by `get`, too.
     Seam("pip._internal.network.session", "PipSession.request", "index", ("method", "url", "args", "kwargs"),
          "network.session:_around_request"),
+    # What comes over a network in other programs' hands.
+    Seam("pip._internal.vcs.versioncontrol", "VersionControl.obtain", "program", ("dest", "url", "verbosity"),
+         "network.offline:_around_obtain"),
     # While the resolver runs, what it will ask for is on its way; without the seam above nothing is.
     Seam("pip._internal.resolution.resolvelib.resolver", "Resolver.resolve", "index",
          ("root_reqs", "check_supported_wheels"), "resolver.resolve:_around_resolve"),

@@ -116,7 +116,10 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     pip_main.add_commands({name: OWN_COMMANDS[name] for name in own})
     if arguments in (["--version"], ["-V"]):
         return _version(arguments)
-    if not pip_main.needs_hooks(arguments):
+    needs_hooks = pip_main.needs_hooks(arguments)
+    if needs_hooks or pip_main.may_ask(arguments):
+        settings = pip_main.configured(settings, arguments)
+    if not needs_hooks and (settings.offline == "off" or not pip_main.may_ask(arguments)):
         _say_no_page(page, "this command downloads and installs nothing")
         if tuple(arguments) in _HELP:
             pip_main.show_timeline()
@@ -124,12 +127,17 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
             pip_main.leave_us_out_of_freeze()
         pip_main.defer_modules()
         return pip_main.run_pip(arguments)
-    settings = pip_main.configured(settings, arguments)
     if not settings.enabled:
         _say_no_page(page, "pip runs alone")
         return pip_main.run_pip(arguments)
     if page is not None:
         settings = replace(settings, timeline=Path(page).absolute())
+    if settings.offline == "only":
+        from pipfast.system.unconnected import refuse_connections
+
+        # Whatever becomes of our seams.
+        refuse_connections()
+        settings = replace(settings, remote=None)
     _say_problems(settings)
     if not _has_what_it_needs(arguments):
         _say_no_page(page, "pip runs alone")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Family = Literal["builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution"]
 LinkMode = Literal["auto", "clone", "hardlink", "own-sources", "copy"]
 BuildRescue = Literal["on", "named", "off"]
+Offline = Literal["off", "prefer", "only"]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 """The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
@@ -27,6 +28,12 @@ LINK_MODES: tuple[LinkMode, ...] = get_args(LinkMode)
 
 BUILD_RESCUES: tuple[BuildRescue, ...] = get_args(BuildRescue)
 """What may be put beside a build that failed: ``named`` is what this run, the target or the package names."""
+
+OFFLINES: tuple[Offline, ...] = get_args(Offline)
+"""Whether an index is asked as pip asks it, only for what is not kept, or never."""
+
+_KEEPERS = frozenset(("builds", "downloads", "index", "metadata"))
+"""Families without which pip would ask for what is kept."""
 
 SECTION = "pipfast"
 """The section of pip's configuration files in which our settings stand."""
@@ -250,6 +257,9 @@ SETTINGS = (
             "what may be put beside a build that failed: `on`, `named` (only what this run, the environment or the"
             " package itself names) or `off`",
             partial(_Reader.choice, choices=BUILD_RESCUES, default="on"), "off"),
+    Setting("offline", "offline", "PIPFAST_OFFLINE",
+            "`prefer`: take what is kept, however old, and ask for the rest; `only`: ask nobody for anything",
+            partial(_Reader.choice, choices=OFFLINES, default="off")),
     Setting("extra_build_dependencies", "extra-build-dependencies", "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
             "what a package's build needs and does not declare: `flash-attn: torch, ninja; khoros: requests`, or"
             ' JSON: `{"flash-attn": ["torch>=2"]}`', _Reader.extra_build_dependencies),
@@ -289,6 +299,7 @@ class Settings:
     timings: Path | None = None
     timeline: Path | None = None
     build_rescue: BuildRescue = "on"
+    offline: Offline = "off"
     extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """A package's name, normalised, to requirements."""
     remote: str | None = None
@@ -309,6 +320,12 @@ class Settings:
         """
         reader = _Reader(environ, section or {})
         values: dict[str, Any] = {each.field: each.read(reader, each) for each in SETTINGS}
+        needed = values["disabled"] & _KEEPERS if values["offline"] != "off" else frozenset()
+        if needed:
+            values["disabled"] -= needed
+            reader.problems.append(
+                f"PIPFAST_OFFLINE needs {', '.join(sorted(needed))}, which PIPFAST_DISABLE leaves out; they are on"
+            )
         if reader.problems:
             from pipfast.address import redacted
 

@@ -18,7 +18,7 @@ from pipfast.fetch.errors import WrongDigest
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
-from pipfast.store.urls import Origin, note_url
+from pipfast.store.urls import Origin, find_digest, note_url
 from pipfast.system import threads
 from pipfast_hooks.downloads.job import Job, Scratch, find_stored_origin, give, move, would_keep
 from pipfast_hooks.network.asked import caching_adapter
@@ -83,13 +83,22 @@ class Connections:
             return started
 
     def _begin(self, job: Job) -> Job:
-        if "sha256" in job.digests:
-            job.archive = find_archive(self._layout, job.digests["sha256"])
+        job.archive = self._stored(job)
         if job.archive is not None:
             job.check = self._checks.submit(functools.partial(self._is_sound, job.archive, job))
         else:
             self._fetch(job)
         return job
+
+    def has(self, link: Any) -> bool:
+        """Tell whether the archive behind pip's link is in the store."""
+        return self._stored(Job(link, Path())) is not None
+
+    def _stored(self, job: Job) -> Archive | None:
+        digest = job.digests.get("sha256")
+        if digest is None and self.run.settings.offline != "off":
+            digest = find_digest(self._layout, job.url)
+        return find_archive(self._layout, digest) if digest is not None else None
 
     def _fetch(self, job: Job) -> None:
         self._jobs[job.url] = job
@@ -190,7 +199,8 @@ class Connections:
         if job.archive is not None and self._layout.keeps:
             # Not when it arrived: pip would not have fetched what it never came to ask for.
             kept = fetched.from_cache or would_keep(self.session, download)
-            if kept or size is None:
+            # Without a digest its address is all by which it is found where nobody is asked.
+            if kept or size is None or "sha256" not in job.digests:
                 note_url(self._layout, download.url, fetched.sha256, Origin(kept, size is not None))
         path = self._deliver(job, fetched)
         return os.fspath(path), response.headers.get("Content-Type", "")
@@ -234,6 +244,8 @@ class Connections:
 
     def _finish_stored(self, job: Job, archive: Archive, progress_bar: str) -> str:
         origin = find_stored_origin(self.session, self._layout, job.link)
+        if self.run.settings.offline != "off":
+            origin = Origin(kept=True, sized=True)
         size = archive.size if origin.sized else None
         response = StandIn(size, origin.kept)
         tell(response, job.link, progress_bar, size, iter((archive.size,)))

@@ -24,7 +24,7 @@ from pipfast_hooks.index.candidates import Sizes
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.display import Display, terminal_console
 from pipfast_hooks.output.lines import told_already
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -156,7 +156,10 @@ def _without_bar(downloader: Any) -> Iterator[None]:
 
 def _around_fetch_metadata_only(call: Call) -> Any:
     """Once pip knows a candidate's metadata, its archive is on its way; or pip never needs that."""
-    metadata, run = call.original(), current_run()
+    run = current_run()
+    if run.settings.offline != "off" and _is_needless(call, run):
+        return None
+    metadata = call.original()
     if metadata is None and run.intent.metadata_only:
         with guarded("an archive is fetched for its metadata"):
             from pipfast_hooks.metadata.ranged import RangedMetadata
@@ -168,6 +171,18 @@ def _around_fetch_metadata_only(call: Call) -> Any:
             if requirement.link.is_wheel:
                 run.part(Sessions).of(call.instance._download).begin_ahead(requirement.name, requirement.link)
     return metadata
+
+
+def _is_needless(call: Call, run: Run) -> bool:
+    """Tell whether the metadata file would have to be asked for, while the archive is here, or must be."""
+    with guarded("metadata is asked for"):
+        from pipfast_hooks.metadata.side_files import is_kept
+
+        link, session = call["req"].link, call.instance._session
+        metadata = link.metadata_link() if link.scheme in ("http", "https") else None
+        if metadata is not None and not is_kept(run, session, metadata):
+            return run.settings.offline == "only" or run.part(Sessions).of(call.instance._download).has(link)
+    return False
 
 
 def _around_check_against_path(call: Call) -> Any:

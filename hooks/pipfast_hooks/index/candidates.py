@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.models.candidate import InstallationCandidate
@@ -14,7 +15,7 @@ from pipfast.index.pages import WHEEL, YANKED, PageTable
 from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Sizes(Part):
@@ -51,6 +52,17 @@ class PageCandidates:
             first.setdefault(row[0], candidate)
         self.representatives = list(first.values())
         """One file of each version."""
+
+    @property
+    def entries(self) -> Sequence[bytes]:
+        """Return what the page says of each file."""
+        return self._table.files
+
+    def restricted(self, rows: list[int]) -> PageCandidates:
+        """Return the page as if it had these files alone."""
+        table = replace(self._table, rows=tuple(self._table.rows[row] for row in rows),
+                        files=[self._table.files[row] for row in rows])
+        return PageCandidates(self.name, self._page_url, table, self._sizes)
 
     def version(self, row: int) -> Any:
         """Return a file's parsed version."""

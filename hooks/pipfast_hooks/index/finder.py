@@ -19,7 +19,7 @@ from pipfast.index.pages import PageTable, find_table, keep_table
 from pipfast.report import logger, timed
 from pipfast.store.notes import note_key
 from pipfast_hooks.guard import guarded
-from pipfast_hooks.index.candidates import BestCandidate, PageCandidates, Sizes, choose
+from pipfast_hooks.index.candidates import PageCandidates, Sizes, choose
 from pipfast_hooks.index.evaluation import Judge, OddPage, PageEvaluation, Warned
 from pipfast_hooks.network import fresh
 from pipfast_hooks.network.ahead import Ahead
@@ -27,6 +27,7 @@ from pipfast_hooks.network.asked import caching_adapter, fetch
 from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
+    from pipfast.index.pages import FreshPage
     from pipfast.store.layout import Layout
     from pipfast_hooks.call import Call
 
@@ -68,7 +69,8 @@ class EvaluatedPages:
         digest = hashlib.sha256("\n".join(map(str, tags)).encode("ascii")).hexdigest()
         python = finder.target_python
         self._interpreter = (python.py_version, python.py_version_info, digest)
-        self.best: dict[Any, BestCandidate] = {}
+        self.best: dict[Any, Any] = {}
+        """pip's choices, or ours in their shape."""
         self._tables: dict[str, PageTable] = {}
 
     def evaluator_of(self, name: str, specifier: Any, hashes: Any) -> Any:
@@ -87,17 +89,43 @@ class EvaluatedPages:
         return PageCandidates(evaluator.project_name, url, table, self._sizes)
 
     def of_fresh_page(self, evaluator: Any, project_url: Any) -> tuple[str, PageTable] | None:
-        """Return address and evaluation of a page that is fresh in pip's cache and was evaluated before."""
+        """Return address and evaluation of a page that was evaluated before and need not be asked for."""
         with guarded("page %s is asked for as ever", shown(project_url.url)):
             layout = self._layout()
             if not layout.keeps:
                 return None
-            page = fresh.find(layout, self._finder._link_collector, project_url, evaluator.project_name)
+            page = self._page(layout, self._finder._link_collector, project_url, evaluator.project_name)
             table = self._kept(layout, self._key(evaluator, page, page.digest)) if page is not None else None
             if page is not None and table is not None:
                 self._run.part(Ahead).requests.passes(page.url)
                 return page.url, table
         return None
+
+    def _page(self, layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
+        if self._run.settings.offline == "off":
+            return fresh.find(layout, collector, link, name)
+        from pipfast_hooks.network.offline import Offline
+
+        asked = fresh.request(collector, link, name)
+        return self._run.part(Offline).page(collector.session, *asked) if asked is not None else None
+
+    def best_kept(self, name: str, specifier: Any, hashes: Any, candidates: list[Any]) -> Any:
+        """Return pip's choice among the candidates that can be had without a network."""
+        from pipfast_hooks.index.obtainable import Obtainable
+
+        obtainable = self._run.part(Obtainable)
+        kept = obtainable.among(self._finder._link_collector.session, name, candidates)
+        evaluator = self.evaluator_of(name, specifier, hashes)
+        found = None
+        with guarded("the choice for %s is left to pip", name):
+            found = choose(evaluator, kept)
+        if found is None:
+            found = evaluator.compute_best_candidate(kept)
+        if found.best_candidate is not None:
+            obtainable.note_choice(name, specifier, found.best_candidate, candidates)
+        else:
+            obtainable.note_none(name, evaluator.compute_best_candidate(candidates).best_candidate)
+        return found
 
     def evaluate(self, evaluator: Any, page: Any) -> PageTable:
         """Return a page's evaluation, from the store if it is there. Raises OddPage: pip's own code must do it."""
@@ -193,14 +221,19 @@ def _candidates(call: Call, pages: EvaluatedPages, facts: dict[str, Any]) -> Any
 
 def _around_find_best_candidate(call: Call) -> Any:
     """Choose among the candidates of one page without making them all."""
-    if not says_nothing_of_links():
+    run = current_run()
+    only = run.settings.offline == "only"
+    if not says_nothing_of_links() and not only:
         return call.original()
     name, specifier, hashes = call["project_name"], call.get("specifier"), call.get("hashes")
-    pages = current_run().part(Finders).pages_of(call.instance)
+    pages = run.part(Finders).pages_of(call.instance)
     key = (name, specifier, hashes)
     if key in pages.best:
         return pages.best[key]
     candidates = call.instance.find_all_candidates(name)
+    if only:
+        pages.best[key] = pages.best_kept(name, specifier, hashes, candidates)
+        return pages.best[key]
     with guarded("the choice for %s is left to pip", name):
         if (found := choose(pages.evaluator_of(name, specifier, hashes), candidates)) is not None:
             pages.best[key] = found

@@ -7,21 +7,27 @@ pip's to check.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.operations.prepare import File
 
 from pipfast import report
 from pipfast.address import shown
+from pipfast.index.kept import find_metadata, has_metadata
 from pipfast.report import timed
 from pipfast.wheel.metadata import MAX_BYTES
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import caching_adapter
+from pipfast_hooks.network.kept import Keeper, layout_of
 from pipfast_hooks.output.lines import StandIn, tell
-from pipfast_hooks.run import current_run
+from pipfast_hooks.run import Part, Run, current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
@@ -74,17 +80,64 @@ def _string(text: bytes) -> bytes:
 def _around_get_http_url(call: Call) -> Any:
     """Answer for a metadata file that is in the cache; everything else is pip's to fetch."""
     link, download = call["link"], call["download"]
-    found, began = None, time.monotonic()
-    if call.get("download_dir") is None and link.filename.endswith(SUFFIX):
-        with guarded("%s is left to pip", shown(link.url)):
-            # A file that comes ahead may be in the cache by then, but pip would not have found it there.
-            if not current_run().part(Ahead).requests.is_coming(link.url.split("#", 1)[0]):
-                found = kept(download._session, link)
-    if found is None:
+    run, found, began = current_run(), None, time.monotonic()
+    if call.get("download_dir") is not None or not link.filename.endswith(SUFFIX):
         with timed("file", key=link.url):
             return call.original()
+    with guarded("%s is left to pip", shown(link.url)):
+        # A file that comes ahead may be in the cache by then, but pip would not have found it there.
+        if not run.part(Ahead).requests.is_coming(link.url.split("#", 1)[0]):
+            found = kept(download._session, link)
+    if found is None and run.settings.offline != "off":
+        with guarded("%s is asked for", shown(link.url)):
+            found = _stored(run, download._session, link)
+    if found is None:
+        with timed("file", key=link.url):
+            file = call.original()
+        with guarded("%s is not kept", shown(link.url)):
+            if link.hash_name == "sha256":
+                # In pip's own folder, which it removes.
+                run.part(Keeper).keep_metadata(download._session, link.hash, Path(file.path).read_bytes())
+        return file
+    if link.hash_name == "sha256" and run.settings.offline == "off":
+        run.part(Keeper).keep_metadata(download._session, link.hash, found.content)
     size = len(found.content)
     if report.recorder is not None:
         report.recorder.note("file", began, {"key": link.url, "cache": "pip", "bytes": size})
     tell(StandIn(size, from_cache=True), link, download._progress_bar, size, iter((size,)))
     return File(found.path, None)
+
+
+def is_kept(run: Run, session: Any, link: Any) -> bool:
+    """Tell whether a metadata file can be had without a network."""
+    layout = layout_of(run, session)
+    stored = link.hash_name == "sha256" and layout.keeps and has_metadata(layout, link.hash)
+    return stored or kept(session, link) is not None
+
+
+def _stored(run: Run, session: Any, link: Any) -> SideFile | None:
+    """Return what the store holds, in a file: pip reads it from there."""
+    layout = layout_of(run, session)
+    content = find_metadata(layout, link.hash) if link.hash_name == "sha256" else None
+    if content is None:
+        return None
+    path = run.part(Handed).new_path()
+    path.write_bytes(content)
+    return SideFile(content, os.fspath(path))
+
+
+class Handed(Part):
+    """The files that pip is handed, in a folder that ends with the run."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._folder = TemporaryDirectory(prefix="pipfast-", ignore_cleanup_errors=True)
+        self._numbers = itertools.count()
+
+    def new_path(self) -> Path:
+        """Return a path for one more file."""
+        return Path(self._folder.name, str(next(self._numbers)))
+
+    def close(self, wait_s: float) -> None:
+        """Remove the folder."""
+        self._folder.cleanup()

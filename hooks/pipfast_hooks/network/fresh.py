@@ -63,6 +63,14 @@ def content_of(response: Any) -> bytes | None:
     return content
 
 
+def read(response: Any) -> None:
+    """Read the body of an answer out of the cache. Raises zlib.error: it is damaged."""
+    content = content_of(response)
+    if content is not None:
+        response._content, response._content_consumed = content, True
+    _ = response.content
+
+
 def digest_of(layout: Layout, page: Any) -> bytes:
     """Return the SHA-256 of a page's content. Raises zlib.error: it is damaged."""
     if isinstance(page.content, Compressed):
@@ -76,8 +84,13 @@ def inflated(page: Any) -> Any:
         return page
     whole = copy.copy(page)
     # Frozen since pip 24.1.
-    object.__setattr__(whole, "content", _inflate(page.content.stored))
+    object.__setattr__(whole, "content", whole_content(page.content))
     return whole
+
+
+def whole_content(content: bytes) -> bytes:
+    """Return a page's content, inflated if it is a placeholder. Raises zlib.error: it is damaged."""
+    return _inflate(content.stored) if isinstance(content, Compressed) else content
 
 
 def _inflate(stored: bytes) -> bytes:
@@ -113,14 +126,11 @@ class FreshPages(Part):
             return None
         entry = _entry_of(session, url, headers) if not stream else None
         looks = entry.looks() if entry is not None else None
-        response = _cached_response(session, adapter, url, headers)
+        response = cached_response(session, adapter, url, headers)
         if response is None:
             return None
         if not stream:
-            content = content_of(response)
-            if content is not None:
-                response._content, response._content_consumed = content, True
-            _ = response.content
+            read(response)
         if entry is not None and looks is not None:
             self._note(adapter, entry, looks, response)
         return response
@@ -170,12 +180,18 @@ def _entry_of(session: Any, url: str, headers: Mapping[str, str]) -> _Entry | No
     return _Entry(session, adapter, url, headers)
 
 
-def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> Any:
-    """Return a response out of the cache whose body has not been read; None if the server has to be asked."""
+def request_of(session: Any, url: str, headers: Mapping[str, str]) -> Any:
+    """Return what pip would send, as far as its cache looks at it."""
     request = PreparedRequest()
     request.method, request.url = "GET", url
     request.headers = CaseInsensitiveDict(session.headers)
     request.headers.update(headers)
+    return request
+
+
+def cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> Any:
+    """Return a response out of the cache whose body has not been read; None if the server has to be asked."""
+    request = request_of(session, url, headers)
     try:
         cached = adapter.controller.cached_request(request)
     except zlib.error:
@@ -188,14 +204,19 @@ def _cached_response(session: Any, adapter: Any, url: str, headers: Mapping[str,
     return adapter.build_response(request, cached, from_cache=True)
 
 
-def find(layout: Layout, collector: Any, link: Any, name: str) -> pages.FreshPage | None:
-    """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
+def request(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] | None:
+    """Return address and headers of pip's request for a page; None if that is not known."""
     # Without this seam pip's code would not stop at the request, but send it.
     if link.scheme not in ("http", "https") or not is_attached(type(collector.session).request):
         return None
     # pip logs this when it asks itself.
     with records.held_back([]):
-        asked = request_for(collector, link, name)
+        return request_for(collector, link, name)
+
+
+def find(layout: Layout, collector: Any, link: Any, name: str) -> pages.FreshPage | None:
+    """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
+    asked = request(collector, link, name)
     entry = _entry_of(collector.session, *asked) if asked is not None else None
     looks = entry.looks() if entry is not None else None
     if entry is None or looks is None:

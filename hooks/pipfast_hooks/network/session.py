@@ -16,6 +16,7 @@ from pipfast_hooks.run import current_run
 
 if TYPE_CHECKING:
     from pipfast_hooks.call import Call
+    from pipfast_hooks.run import Run
 
 
 def _around_request(call: Call) -> Any:
@@ -24,9 +25,16 @@ def _around_request(call: Call) -> Any:
     session, stream = call.instance, bool(call.get("stream"))
     # Also after the resolution: a thread may still be finding out what pip would send.
     ours, answer = of_this_thread(method, url, headers)
-    if ours:
-        return answer if answer is not None else call.original()
+    if answer is not None:
+        return answer
     run = current_run()
+    if run.settings.offline != "off":
+        # Not at the top: a run with a network needs none of it.
+        from pipfast_hooks.network.offline import answered
+
+        return answered(call, run)
+    if ours:
+        return _kept(call, run, call.original())
     if call.get("params") or not is_plain_get(call):
         return call.original()
     early = run.find(EarlyRequests)
@@ -42,10 +50,20 @@ def _around_request(call: Call) -> Any:
             requests.activate()
             found = requests.take(url, headers, stream=stream)
     if found is not None:
-        return found
+        return _kept(call, run, found)
     with timed("request", key=url, stream=stream) as facts:
         response = send_beside(call, run.find(Servers))
         note_answer(facts, response, read=not stream)
     if not stream:
         requests.has_come(url, response)
+    return _kept(call, run, response)
+
+
+def _kept(call: Call, run: Run, response: Any) -> Any:
+    """Have an answer kept for a time without a network; return it."""
+    if not call.get("stream") and not call.get("params") and call["method"] == "GET":
+        with guarded("an answer is not kept"):
+            from pipfast_hooks.network.kept import Keeper
+
+            run.part(Keeper).keep(call.instance, call["url"], call.get("headers") or {}, response)
     return response

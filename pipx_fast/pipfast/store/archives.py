@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.report import logger, say
 from pipfast.store.layout import Layout, note_use, remove
+from pipfast.store.names import ARCHIVES
 from pipfast.store.reading import opened, read_file, sha256_of_open
 from pipfast.system.copying import copy_bytes
 
@@ -68,6 +69,17 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
         return None
     note_use(folder)
     return Archive(layout, digest, folder / _BYTES, size, name)
+
+
+def stored_digests(layout: Layout) -> set[str]:
+    """Return the digests of all stored archives."""
+    found: set[str] = set()
+    root = f"{layout.root}/{ARCHIVES}"
+    with suppress(OSError):
+        for fan in os.listdir(root):
+            with suppress(OSError):
+                found.update(filter(_DIGEST.fullmatch, os.listdir(f"{root}/{fan}")))
+    return found
 
 
 def archive_name(entry: Path) -> str | None:

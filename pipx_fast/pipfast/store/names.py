@@ -9,6 +9,7 @@
       bytecode-v1/ab/<sha256>-<umask>-<id>/<tag>/   one .pyc per source, mirrored; manifest, digests
       urls-v0/ab/<sha256 of an address>        the digest of the archive it gave, and how
       pages-v0/ab/<key>                        an index page, evaluated for one interpreter
+      answers-v0/ab/<key>                      answers of indexes and metadata files, see ``index.kept``
       learnt-v0/ab/<key>                       modules that builds of one source missed
       built-v0/ab/<key>                        distributions against which wheels of one source were built
       expected-v0/ab/<key>                     wheels that one command line installed the last time
@@ -33,6 +34,7 @@ TREES = "trees-v1"
 BYTECODE = "bytecode-v1"
 URLS = "urls-v0"
 PAGES = "pages-v0"
+ANSWERS = "answers-v0"
 LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
@@ -41,10 +43,10 @@ REMOTE = "remote-v0"
 TMP = "tmp"
 LOCKS = "locks"
 SECONDS = "seconds"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
 OUTDATED = ("trees-v0", "bytecode-v0")
 """Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
-NOTES = (PAGES, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
+NOTES = (PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
 """Buckets of small checksummed files, see ``notes``."""
 WORDS = MappingProxyType({
     ARCHIVES: ("an archive", "what was downloaded or built, as it came"),
@@ -52,6 +54,7 @@ WORDS = MappingProxyType({
     BYTECODE: ("compiled sources", "their compiled sources, likewise"),
     URLS: ("the address of an archive", "where archives came from"),
     PAGES: ("an index page or metadata", "index pages and metadata, read"),
+    ANSWERS: ("an index page or metadata as it came", "index pages and metadata as they came"),
     LEARNT: ("what a build misses", "what builds were found to miss"),
     BUILT: ("what a rescued wheel was built against", "what rescued wheels were built against"),
     EXPECTED: ("what a command installed", "what commands installed the last time"),

@@ -61,6 +61,16 @@ def find_origin(layout: Layout, url: str, digest: str) -> Origin | None:
     return None
 
 
+def find_digest(layout: Layout, url: str) -> str | None:
+    """Return the digest of the archive that came from ``url`` the last time, if that is noted."""
+    path = _path(layout, url)
+    with suppress(OSError, ValueError):
+        digest, _ = read_address(path)
+        note_use(path)
+        return digest
+    return None
+
+
 def read_address(path: Path) -> tuple[str, Origin]:
     """Return the digest of an address's archive, and how it came."""
     digest, *words = read_file(path, _MOST_BYTES).decode("ascii").split(" ")

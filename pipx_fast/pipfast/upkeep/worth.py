@@ -1,8 +1,8 @@
 """Entries that are worth their place in a CI job's cache.
 
 Such a cache is fetched no faster than the index is, so it pays only for what takes longer to make than to fetch.
-By measurement that is bytecode, with the tree it belongs to, and wheels of rescued builds. Other archives take as
-long from the index, and a tree without bytecode is unpacked as fast as it is fetched.
+By measurement that is bytecode, with the tree it belongs to, and wheels of rescued builds. Other archives, and
+pages, take as long from the index, and a tree without bytecode is unpacked as fast as it is fetched.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipfast.store.manifest import Damaged, Folder, read_bytecode_manifest, read_tree_manifest
-from pipfast.store.names import ARCHIVES, BYTECODE, TREES, URLS
+from pipfast.store.names import ANSWERS, ARCHIVES, BYTECODE, TREES, URLS
 from pipfast.store.urls import read_address
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def cheap(entries: Collection[Entry], rescued: Set[str]) -> Iterator[Entry]:
                 size = _size(read_bytecode_manifest(entry.path))
                 compiled[_tree_of(entry)] = compiled.get(_tree_of(entry), 0) + size
     for entry in entries:
-        if entry.bucket == ARCHIVES and entry.digest not in rescued:
+        if entry.bucket == ANSWERS or (entry.bucket == ARCHIVES and entry.digest not in rescued):
             yield entry
         elif entry.bucket == TREES:
             code = compiled.get(entry.path.name, 0)
