@@ -1,4 +1,4 @@
-"""Answers of servers on their way into the store, for a time without a network."""
+"""Answers of servers, on their way into the store."""
 
 from __future__ import annotations
 

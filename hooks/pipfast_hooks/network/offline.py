@@ -1,4 +1,4 @@
-"""pip's requests where nobody is to be asked, or only for what is not kept."""
+"""pip's requests without a network, answered with what is kept."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Offline(Part):
             say(f"older versions were taken, for newer ones are not kept: {_listed(versions)}")
         if days:
             date = time.strftime("%Y-%m-%d", time.localtime(self._oldest))
-            say(f"index pages as of {date}, {counted(days, 'day')} ago, decided "
+            say(f"index pages as of {date}, {counted(days, 'day', 'days')} ago, decided "
                 f"(PIPFAST_OFFLINE={self.run.settings.offline})")
 
     def _say_missing(self) -> None:

@@ -1,4 +1,4 @@
-"""Answers of indexes and metadata files, kept for a time without a network.
+"""Answers of indexes, and metadata files, kept for times without network.
 
 pip's own cache has them for a while, and only of servers that it trusts. An answer is a note of its own, which
 names its content by digest: pages that did not change are written once.

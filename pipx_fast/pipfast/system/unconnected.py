@@ -1,4 +1,4 @@
-"""Net below a run that asks nobody: no socket of this process connects."""
+"""Refusal of all connections, below a run that asks nobody."""
 
 from __future__ import annotations
 
