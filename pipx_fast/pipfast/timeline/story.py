@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipfast.address import file_name, redacted, shown
@@ -46,56 +45,45 @@ class Span(NamedTuple):
         return self.ended - self.began
 
 
-@dataclass(slots=True)
 class Row:
-    """All spans about one thing in one lane."""
+    """All spans about one thing in one lane; what follows from them is there after ``close``."""
 
-    number: int
-    lane: str
-    name: str
-    spans: list[Span] = field(default_factory=list)
-    waited: float = 0.0
-    """Seconds that pip's thread waited for it."""
-    after: Row | None = None
-    """What had to end before it began: what asked for it, or kept its connection or worker busy."""
+    __slots__ = (
+        "after", "began", "cache", "ended", "has_failed", "host", "lane", "name", "number", "queued", "size",
+        "spans", "waited",
+    )
 
-    @property
-    def began(self) -> float:
-        """Return when the first of them began."""
-        return min(each.began for each in self.spans)
+    def __init__(self, number: int, lane: str, name: str) -> None:
+        self.number, self.lane, self.name = number, lane, name
+        self.spans: list[Span] = []
+        self.waited = 0.0
+        """Seconds that pip's thread waited for it."""
+        self.after: Row | None = None
+        """What had to end before it began: what asked for it, or kept its connection or worker busy."""
 
-    @property
-    def ended(self) -> float:
-        """Return when the last of them ended."""
-        return max(each.ended for each in self.spans)
+    def close(self) -> None:
+        """Work out what follows from its spans."""
+        spans = self.spans
+        self.began = min([each.began for each in spans])
+        self.ended = max([each.ended for each in spans])
+        self.queued = max(0.0, self.began - min([each.asked for each in spans]))
+        """Seconds between the first request for it and its beginning."""
+        caches = {each.facts.get("cache") for each in spans}
+        # The network's word counts most: something was missing there.
+        self.cache: str = next((each for each in _CACHES if each in caches), "")
+        """Which of ``CACHES`` it was; empty where none was asked."""
+        wholes = [each.facts for each in spans if not each.phase.is_part]
+        received = sum([_number(each.get("bytes")) for each in wholes if each.get("cache") == "network"])
+        self.size = received or max([_number(each.get("bytes")) for each in wholes], default=0)
+        """Its bytes: of what came over the network, or else of what was read or made."""
+        self.host = next((host_of(each.key) for each in spans if "://" in each.key), "")
+        """The server that it came from."""
+        self.has_failed = bool(max(spans, key=lambda each: each.ended).facts.get("failed"))
+        """Whether its last span failed."""
 
-    @property
-    def queued(self) -> float:
-        """Return the seconds between the first request for it and its beginning."""
-        return max(0.0, self.began - min(each.asked for each in self.spans))
 
-    @property
-    def size(self) -> int:
-        """Return its bytes: of what came over the network, or else of what was read or made."""
-        brought = [each for each in self.spans if not each.phase.is_part]
-        sizes = [_number(each.facts.get("bytes")) for each in brought if each.facts.get("cache") == "network"]
-        return sum(sizes) or max((_number(each.facts.get("bytes")) for each in brought), default=0)
-
-    @property
-    def cache(self) -> str:
-        """Return which of ``CACHES`` it was; the network's word counts most, for something was missing there."""
-        found = {each.facts.get("cache") for each in self.spans}
-        return next((each for each in ("network", "made", "again", *CACHES) if each in found), "")
-
-    @property
-    def host(self) -> str:
-        """Return the server that it came from."""
-        return next((host for each in self.spans if (host := host_of(each.key))), "")
-
-    @property
-    def has_failed(self) -> bool:
-        """Tell whether its last span failed."""
-        return bool(max(self.spans, key=lambda each: each.ended).facts.get("failed"))
+_CACHES = ("network", "made", "again", *CACHES)
+"""What a row's cache is called: the first of these that one of its spans has."""
 
 
 class Story:
@@ -107,6 +95,8 @@ class Story:
         self.seconds = ended - recorder.began
         events = recorder.events()
         self._files, self._packages = _files(events), _packages(events)
+        self._names: dict[tuple[str, str], str] = {}
+        """What is shown, by what was noted: name and key."""
         self.spans = [self._span(number, event, recorder) for number, event in enumerate(events)]
         self.rows: list[Row] = []
         self.row_of: dict[int, Row] = {}
@@ -120,6 +110,8 @@ class Story:
         """When the last wheel was placed."""
         self._make_rows()
         self._note_preparation()
+        for row in self.rows:
+            row.close()
         self._note_waits()
         self._note_order()
 
@@ -139,10 +131,15 @@ class Story:
 
     def _name(self, facts: dict[str, Any], key: str) -> str:
         name = str(facts.get("name") or "")
-        if not name:
-            key = self._files.get(key) or self._packages.get(key, key)
-            name = _of_address(key) if "://" in key else key[:12] if facts.get("digest") == key else key
-        return clean(name)
+        found = self._names.get((name, key))
+        if found is None:
+            shown_name = name
+            if not name:
+                about = self._files.get(key) or self._packages.get(key, key)
+                is_digest = facts.get("digest") == about
+                shown_name = _of_address(about) if "://" in about else about[:12] if is_digest else about
+            found = self._names[name, key] = clean(shown_name)
+        return found
 
     def _make_rows(self) -> None:
         rows: dict[tuple[str, str], Row] = {}
@@ -212,7 +209,9 @@ def host_of(key: str) -> str:
 
 def clean(text: str) -> str:
     """Return a text without secrets and control characters, short enough to be shown."""
-    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in redacted(text))
+    text = redacted(text)
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
