@@ -234,7 +234,7 @@ class RequestsAhead:
                     raise LeftToPip(job.url)
                 job.started = True
 
-        rest = None
+        rest, facts = None, dict[str, Any]()
         try:
             with self._lock:
                 if self._jobs.get(job.url) is not job:
@@ -252,6 +252,8 @@ class RequestsAhead:
                 job.response = response
         except Exception as error:
             logger.debug("pipfast: left to pip after %r", error)
+            # pip sends it then, and what fails there fails.
+            facts.update(failed=False, how="left to pip")
         finally:
             job.done.set()
         if rest is not None:
