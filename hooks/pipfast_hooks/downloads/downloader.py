@@ -17,7 +17,7 @@ from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipfast.address import shown
 from pipfast.fetch.errors import FetchError, WrongDigest
-from pipfast.report import logger
+from pipfast.report import logger, timed
 from pipfast_hooks.downloads.connections import Connections, Sessions
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.index.candidates import Sizes
@@ -142,6 +142,7 @@ def _finish_or_leave(
             stack.enter_context(_without_bar(downloader))
         if display is not None:
             stack.enter_context(display.aside())
+        stack.enter_context(timed("left", key=job.url))
         return alone()
 
 

@@ -37,6 +37,7 @@ PHASES: Mapping[str, Phase] = MappingProxyType({
     "ranged": Phase("metadata", "ranges of a wheel"),
     "download": Phase("download", "download"),
     "segment": Phase("download", "connection", is_part=True),
+    "left": Phase("download", "downloading by pip itself"),
     "check": Phase("download", "checking the stored file"),
     "read": Phase("download", "reading the stored file"),
     "remote": Phase("download", "asking the team's store"),
