@@ -100,6 +100,12 @@ def _around_install_run(call: Call) -> Any:
     if not status and start.expectation is not None and run.intent.link_ahead and run.intent.bytecode is not None:
         with guarded("what was installed is not kept"):
             start.expectation.keep()
+    if not status and run.settings.remote_archives and run.settings.remote_write:
+        with guarded("archives are not put into the team's store"):
+            from pipfast_hooks.downloads.team import TeamArchives
+
+            if (archives := run.find(TeamArchives)) is not None:
+                archives.put_all()
     with guarded("packages that were built against others are not known"):
         from pipfast_hooks.builds.context import Context
 

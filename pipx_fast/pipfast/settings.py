@@ -274,6 +274,9 @@ SETTINGS = (
     Setting("remote_write", "remote-write", "PIPFAST_REMOTE_WRITE",
             "`on`: what is built here goes there as well; for protected branches alone",
             partial(_Reader.switch, default="off"), None),
+    Setting("remote_archives", "remote-archives", "PIPFAST_REMOTE_ARCHIVES",
+            "`on`: downloaded archives come from the team's store, too, and go there",
+            partial(_Reader.switch, default="off"), None),
     Setting("remote_timeout", "remote-timeout", "PIPFAST_REMOTE_TIMEOUT",
             "seconds, 1 to 60, that one command waits in all for a team's store that gives nothing",
             partial(_Reader.number, default=lambda: DEFAULT_REMOTE_TIMEOUT, highest=60), None),
@@ -306,6 +309,7 @@ class Settings:
     """Address of the team's store, perhaps with a password."""
     remote_key: Secret | None = None
     remote_write: bool = False
+    remote_archives: bool = False
     remote_timeout: int = DEFAULT_REMOTE_TIMEOUT
     problems: tuple[str, ...] = ()
     """One message per value that could not be read; the default is used in its place."""

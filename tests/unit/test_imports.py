@@ -106,3 +106,15 @@ def test_commands_without_work_for_us_load_none_of_it(arguments: list[str]) -> N
     ours = {name for name in loaded if name.startswith(heavy)} - light
     assert "pipfast.settings" in loaded
     assert not ours
+
+
+def test_without_a_team_nothing_of_its_store_is_loaded(tmp_path: Path) -> None:
+    """Not for a build either, of which it would be asked."""
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "none"\n', encoding="utf-8"
+    )
+    for arguments in (["install", "pip"], ["wheel", "--no-deps", "--no-index", str(tmp_path / "plain")]):
+        loaded = loaded_by(arguments)
+        assert not [each for each in loaded if each.startswith(("pipfast.remote", "pipfast_hooks.builds.team"))]
+        assert "obstore" not in loaded

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
+    from pipfast_hooks.downloads.team import TeamArchives
     from pipfast_hooks.output.display import Display
 
 
@@ -86,6 +87,8 @@ class Connections:
         job.archive = self._stored(job)
         if job.archive is not None:
             job.check = self._checks.submit(functools.partial(self._is_sound, job.archive, job))
+        elif (archives := self._team_archives()) is not None and "sha256" in job.digests:
+            job.check = archives.ask(functools.partial(self._comes_from_team, archives, job))
         else:
             self._fetch(job)
         return job
@@ -99,6 +102,27 @@ class Connections:
         if digest is None and self.run.settings.offline != "off":
             digest = find_digest(self._layout, job.url)
         return find_archive(self._layout, digest) if digest is not None else None
+
+    def _team_archives(self) -> TeamArchives | None:
+        """Return the archives of the team's store; None where there is none, or archives are not shared."""
+        settings = self.run.settings
+        asks = settings.remote_archives and settings.offline != "only"
+        if settings.remote is None or not asks or not self._layout.keeps:
+            return None
+        from pipfast_hooks.downloads.team import TeamArchives
+
+        return self.run.part(TeamArchives)
+
+    def _comes_from_team(self, archives: TeamArchives, job: Job) -> bool:
+        """Get an archive from the team's store, or start to fetch it from the index; tell which."""
+        archive = archives.get(job.digests["sha256"], job.link.filename)
+        if archive is None:
+            self._fetch(job)
+            return False
+        job.archive = archive
+        self._follow(job, archive.path)
+        self._prepare(archive.digest, archive.path, job.link.filename)
+        return True
 
     def _fetch(self, job: Job) -> None:
         self._jobs[job.url] = job
@@ -160,8 +184,10 @@ class Connections:
             with timed("wait", on=job.url):
                 is_sound = job.check.result()
             if not is_sound:
-                job.archive = job.check = None
-                self._fetch(job)
+                job.check = None
+                if job.download is None:
+                    job.archive = None
+                    self._fetch(job)
         if job.download is None:
             assert job.archive is not None
             with display.aside() if display is not None else contextlib.nullcontext():
@@ -235,6 +261,8 @@ class Connections:
             job.archive = archive
             self._follow(job, archive.path)
             self._prepare(archive.digest, archive.path, job.link.filename)
+            if "sha256" in job.digests and (archives := self._team_archives()) is not None:
+                archives.put_later(archive, job.link.filename)
 
     def _prepare(self, digest: str, path: Path, name: str) -> None:
         if name.endswith(".whl"):

@@ -26,8 +26,8 @@ _START = "import sys; sys.path.append({root!r}); from pipfast.remote.courier imp
 _BLOCK = 1 << 18
 """Bytes that are read from the pipe at once."""
 
-_START_S = 5.0
-"""Seconds for the process to start and to load obstore, which is no fault of a server's."""
+_START_S = 20.0
+"""Seconds for the process to start and to load obstore: no server's fault."""
 
 
 class RemoteFailed(PipfastError):
@@ -132,7 +132,8 @@ class Client:
     def _open(self) -> None:
         if not self._is_open:
             self.begin()
-            self._answer(time.monotonic() + _START_S)
+            late = f"the process that asks it has not started in {_START_S:g} s"
+            self._answer(time.monotonic() + _START_S, late)
             self._is_open = True
 
     def _exchange(self, question: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -147,20 +148,17 @@ class Client:
         except OSError as error:
             raise self._given_up("the process that asks it has ended") from error
 
-    def _answer(self, deadline: float) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._line(deadline))
+    def _answer(self, deadline: float, why_not: str = "") -> dict[str, Any]:
+        while b"\n" not in self._held:
+            self._fill(deadline, why_not)
+        line, _, self._held = self._held.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
         if "library" in answer:
             self.close()
             raise library.NoLibrary(answer["library"])
         if "error" in answer:
             raise RemoteFailed(str(answer["error"]))
         return answer
-
-    def _line(self, deadline: float) -> bytes:
-        while b"\n" not in self._held:
-            self._fill(deadline)
-        line, _, self._held = self._held.partition(b"\n")
-        return line
 
     def _read(self, count: int, deadline: float) -> bytes:
         parts, missing = [self._held[:count]], count - len(self._held)
@@ -171,14 +169,14 @@ class Client:
             missing, self._held = missing - len(self._held), self._held[missing:]
         return b"".join(parts)
 
-    def _fill(self, deadline: float) -> None:
+    def _fill(self, deadline: float, why_not: str = "") -> None:
         process = self._process
         assert process is not None and process.stdout is not None
         descriptor = process.stdout.fileno()
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
         if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise self._given_up(f"it gave nothing for {self._patience.seconds:g} s")
+            raise self._given_up(why_not or f"it gave nothing for {self._patience.seconds:g} s")
         content = os.read(descriptor, _BLOCK)
         if not content:
             raise self._given_up("the process that asks it has ended")

@@ -9,9 +9,12 @@ Asked by a line of JSON, it answers with one. After that for ``more`` come as ma
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +26,13 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 18
 """Bytes that are handed over at once: at the least rate, a quarter of a second's."""
+
+_ATTEMPTS = 6
+_PAUSE_S = 0.2
+"""Seconds between two attempts to put an object that another member is putting."""
+
+# e.g. `Server returned non-2xx status code: 423 Locked`
+_IN_USE = re.compile(r"status code: (?:409|423)\b")
 
 MAX_SAID_CHARACTERS = 160
 """Characters of an error that are repeated; some servers answer with a page."""
@@ -46,7 +56,8 @@ class Courier:
             # Whoever asks waits less, and bounds the whole: a large wheel may well take longer.
             wait = f"{2 * milliseconds}ms"
             client: dict[str, Any] = {"connect_timeout": wait, "read_timeout": wait, "timeout": "1h"}
-            if address.startswith("http:"):
+            # obstore asks for its own variable only where it is given no options.
+            if address.startswith("http:") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"):
                 client["allow_http"] = True
             options = {"client_options": client, "retry_config": {"max_retries": 0}}
         # obstore joins address and name with a slash.
@@ -72,10 +83,19 @@ class Courier:
 
     def create(self, name: str, path: str) -> Mapping[str, object]:
         """Put a file's bytes under a name that is not taken yet; say whether it was not."""
-        try:
-            self._create(name, Path(path).read_bytes())
-        except self._taken:
-            return {"made": False}
+        content = Path(path).read_bytes()
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._create(name, content)
+            except self._taken:
+                return {"made": False}
+            except Exception as error:
+                # Another member is just putting an object of that name.
+                if attempt + 1 == _ATTEMPTS or _IN_USE.search(str(error)) is None:
+                    raise
+                time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))
+            else:
+                break
         return {"made": True}
 
     def _create(self, name: str, content: bytes) -> None:

@@ -50,17 +50,29 @@ class Probed:
     problem: str
 
 
+@dataclass(slots=True)
+class Standing:
+    """What a command has made out of its team's store: all that ask for it share one."""
+
+    patience: Patience
+    is_over: bool = False
+    """It is left out from now on."""
+    doubts: int = 0
+    """Objects that were not believed."""
+
+
 class Remote:
     """The team's store of one command. Whatever is wrong with it is said once, and then it is left out."""
 
-    def __init__(self, settings: Settings, layout: Layout) -> None:
+    def __init__(self, settings: Settings, layout: Layout, standing: Standing | None = None) -> None:
+        """:param standing: that of another one, beside which this asks for other things."""
         assert settings.remote
-        self._layout = layout
-        self._patience = Patience(settings.remote_timeout)
-        self.client = Client(settings.remote, self._patience, writes=settings.remote_write)
-        self.writes = settings.remote_write
-        self._is_over = False
-        self._doubts = 0
+        self._settings, self._layout = settings, layout
+        self._standing = standing or Standing(Patience(settings.remote_timeout))
+        self.client = Client(settings.remote, self._standing.patience, writes=settings.remote_write)
+        # What is kept of it is there without a network, too.
+        self._asks = settings.offline != "only"
+        self.writes = settings.remote_write and self._asks
         self._coming: tuple[str, Incoming] | None = None
         """The last object that was asked for, of which the head has come."""
         # One stretch of questions at a time: a second thread's would end the first one's object.
@@ -70,17 +82,21 @@ class Remote:
             self._key = read_key(settings.remote_key) if settings.remote_key is not None else None
         except NoKey as error:
             self._leave(str(error), "PIPFAST_REMOTE_KEY is the team's key, or @ and the path of a file with it")
-        if self._key is None and not self._is_over:
+        if self._key is None and not self.is_over and not settings.remote_archives:
             self._leave("without the team's key no wheel of it is believed", "set PIPFAST_REMOTE_KEY")
 
     @property
     def is_over(self) -> bool:
         """Tell whether it is left out from now on."""
-        return self._is_over
+        return self._standing.is_over
+
+    def another(self) -> Remote:
+        """Return the same store, to be asked for something else meanwhile."""
+        return Remote(self._settings, self._layout, self._standing)
 
     def begin(self) -> None:
         """Start what speaks with it; return at once."""
-        if not self._is_over:
+        if self._asks and not self.is_over:
             try:
                 self.client.begin()
             except (RemoteFailed, NoLibrary) as error:
@@ -88,6 +104,8 @@ class Remote:
 
     def wheels(self, place: str) -> Iterator[tuple[str, Head, TeamWheel]]:
         """Yield the wheels of a place, name by name, believed; only their heads have come."""
+        if self._key is None:
+            return
         for slot in range(SLOTS):
             name = object_of(place, slot)
             head = self._kept_head(name)
@@ -117,8 +135,46 @@ class Remote:
                 logger.debug("pipfast: %s cannot be kept: %r", name, error)
         return None
 
+    def archive(self, digest: str, filename: str) -> Archive | None:
+        """Return a file that an index has under a digest, as an archive of the store.
+
+        The digest vouches for it. Where there is a key, its head must be signed all the same.
+        """
+        name = f"v1/archives/{digest[:2]}/{digest}"
+        with self._turn, timed("remote", name=name):
+            try:
+                incoming = self.client.get(name) if self._asks and not self.is_over else None
+                if incoming is None:
+                    return None
+                head = read_head(self._key, name, incoming.take)
+                if head.sha256 != digest:
+                    raise Unbelievable("has another file's digest")
+                return self._saved(incoming, head, filename)
+            except Unbelievable as error:
+                self._doubt(name, str(error))
+            except (RemoteFailed, NoLibrary) as error:
+                self._fail(error)
+            except OSError as error:
+                logger.debug("pipfast: %s cannot be kept: %r", name, error)
+        return None
+
+    def keep_archive(self, digest: str, filename: str, path: Path) -> None:
+        """Put a downloaded file there, of which the index has this digest."""
+        if self.is_over or not self.writes or self._key is None or path.stat().st_size > MAX_OBJECT_BYTES:
+            return
+        name = f"v1/archives/{digest[:2]}/{digest}"
+        try:
+            with self._turn:
+                if self._may_create():
+                    head = sign(self._key, name, "archive", path.stat().st_size, digest, {"filename": filename})
+                    self._put(head, path)
+        except (RemoteFailed, NoLibrary) as error:
+            self._fail(error)
+        except OSError as error:
+            logger.debug("pipfast: %s cannot be prepared for the team's store: %r", filename, error)
+
     def _fetch(self, name: str, head: Head, filename: str) -> Archive | None:
-        if self._is_over:
+        if self.is_over or not self._asks:
             return None
         coming, self._coming = self._coming, None
         if coming is not None and coming[0] == name:
@@ -130,6 +186,9 @@ class Remote:
             if read_head(self._key, name, asked.take).raw != head.raw:
                 raise Unbelievable("was replaced by another one")
             incoming = asked
+        return self._saved(incoming, head, filename)
+
+    def _saved(self, incoming: Incoming, head: Head, filename: str) -> Archive | None:
         with self._layout.staging() as folder:
             path = folder / "content"
             _save(incoming, path, head)
@@ -137,7 +196,7 @@ class Remote:
 
     def _head(self, name: str) -> tuple[Head | None, bool]:
         """Return an object's head, if it is believed, and whether there may be an object."""
-        if self._is_over:
+        if self.is_over or not self._asks:
             return None, False
         self._coming = None
         try:
@@ -186,7 +245,7 @@ class Remote:
 
         :param path: its file.
         """
-        if self._is_over or not self.writes or self._key is None:
+        if self.is_over or not self.writes or self._key is None:
             return False
         size = path.stat().st_size
         if size > MAX_OBJECT_BYTES:
@@ -210,19 +269,23 @@ class Remote:
         there = self._kept_head(name)
         if there is None:
             head = sign(self._key, name, built.KIND, path.stat().st_size, sha256_of(path), wheel.to_json())
-            with timed("remote-put", name=name, size=head.size), self._layout.staging() as folder:
-                content = folder / "object"
-                with content.open("wb") as file, path.open("rb") as source:
-                    file.write(head.line + head.raw)
-                    shutil.copyfileobj(source, file, 1 << 20)
-                if self.client.create(name, content):
-                    self._keep_head(head)
-                    return True
+            if self._put(head, path):
+                self._keep_head(head)
+                return True
             there, _ = self._head(name)
         try:
             return False if there is not None and read_wheel(there.info).is_as(wheel) else None
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
+
+    def _put(self, head: Head, path: Path) -> bool:
+        """Put an object under its name, unless there is one."""
+        with timed("remote-put", name=head.name, size=head.size), self._layout.staging() as folder:
+            content = folder / "object"
+            with content.open("wb") as file, path.open("rb") as source:
+                file.write(head.line + head.raw)
+                shutil.copyfileobj(source, file, 1 << 20)
+            return self.client.create(head.name, content)
 
     def _may_create(self) -> bool:
         key = note_key("probe\n", self.client.address)
@@ -236,9 +299,10 @@ class Remote:
 
     def _doubt(self, name: str, how: str) -> None:
         logger.debug("pipfast: %s of the team's store %s", name, how)
-        self._doubts += 1
-        self._is_over = self._is_over or self._doubts >= MAX_DOUBTS
-        if self._doubts == 1:
+        standing = self._standing
+        standing.doubts += 1
+        standing.is_over = standing.is_over or standing.doubts >= MAX_DOUBTS
+        if standing.doubts == 1:
             say(f"an object of the team's store is not believed: it {how} ({name})",
                 "if the team has changed its key, set PIPFAST_REMOTE_KEY to the new one")
 
@@ -246,10 +310,10 @@ class Remote:
         self._leave(str(error), error.hint if isinstance(error, NoLibrary) else _DOCTOR)
 
     def _leave(self, why: str, hint: str) -> None:
-        if not self._is_over and not self._doubts:
+        if not self.is_over and not self._standing.doubts:
             say(f"the team's store is left out: {why}", hint)
         logger.debug("pipfast: the team's store is left out: %s", why)
-        self._is_over = True
+        self._standing.is_over = True
         self.client.close()
 
     def close(self) -> None:

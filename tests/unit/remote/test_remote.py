@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +15,11 @@ from pipfast.remote.built import object_of
 from pipfast.remote.client import Client, Incoming
 from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.layout import Layout, open_layout
-from support.team import KEY, MAKER, PLACE, member, team_wheel, wheel_file
+from support.team import KEY, MAKER, PLACE, all_put_and_take_the_same, member, team_wheel, wheel_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipfast.remote.remote import Remote
     from pipfast.store.archives import Archive
 
@@ -87,6 +86,21 @@ def test_second_time_nothing_is_asked(address: str, tmp_path: Path, reader: Layo
     shutil.rmtree(tmp_path / "team")
     with member(address, reader, writes=False) as remote:
         assert got(remote)
+
+
+def test_without_a_network_what_is_kept_of_it_serves(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(address, tmp_path)
+    with member(address, reader, offline="only") as remote:
+        assert got(remote) is None
+    with member(address, reader, writes=False) as remote:
+        assert got(remote)
+    with member(address, reader, offline="only") as remote:
+        assert got(remote)
+        assert remote.archive("ab" * 32, "x.whl") is None
+        assert remote.client._process is None
+    assert said(capsys) == ""
 
 
 def test_hit_is_one_request_and_miss_is_one(
@@ -281,43 +295,9 @@ def test_folder_that_cannot_be_written(
     assert said(capsys).count("pipfast: ") == 1
 
 
-_MEMBER = """
-import sys
-from pathlib import Path
-from dataclasses import replace
-from pipfast.store.layout import open_layout
-from support.team import MAKER, PLACE, member, team_wheel, wheel_file
-address, root, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-layout = open_layout(root / f"store{number}")
-for version in ("1.0", "2.0"):
-    wheel = team_wheel(replace(MAKER, version=version))
-    path = wheel_file(root / f"built{number}-{version}", code=f"{number}, {version!r}")
-    with member(address, layout) as remote:
-        made = remote.keep(PLACE, wheel, path)
-        found = [(name, head, each) for name, head, each in remote.wheels(PLACE) if each.is_as(wheel)]
-        assert len(found) == 1, found
-        archive = remote.fetch(*found[0][:2], found[0][2].filename)
-        assert archive is not None
-        print(int(made), archive.digest)
-"""
-
-
 def test_many_processes_put_and_take_the_same(address: str, tmp_path: Path) -> None:
     """One of them puts each wheel; all of them get that one, whole."""
-    count = 16
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    started = [
-        subprocess.Popen([sys.executable, "-c", _MEMBER, address, str(tmp_path), str(number)], text=True,
-                         env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for number in range(count)
-    ]
-    ended = [process.communicate() for process in started]
-    assert [process.returncode for process in started] == [0] * count, ended
-    assert not any(err for _, err in ended)
-    rows = [[line.split() for line in out.splitlines()] for out, _ in ended]
-    for wheel in (0, 1):
-        assert sum(int(row[wheel][0]) for row in rows) == 1
-        assert len({row[wheel][1] for row in rows}) == 1
+    all_put_and_take_the_same(address, tmp_path)
 
 
 def test_archive_that_is_here_is_not_fetched(address: str, tmp_path: Path, reader: Layout) -> None:
@@ -328,3 +308,50 @@ def test_archive_that_is_here_is_not_fetched(address: str, tmp_path: Path, reade
         stored(tmp_path).unlink()
         assert remote.fetch(name, head, wheel.filename)
     assert find_archive(reader, sha256_of(path))
+
+
+# Archives
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_archive_comes_by_its_digest(
+    address: str, tmp_path: Path, reader: Layout, key: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has no key takes the index's digest for it; wheels that were built are not even asked for."""
+    path = put(address, tmp_path)
+    digest = sha256_of(path)
+    with member(address, open_layout(tmp_path / "writer2"), archives=True) as remote:
+        remote.keep_archive(digest, path.name, path)
+        remote.keep_archive(digest, path.name, path)
+    with member(address, reader, key, writes=False, archives=True) as remote:
+        archive = remote.archive(digest, path.name)
+        assert archive is not None and archive.path.read_bytes() == path.read_bytes() and archive.name == path.name
+        assert remote.archive("ab" * 32, path.name) is None
+        assert bool(list(remote.wheels(PLACE))) is (key is not None)
+    assert said(capsys) == ""
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+@pytest.mark.parametrize("change", ["content", "other", "short"])
+def test_archive_that_is_another_one_is_a_miss(
+    address: str, tmp_path: Path, reader: Layout, key: str | None, change: str
+) -> None:
+    paths = [wheel_file(tmp_path / "built", name, code="x = 1\n") for name in ("one", "two")]
+    with member(address, open_layout(tmp_path / "writer"), archives=True) as remote:
+        for path in paths:
+            remote.keep_archive(sha256_of(path), path.name, path)
+    first, second = (next((tmp_path / "team").rglob(sha256_of(path))) for path in paths)
+    content = bytearray(first.read_bytes())
+    if change == "content":
+        content[-5] ^= 1
+    first.write_bytes(second.read_bytes() if change == "other" else content[:-9] if change == "short" else content)
+    with member(address, reader, key, writes=False, archives=True) as remote:
+        assert remote.archive(sha256_of(paths[0]), paths[0].name) is None
+    assert not list(reader.root.glob("archives-v0/*/*"))
+
+
+def test_archives_are_not_put_without_the_key(address: str, tmp_path: Path) -> None:
+    path = wheel_file(tmp_path / "built")
+    with member(address, open_layout(tmp_path / "writer"), None, archives=True) as remote:
+        remote.keep_archive(sha256_of(path), path.name, path)
+    assert list((tmp_path / "team").iterdir()) == []

@@ -23,7 +23,6 @@ from pipfast_hooks.builds.rescue.declared import failing_package
 from pipfast_hooks.builds.rescue.overlay import Found, Wanted, make, resolve, target_sites
 from pipfast_hooks.builds.rescue.source import visible_from
 from pipfast_hooks.builds.source import address_of
-from pipfast_hooks.builds.team.record import Seen, files_in, is_unchanged
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.startup.configuration import read_values
 
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
     from pipfast_hooks.builds.context import Context
     from pipfast_hooks.builds.rescue.watched import Hook
-    from pipfast_hooks.builds.team.record import Facts
+    from pipfast_hooks.builds.team.record import Facts, Seen
 
 
 class Place:
@@ -96,6 +95,8 @@ class Place:
         self._overlays.append(self.overlay)
         self._found = found
         if self.context.run.settings.remote_write:
+            from pipfast_hooks.builds.team.record import files_in
+
             self._files = files_in(self.overlay.lib_dirs())
 
     def _wanted(self, declared: tuple[str, ...]) -> Wanted:
@@ -180,6 +181,9 @@ class Place:
 
     def seen(self, since: float, imported: Iterable[str], causes: tuple[Cause, ...]) -> Seen | None:
         """Return what a build here saw; None if none was made, or a package was installed since then."""
+        # Not at the top: hardly anybody has a team's store.
+        from pipfast_hooks.builds.team.record import Seen, is_unchanged
+
         if self.earlier is not None:
             return None
         there = installed_at(target_sites(self.context))
