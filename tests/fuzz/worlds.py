@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import random
-import shutil
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import strategies as st
-
-from fuzz.wheels import HARMLESS, Oddity, odd_wheel
+from fuzz.places import Present, add_second_environment, place, wounding
+from fuzz.wheels import Oddity, odd_wheel
 from support.index import Manners
-from support.twin import Scenario, Step
+from support.sources import backend, built_with
+from support.twin import Scenario, Step, Twin
 from support.wheels import normalize, sdist_of, source_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from support.environments import Places
     from support.index import Index
-    from support.twin import Twins
+    from support.twin import Difference, Twins
     from support.wheels import Archive
 
-NAMES = ("alpha", "Beta", "gamma.ray", "delta_1")
-VERSIONS = ("0.9", "1.0", "1.0.post1", "1.1", "2.0rc1", "2.0", "3.0.dev1")
-SPECIFIERS = (*[""] * 12, ">=1.0", "==1.0", "<2", "!=2.0", "~=1.0", ">1.0,<3", "==1.*", "===1.0", ">=2.0rc1",
-              "==9")
-MARKERS = (*[""] * 8, ' ; python_version >= "3"', ' ; python_version < "3"', ' ; sys_platform == "linux"')
+_PLACEHOLDER = re.compile(r"\{(?P<kind>[a-z]+)(?::(?P<name>[^}]*))?\}")
+
+_ASKING = frozenset(("install", "download", "wheel", "lock", "index", "--outdated"))
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Release:
     name: str
     version: str
     forms: tuple[str, ...] = ("wheel",)
+    """``wheel``, ``sdist``, and ``made`` for an sdist whose backend is on the first index."""
     requires: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     """What the extra ``more`` requires."""
@@ -47,77 +45,154 @@ class Release:
     second: bool = False
     """On the second index instead."""
 
+    def archives(self) -> list[Archive]:
+        """Build its files, wheels first."""
+        found = []
+        if "wheel" in self.forms:
+            found.append(odd_wheel(
+                self.name, self.version, self.requires, self.more, self.requires_python, self.oddities
+            ))
+        if "sdist" in self.forms:
+            found.append(sdist_of(self.name, self.version, self.tree(), requires_python=self.requires_python))
+        if "made" in self.forms:
+            found.append(built_with("maker", self.name, self.version, scripts={}, requires=self.requires))
+        return found
+
+    def tree(self) -> dict[str, bytes]:
+        """Return the files of its source."""
+        extras = {"more": self.more} if self.more else None
+        return source_tree(
+            self.name, self.version, self.requires, extras=extras, requires_python=self.requires_python
+        )
+
 
 @dataclass(frozen=True)
 class Command:
-    """One pip command; ``{index}`` and the like in its arguments are filled in by the world."""
+    """One pip command. ``{index}`` and the like in its arguments are filled in by the world."""
 
     args: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class World:
-    """All that both twins find, and what they do there."""
+    """All that both twins find, and what they do there.
 
-    releases: tuple[Release, ...]
-    commands: tuple[Command, ...]
+    In arguments and requirements, ``{index}`` and ``{extra}`` are the indexes, ``{links}`` is a page of links to
+    the files of the second one, ``{work}`` is the current folder, ``{url:NAME}`` is the address of a project's
+    file, and ``{file:NAME}`` the name of one in the folder ``files``; ``local/NAME`` has its source.
+    """
+
+    releases: tuple[Release, ...] = ()
+    commands: tuple[Command, ...] = ()
     manners: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     """What differs from ``Manners()``, for the first and the second index."""
     requirements: tuple[str, ...] = ()
+    """The lines of ``requirements.txt``."""
+    nested: tuple[str, ...] = ()
+    """The lines of ``nested/more.txt``, which that one names if there are any."""
     constraints: tuple[str, ...] = ()
+    local: tuple[Release, ...] = ()
+    """What lies in the current folder, as sources and as archives."""
+    present: tuple[tuple[Release, Present], ...] = ()
+    """What is installed before."""
     umask: int = -1
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
     """Variables of ours."""
     wound: int = 0
     """Seed of what happens to the store between the rounds; 0 for nothing."""
+    real: tuple[Twin, ...] = ()
+    """Whose commands are processes that start and import anew, not forks."""
 
-    def run(self, twins: Twins) -> list[str]:
+    def is_sound(self) -> bool:
+        """Tell whether every command that asks an index asks one of these: a public one would be waited for."""
+        return all(
+            _ASKING.isdisjoint(args) or "--no-index" in args or (
+                "-i" in args[:-1] and args[args.index("-i") + 1] in ("{index}", "{extra}")
+            )
+            for args in (command.args for command in self.commands)
+        )
+
+    def run(self, twins: Twins, sabotage: Callable[[Places], object] | None = None) -> list[Difference]:
         """Do it all and return the differences."""
         server = twins.server
         server.clear()
         indexes = [
             server.index(prefix, Manners(**manners)) for prefix, manners in zip("ab", self.manners, strict=True)
         ]
-        archives = [(release, archive) for release in self.releases for archive in _archives(release)]
+        archives = [(release, archive) for release in self.releases for archive in release.archives()]
         for release, archive in archives:
             _add(indexes[release.second], release, archive)
+        if any("made" in release.forms for release in (*self.releases, *self.local)):
+            indexes[0].add(backend())
+        anchors = [
+            f'<a href="{indexes[1].file_url(archive)}">{archive.filename}</a>\n'
+            for release, archive in archives
+            if release.second
+        ]
+        values = {
+            "{index}": indexes[0].url,
+            "{extra}": indexes[1].url,
+            "{links}": server.file("links/", f"<!DOCTYPE html><html><body>{''.join(anchors)}</body></html>"),
+            "{work}": str(twins.places.work),
+        }
+        for release, archive in reversed(archives):
+            values[f"{{url:{release.name}}}"] = indexes[release.second].file_url(archive)
+        values |= self._write_local(twins)
+        filled = _filling(values)
+        nested = ("-r nested/more.txt",) if self.nested else ()
         twins.write({
-            "requirements.txt": "".join(f"{line}\n" for line in self.requirements),
+            "requirements.txt": _lines(map(filled, (*self.requirements, *nested))),
+            "nested/more.txt": _lines(map(filled, self.nested)),
             "hashed.txt": _hashed(self.requirements, [archive for _, archive in archives]),
-            "constraints.txt": "".join(f"{line}\n" for line in self.constraints),
+            "constraints.txt": _lines(map(filled, self.constraints)),
         })
-        values = {"{index}": indexes[0].url, "{extra}": indexes[1].url}
-        steps = tuple(
-            Step(tuple(values.get(part, part) for part in each.args), fails=None) for each in self.commands
-        )
+        steps = tuple(Step(tuple(map(filled, each.args)), fails=None) for each in self.commands)
         scenario = Scenario(
             steps,
-            environ=dict(self.settings),
+            environ=self.settings,
             umask=self.umask,
+            prepare=self._prepare,
             inspect=True,
             # What is wrong with the store, or slower than it could be, is said.
             notes=bool(self.wound),
             between=wounding(self.wound) if self.wound else None,
             # Each command may fetch ahead for nothing.
             more_requests=bool(self.wound) or len(steps) > 1,
+            forked=frozenset(Twin) - frozenset(self.real),
         )
-        return [str(each) for each in twins.differences(scenario)]
+        return twins.differences(scenario, sabotage)
+
+    def _write_local(self, twins: Twins) -> dict[str, str]:
+        """Write the files of the current folder, and return what stands for their names."""
+        values = {}
+        for release in self.local:
+            twins.write({f"local/{release.name}/{path}": data for path, data in release.tree().items()})
+            for archive in reversed(release.archives()):
+                twins.write({f"files/{archive.filename}": archive.data})
+                values[f"{{file:{release.name}}}"] = f"files/{archive.filename}"
+        return values
+
+    def _prepare(self, places: Places) -> None:
+        for release, form in self.present:
+            for archive in release.archives():
+                place(archive, form, places.site_packages)
+        if any("--python" in command.args for command in self.commands):
+            add_second_environment(places)
 
 
-def _archives(release: Release) -> list[Archive]:
-    found = []
-    if "wheel" in release.forms:
-        found.append(odd_wheel(
-            release.name, release.version, release.requires, release.more, release.requires_python,
-            release.oddities,
-        ))
-    if "sdist" in release.forms:
-        tree = source_tree(
-            release.name, release.version, release.requires,
-            extras={"more": release.more} if release.more else None, requires_python=release.requires_python,
-        )
-        found.append(sdist_of(release.name, release.version, tree, requires_python=release.requires_python))
-    return found
+def _filling(values: dict[str, str]) -> Callable[[str], str]:
+    """Return what fills in placeholders; of a file that there is not, it gives a name all the same."""
+
+    def value(match: re.Match[str]) -> str:
+        name = f"{(match['name'] or '').replace('.', '_')}-9-py3-none-any.whl"
+        missing = f"{values['{index}']}../files/{name}" if match["kind"] == "url" else f"files/{name}"
+        return values.get(match[0], missing)
+
+    return lambda text: _PLACEHOLDER.sub(value, text)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _add(index: Index, release: Release, archive: Archive) -> None:
@@ -132,158 +207,16 @@ def _add(index: Index, release: Release, archive: Archive) -> None:
 
 
 def _hashed(requirements: tuple[str, ...], archives: list[Archive]) -> str:
-    """Pin each required project to its first wheel, with its hash."""
+    """Pin each required project to the version of its first file, with the hashes of all files of that."""
     lines = []
     for requirement in requirements:
         project = normalize(requirement.partition(" ")[0].partition("[")[0].rstrip("=<>!~0123456789.,*rc"))
-        for archive in archives:
-            if archive.project == project and archive.filename.endswith(".whl"):
-                version = archive.filename.split("-")[1]
-                lines.append(f"{project}=={version} --hash=sha256:{archive.sha256}\n")
-                break
-    return "".join(dict.fromkeys(lines))
+        files = [(_version(archive), archive) for archive in archives if archive.project == project]
+        hashes = [f"--hash=sha256:{archive.sha256}" for version, archive in files if version == files[0][0]]
+        if hashes:
+            lines.append(f"{project}=={files[0][0]} {' '.join(dict.fromkeys(hashes))}")
+    return _lines(dict.fromkeys(lines))
 
 
-def wounding(seed: int) -> Callable[[Places], None]:
-    """Return what damages a few files of the store, or takes them away."""
-
-    def wound(places: Places) -> None:
-        chance = random.Random(seed)
-        files = sorted(path for path in places.store.rglob("*") if path.is_file() and path.parent != places.store)
-        for path in chance.sample(files, min(len(files), 3)):
-            kind = chance.choice(["flip", "cut", "empty", "gone", "folder", "chmod", "touch", "drop"])
-            content = path.read_bytes() if path.is_file() else b""
-            if not path.exists():
-                continue
-            if kind == "flip" and content:
-                at = chance.randrange(len(content))
-                flipped = content[at] ^ 1 << chance.randrange(8)
-                path.write_bytes(content[:at] + bytes([flipped]) + content[at + 1 :])
-            elif kind == "cut":
-                path.write_bytes(content[: len(content) // 2])
-            elif kind == "empty":
-                path.write_bytes(b"")
-            elif kind == "chmod":
-                path.chmod(0o600)
-            elif kind == "touch":
-                path.touch()
-            elif kind == "drop":
-                shutil.rmtree(path.parent)
-            else:
-                path.unlink()
-                if kind == "folder":
-                    path.mkdir()
-
-    return wound
-
-
-def _requirement(draw: st.DrawFn) -> str:
-    name = draw(st.sampled_from(NAMES))
-    extra = draw(st.sampled_from(("", "", "", "[more]")))
-    return f"{name}{extra}{draw(st.sampled_from(SPECIFIERS))}"
-
-
-@st.composite
-def requirements(draw: st.DrawFn) -> str:
-    """Draw a requirement, perhaps with a marker."""
-    return _requirement(draw) + draw(st.sampled_from(MARKERS))
-
-
-@st.composite
-def releases(draw: st.DrawFn) -> Release:
-    """Draw a release; most are what most are."""
-    often = draw(st.integers(0, 9))
-    return Release(
-        draw(st.sampled_from(NAMES)),
-        draw(st.sampled_from(VERSIONS)),
-        draw(st.sampled_from((("wheel",),) * 8 + (("sdist",), ("wheel", "sdist")))),
-        tuple(draw(st.lists(requirements(), max_size=2))),
-        tuple(draw(st.lists(requirements(), max_size=1))),
-        draw(st.sampled_from((None, None, None, ">=3.8", ">=4", "<3"))) if often < 3 else None,
-        draw(st.sampled_from((None, "", "broken"))) if often == 9 else None,
-        draw(st.sampled_from(("", "digest", "metadata", "content"))) if often == 8 else "",
-        tuple(draw(st.lists(st.sampled_from(HARMLESS if often < 8 else tuple(Oddity)), max_size=3, unique=True))),
-        draw(st.integers(0, 3)) == 0,
-    )
-
-
-_INSTALL_OPTIONS = (
-    ("--pre",), ("--no-deps",), ("-U",), ("-U", "--upgrade-strategy", "eager"), ("--force-reinstall",),
-    ("--ignore-installed",), ("--no-compile",), ("--only-binary", ":all:"), ("--prefer-binary",), ("--dry-run",),
-    ("--target", "target"), ("--prefix", "prefix"), ("-c", "constraints.txt"), ("-q",),
-    ("--report", "report.json"),
-    ("--ignore-requires-python",), ("--no-cache-dir",), ("--no-warn-conflicts",), ("--progress-bar", "off"),
-    ("--no-clean",), ("--no-build-isolation",), ("--log", "pip.log"), ("-v",),
-)
-_BOTH = ("-i", "{index}", "--extra-index-url", "{extra}")
-_INDEXES = (("-i", "{index}"), ("-i", "{index}"), _BOTH, _BOTH, ("-i", "{extra}"))
-
-
-@st.composite
-def commands(draw: st.DrawFn) -> Command:
-    """Draw a command: an installation, most often."""
-    verb = draw(st.sampled_from(("install",) * 6 + (
-        "uninstall", "download", "wheel", "freeze", "check", "list", "show", "install -r", "install hashed",
-    )))
-    index = draw(st.sampled_from(_INDEXES))
-    wanted = tuple(draw(st.lists(requirements(), min_size=1, max_size=2)))
-    if verb == "uninstall":
-        return Command(("uninstall", "-y", *(draw(st.sampled_from(NAMES)) for _ in range(2))))
-    if verb in ("freeze", "check", "list"):
-        return Command((verb,))
-    if verb == "show":
-        return Command(("show", "-f", draw(st.sampled_from(NAMES))))
-    if verb == "download":
-        return Command(("download", *index, "-d", "downloads", *wanted))
-    if verb == "wheel":
-        return Command(("wheel", *index, "-w", "wheels", *wanted))
-    chosen = draw(st.lists(st.sampled_from(_INSTALL_OPTIONS), max_size=2, unique=True))
-    options = tuple(part for option in chosen for part in option)
-    if verb == "install -r":
-        return Command(("install", *index, *options, "-r", "requirements.txt"))
-    if verb == "install hashed":
-        return Command(("install", *index, *options, "--require-hashes", "-r", "hashed.txt"))
-    return Command(("install", *index, *options, *wanted))
-
-
-_MANNERS: dict[str, st.SearchStrategy[Any]] = {
-    "pages": st.sampled_from(("html", "json")),
-    "compressed": st.just(value=False),
-    "core_metadata": st.just(value=False),
-    "hashes": st.just(value=False),
-    "upload_times": st.just(value=False),
-    "ranges": st.just(value=False),
-    "lengths": st.just(value=False),
-    "validators": st.just(value=False),
-    "cache_control": st.sampled_from((None, "no-store", "max-age=0", "no-cache")),
-}
-
-SETTINGS = (
-    ("PIPFAST_CONNECTIONS", "1"), ("PIPFAST_WORKERS", "1"), ("PIPFAST_LINK_MODE", "copy"),
-    ("PIPFAST_LINK_MODE", "hardlink"), ("PIPFAST_BUILDS", "1"), ("SOURCE_DATE_EPOCH", "1580608922"),
-    *(("PIPFAST_DISABLE", family) for family in (
-        "builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution",
-    )),
-)
-
-
-def _with_something_of_each(drawn: list[Release]) -> tuple[Release, ...]:
-    """Add a plain release of each project: most requirements can be satisfied."""
-    return (*drawn, *(Release(name, "1.0.1") for name in NAMES))
-
-
-def worlds() -> st.SearchStrategy[World]:
-    """Return the strategy that draws whole worlds."""
-    manners = st.fixed_dictionaries({}, optional=_MANNERS)
-    return st.builds(
-        World,
-        st.lists(releases(), min_size=1, max_size=8, unique_by=lambda each: (each.name, each.version, each.second))
-        .map(_with_something_of_each),
-        st.lists(commands(), min_size=1, max_size=4).map(tuple),
-        st.tuples(manners, manners),
-        st.lists(requirements(), min_size=1, max_size=3).map(tuple),
-        st.lists(requirements().filter(lambda each: "[" not in each), max_size=2).map(tuple),
-        st.sampled_from((-1, -1, -1, 0o077, 0o027, 0o002)),
-        st.lists(st.sampled_from(SETTINGS), max_size=1).map(tuple),
-        st.one_of(st.just(0), st.just(0), st.integers(1, 999)),
-    )
+def _version(archive: Archive) -> str:
+    return archive.filename.removesuffix(".tar.gz").split("-")[1]

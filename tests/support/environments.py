@@ -141,10 +141,12 @@ class Environment:
             path = self._env / relative
             if not (path.is_dir() and (self._template / relative).is_dir()) or path.is_symlink():
                 _remove(path)
-        for relative in sorted({*added, *gone} & self._pristine.keys()):
+        restored = sorted({*added, *gone} & self._pristine.keys())
+        for relative in restored:
             _copy_one(self._template / relative, self._env / relative)
             self._pristine[relative] = _mark((self._env / relative).lstat())
-        assert self.changes() == ([], []), "the environment could not be brought back"
+        if restored:
+            assert self.changes() == ([], []), "the environment could not be brought back"
 
     def put_back(self) -> None:
         """Move it out of the way, whatever has become of it."""

@@ -1,7 +1,7 @@
-"""Forked stock pip for ``inspect`` and ``uninstall`` after a run.
+"""Forked pip and pipfast, in the place of processes that start and import anew.
 
-The commands that are compared are always processes of their own. These come after them, the same for both twins,
-and starting up would be nearly all they take.
+After a run, ``inspect`` and ``uninstall`` of stock pip are forks: they are the same for both twins, and starting
+up would be nearly all they take. Of the commands that are compared, those of random worlds may be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from support.runs import Result, base_environ
+from support.runs import TIMEOUT_S, Result, base_environ, finished, marked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,23 +20,44 @@ if TYPE_CHECKING:
     from support.environments import Places
 
 _SERVER = """
-import importlib, json, os, runpy, site, sys
+import gc, importlib, json, os, pkgutil, runpy, signal, site, sys
+from contextlib import suppress
 sys.path[:] = [path for path in sys.path if path]
+module = sys.argv[1]
 import pip._internal.cli.main
 from pip._internal.commands import create_command
-for name in ("inspect", "uninstall"):
-    create_command(name)
+for name in ("check", "download", "freeze", "inspect", "install", "list", "show", "uninstall", "wheel"):
+    with suppress(Exception):
+        create_command(name)
+# These act when they are imported.
+left_out = ("distutils", "pkg_resources", "__main__", "bundled", "plugin", "runner", "rescue")
+for root in ("pip._internal", "pipfast", "pipfast_hooks") if module == "pipfast" else ("pip._internal",):
+    package = importlib.import_module(root)
+    for each in pkgutil.walk_packages(package.__path__, root + "."):
+        if not any(part in each.name for part in left_out):
+            with suppress(Exception):
+                importlib.import_module(each.name)
+if module == "pipfast":
+    from pipfast import dependencies
+    dependencies.problems()
+gc.collect()
+gc.freeze()
+child = 0
+signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
 print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
     if not child:
         break
+    signal.alarm(job["timeout"])
     status = os.waitpid(child, 0)[1]
-    print(os.waitstatus_to_exitcode(status), flush=True)
+    signal.alarm(0)
+    print(child, os.waitstatus_to_exitcode(status), flush=True)
 else:
     sys.exit()
 # The rest is the child's: what is read when an interpreter starts, and then `python -m pip`.
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
 os.setsid()
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 for number, path in ((1, job["stdout"]), (2, job["stderr"])):
@@ -49,19 +70,19 @@ if job["umask"] >= 0:
 importlib.invalidate_caches()
 sys.path_importer_cache.clear()
 site.main()
-sys.argv[:] = ["pip", *job["args"]]
-runpy.run_module("pip", run_name="__main__", alter_sys=True)
+sys.argv[:] = [module, *job["args"]]
+runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
 class ForkedPip:
     """One process of an environment's interpreter, begun while that is in its place and as the template is."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, module: str = "pip") -> None:
         self._places = places
-        self._output = [places.base / f"forked-{name}" for name in ("stdout", "stderr")]
+        self._output = [places.base / f"forked-{module}-{name}" for name in ("stdout", "stderr")]
         self._process = subprocess.Popen(
-            [places.python, "-c", _SERVER],
+            [places.python, "-c", _SERVER, module],
             cwd=places.work,
             # An attached environment's pip runs alone.
             env={**base_environ(places), "PIPFAST": "off"},
@@ -74,21 +95,22 @@ class ForkedPip:
         assert self._process.stdout.readline() == "ready\n"
 
     def run(self, args: Sequence[str], environ: Mapping[str, str], umask: int) -> Result:
-        """Run ``pip`` with these arguments as a fork; what it may leave behind is not looked at."""
+        """Run the module with these arguments as a fork, and return what it did."""
+        variables, token = marked(environ)
         job = {
             "args": [*args],
-            "environ": {name: value for name, value in environ.items() if value},
+            "environ": variables,
             "cwd": os.fspath(self._places.work),
             "umask": umask,
             "stdout": os.fspath(self._output[0]),
             "stderr": os.fspath(self._output[1]),
+            "timeout": int(TIMEOUT_S),
         }
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        stdout, stderr = (path.read_bytes().decode("utf-8", "backslashreplace") for path in self._output)
-        return Result(code, stdout, stderr)
+        session, code = map(int, self._process.stdout.readline().split())
+        return finished(code, [path.read_bytes() for path in self._output], self._places, token, session)
 
     def close(self) -> None:
         """End the process."""
@@ -99,7 +121,7 @@ class ForkedPip:
         self._process.stdout.close()
 
 
-def same_start(environ: Mapping[str, str], changed: Sequence[str]) -> bool:
+def same_start(environ: Mapping[str, str], changed: Sequence[str] = ()) -> bool:
     """Tell whether a command would start as the forked process has: same interpreter options, same pip.
 
     :param changed: paths in the environment that are not as they were.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from support.environments import Places
 
@@ -70,8 +70,7 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
 
     An empty value in ``environ`` takes the variable away.
     """
-    token = uuid.uuid4().hex
-    variables = {name: value for name, value in environ.items() if value} | {_MARKER: token}
+    variables, token = marked(environ)
     process = subprocess.Popen(
         command,
         cwd=places.work,
@@ -83,28 +82,52 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
         umask=umask,
     )
     try:
-        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+        outputs = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        stdout, stderr = process.communicate()
-    children = _left_running(f"{_MARKER}={token}".encode())
+        outputs = process.communicate()
+    return finished(process.returncode, outputs, places, token, process.pid)
+
+
+def marked(environ: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """Return the variables that have a value, with one that marks a command's processes; and that one alone."""
+    token = uuid.uuid4().hex
+    variables = {name: value for name, value in environ.items() if value}
+    return variables | {_MARKER: token}, f"{_MARKER}={token}".encode()
+
+
+def finished(code: int, outputs: Iterable[bytes], places: Places, marker: bytes, session: int) -> Result:
+    """Return what an ended command did and left.
+
+    :param session: its process was the leader of that session.
+    """
+    children = _left_running(marker, session)
     left = tuple(sorted(path.name for path in places.tmp.iterdir()))
-    text = [output.decode("utf-8", "backslashreplace") for output in (stdout, stderr)]
-    return Result(process.returncode, text[0], text[1], left, children)
+    stdout, stderr = (output.decode("utf-8", "backslashreplace") for output in outputs)
+    return Result(code, stdout, stderr, left, children)
 
 
-def _left_running(marker: bytes) -> tuple[str, ...]:
+def _left_running(marker: bytes, session: int) -> tuple[str, ...]:
     deadline = time.monotonic() + CHILD_GRACE_S
-    while (found := _marked(marker)) and time.monotonic() < deadline:
+    while (found := _of_the_run(marker, session)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
 
 
-def _marked(marker: bytes) -> tuple[str, ...]:
-    """Return the command lines of the processes that have the marker in their environment."""
+def _of_the_run(marker: bytes, session: int) -> tuple[str, ...]:
+    """Return the command lines of the processes in the session, or with the marker in their environment.
+
+    A fork has its parent's environment there; a process that leads a session of its own has the marker.
+    """
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if marker in environ.read_bytes().split(b"\0"):
+            if marker in environ.read_bytes().split(b"\0") or _session(environ.with_name("stat")) == session:
                 found.append(os.fsdecode(environ.with_name("cmdline").read_bytes().replace(b"\0", b" ")))
     return tuple(found)
+
+
+def _session(stat: Path) -> int:
+    """Return the session of a running process; 0 of one that has ended (proc_pid_stat(5))."""
+    state, _, _, session = stat.read_bytes().rpartition(b")")[2].split()[:4]
+    return 0 if state in b"ZX" else int(session)

@@ -35,6 +35,8 @@ OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
 """The module that is compared with pip; ``pip`` tries the comparison itself, and with ``attached`` pip runs with
 pipfast in an attached environment. The path of another installation's ``runner.py`` has that one run there."""
 
+_FORKED = ("pip", "pipfast")
+
 
 class Twin(Enum):
     """Who runs a command."""
@@ -103,6 +105,8 @@ class Scenario:
     """Whether there is a second round."""
     stock_once: bool = False
     """Compare the warm round with stock pip's cold one, save for what is cached: half the time."""
+    forked: frozenset[Twin] = frozenset()
+    """Whose commands are forks of a process that has imported what they need, where these would start alike."""
     rescued: bool = False
     """Connections break: pipfast may go on where pip gives up, and what is said about it is not compared."""
 
@@ -147,7 +151,7 @@ class Laboratory:
         with_pipfast = not OURS.endswith("runner.py")
         self._environments = build_templates(base, attached=OURS == "attached", with_pipfast=with_pipfast)
         self._held = base / "held"
-        self._forked: dict[Kind, ForkedPip] = {}
+        self._forked: dict[tuple[Kind, str], ForkedPip] = {}
 
     def close(self) -> None:
         """End what runs beside the tests."""
@@ -187,8 +191,11 @@ class Laboratory:
         environment.take_out()
         self.server.rewind()
         looks = last and (scenario.inspect or _uninstalls(scenario))
-        if looks and scenario.kind not in self._forked and not places.user_base.exists():
-            self._forked[scenario.kind] = ForkedPip(places)
+        if not places.user_base.exists():
+            if looks or Twin.STOCK in scenario.forked:
+                self._begin_to_fork(scenario.kind, "pip")
+            if Twin.OURS in scenario.forked and OURS in _FORKED:
+                self._begin_to_fork(scenario.kind, OURS)
         try:
             if scenario.prepare is not None:
                 scenario.prepare(places)
@@ -200,6 +207,10 @@ class Laboratory:
         finally:
             environment.put_back()
             self._put_away(twin)
+
+    def _begin_to_fork(self, kind: Kind, module: str) -> None:
+        if (kind, module) not in self._forked:
+            self._forked[kind, module] = ForkedPip(self.places, module)
 
     def _set_out(self, twin: Twin, inputs: Path) -> None:
         places = self.places
@@ -222,14 +233,21 @@ class Laboratory:
         # The runner is told what stands in usage lines: the module, as with -m.
         start = (module, "__main__.py") if module.endswith("runner.py") else ("-m", module)
         what = () if step.program else start
-        return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
+        forked = self._forked.get((scenario.kind, module)) if twin in scenario.forked else None
+        alike = same_start({**scenario.environ, **step.environ}) and not (step.python or step.program)
+        if forked is None or not alike:
+            return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
+        return forked.run(step.args, self._variables(scenario, step.environ, ours), scenario.umask)
 
     def _command(
         self, scenario: Scenario, args: Sequence[str], environ: Mapping[str, str], ours: bool = False
     ) -> Result:
-        switch = {"PIPFAST": "" if ours else "off"}
-        variables = {**base_environ(self.places), **switch, **scenario.environ, **environ}
+        variables = self._variables(scenario, environ, ours)
         return run([str(self.places.python), *args], self.places, variables, scenario.umask)
+
+    def _variables(self, scenario: Scenario, environ: Mapping[str, str], ours: bool) -> dict[str, str]:
+        switch = {"PIPFAST": "" if ours else "off"}
+        return {**base_environ(self.places), **switch, **scenario.environ, **environ}
 
     def _look(
         self,
@@ -255,10 +273,10 @@ class Laboratory:
 
     def _afterwards(self, scenario: Scenario, changed: snapshot.Tree, *args: str) -> Result:
         """Run stock pip on what the steps have left."""
-        forked = self._forked.get(scenario.kind)
+        forked = self._forked.get((scenario.kind, "pip"))
         if forked is None or not same_start(scenario.environ, list(changed)):
             return self._command(scenario, ("-m", "pip", *args), {})
-        return forked.run(args, {**base_environ(self.places), **scenario.environ}, scenario.umask)
+        return forked.run(args, self._variables(scenario, {}, ours=False), scenario.umask)
 
     def _changes(self, environment: Environment) -> tuple[snapshot.Tree, tuple[str, ...]]:
         changed, gone = environment.changes()
