@@ -152,6 +152,7 @@ FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", 
 SETTINGS = (
     ("PIPFAST_CONNECTIONS", "1"), ("PIPFAST_WORKERS", "1"), ("PIPFAST_LINK_MODE", "copy"),
     ("PIPFAST_LINK_MODE", "hardlink"), ("PIPFAST_BUILDS", "1"), ("SOURCE_DATE_EPOCH", "1580608922"),
+    ("PIPFAST_OFFLINE", "prefer"), ("PIPFAST_OFFLINE", "prefer"),
     *(("PIPFAST_DISABLE", family) for family in FAMILIES),
 )
 _LINES = st.one_of(requirements(), requirements(), requirements(), targets().map(" ".join))
