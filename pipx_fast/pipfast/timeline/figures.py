@@ -83,17 +83,20 @@ def measure(story: Story, own: int) -> Measured:
     for step in path:
         lanes[lane_of(step)] += step.seconds
     asked = [each for each in story.spans if is_exchange(each)]
-    places = PHASES["place"]
+    places, outcomes = PHASES["place"], [outcome_of(row) for row in story.rows]
+    intervals: dict[str, list[Interval]] = defaultdict(list)
+    for row in story.rows:
+        intervals[row.lane] += [(each.began, each.ended) for each in row.spans]
     figures = Figures(
         seconds=story.seconds,
         packages=len({each.name for each in story.spans if each.phase is places and not each.facts.get("failed")}),
         requests=len(asked),
-        received=sum(map(received_in, story.spans)),
+        received=sum(map(received_in, asked)),
         receiving=covered((each.began, each.ended) for each in asked),
-        hits=sum(outcome_of(row) == "hit" for row in story.rows),
-        misses=sum(outcome_of(row) == "miss" for row in story.rows),
+        hits=outcomes.count("hit"),
+        misses=outcomes.count("miss"),
         lanes={lane: lanes[lane] for lane in LANES},
-        busy={lane: covered(_intervals(story.rows, lane)) for lane in LANES},
+        busy={lane: covered(intervals[lane]) for lane in LANES},
     )
     working = [each for each in story.spans if not isinstance(each.thread, int) and each.thread[0] != own
                and each.phase.lane in ("unpack", "compile", "link", "download")]
@@ -158,6 +161,3 @@ def peak(found: Iterable[Level]) -> int:
     """Return the highest level."""
     return int(max((level for _, level in found), default=0))
 
-
-def _intervals(rows: Iterable[Row], lane: str) -> Iterable[Interval]:
-    return ((each.began, each.ended) for row in rows if row.lane == lane for each in row.spans)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipfast.address import file_name, redacted, shown
+from pipfast.address import redacted, shown
 from pipfast.timeline.phases import CACHES, OTHER, PHASES, Phase
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _LONGEST = 160
 """Characters of a name that are shown: names are others' texts."""
 
+
+_HARMLESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+!%=-]*)+")
 
 NOTICED_S = 0.002
 """Seconds of waiting that count."""
@@ -203,8 +206,7 @@ class Story:
 
 def host_of(key: str) -> str:
     """Return the host and port of an address."""
-    # An address may stand in another one.
-    return shown(redacted(key)).partition("://")[2].partition("/")[0]
+    return _plain(key).partition("://")[2].partition("/")[0]
 
 
 def clean(text: str) -> str:
@@ -217,12 +219,18 @@ def clean(text: str) -> str:
 
 def _of_address(key: str) -> str:
     """Return a file's name, or for a page the last part of its path."""
-    path = shown(redacted(key)).removesuffix("/index.html").rstrip("/")
-    return file_name(path).removesuffix(".metadata") or path
+    path = _plain(key).removesuffix("/index.html").rstrip("/")
+    return path.rpartition("/")[2].removesuffix(".metadata") or path
+
+
+def _plain(key: str) -> str:
+    """Return an address without its secrets."""
+    # Most have none, and are not taken apart. In others a second address may stand.
+    return key if _HARMLESS.fullmatch(key) else shown(redacted(key))
 
 
 def _lane_of(key: str) -> str:
-    path = shown(redacted(key))
+    path = _plain(key)
     if path.endswith(".metadata"):
         return "metadata"
     return "download" if path.endswith((".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz")) else "index"
