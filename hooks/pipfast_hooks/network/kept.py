@@ -54,6 +54,10 @@ class Keeper(Part):
         with suppress(RuntimeError):
             self._threads.submit(functools.partial(_guarded, call))
 
+    def give_way(self) -> None:
+        """End the thread; nothing more is kept."""
+        self._threads.close(0.0)
+
     def close(self, wait_s: float) -> None:
         """Wait at most that many seconds for what is to be kept."""
         with suppress(Exception):
