@@ -153,14 +153,19 @@ class World:
             umask=self.umask,
             prepare=self._prepare,
             inspect=True,
-            # What is wrong with the store, or slower than it could be, is said.
-            notes=bool(self.wound),
+            # What is wrong with the store, or slower than it could be, is said; and what cannot be left out.
+            notes=bool(self.wound) or {"PIPFAST_OFFLINE", "PIPFAST_DISABLE"} <= self.settings.keys(),
             between=wounding(self.wound) if self.wound else None,
             # Each command may fetch ahead for nothing.
             more_requests=bool(self.wound) or len(steps) > 1,
+            kept="PIPFAST_OFFLINE" in self.settings or self._may_lose_lengths(),
             forked=frozenset(Twin) - frozenset(self.real),
         )
         return twins.differences(scenario, sabotage)
+
+    def _may_lose_lengths(self) -> bool:
+        """Tell whether the store may lose its note that a server has named no length."""
+        return bool(self.wound) and any("lengths" in manners for manners in self.manners)
 
     def _write_local(self, twins: Twins) -> dict[str, str]:
         """Write the files of the current folder, and return what stands for their names."""

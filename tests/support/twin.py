@@ -35,6 +35,9 @@ OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
 """The module that is compared with pip; ``pip`` tries the comparison itself, and with ``attached`` pip runs with
 pipfast in an attached environment. The path of another installation's ``runner.py`` has that one run there."""
 
+# e.g. `  Downloading demo-1.0-py3-none-any.whl (1.1 kB)`, and its bar
+_FILE_HAD = re.compile(r"^( *)Downloading (\S+).*\n(?: *<bar .*>\n)?", re.MULTILINE)
+
 _FORKED = ("pip", "pipfast")
 
 
@@ -107,6 +110,8 @@ class Scenario:
     """Compare the warm round with stock pip's cold one, save for what is cached: half the time."""
     forked: frozenset[Twin] = frozenset()
     """Whose commands are forks of a process that has imported what they need, where these would start alike."""
+    kept: bool = False
+    """pipfast may take what it has where pip asks the server again: how a file came is not compared."""
     rescued: bool = False
     """Connections break: pipfast may go on where pip gives up, and what is said about it is not compared."""
 
@@ -320,7 +325,7 @@ def run_twins(
             differences += (Difference(name, "claim", text) for text in _unshown(scenario, theirs))
         if scenario.rescued and theirs.results[-1].code != 0 == mine.results[-1].code:
             continue
-        told = _uncached if scenario.stock_once else normalized
+        told = _with_files_had if scenario.kept else _uncached if scenario.stock_once else normalized
         for kind, detail in (*_compare(theirs, mine, told), *_manners(scenario, theirs, mine)):
             if not scenario.rescued or kind not in ("stdout", "stderr"):
                 differences.append(Difference(name, kind, detail))
@@ -343,6 +348,10 @@ def _unshown(scenario: Scenario, stock: Run) -> Iterator[str]:
 
 def _uncached(text: str) -> str:
     return normalized(text).replace("Using cached ", "Downloading ")
+
+
+def _with_files_had(text: str) -> str:
+    return _FILE_HAD.sub(r"\1Had \2\n", _uncached(text))
 
 
 def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -369,9 +378,10 @@ def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tupl
     ]
     if stock.uninstalled and ours.uninstalled:
         trees.append(("after uninstall", stock.left, ours.left))
-    printed = {line.strip() for each in stock.results for line in normalized(each.stdout).splitlines()}
+    printed = {line.strip() for each in stock.results for line in told(each.stdout).splitlines()}
     for what, before, after in trees:
-        for problem in snapshot.compare_trees(_comparable(before, printed), _comparable(after, printed)):
+        theirs_left, ours_left = (_comparable(tree, printed, told) for tree in (before, after))
+        for problem in snapshot.compare_trees(theirs_left, ours_left):
             yield what, problem
     if stock.gone != ours.gone:
         yield "environment", f"gone with one only: {sorted(set(stock.gone) ^ set(ours.gone))}"
@@ -385,13 +395,13 @@ def _without_said(home: snapshot.Tree, stock: snapshot.Tree) -> snapshot.Tree:
     return rest
 
 
-def _comparable(tree: snapshot.Tree, printed: set[str]) -> snapshot.Tree:
+def _comparable(tree: snapshot.Tree, printed: set[str], told: Callable[[str], str]) -> snapshot.Tree:
     """Take out of logs what was not printed too: what is logged for debugging only is our own affair.
 
     A clone's own notes hold the time of day.
     """
     return {
-        path: replace(entry, content=_printed_lines(entry.content, printed))
+        path: replace(entry, content=_printed_lines(entry.content, printed, told))
         if path.endswith(".log") and entry.is_file
         else entry
         for path, entry in tree.items()
@@ -399,8 +409,8 @@ def _comparable(tree: snapshot.Tree, printed: set[str]) -> snapshot.Tree:
     }
 
 
-def _printed_lines(log: bytes, printed: set[str]) -> bytes:
-    lines = [line.strip() for line in normalized(log.decode()).splitlines()]
+def _printed_lines(log: bytes, printed: set[str], told: Callable[[str], str]) -> bytes:
+    lines = [line.strip() for line in told(log.decode()).splitlines()]
     return "\n".join(line for line in lines if line in printed).encode()
 
 
