@@ -127,15 +127,17 @@ def is_sound(layout: Layout, archive: Archive) -> bool:
 
 
 def add_archive(layout: Layout, source: Path, digest: str, name: str, *, move: bool) -> Archive | None:
-    """Store the file ``source``.
+    """Store the file ``source``; a stored archive that is damaged gives way to it.
 
     :param digest: its SHA-256, which the caller has computed while reading it.
     :param move: move the file; otherwise copy it, and hash the copy.
     :returns: the stored archive, or None if it could not be stored (a full disk, say).
     """
     kept = find_archive(layout, digest)
-    if kept is not None or not layout.keeps:
+    if kept is not None and is_sound(layout, kept):
         return kept
+    if not layout.keeps:
+        return None
     try:
         with layout.staging() as staging:
             held = staging / _BYTES

@@ -76,6 +76,19 @@ def test_poisoned_with_size_and_time_put_back_is_not_read(layout: Layout, tmp_pa
     assert not path.exists()
 
 
+@pytest.mark.parametrize("move", [True, False])
+def test_damaged_archive_gives_way_to_the_same_file(move: bool, layout: Layout, tmp_path: Path) -> None:
+    """What was fetched anew, because its index has no digests, is not replaced by a damaged copy."""
+    archive = wheel("poisoned")
+    data = bytearray(archive.data)
+    data[40] ^= 1
+    keep(layout, archive, tmp_path).write_bytes(data)
+    source = tmp_path / archive.filename
+    source.write_bytes(archive.data)
+    kept = add_archive(layout, source, archive.sha256, archive.filename, move=move)
+    assert kept is not None and kept.path.read_bytes() == archive.data
+
+
 @pytest.mark.parametrize("note", ["", "[]", "{", '{"size": "x"}'])
 def test_unreadable_note(note: str, layout: Layout, tmp_path: Path) -> None:
     archive = wheel("demo")
