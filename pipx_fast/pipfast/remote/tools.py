@@ -12,11 +12,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipfast.errors import PipfastError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WAIT_S = 2.0
-"""Seconds for all tools together to tell their versions."""
+WAIT_S = 15.0
+"""Seconds for all tools together to tell their versions: a machine that is busy takes some."""
+
+_FAILS = "(fails)"
+"""In the place of a version: the tool is there and tells none."""
 
 _MAX_BYTES = 1 << 16
 
@@ -34,12 +39,17 @@ _FOLDERS = (("nvcc", ("CUDA_HOME", "CUDA_PATH")), ("hipcc", ("ROCM_HOME", "ROCM_
 _PLACE = re.compile(r"^(?:InstalledDir|Configuration file|COLLECT_\w+)\b.*$", re.MULTILINE)
 
 
+class Untold(PipfastError):
+    """A tool does not say its version in time; without that no wheel's place is known."""
+
+
 def tool_versions(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what each tool says of its version, by name; one that is not there or does not tell is left out.
+    """Return what each tool says of its version, by name; one that is not there is left out.
 
     Nothing in it depends on where a tool is, or by which name it was called.
 
     :param environ: the build's variables. PATH finds a tool, and is no part of what is returned.
+    :raises Untold: a tool takes too long.
     """
     commands = {name: _command(name, variables, usual, environ) for name, variables, usual in _TOOLS}
     started = {}
@@ -52,9 +62,12 @@ def tool_versions(environ: Mapping[str, str]) -> dict[str, str]:
                 [*command, *arguments], env={**environ, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + WAIT_S
     found = {name: _told(process, deadline) for name, process in started.items()}
-    return {name: text for name, text in found.items() if text}
+    for name, text in found.items():
+        if text is None:
+            raise Untold(f"{name} does not tell its version")
+    return {name: text for name, text in found.items() if text is not None}
 
 
 def _command(name: str, variables: tuple[str, ...], usual: str, environ: Mapping[str, str]) -> list[str] | None:
@@ -75,15 +88,16 @@ def _command(name: str, variables: tuple[str, ...], usual: str, environ: Mapping
     return None if path is None else [path, *words[1:]]
 
 
-def _told(process: subprocess.Popen[bytes], deadline: float) -> str:
+def _told(process: subprocess.Popen[bytes], deadline: float) -> str | None:
+    """Return a version without what differs from place to place; None: it takes too long."""
     try:
         output, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return ""
+        return None
     if process.returncode:
-        return ""
+        return _FAILS
     text = output[:_MAX_BYTES].decode("utf-8", "replace").strip()
     first, _, rest = _PLACE.sub("", text).partition("\n")
     # e.g. `cc (Debian 12.2.0-14) 12.2.0`: by another name it says that one.

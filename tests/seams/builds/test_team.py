@@ -153,3 +153,22 @@ def test_specifiers_that_a_build_environment_met() -> None:
         "setuptools": "<90,>=61", "setuptools-scm": ">=8", "tomli": ">=1",
     }
     assert choices.wanted_of(["setuptools @ https://host/x.whl"], there) is None
+
+
+@pytest.mark.parametrize(("constraint", "known"), [
+    (None, True), ("maker<9", True), ("maker<2", False), ("other<2", True),
+    ("maker @ https://host/maker-1.whl", False),
+])
+def test_constraints_that_would_change_the_choice(run: Run, constraint: str | None, known: bool) -> None:
+    """Whether they bear on build environments differs from pip to pip: only what they leave as it is is known."""
+    install_req_from_line = importlib.import_module("pip._internal.req.constructors").install_req_from_line
+    context = run.part(Context)
+    context.requirements = [install_req_from_line(constraint, constraint=True)] if constraint else []
+
+    def best(name: str, specifiers: Any) -> Any:
+        version = next((each for each in ("2.0", "1.0") if specifiers.contains(each)), None)
+        link = Link(f"https://host/{name}-{version}-py3-none-any.whl#sha256={'ab' * 32}")
+        return SimpleNamespace(best_candidate=version and SimpleNamespace(version=version, link=link))
+
+    context.finder = SimpleNamespace(find_best_candidate=best)
+    assert (choices.chosen(context, "maker", ">=1") == ("2.0", "ab" * 32)) is known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +84,11 @@ def _around_get_cache_entry(call: Call) -> Any:
 
 def _around_link_candidate(call: Call) -> Any:
     """Take pip's cached wheel after all if its source cannot be prepared for a build."""
-    if (taken := _taken(current_run())) is not None:
-        taken.expect(call["template"].config_settings)
+    taken = _taken(current_run())
+    settings = getattr(call.get("template"), "config_settings", None)
     try:
-        return call.original()
+        with taken.candidate(settings) if taken is not None else nullcontext():
+            return call.original()
     except Exception:
         passed_over = current_run().find(PassedOver)
         if passed_over is None or passed_over.taken_instead(call["link"]) is None:

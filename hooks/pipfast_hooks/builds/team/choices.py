@@ -21,22 +21,32 @@ if TYPE_CHECKING:
 
 
 def chosen(context: Context, name: str, specifiers: str) -> tuple[str, str] | None:
-    """Return version and SHA-256 of the file that pip would take from the indexes; None if that is not known."""
+    """Return version and SHA-256 of the file that pip would take from the indexes; None if that is not known.
+
+    Constraints of the command bear on build environments under some pips, and if they come from some places: the
+    file is known if it is the same with them and without.
+    """
+    limits = [each for each in context.requirements
+              if each.constraint and each.name and canonicalize_name(each.name) == name]
+    if any(each.link is not None for each in limits):
+        return None
+    limited = ",".join(filter(None, (specifiers, *(str(each.specifier) for each in limits))))
     with records.held_back([]):
-        found = context.finder.find_best_candidate(name, SpecifierSet(specifiers)).best_candidate
-        digest = digest_of(found.link) if found is not None else None
+        found, other = (context.finder.find_best_candidate(name, SpecifierSet(each)).best_candidate
+                        for each in (specifiers, limited))
+        if found is None or other is None or found.link != other.link:
+            return None
+        digest = digest_of(found.link)
     return (str(found.version), digest) if digest else None
 
 
-def has_constraints(context: Context) -> bool:
-    """Tell whether constraints that nothing here reads bear on pip's choice for build environments."""
+def has_build_constraints(context: Context) -> bool:
+    """Tell whether there are constraints for build environments alone, which nothing here reads."""
     options: Any = context.options
-    if getattr(options, "build_constraints", None) or any(
-        os.environ.get(name) for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
-    ):
+    if getattr(options, "build_constraints", None) or os.environ.get("PIP_BUILD_CONSTRAINT"):
         return True
     values = read_values(isolated=bool(getattr(options, "isolated_mode", False)))
-    return any(key.endswith((".constraint", ".build-constraint")) for key in values)
+    return any(key.endswith(".build-constraint") for key in values)
 
 
 def wanted_of(declared: Iterable[str], there: Mapping[str, Distribution]) -> dict[str, str] | None:

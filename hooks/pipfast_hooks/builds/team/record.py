@@ -12,7 +12,7 @@ from pipfast.report import logger
 from pipfast.rescue.installed import installed_at, record_of
 from pipfast.rescue.wheels import BuiltWheel, Visible, note_built, record_of_archive
 from pipfast.store.notes import note_key
-from pipfast_hooks.builds.team.choices import chosen, has_constraints, wanted_of
+from pipfast_hooks.builds.team.choices import chosen, has_build_constraints, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ def seen_in(context: Context, environment: Any, declared: tuple[str, ...]) -> Se
     """
     there = installed_at(folders_of(environment) or ())
     wanted = wanted_of(declared, there)
-    if wanted is None or has_constraints(context):
+    if wanted is None or has_build_constraints(context):
         return None
     layout, visible = context.run.store.layout, []
     for name, each in sorted(there.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ from pipfast.report import logger
 from pipfast.store.archives import hand_out
 from pipfast_hooks.builds.context import Context
 from pipfast_hooks.builds.source import source_of_link
-from pipfast_hooks.builds.team.choices import chosen, has_constraints
+from pipfast_hooks.builds.team.choices import chosen, has_build_constraints
 from pipfast_hooks.builds.team.part import origin_of, team_of
 from pipfast_hooks.builds.team.record import show
 from pipfast_hooks.run import Part, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipfast.remote.built import TeamWheel
     from pipfast_hooks.builds.team.part import Team
     from pipfast_hooks.call import Call
@@ -38,17 +41,28 @@ class TakenWheels(Part):
         self._asked: set[str] = set()
         self._taken: set[str] = set()
         self._config_settings: Any = None
+        self._is_candidate = False
+        """pip makes a candidate, whose settings are known."""
         self._constrained: bool | None = None
 
-    def expect(self, config_settings: Any) -> None:
-        """Note the settings for the build of the candidate that pip makes now."""
-        self._config_settings = config_settings
+    @contextmanager
+    def candidate(self, config_settings: Any) -> Iterator[None]:
+        """Note for the block that pip makes a candidate, and the settings for its build."""
+        self._config_settings, self._is_candidate = config_settings, True
+        try:
+            yield
+        finally:
+            self._is_candidate = False
 
     def entry(self, call: Call) -> Any:
         """Return pip's entry for a wheel that was put into its temporary cache; None if there is none."""
         link, name = call["link"], call["package_name"]
-        # The wheel's metadata is read from pip's own thread; the others only guess what that will ask for.
-        if threading.current_thread() is not threading.main_thread() or not name or link.url in self._asked:
+        if not name or link.is_wheel or link.url in self._asked:
+            return None
+        if not self._is_candidate or threading.current_thread() is not threading.main_thread():
+            # A guess at what pip will ask for; what speaks with the server starts meanwhile.
+            if (team := team_of(self.run)) is not None:
+                team.remote.begin()
             return None
         self._asked.add(link.url)
         source = self._source(call, link, canonicalize_name(name))
@@ -106,7 +120,7 @@ class TakenWheels(Part):
     def _is_as_pip_would_build(self, wheel: TeamWheel) -> bool:
         """Tell whether a build environment made now would have exactly what that wheel's had."""
         if self._constrained is None:
-            self._constrained = has_constraints(self._context)
+            self._constrained = has_build_constraints(self._context)
         if self._constrained:
             return False
         for each in wheel.visible:
