@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz.drawing import worlds
 from fuzz.shrinking import expression, shrunk
+from fuzz.worlds import Command, Release, World
 from support.twin import Twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fuzz.worlds import World
     from support.environments import Places
     from support.index import Server
     from support.twin import Difference, Laboratory
@@ -36,7 +36,14 @@ AT_ONCE = 25
 TRIES = 150
 """Worlds that are run to make one that differs simpler: some minutes."""
 
-KNOWN: dict[str, World] = {}
+KNOWN: dict[str, World] = {
+    "a damaged stored archive instead of what came without a digest": World(
+        (Release("alpha", "1.0"),),
+        (Command(("install", "-i", "{index}", "alpha")),),
+        ({"hashes": False, "core_metadata": False}, {}),
+        wound=201,
+    ),
+}
 """Worlds that differed once, by what was wrong."""
 
 

@@ -153,8 +153,7 @@ class World:
             umask=self.umask,
             prepare=self._prepare,
             inspect=True,
-            # What is wrong with the store, or slower than it could be, is said; and what cannot be left out.
-            notes=bool(self.wound) or {"PIPFAST_OFFLINE", "PIPFAST_DISABLE"} <= self.settings.keys(),
+            notes=self._says_something(),
             between=wounding(self.wound) if self.wound else None,
             # Each command may fetch ahead for nothing.
             more_requests=bool(self.wound) or len(steps) > 1,
@@ -162,6 +161,11 @@ class World:
             forked=frozenset(Twin) - frozenset(self.real),
         )
         return twins.differences(scenario, sabotage)
+
+    def _says_something(self) -> bool:
+        """Tell whether pipfast may say something: of the store, of what cannot be left out, or figures."""
+        cannot = {"PIPFAST_OFFLINE", "PIPFAST_DISABLE"} <= self.settings.keys()
+        return bool(self.wound) or cannot or any("-v" in command.args for command in self.commands)
 
     def _may_lose_lengths(self) -> bool:
         """Tell whether the store may lose its note that a server has named no length."""
