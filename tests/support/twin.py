@@ -240,6 +240,8 @@ class Laboratory:
         what = () if step.program else start
         forked = self._forked.get((scenario.kind, module)) if twin in scenario.forked else None
         alike = same_start({**scenario.environ, **step.environ}) and not (step.python or step.program)
+        # An attached environment's pip gets its hooks when an interpreter starts.
+        alike = alike and (not ours or OURS in _FORKED)
         if forked is None or not alike:
             return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
         return forked.run(step.args, self._variables(scenario, step.environ, ours), scenario.umask)
