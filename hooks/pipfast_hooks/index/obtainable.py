@@ -82,7 +82,8 @@ class Obtainable(Part):
         if adapter is None:
             return False
         path = adapter.cache._get_cache_path(adapter.controller.cache_url(link.url_without_fragment))
-        return os.path.exists(f"{path}.body")
+        # Until pip 23.2 a cached answer was one file.
+        return os.path.exists(f"{path}.body" if hasattr(adapter.cache, "get_body") else path)
 
     def _is_stored(self, session: Any, link: Any) -> bool:
         layout = layout_of(self.run, session)
