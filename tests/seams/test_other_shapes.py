@@ -60,7 +60,7 @@ def test_install_with_every_seam(box: Box, index_url: str) -> None:
     states = install(box, index_url)
     assert "stock" not in states.values()
     assert {entry.partition("/")[0] for entry in box.entries()} == {
-        "archives-v0", "trees-v1", "bytecode-v1", "pages-v0",
+        "answers-v0", "archives-v0", "trees-v1", "bytecode-v1", "pages-v0",
     }
     assert is_linked(box)
 
