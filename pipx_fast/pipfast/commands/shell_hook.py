@@ -94,6 +94,9 @@ def _undone(shell: str) -> str:
     try:
         file = _file(shell)
         file.unlink()
+        with suppress(OSError):
+            # The folder is pipfast's own; other shells' hooks keep it.
+            file.parent.rmdir()
         sys.stderr.write(f"pipfast: {file} is removed; remove this line from {_START_UP[shell][1]}, too:\n"
                          f"  {source_line(shell, str(file))}\n")
     except FileNotFoundError:

@@ -55,7 +55,7 @@ def test_saved_and_removed(command: str, folder: Path, capfd: pytest.CaptureFixt
     out, err = capfd.readouterr()
     assert out == undo("bash")
     assert f"{file} is removed" in err and f"  {source_line('bash', str(file))}\n" in err
-    assert not file.exists()
+    assert not file.parent.exists()
 
 
 def test_what_cannot_be_done_is_named(folder: Path) -> None:
