@@ -50,14 +50,15 @@ for name in ("_start_new_thread", "_start_joinable_thread"):
 """
 
 PROCESSES = """
-import os, subprocess
+import contextlib, os, subprocess
 def limited(start):
     def starting(*arguments, **further):
         with open(f"/proc/self/task/{{os.getpid()}}/children") as file:
             others = len(file.read().split())
         for task in os.listdir("/proc/self/task"):
             if int(task) != os.getpid():
-                with open(f"/proc/self/task/{{task}}/children") as file:
+                # A thread may have ended since.
+                with contextlib.suppress(OSError), open(f"/proc/self/task/{{task}}/children") as file:
                     others += len(file.read().split())
         if others >= {most}:
             raise BlockingIOError(11, "Resource temporarily unavailable")
