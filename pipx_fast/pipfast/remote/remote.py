@@ -8,6 +8,7 @@ import secrets
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,15 +125,8 @@ class Remote:
         kept = find_archive(self._layout, head.sha256)
         if kept is not None and is_sound(self._layout, kept):
             return kept
-        with self._turn, timed("remote", name=name, size=head.size):
-            try:
-                return self._fetch(name, head, filename)
-            except Unbelievable as error:
-                self._doubt(name, str(error))
-            except (RemoteFailed, NoLibrary) as error:
-                self._fail(error)
-            except OSError as error:
-                logger.debug("pipfast: %s cannot be kept: %r", name, error)
+        with self._turn, timed("remote", name=name, size=head.size), self._endings(name):
+            return self._fetch(name, head, filename)
         return None
 
     def archive(self, digest: str, filename: str) -> Archive | None:
@@ -141,21 +135,14 @@ class Remote:
         The digest vouches for it. Where there is a key, its head must be signed all the same.
         """
         name = f"v1/archives/{digest[:2]}/{digest}"
-        with self._turn, timed("remote", name=name):
-            try:
-                incoming = self.client.get(name) if self._asks and not self.is_over else None
-                if incoming is None:
-                    return None
-                head = read_head(self._key, name, incoming.take)
-                if head.sha256 != digest:
-                    raise Unbelievable("has another file's digest")
-                return self._saved(incoming, head, filename)
-            except Unbelievable as error:
-                self._doubt(name, str(error))
-            except (RemoteFailed, NoLibrary) as error:
-                self._fail(error)
-            except OSError as error:
-                logger.debug("pipfast: %s cannot be kept: %r", name, error)
+        with self._turn, timed("remote", name=name), self._endings(name):
+            incoming = self.client.get(name) if self._asks and not self.is_over else None
+            if incoming is None:
+                return None
+            head = read_head(self._key, name, incoming.take)
+            if head.sha256 != digest:
+                raise Unbelievable("has another file's digest")
+            return self._saved(incoming, head, filename)
         return None
 
     def keep_archive(self, digest: str, filename: str, path: Path) -> None:
@@ -172,6 +159,18 @@ class Remote:
             self._fail(error)
         except OSError as error:
             logger.debug("pipfast: %s cannot be prepared for the team's store: %r", filename, error)
+
+    @contextmanager
+    def _endings(self, name: str) -> Iterator[None]:
+        """Say or note why an object is not had, and go on without it."""
+        try:
+            yield
+        except Unbelievable as error:
+            self._doubt(name, str(error))
+        except (RemoteFailed, NoLibrary) as error:
+            self._fail(error)
+        except OSError as error:
+            logger.debug("pipfast: %s cannot be kept: %r", name, error)
 
     def _fetch(self, name: str, head: Head, filename: str) -> Archive | None:
         if self.is_over or not self._asks:
