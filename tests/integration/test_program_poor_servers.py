@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.hanging import HangingServer, StallingServer
+from support.hanging import HangingServer, StallingServer, TiringServer
 from support.outputs import normalized
 from support.pips import IN_ORDER
 from support.poor import NAMES, PoorServer
@@ -57,7 +57,7 @@ def test_refusal_of_whoever_has_two_under_way(box: Box, told_by_pip: str, kind: 
         assert len(server.asked) <= 3 * len(server.files) + 8
 
 
-@pytest.mark.parametrize("sent", ["nothing", "headers", "half"])
+@pytest.mark.parametrize("sent", ["nothing", "headers", "some"])
 def test_ranges_that_hang(box: Box, sent: str) -> None:
     """The first, plain answer of each file brings all of it; once ranges hung, no more are asked for."""
     with HangingServer(sent) as server:
@@ -71,12 +71,23 @@ def test_ranges_that_hang(box: Box, sent: str) -> None:
 
 
 def test_a_range_that_stalls_after_another_came(box: Box) -> None:
-    """What is there is kept, and only what is missing asked for once more."""
+    """The first, plain answer is under way still, and brings what is missing before anybody asks for it again."""
     with StallingServer() as server:
         ended = box.pipfast("install", "--index-url", server.url, "alpha")
         assert (ended.status, ended.err) == (0, "")
         assert "alpha" in box.installed()
+        assert server.stalled != (0, 0)
         assert server.asked.count(None) == 1
-        asked, (start, end) = [each for each in server.asked if each is not None], server.stalled
-        again = [each for each in asked if start <= each[0] < end and each != (start, end)]
-        assert again == [((start + end) // 2, end)]
+        asked = [each for each in server.asked if each is not None]
+        assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("ranges", [1, 5])
+def test_ranges_that_come_no_more(box: Box, ranges: int) -> None:
+    """The first, plain answer is under way until all is there, and brings the rest: nothing begins again."""
+    with TiringServer(ranges) as server:
+        ended = box.pipfast("install", "--index-url", server.url, "alpha")
+        assert (ended.status, ended.err) == (0, "")
+        assert "alpha" in box.installed()
+        assert server.plain == 1
+        assert server.again == 1

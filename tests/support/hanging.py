@@ -25,7 +25,9 @@ class HangingServer(Loopback):
     """Sends plain answers slowly until a range was asked for and given up."""
 
     def __init__(self, sent: str) -> None:
-        """:param sent: what comes of a range before it hangs: ``nothing``, ``headers``, or ``half`` of it."""
+        """:param sent: what comes of a range before it hangs: ``nothing``, ``headers``, or ``some`` of it, less
+        than the half that is left of it when another stream takes the rest.
+        """
         self.files: dict[str, Archive] = {
             name: _large(name, requires)
             for name, requires in (("alpha", ["gamma"]), ("beta", []), ("gamma", []))
@@ -45,25 +47,17 @@ class HangingServer(Loopback):
             exchange.page(_page(archive))
         elif exchange.range is None:
             self.plain.append(name)
-            self._send_plain(exchange, archive.data)
+            _send_slowly(exchange, archive.data, self._given_up)
         else:
             self.ranged.append(name)
             self._send_part(exchange, archive.data)
             self._given_up.set()
 
-    def _send_plain(self, exchange: Exchange, data: bytes) -> None:
-        exchange.head(200, _plain_head(data))
-        at = 0
-        while at < len(data) // 2 and not self._given_up.wait(0.01):
-            exchange.send(data[at : at + TRICKLE])
-            at += TRICKLE
-        exchange.send(data[at:])
-
     def _send_part(self, exchange: Exchange, data: bytes) -> None:
         if self._sent != "nothing":
             start, end = exchange.head_of_part(len(data), STRONG)
-            if self._sent == "half":
-                exchange.send(data[start : (start + end) // 2])
+            if self._sent == "some":
+                exchange.send(data[start : (3 * start + end) // 4])
         exchange.stall()
 
 
@@ -89,7 +83,6 @@ class StallingServer(Loopback):
         if exchange.range is None:
             exchange.head(200, _plain_head(data))
             exchange.send(data[:TRICKLE])
-            # When a range has come whole, this one leaves the rest to others.
             self._came.wait(5)
             exchange.send(data[TRICKLE:])
             return
@@ -104,8 +97,58 @@ class StallingServer(Loopback):
             self._came.set()
 
 
-def _large(name: str, requires: list[str]) -> Archive:
-    data = random.Random(name).randbytes(SIZE)
+class TiringServer(Loopback):
+    """Sends the first ranges of a wheel, and none of those that come later."""
+
+    def __init__(self, ranges: int) -> None:
+        """:param ranges: how many come."""
+        self.archive = _large("alpha", [], 4 * SIZE)
+        self.plain = 0
+        self.again = 0
+        """How many were asked for after the first that did not come had been given up."""
+        self._left = ranges
+        self._given_up = False
+        self._lock = threading.Lock()
+        self._tried_again = threading.Event()
+        """A range has been asked for again and given up: the plain answer, slow until then, goes on."""
+        super().__init__(self._answer)
+
+    def _answer(self, exchange: Exchange) -> None:
+        data = self.archive.data
+        if exchange.path.startswith("/simple/"):
+            exchange.page(_page(self.archive))
+        elif exchange.range is None:
+            self.plain += 1
+            _send_slowly(exchange, data, self._tried_again)
+        else:
+            self._send_part(exchange, data)
+
+    def _send_part(self, exchange: Exchange, data: bytes) -> None:
+        start, end = exchange.head_of_part(len(data), STRONG)
+        with self._lock:
+            self._left -= 1
+            comes, again = self._left >= 0, self._given_up
+            self.again += again
+        if comes:
+            exchange.send(data[start:end])
+            return
+        exchange.stall()
+        self._given_up = True
+        if again:
+            self._tried_again.set()
+
+
+def _send_slowly(exchange: Exchange, data: bytes, until: threading.Event) -> None:
+    exchange.head(200, _plain_head(data))
+    at = 0
+    while at < len(data) // 2 and not until.wait(0.01):
+        exchange.send(data[at : at + TRICKLE])
+        at += TRICKLE
+    exchange.send(data[at:])
+
+
+def _large(name: str, requires: list[str], size: int = SIZE) -> Archive:
+    data = random.Random(name).randbytes(size)
     return Wheel(
         name, requires=requires, compression=zipfile.ZIP_STORED,
         files={f"{name}/__init__.py": "", f"{name}/data.bin": data},

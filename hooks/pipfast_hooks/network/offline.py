@@ -150,9 +150,10 @@ class Offline(Part):
         if not missing:
             return
         names = [*self._pages, *(f"{name}=={version}" for name, version in wanted.items())][:_NAMED]
-        brings = f"`PIPFAST_OFFLINE=off pipfast download {' '.join(names)}`" if names else (
-            "the same command with PIPFAST_OFFLINE=off"
-        )
+        brings = "the same command with PIPFAST_OFFLINE=off"
+        if names:
+            command = f"`PIPFAST_OFFLINE=off pipfast download {' '.join(names)}`"
+            brings = f"{command}, with the options that this command has for indexes and Pythons,"
         hint = f"where there is a network, {brings} brings it into the store"
         if not self._keeps:
             hint = "with --no-cache-dir, or where there is no store, nothing is kept"

@@ -44,7 +44,7 @@ class Task:
 
     def is_over(self, assembly: Assembly) -> bool:
         """Whether nothing more is to be read for it."""
-        return assembly.dead or self.abandoned or assembly.finishing
+        return assembly.is_over or self.abandoned
 
 
 class Board:
@@ -69,6 +69,8 @@ class Board:
         """Hosts and ports that have sent a range to its end."""
         self.stale: deque[Response] = deque()
         self.without_ranges: set[str] = set()
+        self.missed: dict[str, float] = {}
+        """When a range did not come for the first time, by host and port that had sent others to their ends."""
         self._grow = grow
 
     def __enter__(self) -> None:
@@ -118,18 +120,52 @@ class Board:
             self.limiter.in_flight -= 1
             self.written.notify_all()
 
-    def no_more_ranges(self, download: Download) -> None:
-        """Ask a server for nothing beside one stream of each file any more: one of its ranges did not come."""
+    def no_more_ranges(self, download: Download, *, but_one: bool = False) -> None:
+        """Ask a server for nothing beside one stream of each file any more: one of its ranges did not come.
+
+        :param but_one: one range at a time beside the first stream.
+        """
         self.without_ranges.add(download.state.host)
         for each in self.unfinished.values():
             assembly = each.state.assembly
             if each.state.host == download.state.host and assembly is not None:
-                assembly.plan.streams = 1
+                assembly.plan.streams = min(assembly.plan.streams, 1 + (but_one and assembly.first_is_read))
+
+    def forgives(self, task: Task) -> bool:
+        """Note that a range did not come; return whether it is worth a second try, since others have come before.
+
+        All that were under way when the first did not come are forgiven with it.
+        """
+        host = task.download.state.host
+        return host in self.with_ranges and task.started < self.missed.setdefault(host, time.monotonic())
+
+    def take_back(self, download: Download, assembly: Assembly, stalled: Claim) -> None:
+        """Take a claim from its stream, which brings nothing."""
+        forgiven = True
+        for task in self.tasks:
+            if task.claim is stalled and not task.abandoned:
+                forgiven = stalled is not assembly.front and self.forgives(task) and forgiven
+                self.disown(task)
+                self.limiter.busy(started=task.started, now=time.monotonic())
+        stream = assembly.streams.pop(stalled, None)
+        assembly.plan.release(stalled)
+        self.miss(download, assembly, forgiven=forgiven or stalled is assembly.front)
+        if stream is not None:
+            self.stale.append(stream)
+        self.work.notify_all()
+
+    def miss(self, download: Download, assembly: Assembly, *, forgiven: bool) -> bool:
+        """Ask for no more ranges, or for one at a time if this one is forgiven.
+
+        :returns: whether the first stream, which is being read, brings what is missing.
+        """
+        self.no_more_ranges(download, but_one=forgiven)
+        return assembly.first_is_read
 
     def leave_to_front(self, download: Download, assembly: Assembly) -> bool:
         """Leave all that is missing to the first stream, while that is alive; also what came by ranges so far."""
         front = assembly.front
-        if front is None or assembly.dead or assembly.finishing or front not in assembly.streams:
+        if front is None or front not in assembly.streams or assembly.is_over or assembly.passed_over:
             return False
         self.no_more_ranges(download)
         for task in self.tasks:
@@ -147,9 +183,14 @@ class Board:
     def collapse(self, task: Task, assembly: Assembly) -> bool:
         """Leave the rest to the first stream, if that is alive; else False."""
         download, front = task.download, assembly.front
-        if assembly.dead or task.abandoned or download.state.assembly is not assembly:
-            return True  # somebody has seen to it
+        if self.is_settled(task, assembly):
+            return True
         return self.leave_to_front(download, assembly) or (not download.state.ranges_allowed and front is not None)
+
+    @staticmethod
+    def is_settled(task: Task, assembly: Assembly) -> bool:
+        """Whether somebody has seen to what a task was to bring."""
+        return assembly.dead or task.abandoned or task.download.state.assembly is not assembly
 
     def abandon(self, download: Download, keep: Task | None = None) -> None:
         """Throw away what there is of a file, to start it again."""

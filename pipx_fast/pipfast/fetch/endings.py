@@ -34,8 +34,10 @@ class Endings:
         with self._board:
             if not self._matters(task):
                 return
-            if task.ranged and assembly is not None and self._board.collapse(task, assembly):
-                return
+            if task.ranged and assembly is not None:
+                forgiven = is_busy and self._board.forgives(task)
+                if self._board.miss(download, assembly, forgiven=forgiven) and not forgiven:
+                    return
             if not is_busy:
                 self._board.fail(download, error)
                 return
@@ -94,7 +96,7 @@ class Endings:
         if assembly is None:
             return
         if task.ranged:
-            self._board.no_more_ranges(download)
+            self._board.no_more_ranges(download, but_one=True)
         resumable = assembly.identity.resumable(digest_known=download.has_digest)
         if task.claim is not None and resumable and download.state.ranges_allowed:
             assembly.streams.pop(task.claim, None)

@@ -89,7 +89,7 @@ class Scheduler:
             return Task(download, None, None, now, ranged=False)
         if assembly.finishing or not download.state.ranges_allowed:
             return None
-        claim = assembly.plan.claim(now)
+        claim = assembly.plan.claim(now, from_behind=assembly.first_is_read)
         return None if claim is None else Task(download, assembly, claim, now, ranged=True)
 
     def _take_over_stalled(self, ready: Iterable[Download], now: float) -> Task | None:
@@ -101,18 +101,9 @@ class Scheduler:
             claim = assembly.plan.stalled(board.stalled_before())
             if claim is None:
                 continue
-            for task in board.tasks:
-                if task.claim is claim and not task.abandoned:
-                    board.disown(task)
-                    board.limiter.busy(started=task.started, now=now)
-            if claim is not assembly.front and board.leave_to_front(download, assembly):
-                continue
-            stream = assembly.streams.pop(claim, None)
-            assembly.plan.release(claim)
-            board.no_more_ranges(download)
-            if stream is not None:
-                board.stale.append(stream)
-            return self._task_for(download, now)
+            board.take_back(download, assembly, claim)
+            if task := self._task_for(download, now):
+                return task
         return None
 
     def _patience(self, now: float) -> float | None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pipfast.fetch.file.segments import Claim
     from pipfast.fetch.transport import Response
 
+QUIET_S = 0.25
+"""Seconds for which others may bring nothing before the first stream reads on to what they were to bring."""
+
 
 class Streams:
     """The answers that are being read. Whoever calls a method holds the board's lock."""
@@ -53,11 +56,14 @@ class Streams:
             # All connections may be busy with what stalls, so that nobody else looks.
             stalled = assembly.plan.stalled(self._board.stalled_before(), but=claim)
             if stalled is not None:
-                self._board.leave_to_front(task.download, assembly)
+                self._board.take_back(task.download, assembly, stalled)
+        position = claim.position
         if not claim.remaining and not self._extend(task, assembly, claim, limit):
             # The rest cannot be left to this one any more.
             assembly.streams.pop(claim, None)
             return None
+        if claim.position > position:
+            return position, 0  # what comes next is there
         while assembly.collapsed and assembly.writing:
             # What others are still writing would lie over what comes now.
             self._board.written.wait()
@@ -94,10 +100,12 @@ class Streams:
             download.arrived = assembly.received
             download.state.budget.progressed()
 
-    def is_cut_short(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
-        """Whether a stream has done its part, and more is coming in it that others bring."""
+    def is_cut_short(self, task: Task, assembly: Assembly, claim: Claim, at: int, limit: int) -> bool:
+        """Whether a stream, read to ``at``, has done its part, and more is coming in it that others bring."""
         if assembly.dead:
             return True
+        if at < claim.position:
+            return False
         cut = not claim.remaining and claim.position < limit and not self._extend(task, assembly, claim, limit)
         if cut:
             assembly.streams.pop(claim, None)
@@ -121,24 +129,28 @@ class Streams:
         self._board.written.notify_all()
         if claim is assembly.front:
             assembly.front = None
+            if task.download.state.host in self._board.without_ranges:
+                assembly.plan.streams = 1
         if not task.abandoned:
             assembly.plan.release(claim)
             if assembly.plan.free:
                 self._board.work.notify_all()
 
     def _extend(self, task: Task, assembly: Assembly, claim: Claim, limit: int) -> bool:
-        """Give the first stream more; it stays until it is known that the server's ranges come to their ends."""
-        board = self._board
+        """Give the first stream more; it stays until all has come: nobody else can bring it without ranges."""
+        board, plan, host = self._board, assembly.plan, task.download.state.host
         # What a stream that is over got here nobody would bring.
         while claim is assembly.front and not task.is_over(assembly):
-            if claim.remaining or assembly.plan.extend(claim, limit):
+            quiet = time.monotonic() - QUIET_S
+            if claim.remaining or plan.extend(claim, limit, quiet):
                 return True
-            others = [each for each in assembly.plan.live if each is not claim and each.remaining]
-            if task.download.state.host in board.with_ranges or not others:
-                return False
-            left = min(each.touched for each in others) - board.stalled_before()
-            if left > 0:
-                board.written.wait(left)
-            elif not board.leave_to_front(task.download, assembly):
-                return False
+            if plan.free and host in board.with_ranges and host not in board.missed:
+                return False  # a large file, of which another range is worth more than this stream
+            others = [each for each in plan.live if each is not claim and each.remaining]
+            if others and not plan.free and all(each.writing or each.touched > quiet for each in others):
+                # They bring it sooner than this one, which had to read what they have brought.
+                board.written.wait(QUIET_S)
+            else:
+                assembly.passed_over |= (more := plan.pass_over(claim))
+                return more
         return False

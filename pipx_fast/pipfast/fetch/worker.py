@@ -125,7 +125,12 @@ class Worker:
         except _Broken as broken:
             if not self._endings.is_busy(broken.error):
                 # E.g. 416, or a signed address without ranges: the plain request may work.
-                self._without_ranges(task, assembly, None)
+                with self._board:
+                    goes_on = self._board.is_settled(task, assembly) or self._board.miss(
+                        task.download, assembly, forgiven=False
+                    )
+                if not goes_on:
+                    self._start_again(task, assembly, None)
                 return
             raise
         verdict, limit = assembly.identity.judge(response, start, end)
@@ -182,7 +187,8 @@ class Worker:
                     known = min(claim.position - at, len(view))
                     wanted = len(view) - known
                     taken = streams.take(task, assembly, claim, wanted, limit) if wanted else (at, 0)
-                if taken is None or not (wanted or claim.remaining):
+                is_overtaken = not wanted and not claim.remaining and claim is not assembly.front
+                if taken is None or is_overtaken:
                     return
                 offset, count = taken
                 at += known + count
@@ -198,7 +204,7 @@ class Worker:
                         streams.written(task, assembly, claim, written)
                 view = view[count:]
             with board:
-                if streams.is_cut_short(task, assembly, claim, limit):
+                if streams.is_cut_short(task, assembly, claim, at, limit):
                     return
         with board:
             streams.ended(task, assembly, claim, limit)

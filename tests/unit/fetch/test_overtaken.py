@@ -104,7 +104,7 @@ def test_first_stream_that_was_overtaken_takes_no_more(tmp_path: Path) -> None:
         if "Range" not in headers:
             return Streamed(plain(BODY), late)
         answered = part(headers)
-        if asked_for(headers)[0] != 100:
+        if asked_for(headers)[0] != 900:
             return answered
         # Somebody is at work while the first stream is overtaken, so that nobody takes its bytes at once.
         streamed = Streamed(answered, slow)
@@ -149,7 +149,7 @@ def test_wrong_file_comes_once_more_though_its_parts_were_left(tmp_path: Path) -
             answered = plain(BODY if refused.is_set() else BODY[::-1])
             answered.pieces = [answered.pieces[0][:50], refused, answered.pieces[0][50:]]  # type: ignore[index]
             return answered
-        if asked_for(headers)[0] == 100:
+        if asked_for(headers)[0] == 900:
             return part(headers)
         refused.set()
         raise LookupError("no range")
@@ -158,3 +158,71 @@ def test_wrong_file_comes_once_more_though_its_parts_were_left(tmp_path: Path) -
     with opened(transport, connections=2, segment_threshold=500) as pool:
         check(submit(pool, tmp_path))
     assert sum("Range" not in headers for _, headers in transport.requests) == 2
+
+
+class Hanging:
+    """A server whose plain answer is slow until an event, and some of whose ranges bring nothing."""
+
+    def __init__(self, hangs: Callable[[int], bool]) -> None:
+        """:param hangs: told how many ranges were asked for before."""
+        self.goes_on = threading.Event()
+        self.ranges: list[tuple[int, int]] = []
+        self.hung: list[tuple[int, int]] = []
+        self._hangs = hangs
+        self._lock = threading.Lock()
+
+    def answer(self, url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" not in headers:
+            return Streamed(plain(BODY), self._trickle)
+        with self._lock:
+            hangs = self._hangs(len(self.ranges))
+            self.ranges.append(asked_for(headers))
+            if hangs:
+                self.hung.append(self.ranges[-1])
+        answered = part(headers)
+        return Streamed(answered, self._hang) if hangs else answered
+
+    def _trickle(self, _: FakeResponse) -> Iterator[bytes]:
+        at = 0
+        while at < 90 and not self.goes_on.wait(0.03):
+            yield BODY[at : at + 1]
+            at += 1
+        assert self.goes_on.wait(20)
+        yield BODY[at:]
+
+    @staticmethod
+    def _hang(answer: FakeResponse) -> Iterator[bytes]:
+        assert answer.closed.wait(20)
+        yield from ()
+
+
+def test_first_stream_brings_the_rest_when_ranges_come_no_more(tmp_path: Path) -> None:
+    """It is under way until all is there, so that nothing begins again; one second try is made meanwhile."""
+    server = Hanging(lambda before: before >= 3)
+    transport = FakeTransport(server.answer)
+    with opened(transport, connections=4, segment_threshold=500) as pool:
+        download = submit(pool, tmp_path)
+        deadline = time.monotonic() + 10
+        # Three streams hang at once, and one is tried again.
+        while len(server.hung) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        server.goes_on.set()
+        check(download)
+    assert len(server.hung) == 4
+    assert sum("Range" not in headers for _, headers in transport.requests) == 1
+
+
+def test_a_range_that_hangs_once_is_asked_for_again_beside_the_first_stream(tmp_path: Path) -> None:
+    """What came is kept, the rest comes by one range at a time."""
+    server = Hanging(lambda before: before == 3)
+    transport = FakeTransport(server.answer)
+    with opened(transport, connections=4, segment_threshold=500) as pool:
+        download = submit(pool, tmp_path)
+        deadline = time.monotonic() + 10
+        # The first stream's own block is all that is missing.
+        while download.arrived < len(BODY) - 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        server.goes_on.set()
+        check(download)
+    assert server.ranges.count(server.hung[0]) == 2
+    assert sum("Range" not in headers for _, headers in transport.requests) == 1

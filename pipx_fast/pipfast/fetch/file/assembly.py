@@ -50,12 +50,24 @@ class Assembly:
         self.by_front = 0
         self.writing = 0
         """Pieces of ranged answers that are being written."""
+        self.passed_over = False
+        """Whether the first answer was read past bytes that others brought: it cannot bring them any more."""
         self.collapsed = False
         """The first answer brings everything from its position on; bytes from ranges are not believed."""
         self.size = identity.size
         self.users = 0
         self.finishing = False
         self.dead = False
+
+    @property
+    def first_is_read(self) -> bool:
+        """Whether the first, plain answer is being read."""
+        return self.front is not None and self.front in self.streams
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody brings any more of it."""
+        return self.dead or self.finishing
 
     def write(self, offset: int, data: memoryview, *, believed: bool = True) -> None:
         """Put ``data`` into the file and, in its turn, into the digests; not if it comes again."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipfast.fetch.file.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, STEP, Claim, SegmentPlan
+from pipfast.fetch.file import segments
+from pipfast.fetch.file.segments import MAX_BLOCK, MIN_BLOCK, MIN_SPLIT, OPEN_END, STEP, Claim, SegmentPlan
 
 MB = 1024 * 1024
 
@@ -15,7 +16,9 @@ MB = 1024 * 1024
     size=st.integers(1, 300 * MB),
     streams=st.integers(1, 9),
     moves=st.lists(
-        st.tuples(st.sampled_from(["claim", "take", "release", "extend"]), st.integers(0), st.integers(1)),
+        st.tuples(
+            st.sampled_from(["claim", "behind", "take", "release", "extend"]), st.integers(0), st.integers(1)
+        ),
         max_size=80,
     ),
 )
@@ -32,8 +35,8 @@ def test_every_byte_comes_exactly_once(size: int, streams: int, moves: list[tupl
 
     for move, which, amount in moves:
         live = plan.live
-        if move == "claim":
-            plan.claim(0.0)
+        if move in ("claim", "behind"):
+            plan.claim(0.0, from_behind=move == "behind")
         elif live:
             claim = live[which % len(live)]
             if move == "take":
@@ -60,6 +63,64 @@ def test_claims_grow_from_the_front() -> None:
     assert starts == sorted(starts)
     assert len(starts) == 8
     assert all(MIN_BLOCK <= claim.remaining <= MAX_BLOCK for claim in claims if claim)
+
+
+def test_claims_from_behind_leave_the_first_stream_its_way() -> None:
+    """While there is anything free in the window, the first stream has the next block."""
+    size = segments.WINDOW + 100 * MB
+    plan = SegmentPlan(size, 8)
+    front = plan.claim(0.0)
+    assert front is not None
+    others = [claim for claim in (plan.claim(0.0, from_behind=True) for _ in range(7)) if claim]
+    ends, starts = [claim.end for claim in others], [claim.position for claim in others]
+    assert ends == [segments.WINDOW, *starts[:-1]]
+    assert plan.claim(0.0, from_behind=True) is None
+    for claim in others:
+        plan.take(claim, 1, size, 0.0)
+    while plan.extend(front, size):
+        pass
+    assert front.end == starts[-1]
+    plan.release(others[-1])
+    plan.release(others[0])
+    again = plan.claim(0.0, from_behind=True)
+    assert again is not None
+    assert again.end == segments.WINDOW
+
+
+def test_the_first_stream_passes_over_what_is_there() -> None:
+    """It reads on to the next byte that is missing, and takes that from a stream that brings nothing."""
+    plan = SegmentPlan(40 * MB, 4)
+    front = plan.claim(0.0)
+    last, other = plan.claim(1.0, from_behind=True), plan.claim(1.0, from_behind=True)
+    assert front is not None
+    assert last is not None
+    assert other is not None
+    start = other.position
+    plan.take(other, MB, 40 * MB, 1.0)
+    while plan.extend(front, 40 * MB):
+        plan.take(front, front.remaining, 40 * MB, 1.0)
+    plan.take(front, front.remaining, 40 * MB, 1.0)
+    assert front.position == start
+    assert plan.pass_over(front)
+    assert (front.position, front.remaining) == (start + MB, 0)
+    assert not plan.extend(front, 40 * MB, 0.5)
+    assert plan.extend(front, 40 * MB, 1.5)
+    assert (front.end, other.position) == (start + MB + STEP, start + MB + STEP)
+    plan.take(front, front.remaining, 40 * MB, 1.0)
+    for claim in (other, last):
+        plan.take(claim, claim.remaining, 40 * MB, 1.0)
+    assert not plan.pass_over(front)
+
+
+def test_what_lies_behind_the_window_is_claimed_from_its_front() -> None:
+    """Once the window is handed out."""
+    plan = SegmentPlan(segments.WINDOW + 100 * MB, 20)
+    plan.claim(0.0)
+    while (claim := plan.claim(0.0, from_behind=True)) is not None and claim.position < segments.WINDOW:
+        plan.take(claim, claim.remaining, OPEN_END, 0.0)
+        plan.release(claim)
+    assert claim is not None
+    assert claim.position == segments.WINDOW
 
 
 def test_first_stream_goes_on_while_nobody_is_behind_it() -> None:
