@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None, why: str = "") -> int:
 
     :param why: why this Python was chosen, for ``doctor``.
     """
+    _record_bytecode()
     if arguments is not None:
         return _run(arguments, why)
     gc.set_threshold(GC_THRESHOLD)
@@ -70,6 +71,15 @@ def configured_python() -> str:
     except Exception:
         # pip is about to say why.
         return ""
+
+
+def _record_bytecode() -> None:
+    """Let uninstalling pipfast remove what this Python writes beside our modules; pip knows that of our own."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if root not in sys.path or sys.flags.optimize:
+        from pipfast.targets.own_record import record_folders
+
+        record_folders()
 
 
 def _run(arguments: list[str], why: str) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pipfast
 from pipfast.errors import PipfastError
+from pipfast.targets.own_record import record_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,7 +132,11 @@ def attach(site_packages: Path, folder: Path, plugin: Plugin = OF_PIP, made_fold
     :raises OSError: a file cannot be written.
     """
     with _turn(site_packages):
-        return _attach(site_packages, folder, plugin, made_folders)
+        new = _attach(site_packages, folder, plugin, made_folders)
+    if folder.parent != site_packages:
+        # Its Python may write bytecode there without ever running a command of ours.
+        record_folders(str(folder.parent))
+    return new
 
 
 def _attach(site_packages: Path, folder: Path, plugin: Plugin, made_folders: int) -> bool:
