@@ -141,16 +141,24 @@ class Streams:
         board, plan, host = self._board, assembly.plan, task.download.state.host
         # What a stream that is over got here nobody would bring.
         while claim is assembly.front and not task.is_over(assembly):
-            quiet = time.monotonic() - QUIET_S
-            if claim.remaining or plan.extend(claim, limit, quiet):
+            now = time.monotonic()
+            if claim.remaining or plan.extend(claim, limit, now - QUIET_S):
+                claim.touched = now  # it may have waited for long, or read in vain: it does not stall
                 return True
-            if plan.free and host in board.with_ranges and host not in board.missed:
+            if plan.free and host in board.with_ranges and host not in board.without_ranges:
                 return False  # a large file, of which another range is worth more than this stream
             others = [each for each in plan.live if each is not claim and each.remaining]
-            if others and not plan.free and all(each.writing or each.touched > quiet for each in others):
-                # They bring it sooner than this one, which had to read what they have brought.
-                board.written.wait(QUIET_S)
-            else:
-                assembly.passed_over |= (more := plan.pass_over(claim))
-                return more
+            brisk = all(each.writing or each.touched > now - QUIET_S for each in others)
+            if plan.free or not others or not brisk:
+                passed = plan.pass_over(claim)
+                if passed is None:
+                    return False
+                if passed:
+                    assembly.passed_over = True
+                    return True
+                if plan.extend(claim, limit, now):
+                    claim.touched = now
+                    return True  # it is here, and what nobody brings comes behind it
+            # They bring it sooner than this one, which had to read what they have brought.
+            board.written.wait(QUIET_S)
         return False

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.fetch import board, scheduler
+from pipfast.fetch.board import Board, Task
 from pipfast.fetch.file import segments
 from pipfast.fetch.file.assembly import Assembly
+from pipfast.fetch.file.ranges import FileIdentity
+from pipfast.fetch.job import Download
+from pipfast.fetch.streams import Streams
 from support.pools import opened
-from unit.fetch.fake_transport import FakeResponse, FakeTransport, whole
+from unit.fetch.fake_transport import BusyError, FakeResponse, FakeTransport, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from pipfast.fetch.job import Download
     from pipfast.fetch.pool import DownloadPool
 
 BODY = bytes(range(250)) * 4
@@ -226,3 +229,97 @@ def test_a_range_that_hangs_once_is_asked_for_again_beside_the_first_stream(tmp_
         check(download)
     assert server.ranges.count(server.hung[0]) == 2
     assert sum("Range" not in headers for _, headers in transport.requests) == 1
+
+
+class Leaving:
+    """A server that sends a plain answer once the test lets it, and ranges as told."""
+
+    def __init__(self, sends: Callable[[tuple[int, int], FakeResponse], FakeResponse]) -> None:
+        """:param sends: told the range and its right answer."""
+        self.goes_on = threading.Event()
+        self.ranges: list[tuple[int, int]] = []
+        self.plain = 0
+        self._sends = sends
+
+    def answer(self, url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" in headers:
+            self.ranges.append(asked_for(headers))
+            return self._sends(self.ranges[-1], part(headers))
+        self.plain += 1
+        answered = plain(BODY)
+        answered.pieces = [BODY[:50], self.goes_on, BODY[50:]]
+        return answered
+
+    def serve(self, folder: Path, connections: int, ready: Callable[[Download, Assembly], bool]) -> None:
+        """Have the file downloaded; its first stream goes on when ``ready``."""
+        with opened(FakeTransport(self.answer), connections=connections, segment_threshold=500) as pool:
+            download = submit(pool, folder)
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                assembly = download.state.assembly
+                if assembly is not None and ready(download, assembly):
+                    break
+                time.sleep(0.01)
+            self.goes_on.set()
+            check(download)
+        assert self.plain == 1
+
+
+@pytest.mark.parametrize("error", [BusyError, LookupError], ids=["broken", "refused"])
+def test_a_range_that_fails_before_others_come_is_left_to_the_first_stream(
+    tmp_path: Path, error: type[Exception]
+) -> None:
+    """It stays for what is missing behind what others bring afterwards, and no range is asked for again."""
+    both, failed = threading.Barrier(2, timeout=10), threading.Event()
+
+    def sends(asked: tuple[int, int], answered: FakeResponse) -> FakeResponse:
+        both.wait()
+        if asked[1] == len(BODY):
+            raise error
+        answered.pieces.insert(0, failed)
+        return answered
+
+    def ready(download: Download, assembly: Assembly) -> bool:
+        if assembly.plan.streams == 1:
+            failed.set()
+        return download.arrived == 150
+
+    server = Leaving(sends)
+    server.serve(tmp_path, 3, ready)
+    assert len(server.ranges) == 2
+
+
+def test_first_stream_goes_past_one_that_is_slow_to_one_that_hangs(tmp_path: Path) -> None:
+    """Where it meets what is just being brought it brings that itself, for more is missing behind."""
+
+    def sends(asked: tuple[int, int], answered: FakeResponse) -> FakeResponse:
+        if asked[1] == len(BODY):
+            return Streamed(answered, Hanging._hang)
+        return Streamed(answered, lambda _: trickle(asked[0], answered))
+
+    def trickle(at: int, answered: FakeResponse) -> Iterator[bytes]:
+        while not answered.closed.wait(0.02) and at < 900:
+            yield BODY[at : at + 1]
+            at += 1
+
+    server = Leaving(sends)
+    server.serve(tmp_path, 3, lambda download, _: download.arrived > 55)
+    assert len(server.ranges) == 2
+
+
+def test_first_stream_that_waited_does_not_stall(tmp_path: Path) -> None:
+    """It brings nothing while nothing is its to bring."""
+    shared, response = Board(3, lambda: None), plain(BODY)
+    download = Download("fake:big", tmp_path, lambda response: "big", {}, shared.lock)
+    assembly = Assembly(tmp_path, "big", response, FileIdentity.of(response), streams=3, algorithms=[])
+    task, streams = Task(download, None, None, 0.0, ranged=False), Streams(shared)
+    with shared:
+        shared.begin(task)
+        assert streams.begin(task, assembly, response)
+        front = task.claim
+        assert front is not None
+        assembly.plan.take(front, front.remaining, len(BODY), 0.0)
+        assert not streams.is_cut_short(task, assembly, front, front.position, len(BODY))
+        assert front.remaining
+        assert assembly.plan.stalled(shared.stalled_before()) is None
+        shared.discard(assembly)

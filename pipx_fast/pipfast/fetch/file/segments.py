@@ -126,14 +126,15 @@ class SegmentPlan:
         self._cut_free(index, start, stop)
         return True
 
-    def pass_over(self, claim: Claim) -> bool:
-        """Move an empty claim on to the next byte that is missing; False if none is."""
+    def pass_over(self, claim: Claim) -> int | None:
+        """Move an empty claim on to the next byte that is missing; return how far, None if none is."""
         missing = [max(start, claim.end) for start, end in self._free if end > claim.end]
         missing += [each.position for each in self._live if each.remaining and each.position >= claim.end]
         if not missing:
-            return False
+            return None
+        passed = min(missing) - claim.end
         claim.position = claim.end = min(missing)
-        return True
+        return passed
 
     def _take_from_next(self, claim: Claim, limit: int, before: float) -> bool:
         for other in self._live:

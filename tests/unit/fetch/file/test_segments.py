@@ -101,7 +101,8 @@ def test_the_first_stream_passes_over_what_is_there() -> None:
         plan.take(front, front.remaining, 40 * MB, 1.0)
     plan.take(front, front.remaining, 40 * MB, 1.0)
     assert front.position == start
-    assert plan.pass_over(front)
+    assert plan.pass_over(front) == MB
+    assert plan.pass_over(front) == 0
     assert (front.position, front.remaining) == (start + MB, 0)
     assert not plan.extend(front, 40 * MB, 0.5)
     assert plan.extend(front, 40 * MB, 1.5)
@@ -109,7 +110,7 @@ def test_the_first_stream_passes_over_what_is_there() -> None:
     plan.take(front, front.remaining, 40 * MB, 1.0)
     for claim in (other, last):
         plan.take(claim, claim.remaining, 40 * MB, 1.0)
-    assert not plan.pass_over(front)
+    assert plan.pass_over(front) is None
 
 
 def test_what_lies_behind_the_window_is_claimed_from_its_front() -> None:
