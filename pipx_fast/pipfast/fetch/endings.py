@@ -46,6 +46,8 @@ class Endings:
             limiter.busy(started=task.started, now=now)
             if budget.failed(started=task.started, now=now, alone=alone):
                 self._retry(task, budget.delay())
+            elif task.ranged and assembly is not None and self._board.miss(download, assembly, forgiven=False):
+                return
             elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
                 # Perhaps it is only the ranges that this server cannot do: one last time in one stream.
                 budget.progressed()

@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -305,6 +306,30 @@ def test_first_stream_goes_past_one_that_is_slow_to_one_that_hangs(tmp_path: Pat
     server = Leaving(sends)
     server.serve(tmp_path, 3, lambda download, _: download.arrived > 55)
     assert len(server.ranges) == 2
+
+
+def test_many_ranges_that_break_at_once_do_not_begin_the_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are: the first stream is under way."""
+    monkeypatch.setattr(segments, "MIN_BLOCK", 40)
+    monkeypatch.setattr(segments, "MAX_BLOCK", 40)
+    monkeypatch.setattr(board, "STALLED_AFTER_S", 10)
+    under_way = threading.Barrier(14, timeout=10)
+
+    def sends(asked: tuple[int, int], answered: FakeResponse) -> FakeResponse:
+        if asked[1] == len(BODY):
+            return answered
+        with suppress(threading.BrokenBarrierError):  # those that are asked for again
+            under_way.wait()
+        under_way.abort()
+        raise BusyError
+
+    def ready(download: Download, assembly: Assembly) -> bool:
+        return len(server.ranges) > 14 and assembly.plan.streams == 1
+
+    server = Leaving(sends)
+    server.serve(tmp_path, 15, ready)
 
 
 def test_first_stream_that_waited_does_not_stall(tmp_path: Path) -> None:
