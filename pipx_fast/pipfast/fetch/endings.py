@@ -38,17 +38,15 @@ class Endings:
                 forgiven = is_busy and self._board.forgives(task)
                 if self._board.miss(download, assembly, forgiven=forgiven) and not forgiven:
                     return
-            if not is_busy:
-                self._board.fail(download, error)
-                return
             limiter, budget = self._board.limiter, download.state.budget
             alone = limiter.in_flight == 1 or limiter.allowed == 1
-            limiter.busy(started=task.started, now=now)
-            if budget.failed(started=task.started, now=now, alone=alone):
+            if is_busy:
+                limiter.busy(started=task.started, now=now)
+            if is_busy and budget.failed(started=task.started, now=now, alone=alone):
                 self._retry(task, budget.delay())
             elif task.ranged and assembly is not None and self._board.miss(download, assembly, forgiven=False):
                 return
-            elif download.state.ranges_allowed and (task.ranged or (assembly and assembly.ranged)):
+            elif download.state.ranges_allowed and (task.ranged or (is_busy and assembly and assembly.ranged)):
                 # Perhaps it is only the ranges that this server cannot do: one last time in one stream.
                 budget.progressed()
                 download.state.ranges_allowed = False

@@ -150,7 +150,10 @@ class Worker:
     def _without_ranges(self, task: Task, assembly: Assembly, response: Response | None) -> None:
         """Go back to one stream: the first one if it is alive, else a new one from the beginning."""
         with self._board:
-            kept = self._board.collapse(task, assembly)
+            # One that has been read past what came brings only the rest.
+            kept = self._board.collapse(task, assembly) or (
+                assembly.first_is_read and self._board.miss(task.download, assembly, forgiven=False)
+            )
         if not kept:
             self._start_again(task, assembly, response)
         else:

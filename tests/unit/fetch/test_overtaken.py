@@ -240,6 +240,7 @@ class Leaving:
         self.goes_on = threading.Event()
         self.ranges: list[tuple[int, int]] = []
         self.plain = 0
+        self.pieces: list[bytes | Exception | threading.Event] = [BODY[:50], self.goes_on, BODY[50:]]
         self._sends = sends
 
     def answer(self, url: str, headers: Mapping[str, str]) -> FakeResponse:
@@ -248,7 +249,7 @@ class Leaving:
             return self._sends(self.ranges[-1], part(headers))
         self.plain += 1
         answered = plain(BODY)
-        answered.pieces = [BODY[:50], self.goes_on, BODY[50:]]
+        answered.pieces = self.pieces
         return answered
 
     def serve(self, folder: Path, connections: int, ready: Callable[[Download, Assembly], bool]) -> None:
@@ -330,6 +331,47 @@ def test_many_ranges_that_break_at_once_do_not_begin_the_file_again(
 
     server = Leaving(sends)
     server.serve(tmp_path, 15, ready)
+
+
+def test_first_stream_that_was_read_past_what_came_brings_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole answer to a request for a range says nothing against what is there."""
+    monkeypatch.setattr(board, "STALLED_AFTER_S", 10)
+    refused, assemblies = plain(BODY), list[Assembly]()
+    refused.pieces = [LookupError()]
+
+    def sends(asked: tuple[int, int], answered: FakeResponse) -> FakeResponse:
+        if asked[1] < len(BODY):
+            return answered
+        while not (assemblies and assemblies[0].passed_over):
+            time.sleep(0.01)
+        return refused
+
+    def ready(download: Download, assembly: Assembly) -> bool:
+        assemblies[:] = [assembly]
+        return download.arrived == 850
+
+    server = Leaving(sends)
+    server.pieces = [BODY[:50], server.goes_on, BODY[50:850], refused.closed, BODY[850:]]
+    server.serve(tmp_path, 3, ready)
+
+
+def test_file_comes_in_one_stream_where_the_body_of_a_range_is_an_error(tmp_path: Path) -> None:
+    """The first stream is broken off by then; the plain answer may come the second time."""
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        answered = part(headers) if "Range" in headers else plain(BODY)
+        if "Range" in headers:
+            answered.pieces = [LookupError()]
+        elif len(transport.requests) == 1:
+            answered.pieces = [BODY[:50], BusyError()]
+        return answered
+
+    transport = FakeTransport(answer)
+    with opened(transport, connections=1, segment_threshold=500) as pool:
+        check(submit(pool, tmp_path))
+    assert ["Range" in headers for _, headers in transport.requests] == [False, True, False]
 
 
 def test_first_stream_that_waited_does_not_stall(tmp_path: Path) -> None:
