@@ -42,13 +42,13 @@ def _around_install_wheel(call: Call) -> Any:
         return _by_pip(call)
     with pip_wheel.req_error_context(request.req_description):
         placed = place_wheel(request, ready, run)
-        if placed is not None:
-            _install(request, placed, run)
+        if placed is not None and _install(request, placed, run):
             known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
             if known is not None and expectation is not None:
                 expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
-    # What was placed of a wheel that then went from the store is replaced by pip's own files.
-    return _by_pip(call) if placed is None else None
+            return None
+    # pip's own files replace what was placed; it also leaves what it needs to recover, if it fails, too.
+    return _by_pip(call)
 
 
 def _by_pip(call: Call) -> Any:
@@ -56,13 +56,22 @@ def _by_pip(call: Call) -> Any:
         return call.original()
 
 
-def _install(request: Request, ready: Ready, run: Run) -> None:
-    """Write what says that the package is there: INSTALLER and its like, RECORD last."""
+def _install(request: Request, ready: Ready, run: Run) -> bool:
+    """Write what says that the package is there: INSTALLER and its like, RECORD last; False if that cannot be."""
     assert ready.scripts is not None
+    try:
+        _write_metadata(request, ready, run)
+    except OSError as error:
+        logger.debug("pipfast: %s is left to pip: %r", request.name, error)
+        return False
     if request.warn_script_location:
         message = pip_wheel.message_about_scripts_not_on_PATH(ready.scripts.console)
         if message is not None:
             pip_wheel.logger.warning(message)
+    return True
+
+
+def _write_metadata(request: Request, ready: Ready, run: Run) -> None:
     name = ready.prepared.manifest.info_dir
     if ready.moved and ready.arranged is not None:
         try:
