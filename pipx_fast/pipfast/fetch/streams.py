@@ -148,7 +148,11 @@ class Streams:
             if plan.free and host in board.with_ranges and host not in board.without_ranges:
                 return False  # a large file, of which another range is worth more than this stream
             others = [each for each in plan.live if each is not claim and each.remaining]
-            brisk = all(each.writing or each.touched > now - QUIET_S for each in others)
+            assembly.pace = assembly.pace or (now - claim.since) / max(1, claim.position)
+            alone = (limit - claim.position) * assembly.pace
+            brisk = all(each.writing or each.touched > now - QUIET_S for each in others) and (
+                max((each.lasts() for each in others), default=0.0) <= alone
+            )
             if plan.free or not others or not brisk:
                 passed = plan.pass_over(claim)
                 if passed is None:
@@ -158,7 +162,7 @@ class Streams:
                     return True
                 if plan.extend(claim, limit, now):
                     claim.touched = now
-                    return True  # it is here, and what nobody brings comes behind it
+                    return True  # it is here, and what nobody brings soon comes behind it
             # They bring it sooner than this one, which had to read what they have brought.
             board.written.wait(QUIET_S)
         return False

@@ -390,3 +390,35 @@ def test_first_stream_that_waited_does_not_stall(tmp_path: Path) -> None:
         assert front.remaining
         assert assembly.plan.stalled(shared.stalled_before()) is None
         shared.discard(assembly)
+
+
+def test_ranges_that_come_more_slowly_than_the_rest_of_the_first_stream_are_not_waited_for(tmp_path: Path) -> None:
+    """They bring a byte now and then, so that none is quiet."""
+    came_to_its_end: list[int] = []
+    begun = threading.Event()
+
+    def slow(answer: FakeResponse) -> Iterator[bytes]:
+        (content,) = answer.pieces
+        assert isinstance(content, bytes)
+        for at in range(len(content)):
+            if answer.closed.wait(0.05):
+                return
+            yield content[at : at + 1]
+            begun.set()
+        came_to_its_end.append(len(content))
+
+    def answer(url: str, headers: Mapping[str, str]) -> FakeResponse:
+        if "Range" not in headers:
+            answered = plain(BODY)
+            answered.pieces = [begun, *(BODY[at : at + 50] for at in range(0, len(BODY), 50))]
+            return answered
+        answered = part(headers)
+        streamed = Streamed(answered, slow)
+        streamed.pieces = answered.pieces
+        return streamed
+
+    transport = FakeTransport(answer)
+    with opened(transport, connections=4, segment_threshold=500) as pool:
+        check(submit(pool, tmp_path))
+        assert not came_to_its_end
+    assert sum("Range" not in headers for _, headers in transport.requests) == 1

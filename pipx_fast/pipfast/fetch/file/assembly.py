@@ -52,6 +52,8 @@ class Assembly:
         """Pieces of ranged answers that are being written."""
         self.passed_over = False
         """Whether the first answer was read past bytes that others brought: it cannot bring them any more."""
+        self.pace = 0.0
+        """Seconds that the first answer took for a byte, until it first met what others bring."""
         self.collapsed = False
         """The first answer brings everything from its position on; bytes from ranges are not believed."""
         self.size = identity.size

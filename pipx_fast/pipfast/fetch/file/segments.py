@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MIN_BLOCK = 4 * 1024 * 1024
 """Bytes of the smallest segment: several round trips at 10 MB/s."""
@@ -35,6 +35,15 @@ class Claim:
     begun: bool = False
     writing: bool = False
     """Whether bytes before ``position`` are still being written: they are its stream's to bring."""
+    brought: int = 0
+    since: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.since = self.touched
+
+    def lasts(self) -> float:
+        """Return the seconds that the rest takes if it comes as what came so far did; 0 before anything came."""
+        return self.remaining * (self.touched - self.since) / self.brought if self.brought else 0.0
 
     @property
     def remaining(self) -> int:
@@ -107,6 +116,7 @@ class SegmentPlan:
         claim.position += count
         claim.touched = now
         claim.begun = claim.begun or count > 0
+        claim.brought += count
         return offset, count
 
     def extend(self, claim: Claim, limit: int, before: float = float("-inf")) -> bool:
