@@ -67,7 +67,10 @@ def show_timeline() -> None:
 def command_among(names: Sequence[str], arguments: list[str]) -> tuple[str, list[str]] | None:
     """Return which of these commands a command line names behind pip's global options, and its arguments."""
     if arguments and arguments[0] in names:
-        return arguments[0], arguments[1:]
+        from pipfast.targets.asked import may_be_told
+
+        if not may_be_told(os.environ):
+            return arguments[0], arguments[1:]
     if not set(names).isdisjoint(arguments):
         from pipfast_hooks.startup import own_command
 

@@ -156,6 +156,25 @@ def test_library_that_is_broken_within(poor: Box, tmp_path: Path) -> None:
     assert "builds are not rescued: packaging is broken: SystemError: half" in ended.err
 
 
+@pytest.mark.parametrize("kind", ["gone", "no program", "in a file"])
+@pytest.mark.parametrize("arguments", [["doctor"], ["store", "path"], ["attach"], ["detach"]], ids=" ".join)
+def test_own_commands_are_about_no_other_python_than_the_named(
+    box: Box, tmp_path: Path, arguments: list[str], kind: str
+) -> None:
+    """Where pip is told to run in what is no Python, they end as pip's commands do, and attach nothing."""
+    python, file = tmp_path / "python", tmp_path / "pip.conf"
+    if kind == "no program":
+        python.touch()
+        python.chmod(0o755)
+    file.write_text(f"[global]\npython = {python}\n" if kind == "in a file" else "", encoding="utf-8")
+    named = {"PIP_CONFIG_FILE": str(file)} | ({} if kind == "in a file" else {"PIP_PYTHON": str(python)})
+    before = box.installed()
+    theirs, mine = box.pip("list", **named), box.pipfast(*arguments, **named)
+    assert theirs.status == 1 and str(python) in theirs.err
+    assert mine == theirs
+    assert box.installed() == before
+
+
 @pytest.mark.parametrize("arguments", [["doctor"], ["store", "path"]], ids=" ".join)
 def test_own_commands_with_pips_global_options(box: Box, arguments: list[str]) -> None:
     """And with ``PIPFAST=off``, and where a package has the name of one."""

@@ -45,6 +45,11 @@ def asked(
     return Target(found, why, by_pip=True) if found else None
 
 
+def may_be_told(environ: Mapping[str, str]) -> bool:
+    """Tell whether a variable or a file may name a Python that this process is not run in."""
+    return RUNNING not in environ and (bool(environ.get("PIP_PYTHON")) or _may_be_configured(environ))
+
+
 def without_option(arguments: list[str]) -> list[str]:
     """Return a command line without ``--python``."""
     return _split(arguments)[1]
