@@ -14,6 +14,9 @@ OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 13)
 OLDEST_PIP = (23, 0)
 
+OWN_COMMANDS = ("attach", "detach", "doctor", "shell-hook", "store")
+"""Commands of pipfast, which no pip that runs alone knows."""
+
 _RUNNER = "__pip-runner__.py"
 """pip's own runner, which ``pip --python`` starts; it refuses a Python that this pip is not for."""
 
@@ -124,6 +127,11 @@ def main():
                              "hint: {0} -m ensurepip\n".format(sys.executable))
             return 1
     reason = unsupported(pip_version())
+    if reason and sys.argv[1:2] and sys.argv[1] in OWN_COMMANDS:
+        sys.stderr.write("ERROR: {1} does not run in {2}: {3}\n"
+                         "hint: name another Python: {0} --python PYTHON {1}\n".format(
+                             sys.argv[0], sys.argv[1], sys.executable, reason))
+        return 1
     if reason or not (has_pip or _is_for_this_python(own_pip)):
         return _alone(reason, "" if has_pip else own_pip)
     make_reachable("" if has_pip else own_pip)

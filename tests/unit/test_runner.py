@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import runner
+from pipfast.launch import OWN_COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,3 +33,23 @@ def test_pip_is_beside_or_where_a_pth_file_leads(
     if pth is not None:
         (here / "pipx_shared.pth").write_text(pth.format(pip=pip), "utf-8")
     assert (pip / "pip").samefile(f"{runner.folder_of_pip()}/pip")
+
+
+def test_own_commands() -> None:
+    """The runner cannot import the list."""
+    assert sorted(runner.OWN_COMMANDS) == sorted(OWN_COMMANDS)
+
+
+@pytest.mark.parametrize("name", OWN_COMMANDS)
+def test_own_commands_say_which_python_they_do_not_run_in(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pip would say that it knows no such command."""
+    monkeypatch.setattr("sys.argv", ["runner.py", "pipfast", name])
+    monkeypatch.setattr("sys.executable", "/old/python")
+    monkeypatch.setattr(runner, "unsupported", lambda _: "it is old")
+    assert runner.main() == 1
+    assert capsys.readouterr().err == (
+        f"ERROR: {name} does not run in /old/python: it is old\n"
+        f"hint: name another Python: pipfast --python PYTHON {name}\n"
+    )
