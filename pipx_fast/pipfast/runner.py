@@ -128,9 +128,10 @@ def main():
             return 1
     reason = unsupported(pip_version())
     if reason and sys.argv[1:2] and sys.argv[1] in OWN_COMMANDS:
-        sys.stderr.write("ERROR: {1} does not run in {2}: {3}\n"
-                         "hint: name another Python: {0} --python PYTHON {1}\n".format(
-                             sys.argv[0], sys.argv[1], sys.executable, reason))
+        # A shell's function starts this Python whatever `--python` says.
+        sys.stderr.write("ERROR: {0} does not run in {1}: {2}\n"
+                         "hint: name another Python: command pipfast --python PYTHON {0}\n".format(
+                             sys.argv[1], sys.executable, reason))
         return 1
     if reason or not (has_pip or _is_for_this_python(own_pip)):
         return _alone(reason, "" if has_pip else own_pip)

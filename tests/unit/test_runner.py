@@ -51,5 +51,5 @@ def test_own_commands_say_which_python_they_do_not_run_in(
     assert runner.main() == 1
     assert capsys.readouterr().err == (
         f"ERROR: {name} does not run in /old/python: it is old\n"
-        f"hint: name another Python: pipfast --python PYTHON {name}\n"
+        f"hint: name another Python: command pipfast --python PYTHON {name}\n"
     )
