@@ -136,7 +136,9 @@ class Parser(optparse.OptionParser):
         return action, options, words[1:]
 
     def error(self, msg: str) -> NoReturn:
-        """Print the usage and what is wrong, and exit."""
+        """Print the usage and what is wrong, and exit; raise CommandError where pip does."""
+        if msg == "no such option: --python":
+            raise CommandError("The --python option must be placed before the pip subcommand name")
         self.print_usage(sys.stderr)
         self.exit(USAGE_ERROR, f"{msg}\n")
 

@@ -115,6 +115,13 @@ def raises(error: BaseException) -> Callable[[], int]:
     return main
 
 
+@pytest.mark.parametrize("typed", [["--python", "p"], ["--python=p"]])
+def test_python_comes_before_the_command(typed: list[str]) -> None:
+    """In pip's words, where the command has no such option of its own."""
+    with pytest.raises(CommandError, match="--python option must be placed before the pip subcommand name"):
+        Parser("look", DESCRIPTION).read(typed)
+
+
 def test_errors_are_written_as_pips(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(raises(CommandError("there is no such thing", "make one"))) == 1
     assert run(raises(KeyboardInterrupt())) == 1
