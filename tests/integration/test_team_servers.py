@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import report
+from pipfast.prepare.bytecode import current_kind
 from pipfast.remote.client import Client
 from pipfast.remote.patience import Patience
+from pipfast.remote.prepared import Brought
 from pipfast.remote.remote import probe
 from pipfast.store.archives import sha256_of
 from pipfast.store.layout import open_layout
+from pipfast.upkeep.verify import verify
+from support.stores import UMASK, prepare
 from support.team import MAKER, PLACE, all_put_and_take_the_same, member, team_wheel, wheel_file
+from support.wheels import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +116,23 @@ def weed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weed]:
 @pytest.mark.parametrize("kind", ["s3", "webdav"])
 def test_many_processes_put_and_take_the_same(weed: Weed, kind: str, tmp_path: Path) -> None:
     all_put_and_take_the_same(weed.address(kind), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["s3", "webdav"])
+def test_prepared_wheel(weed: Weed, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes compressed, and is whole; a second member does not replace it."""
+    bytecode = current_kind({})
+    archive = Wheel("plain", files={f"plain/m{each}.py": f"x = {each}\n" * 99 for each in range(300)}).build()
+    for name, is_new in (("one", True), ("two", False)):
+        layout = open_layout(tmp_path / name)
+        wheel = prepare(layout, archive, tmp_path)
+        with member(weed.address(kind), layout, timeout=10) as remote:
+            assert remote.keep_prepared(archive.sha256, bytecode, wheel) is is_new
+    layout = open_layout(tmp_path / "reader")
+    with member(weed.address(kind), layout, writes=False, timeout=10) as remote:
+        assert remote.prepared(archive.sha256, bytecode, UMASK).size == len(archive.data)
+        assert remote.prepared("ab" * 32, bytecode, UMASK) == Brought(is_there=False)
+    assert not verify(layout, keep=True).damages and capsys.readouterr().err == ""
 
 
 def test_wrong_credentials(

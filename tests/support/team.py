@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipfast.remote.built import TeamWheel
-from pipfast.remote.remote import Remote
+from pipfast.remote.prepared import PreparedRemote
 from pipfast.rescue.wheels import Visible
 from pipfast.settings import Secret, Settings
 from support.wheels import Wheel
@@ -43,9 +43,9 @@ def settings_for(
 def member(
     address: str, layout: Layout, key: str | None = KEY, *, writes: bool = True, archives: bool = False,
     timeout: int = 1, offline: Offline = "off",
-) -> Iterator[Remote]:
+) -> Iterator[PreparedRemote]:
     """Yield the team's store as one command sees it."""
-    remote = Remote(settings_for(
+    remote = PreparedRemote(settings_for(
         address, key, writes=writes, archives=archives, timeout=timeout, offline=offline
     ), layout)
     try:

@@ -31,18 +31,22 @@ class Unmovable(PipfastError):
     """Renaming would give other files than placing does, or there is nothing to move."""
 
 
-def arrange(prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], object]) -> bool:
+def arrange(
+    prepared: Prepared, folder: Path, mode: LinkMode, umask: int, mend: Callable[[], object] | None
+) -> bool:
     """Link a wheel's files below ``folder``, all but its scripts; copy those that are private to an environment.
 
-    :param mend: puts changed stored files right; returns what cannot be, or None.
+    :param mend: puts changed stored files right; returns what cannot be, or None. None in its place: they were
+        written just now, and are not compared.
     :returns: False if files have to be copied, or are not as they were stored.
     :raises OSError: something could not be written; files written before stay.
     """
     schemes = {key: f"{folder}/{key}" for key in SCHEME_KEYS}
     # No script is linked, since installing rewrites them.
     plan = plan_wheel(prepared, schemes, f"{folder}/{LIB}", lambda name: True)
-    if check_sources(plan.batches) is not None and (mend() or check_sources(plan.batches) is not None):
-        return False
+    if mend is not None and check_sources(plan.batches) is not None:
+        if mend() or check_sources(plan.batches) is not None:
+            return False
     linker = Linker(mode, umask)
     for batch in plan.batches:
         place([batch], linker)

@@ -11,7 +11,9 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.prepare.jobs import Answer, Arrange, Arranged, Checked, Done, Failed, Note, Priority, Read
@@ -21,14 +23,16 @@ from pipfast.store.layout import Layout, remove
 from pipfast.system import threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode
 
 COMPARED_S = 2.0
 """Seconds for which a comparison of stored files with their manifest holds."""
+
+Link = Callable[[Path, "LinkMode"], str]
+"""Links a wheel into an empty folder; returns the linked tree's id, or an empty text: not all could be linked."""
 
 _AT_ONCE = 16
 """Wheels linked by one job. Between two jobs, a worker waits until pip's thread gives up the interpreter."""
@@ -65,15 +69,21 @@ class Aside:
         """Tell whether a worker has found an archive to have its digest; waits only while it reads that one."""
         return self._reading is not None and self._reading.is_sound(digest)
 
-    def arrange(self, digest: str) -> Arrangement | None:
-        """Have a stored wheel linked, unless that has begun; None if it cannot be."""
+    def arrange(self, digest: str, link: Link | None = None) -> Arrangement | None:
+        """Have a stored wheel linked, unless that has begun; None if it cannot be.
+
+        :param link: links it in the place of a worker, who would have to read it first.
+        """
         with self._lock:
             arrangement = self._expected.pop(digest, None)
         try:
             if arrangement is None:
                 lane = self._lane([digest])
                 arrangement = lane.arrangements[digest]
-                lane.go_on()
+                if link is None:
+                    lane.go_on()
+                else:
+                    lane.have_linked(digest, link)
         except (OSError, RuntimeError) as error:
             logger.debug("pipfast: nothing is linked aside: %r", error)
             self._layout.note_refusal(getattr(error, "errno", None))
@@ -122,6 +132,10 @@ class Arrangement:
         self._taken = True
         self._done.wait()
         return self._folder if self._tree_id == tree_id else None
+
+    def begin(self) -> None:
+        """Make the folder, which says that somebody links there; OSError: it cannot be made, or is there."""
+        self._folder.mkdir()
 
     def is_old(self) -> bool:
         """Tell whether the stored files were compared so long ago that they may have changed."""
@@ -200,6 +214,15 @@ class Lane:
         if now:
             job = Arrange(str(self._folder), self._mode, now)
             self._workers.put(Priority.ASIDE, job, lambda answer: self._over(now, answer), self._step)
+
+    def have_linked(self, digest: str, link: Link) -> None:
+        """Have a wheel linked at once."""
+        tree_id = ""
+        try:
+            self.arrangements[digest].begin()
+            tree_id = link(self._folder / digest, self._mode)
+        finally:
+            self._finish(digest, tree_id, "not every file can be linked")
 
     def _step(self, note: Note) -> None:
         if isinstance(note, Arranged):

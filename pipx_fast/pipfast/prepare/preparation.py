@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from pipfast.prepare import jobs
 from pipfast.report import logger
@@ -14,6 +16,7 @@ from pipfast.upkeep.boots import Times, is_unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from pipfast.prepare.aside import Arrangement
@@ -26,8 +29,10 @@ class Preparation:
 
     def __init__(
         self, layout: Layout, workers: Workers, digest: str, archive: Path, *, hashed: bool,
-        unproved: Callable[[], Times], arrange: Callable[[str], Arrangement | None] | None,
+        unproved: Callable[[], Times], arrange: Callable[[], Arrangement | None] | None,
+        coming: Future[Any] | None = None,
     ) -> None:
+        """:param coming: brings its tree and bytecode from elsewhere; it begins when that is over."""
         self.done = threading.Event()
         self.reason = ""
         self.vanished = False
@@ -42,6 +47,7 @@ class Preparation:
         self._hashed = hashed
         self._unproved = unproved
         self._arrange = arrange
+        self._coming = coming
         self._is_proved = False
         self._tree = layout.tree(digest, workers.terms.umask)
         self._staging: Path | None = None
@@ -56,6 +62,17 @@ class Preparation:
 
     def begin(self) -> None:
         """Use a tree and bytecode that are there, or put the first job for what is missing."""
+        if self._coming is None:
+            self._begin()
+        else:
+            self._coming.add_done_callback(lambda _: self._begin())
+
+    @property
+    def was_made(self) -> bool:
+        """Tell whether anything of it was made in this run."""
+        return self._made
+
+    def _begin(self) -> None:
         try:
             try:
                 manifest = read_tree_manifest(self._tree)
@@ -75,6 +92,10 @@ class Preparation:
     def wait(self) -> None:
         """Wait for it, and let its jobs come first: pip installs one wheel after another, and this one is next."""
         if not self.done.is_set():
+            if self._coming is not None:
+                # Without a thread for it, whoever asks for the result does it.
+                with suppress(Exception, CancelledError):
+                    self._coming.result()
             self._hasty = True
             self._workers.hasten(jobs.Priority.AWAITED, self._is_ours)
             self.done.wait()
@@ -86,7 +107,7 @@ class Preparation:
         if self._is_proved or not is_unproved(self._unproved(), entry):
             return False
         self._is_proved = True
-        self._then = self.begin
+        self._then = self._begin
         self._put(jobs.Priority.UNPACK, jobs.Prove(self._digest))
         return True
 
@@ -169,7 +190,7 @@ class Preparation:
     def _succeed(self, prepared: Prepared) -> None:
         self.prepared = prepared
         if not self._made and self._arrange is not None:
-            self.arrangement = self._arrange(self._digest)
+            self.arrangement = self._arrange()
         self.done.set()
 
     def _put(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from pipfast.prepare.aside import Arrangement, Aside
 from pipfast.prepare.jobs import Answer, Failed, Mend, Priority, Unmendable
@@ -13,12 +13,15 @@ from pipfast.prepare.preparation import Preparation
 from pipfast.report import logger
 from pipfast.store.archives import archive_name
 from pipfast.store.layout import Layout, note_use
+from pipfast.store.prepared import is_tree_there
 from pipfast.upkeep.boots import Times, note_alive, unproved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
+    from pipfast.prepare.aside import Link
     from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.prepare.workers import Workers
     from pipfast.settings import LinkMode
@@ -33,6 +36,8 @@ class Preparer:
         self._workers = workers
         self._lock = threading.Lock()
         self._jobs: dict[str, Preparation] = {}
+        self._coming: dict[str, Future[Any]] = {}
+        """Trees and bytecode that are brought from elsewhere, by the digest of their archive."""
         self._aside = Aside(layout, workers, link_mode) if link_mode is not None else None
 
     @cached_property
@@ -54,10 +59,24 @@ class Preparer:
         """Tell whether a worker has found an archive to have its digest; waits only while it reads that one."""
         return self._aside is not None and self._aside.has_read(digest)
 
-    def start(self, digest: str, archive: Path, *, hashed: bool = False) -> Preparation:
+    def bring(self, digest: str, bring: Callable[[], Future[Any]]) -> None:
+        """Have an archive's tree and bytecode brought from elsewhere, unless they are here or on their way.
+
+        :param bring: begins that and returns at once; what is not there afterwards is made of the archive.
+        """
+        with self._lock:
+            if digest in self._coming or digest in self._jobs:
+                return
+            if not is_tree_there(self._layout, digest, self._workers.terms.umask):
+                self._coming[digest] = bring()
+
+    def start(
+        self, digest: str, archive: Path, *, hashed: bool = False, link: Link | None = None
+    ) -> Preparation:
         """Begin to prepare an archive, unless that has begun; returns at once.
 
         :param hashed: all its bytes were hashed just now; otherwise that is done before they are used.
+        :param link: links it aside if all of it is there already; by default a worker does.
         """
         with self._lock:
             preparation = self._jobs.get(digest)
@@ -65,7 +84,8 @@ class Preparer:
                 return preparation
             preparation = self._jobs[digest] = Preparation(
                 self._layout, self._workers, digest, archive, hashed=hashed, unproved=lambda: self._unproved,
-                arrange=self._aside.arrange if self._aside is not None else None,
+                arrange=partial(self._aside.arrange, digest, link) if self._aside is not None else None,
+                coming=self._coming.pop(digest, None),
             )
         preparation.begin()
         return preparation

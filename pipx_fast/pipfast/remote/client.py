@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -19,7 +20,7 @@ from pipfast.remote import library
 from pipfast.remote.patience import FREE_S, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _START = "import sys; sys.path.append({root!r}); from pipfast.remote.courier import main; main()"
 
@@ -28,6 +29,10 @@ _BLOCK = 1 << 18
 
 _START_S = 20.0
 """Seconds for the process to start and to load obstore: no server's fault."""
+
+
+_WRITE_S = 120.0
+"""Seconds for some files of a prepared wheel to be written here: no server's fault either."""
 
 
 class RemoteFailed(PipfastError):
@@ -58,6 +63,46 @@ class Client:
         with self._turn:
             found = self._ask({"do": "get", "name": name}, free=FREE_S)["found"]
             return Incoming(self) if found else None
+
+    def head(self, name: str) -> Callable[[int], bytes] | None:
+        """Begin to get an object whose content the process that asks will write; None if there is none.
+
+        :returns: yields the bytes of its line and head. Raises as ``get`` does.
+        """
+        with self._turn:
+            if not self._ask({"do": "get", "name": name, "receives": True}, free=FREE_S)["found"]:
+                return None
+            deadline = time.monotonic() + self._patience.limit()
+            return io.BytesIO(self._read(int(self._ask({"do": "head"}, free=FREE_S)["bytes"]), deadline)).read
+
+    def receive(self, plan: Sequence[Any], making: Sequence[Any]) -> str:
+        """Have the content come whose head has come, and be written; return what is wrong with it, or nothing.
+
+        :param plan: as ``entries.Plan``.
+        :param making: as ``entries.Making``. Raises as ``get`` does. OSError: a file cannot be written.
+        """
+        with self._turn:
+            wrong, free, count = self._work({"do": "receive", "plan": plan, "making": making}), FREE_S, 1
+            while count and not wrong:
+                began = time.monotonic()
+                count = int(self._ask({"do": "fetch"}, counts=False)["bytes"])
+                self._patience.spend(time.monotonic() - began, count, free=free)
+                wrong, free = self._work({"do": "write"}), 0.0
+            return wrong
+
+    def link(self, **places: str) -> bool:
+        """Have the wheel linked aside that came last, see ``Courier.link``; tell whether all of it was."""
+        with self._turn:
+            self._write({"do": "link", **places})
+            late = f"files were not linked in {_WRITE_S:g} s"
+            return bool(self._answer(time.monotonic() + _WRITE_S, late)["linked"])
+
+    def _work(self, question: dict[str, Any]) -> str:
+        self._write(question)
+        answer = self._answer(time.monotonic() + _WRITE_S, f"files were not written in {_WRITE_S:g} s")
+        if "refused" in answer:
+            raise OSError(*answer["refused"])
+        return str(answer.get("unlike", ""))
 
     def create(self, name: str, path: Path) -> bool:
         """Put a file under a name that is not taken, whole; False if it is taken. Raises as ``get`` does."""

@@ -3,7 +3,8 @@
 obstore is loaded here, not in pip's process: whatever a server, a name service, a network file system or obstore
 itself does, this process can be ended at any time, and pip's ends as pip would.
 
-Asked by a line of JSON, it answers with one. After that for ``more`` come as many bytes as the line says.
+Asked by a line of JSON, it answers with one. After that for ``head`` and ``more`` come as many bytes as the line
+says. A prepared wheel's content never passes through pip's process: it is compared and written here.
 """
 
 from __future__ import annotations
@@ -15,17 +16,26 @@ import re
 import secrets
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipfast.address import redacted
+from pipfast.errors import PipfastError
 from pipfast.remote import library
+from pipfast.remote.signing import MAX_HEAD_BYTES, MAX_LINE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pipfast.remote.entries import Receiver
+    from pipfast.settings import LinkMode
 
 CHUNK_BYTES = 1 << 18
 """Bytes that are handed over at once: at the least rate, a quarter of a second's."""
+
+_RECEIVED_BYTES = 1 << 20
+"""The same of what is written here."""
 
 _ATTEMPTS = 6
 _PAUSE_S = 0.2
@@ -47,9 +57,10 @@ class Courier:
     def __init__(self, address: str, milliseconds: int, folder: str, *, writes: bool) -> None:
         """:raises NoLibrary: there is no obstore. Exception: the address or its settings cannot be used."""
         self._obstore = obstore = library.load(folder)
+        self._is_folder = address.startswith("file:")
         self._is_webdav = address.startswith(("http:", "https:"))
         options: dict[str, Any] = {}
-        if address.startswith("file:"):
+        if self._is_folder:
             # A reader makes no folder.
             options["mkdir"] = writes
         elif not address.startswith("memory:"):
@@ -66,20 +77,93 @@ class Courier:
         self._missing = (FileNotFoundError, errors.NotFoundError)
         self._taken = (errors.AlreadyExistsError, errors.PreconditionError)
         self._stream: Any = None
+        self._held = b""
+        """Bytes that came with the head."""
+        self._chunk: Any = b""
+        self._receiver: Receiver | None = None
+        self._refuses: type[Exception] = library.NoLibrary
 
-    def get(self, name: str) -> Mapping[str, object]:
-        """Begin to get an object; say whether there is one."""
-        self._stream = None
+    def get(self, name: str, *, receives: bool = False) -> Mapping[str, object]:
+        """Begin to get an object; say whether there is one.
+
+        :param receives: its content is not handed over.
+        """
+        self._stream, self._held, self._receiver = None, b"", None
         try:
             result = self._obstore.get(self._store, name)
         except self._missing:
             return {"found": False}
-        self._stream = iter(result.stream(min_chunk_size=CHUNK_BYTES))
+        if receives and self._is_folder:
+            self._stream = self._ranges(name, int(result.meta["size"]))
+        else:
+            self._stream = iter(result.stream(min_chunk_size=_RECEIVED_BYTES if receives else CHUNK_BYTES))
         return {"found": True}
+
+    def _ranges(self, name: str, size: int) -> Iterator[Any]:
+        """Yield a file's bytes: obstore streams them by 8 kB, which takes several times as long."""
+        for start in range(0, size, _RECEIVED_BYTES):
+            yield self._obstore.get_range(self._store, name, start=start, end=min(size, start + _RECEIVED_BYTES))
 
     def more(self) -> bytes:
         """Return the next bytes of the object; none at its end."""
         return bytes(next(self._stream, b""))
+
+    def head(self) -> bytes:
+        """Return the object's line and head, or as much of it as could be one; the rest is kept."""
+        while (length := _head_length(self._held)) is None:
+            content = self.more()
+            if not content:
+                length = len(self._held)
+                break
+            self._held += content
+        head, self._held = self._held[:length], self._held[length:]
+        return head
+
+    def receive(self, plan: Sequence[Any], making: Sequence[Any]) -> Mapping[str, object]:
+        """Make ready for the content of a prepared wheel; say what it is if it can be none."""
+        # Not at the top: whoever asks for wheels and archives has no use for it.
+        from pipfast.remote import entries
+
+        self._refuses = entries.NotAnEntry
+        return self._judged(lambda: self._got(entries.Receiver(entries.Plan(*plan), entries.Making(*making))))
+
+    def _got(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def fetch(self) -> Mapping[str, object]:
+        """Wait for the next bytes of the content; say how many they are, none at its end."""
+        self._chunk, self._held = self._held or next(self._stream, b""), b""
+        return {"bytes": len(self._chunk)}
+
+    def write(self) -> Mapping[str, object]:
+        """Write what was fetched, at the end the manifests; say what it is if it is no prepared wheel."""
+        receiver, chunk, self._chunk = self._receiver, self._chunk, b""
+        assert receiver is not None
+        return self._judged(lambda: receiver.take(memoryview(chunk)) if len(chunk) else receiver.end())
+
+    def link(self, root: str, tree: str, code: str, folder: str, mode: LinkMode) -> Mapping[str, object]:
+        """Link the wheel that was written last; say whether all of it could be."""
+        from pipfast.store.layout import Layout
+
+        receiver, linked = self._receiver, False
+        assert receiver is not None
+        paths = Path(tree), Path(code) if code else None, Path(folder)
+        with suppress(OSError, PipfastError):
+            linked = receiver.link(Layout(Path(root)), *paths, mode)
+        return {"linked": linked}
+
+    def _judged(self, do: Callable[[], None]) -> Mapping[str, object]:
+        try:
+            do()
+        except self._refuses as error:
+            answer: dict[str, object] = {"unlike": str(error)}
+        except OSError as error:
+            answer = {"refused": [error.errno, error.strerror or str(error)]}
+        else:
+            return {}
+        if self._receiver is not None:
+            self._receiver.give_up()
+        return answer
 
     def create(self, name: str, path: str) -> Mapping[str, object]:
         """Put a file's bytes under a name that is not taken yet; say whether it was not."""
@@ -116,6 +200,18 @@ class Courier:
         return {}
 
 
+def _head_length(held: bytes) -> int | None:
+    """Return the length of an object's line and head; None: more bytes are needed to tell, or to have it."""
+    end = held.find(b"\n", 0, MAX_LINE_BYTES)
+    if end < 0:
+        return MAX_LINE_BYTES if len(held) >= MAX_LINE_BYTES else None
+    length = held[:end].rpartition(b" ")[2]
+    if not length.isdigit() or int(length) > MAX_HEAD_BYTES:
+        return end + 1
+    whole = end + 1 + int(length)
+    return whole if len(held) >= whole else None
+
+
 # e.g. `Generic S3 error: Error performing GET https://host/key in 2ms - Server returned non-2xx status code: 403`
 _PERFORMING = re.compile(r".*Error performing (\w+) \S+(?: in [\d.]+[mµn]?s\b)? - ")
 # What is behind it stands further below, e.g. `Os { code: 111, message: "Connection refused" }`,
@@ -148,8 +244,8 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
         try:
             if what == "open":
                 courier = Courier(**question)
-            elif what == "more":
-                content = courier.more()  # type: ignore[union-attr]  # it is opened first
+            elif what in ("head", "more"):
+                content = getattr(courier, what)()
                 answer = {"bytes": len(content)}
             else:
                 answer = getattr(courier, what)(**question)

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipfast.remote import built
 from pipfast.remote.built import SLOTS, TeamWheel, object_of, read_wheel
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pipfast.remote.client import Incoming
     from pipfast.settings import Settings
     from pipfast.store.layout import Layout
+
+R = TypeVar("R", bound="Remote")
 
 MAX_OBJECT_BYTES = 1 << 30
 """Bytes beyond which nothing is put there: it is sent at once, from memory."""
@@ -91,9 +93,9 @@ class Remote:
         """Tell whether it is left out from now on."""
         return self._standing.is_over
 
-    def another(self) -> Remote:
+    def another(self: R) -> R:
         """Return the same store, to be asked for something else meanwhile."""
-        return Remote(self._settings, self._layout, self._standing)
+        return type(self)(self._settings, self._layout, self._standing)
 
     def begin(self) -> None:
         """Start what speaks with it; return at once."""
@@ -171,6 +173,7 @@ class Remote:
             self._fail(error)
         except OSError as error:
             logger.debug("pipfast: %s cannot be kept: %r", name, error)
+            self._layout.note_refusal(error.errno)
 
     def _fetch(self, name: str, head: Head, filename: str) -> Archive | None:
         if self.is_over or not self._asks:
@@ -316,7 +319,8 @@ class Remote:
         self.client.close()
 
     def close(self) -> None:
-        """End what speaks with it."""
+        """End what speaks with it; whoever waits for it just now has nothing to say of that."""
+        self._standing.is_over = True
         self.client.close()
 
 

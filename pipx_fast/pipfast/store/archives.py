@@ -71,6 +71,11 @@ def find_archive(layout: Layout, digest: str) -> Archive | None:
     return Archive(layout, digest, folder / _BYTES, size, name)
 
 
+def stored_bytes(layout: Layout, digest: str) -> Path:
+    """Return the path of an archive's bytes, which need not be there."""
+    return layout.archive(digest) / _BYTES
+
+
 def stored_digests(layout: Layout) -> set[str]:
     """Return the digests of all stored archives."""
     found: set[str] = set()

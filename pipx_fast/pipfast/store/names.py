@@ -14,7 +14,8 @@
       built-v0/ab/<key>                        distributions against which wheels of one source were built
       expected-v0/ab/<key>                     wheels that one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
-      remote-v0/ab/<key>                       the head of an object of the team's store, see ``pipfast.remote``
+      remote-v0/ab/<key>                       the head of an object of the team's store, see ``pipfast.remote``,
+                                               or the size of an archive whose wheel came prepared
       seconds/<second>                         the times that files of trees have, see ``prepare.making``
       tmp/                                     entries in the making; renamed into place when whole
       boots                                    entries that a power cut may have spoiled, see ``upkeep.boots``

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.report import logger
-from pipfast.store.manifest import TREE, read_bytecode_manifest, read_tree_manifest
+from pipfast.store.manifest import MANIFEST, TREE, read_bytecode_manifest, read_tree_manifest
 from pipfast.store.reading import read_file
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Prepared(NamedTuple):
     def _info(self, name: str) -> StoredFile | None:
         folders = (folder for folder in self.manifest.folders if folder.path == self.manifest.info_dir)
         return next((file for folder in folders for file in folder.files if file.name == name), None)
+
+
+def is_tree_there(layout: Layout, digest: str, umask: int) -> bool:
+    """Tell whether the store has an archive unpacked, or seems to."""
+    return os.path.exists(layout.tree(digest, umask) / MANIFEST)
 
 
 def read_prepared(layout: Layout, digest: str, umask: int, tag: str | None) -> Prepared:

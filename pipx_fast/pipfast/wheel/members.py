@@ -84,6 +84,11 @@ def read_members(path: Path) -> WheelMembers:
     return WheelMembers(files, info_dir, purelib, entry_points, rows)
 
 
+def is_unusual(path: str) -> bool:
+    """Tell whether a member's path could lead out of a tree, or has characters that no wheel needs."""
+    return _UNUSUAL_NAME.search(path) is not None
+
+
 def split_data_path(path: str) -> tuple[str, str] | None:
     """Return (scheme key, path below) of a ``.data`` folder's member, or None; NotStorable: there is no such."""
     first, _, rest = path.partition("/")
@@ -102,7 +107,7 @@ def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     unpacked = packed = 0
     for info in files:
         name = info.filename
-        if _UNUSUAL_NAME.search(name):
+        if is_unusual(name):
             raise NotStorable(f"unusual member name {name!r}")
         split_data_path(name)
         folded = name.casefold()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ from pipfast.prepare.workers import Workers
 from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.names import BYTECODE, TMP, TREES
 from pipfast.upkeep.verify import verify
-from support.stores import UMASK, keep, prepare, preparing
+from support.stores import UMASK, keep, new_store, prepare, preparing
 from support.wheels import Wheel, wheel
 
 if TYPE_CHECKING:
@@ -71,6 +73,33 @@ def test_many_at_once(layout: Layout, tmp_path: Path) -> None:
             assert prepared is not None and prepared.compiled is not None
             assert len(prepared.compiled[0].files) == len(MANY)
     assert no_leftovers(layout)
+    assert not verify(layout, keep=True).damages
+
+
+@pytest.mark.parametrize("how", ["brings it", "brings nothing", "fails", "is cancelled"])
+def test_wheel_that_may_come_from_elsewhere(layout: Layout, tmp_path: Path, how: str) -> None:
+    """It is waited for; what did not come is made of the archive."""
+    archive = Wheel("demo", files=MANY).build()
+    path, coming = keep(layout, archive, tmp_path), Future[bool]()
+    with preparing(layout) as preparer:
+        preparer.bring(archive.sha256, lambda: coming)
+        preparation = preparer.start(archive.sha256, path)
+        assert not preparation.done.is_set() and preparer.ready(archive.sha256) is None
+        if how == "brings it":
+            other = new_store(tmp_path / "other")
+            source = prepare(other, archive, tmp_path)
+            shutil.copytree(other.root, layout.root, dirs_exist_ok=True, ignore=lambda *_: {"seconds", "locks"})
+            assert source.bytecode is not None
+        if how == "fails":
+            coming.set_exception(OSError())
+        elif how == "is cancelled":
+            coming.cancel()
+        else:
+            coming.set_result(True)
+        prepared = preparer.wait(archive.sha256, path)
+        assert prepared is not None and prepared.compiled is not None
+        assert preparation.was_made is (how != "brings it")
+        preparer.bring(archive.sha256, lambda: pytest.fail("it is there"))
     assert not verify(layout, keep=True).damages
 
 

@@ -17,6 +17,7 @@ from pipfast.remote.library import NoLibrary
 from pipfast.remote.patience import Patience
 from pipfast.remote.remote import probe
 from pipfast.store.layout import Layout, open_layout
+from pipfast.store.names import TMP
 from support.team import KEY, PLACE, Silent, member, serving, team_wheel, wheel_file
 
 if TYPE_CHECKING:
@@ -105,6 +106,20 @@ def test_bad_server_is_said_once_and_left(
     assert err.count("pipfast: ") == 1
     assert re.search(words, err, re.IGNORECASE), err
     assert "secret" not in err.lower() and "password" not in err and "<" not in err
+
+
+@pytest.mark.parametrize("handler", [Failing, Short, Stalling, Page])
+def test_bad_server_costs_a_prepared_wheel_no_more(
+    handler: type[Silent], layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    with serving(handler) as address:
+        with member(address, layout, writes=False) as remote:
+            for number in range(3):
+                assert remote.prepared(f"{number:064d}", None, 0o022).size is None
+    assert time.monotonic() - began < 10
+    assert capsys.readouterr().err.count("pipfast: ") == 1
+    assert not list((layout.root / TMP).iterdir())
 
 
 def test_wait_is_bounded_for_all_requests_together(
