@@ -100,18 +100,24 @@ def _around_install_run(call: Call) -> Any:
     if not status and start.expectation is not None and run.intent.link_ahead and run.intent.bytecode is not None:
         with guarded("what was installed is not kept"):
             start.expectation.keep()
-    if not status and run.settings.remote_archives and run.settings.remote_write:
+    if not status and run.settings.remote_write and (run.settings.remote_archives or run.settings.remote_prepared):
         with guarded("archives are not put into the team's store"):
-            from pipfast_hooks.downloads.team import TeamArchives
-
-            if (archives := run.find(TeamArchives)) is not None:
-                archives.put_all()
+            _put_all(run)
     with guarded("packages that were built against others are not known"):
         from pipfast_hooks.builds.context import Context
 
         if (context := run.find(Context)) is not None:
             context.say_stale()
     return status
+
+
+def _put_all(run: Run) -> None:
+    from pipfast_hooks.downloads.team import TeamArchives, TeamPrepared
+
+    if (archives := run.find(TeamArchives)) is not None:
+        archives.put_all()
+    if (prepared := run.find(TeamPrepared)) is not None:
+        prepared.put_all()
 
 
 def _intent(options: Any, run: Run) -> Intent:

@@ -66,7 +66,7 @@ NAMES: tuple[Names, ...] = (
     Names("pip._internal.configuration", ("Configuration",), ("program",)),
     Names("pip._internal.exceptions", ("PipError",), ("program",)),
     Names("pip._internal.exceptions", ("NetworkConnectionError",), ("downloads", "index")),
-    Names("pip._internal.exceptions", ("InstallationError",), ("index",)),
+    Names("pip._internal.exceptions", ("InstallationError",), ("downloads", "index")),
     Names("pip._internal.exceptions", ("InvalidWheelFilename",), ("index",)),
     Names("pip._internal.exceptions", ("InstallationError", "InstallationSubprocessError"), ("builds",)),
 
@@ -139,7 +139,7 @@ NAMES: tuple[Names, ...] = (
     Names("pip._internal.utils.hashes", ("Hashes._allowed",), ("downloads",)),
     Names("pip._internal.metadata", (
         "FilesystemWheel", "get_metadata_distribution", "get_wheel_distribution", "select_backend",
-    ), ("install", "metadata")),
+    ), ("downloads", "install", "metadata")),
     Names("pip._internal.metadata.importlib._dists", ("Distribution._dist",), ("metadata",)),
     Names("pip._internal.operations.install.wheel", ("get_entrypoints", "logger"), ("install",)),
 

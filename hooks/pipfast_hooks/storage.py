@@ -15,6 +15,7 @@ from pipfast.report import logger, timed
 from pipfast_hooks.guard import guarded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipfast.install.linker import Linker
@@ -82,6 +83,8 @@ class Store:
         self._run = run
         self._verified: dict[str, tuple[tuple[int, int], dict[str, str]]] = {}
         """By full path, size, mtime in ns and digests of files whose bytes were hashed when they came."""
+        self._stand_ins: dict[str, Callable[[], object]] = {}
+        """By full path of an empty file: what puts the archive there that it stands for."""
         self._opened: Layout | None = None
         self._nowhere: Layout | None = None
         self._unusable = False
@@ -199,6 +202,26 @@ class Store:
             if (found.st_size, found.st_mtime_ns) == looks:
                 return digests
         return None
+
+    def stand_in(self, path: Path, digest: str, fetch: Callable[[], object]) -> None:
+        """Make an empty file stand for a wheel that is installed from its tree; OSError: it cannot be made.
+
+        :param fetch: puts the archive there, for pip's own code. Raises what pip can show.
+        """
+        path.unlink(missing_ok=True)
+        path.touch()
+        self.remember(path, {"sha256": digest})
+        self._stand_ins[os.fspath(path)] = fetch
+
+    def stands_in(self, path: str) -> bool:
+        """Tell whether a file only stands for an archive."""
+        return path in self._stand_ins
+
+    def make_whole(self, path: str) -> None:
+        """Have the archive where a file stands for it: pip's own code is about to read it."""
+        if (fetch := self._stand_ins.pop(path, None)) is not None:
+            logger.debug("pipfast: %s is fetched after all", os.path.basename(path))
+            fetch()
 
     def stop(self) -> None:
         """End the workers, and remove what they linked aside in vain."""

@@ -277,6 +277,9 @@ SETTINGS = (
     Setting("remote_archives", "remote-archives", "PIPFAST_REMOTE_ARCHIVES",
             "`on`: downloaded archives come from the team's store, too, and go there",
             partial(_Reader.switch, default="off"), None),
+    Setting("remote_prepared", "remote-prepared", "PIPFAST_REMOTE_PREPARED",
+            "`on`: wheels come from the team's store unpacked and byte-compiled, and go there so",
+            partial(_Reader.switch, default="off"), None),
     Setting("remote_timeout", "remote-timeout", "PIPFAST_REMOTE_TIMEOUT",
             "seconds, 1 to 60, that one command waits in all for a team's store that gives nothing",
             partial(_Reader.number, default=lambda: DEFAULT_REMOTE_TIMEOUT, highest=60), None),
@@ -310,6 +313,7 @@ class Settings:
     remote_key: Secret | None = None
     remote_write: bool = False
     remote_archives: bool = False
+    remote_prepared: bool = False
     remote_timeout: int = DEFAULT_REMOTE_TIMEOUT
     problems: tuple[str, ...] = ()
     """One message per value that could not be read; the default is used in its place."""

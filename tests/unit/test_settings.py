@@ -25,7 +25,7 @@ def test_what_a_pip_that_fills_a_build_environment_gets(tmp_path: Path) -> None:
     fixed = {"PIPFAST_LINK_MODE": "copy", "PIPFAST_BUILD_RESCUE": "off", "PIPFAST_TIMINGS": None,
              "PIPFAST_STORE_SIZE": "none", "PIPFAST_TIMELINE": None, "PIPFAST_REMOTE": "off",
              "PIPFAST_REMOTE_KEY": None, "PIPFAST_REMOTE_WRITE": None, "PIPFAST_REMOTE_TIMEOUT": None,
-             "PIPFAST_REMOTE_ARCHIVES": None}
+             "PIPFAST_REMOTE_ARCHIVES": None, "PIPFAST_REMOTE_PREPARED": None}
     assert Settings().for_children() == fixed
     there = Settings(store=tmp_path, link_mode="hardlink", timings=tmp_path / "times", connections=3)
     assert there.for_children(workers="1") == {

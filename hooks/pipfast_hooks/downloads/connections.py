@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.exceptions import InstallationError
 from pip._internal.network import download as pip_download
 from pip._vendor.packaging.utils import canonicalize_name
 
@@ -21,6 +22,7 @@ from pipfast.store.archives import Archive, add_archive, find_archive, hand_out,
 from pipfast.store.urls import Origin, find_digest, note_url
 from pipfast.system import threads
 from pipfast_hooks.downloads.job import Job, Scratch, find_stored_origin, give, move, would_keep
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.asked import caching_adapter
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.transport import SessionTransport
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from pipfast.fetch.job import Download, Fetched
     from pipfast.store.layout import Layout
-    from pipfast_hooks.downloads.team import TeamArchives
+    from pipfast_hooks.downloads.team import TeamArchives, TeamPrepared
     from pipfast_hooks.output.display import Display
 
 
@@ -85,13 +87,28 @@ class Connections:
 
     def _begin(self, job: Job) -> Job:
         job.archive = self._stored(job)
+        team = self._team_prepared(job)
+        if team is not None and (job.archive is not None or job.then is not None or not self._can_stand_in):
+            # The archive is here, or pip needs it, or we do, for what is in it.
+            team.bring(job.digests["sha256"])
+            team = None
         if job.archive is not None:
             job.check = self._checks.submit(functools.partial(self._is_sound, job.archive, job))
+        elif team is not None:
+            job.check = team.ask(functools.partial(self._comes_prepared, team, job))
         elif (archives := self._team_archives()) is not None and "sha256" in job.digests:
             job.check = archives.ask(functools.partial(self._comes_from_team, archives, job))
         else:
             self._fetch(job)
         return job
+
+    @functools.cached_property
+    def _can_stand_in(self) -> bool:
+        from pipfast_hooks.downloads.stand_ins import can_stand_in
+
+        with guarded("archives are fetched"):
+            return can_stand_in()
+        return False
 
     def has(self, link: Any) -> bool:
         """Tell whether the archive behind pip's link is in the store."""
@@ -112,6 +129,33 @@ class Connections:
         from pipfast_hooks.downloads.team import TeamArchives
 
         return self.run.part(TeamArchives)
+
+    def _team_prepared(self, job: Job, digest: str = "") -> TeamPrepared | None:
+        """Return the prepared wheels of the team's store; None if they are not shared, or this is none.
+
+        :param digest: SHA-256 of a file that is here, of which the link has none.
+        """
+        settings = self.run.settings
+        if settings.remote is None or not settings.remote_prepared or settings.offline == "only":
+            return None
+        if not job.link.is_wheel or not self._layout.keeps or not (digest or "sha256" in job.digests):
+            return None
+        with guarded("%s is prepared here", job.link.filename):
+            if self.run.store.preparer() is not None:
+                from pipfast_hooks.downloads.team import TeamPrepared
+
+                return self.run.part(TeamPrepared)
+        return None
+
+    def _comes_prepared(self, team: TeamPrepared, job: Job) -> bool:
+        """Get a wheel's tree and bytecode from the team's store, or start to fetch its archive; tell which."""
+        job.size = team.get(job.digests["sha256"], job.link.filename)
+        if job.size is not None:
+            return True
+        if (archives := self._team_archives()) is not None:
+            return self._comes_from_team(archives, job)
+        self._fetch(job)
+        return False
 
     def _comes_from_team(self, archives: TeamArchives, job: Job) -> bool:
         """Get an archive from the team's store, or start to fetch it from the index; tell which."""
@@ -189,8 +233,9 @@ class Connections:
                     job.archive = None
                     self._fetch(job)
         if job.download is None:
-            assert job.archive is not None
             with display.aside() if display is not None else contextlib.nullcontext():
+                if job.archive is None:
+                    return self._finish_prepared(job, progress_bar), ""
                 return self._finish_stored(job, job.archive, progress_bar), ""
         return self._finish_fetched(job, job.download, progress_bar, display)
 
@@ -260,6 +305,8 @@ class Connections:
         if archive is not None:
             job.archive = archive
             self._follow(job, archive.path)
+            if "sha256" not in job.digests and (team := self._team_prepared(job, archive.digest)) is not None:
+                team.bring(archive.digest)
             self._prepare(archive.digest, archive.path, job.link.filename)
             if "sha256" in job.digests and (archives := self._team_archives()) is not None:
                 archives.put_later(archive, job.link.filename)
@@ -281,6 +328,34 @@ class Connections:
         hand_out(archive, target, self.run.umask)
         self.run.store.remember(target, {"sha256": archive.digest})
         return os.fspath(target)
+
+    def _finish_prepared(self, job: Job, progress_bar: str) -> str:
+        """Let an empty file stand for a wheel of which the store has tree and bytecode."""
+        assert job.size is not None
+        response = StandIn(job.size, find_stored_origin(self.session, self._layout, job.link).kept)
+        tell(response, job.link, progress_bar, job.size, iter((job.size,)))
+        target = job.location / job.name(response)
+        fetch = functools.partial(self._fetch_after_all, job, target)
+        self.run.store.stand_in(target, job.digests["sha256"], fetch)
+        return os.fspath(target)
+
+    def _fetch_after_all(self, job: Job, target: Path) -> None:
+        """Put an archive in its stand-in's place. Raises pip's InstallationError: it cannot be had."""
+        again = Job(job.link, job.location, archive=self._stored(job))
+        try:
+            if again.archive is not None and is_sound(self._layout, again.archive):
+                hand_out(again.archive, target, self.run.umask)
+                self.run.store.remember(target, {"sha256": again.archive.digest})
+                return
+            self._fetch(again)
+            assert again.download is not None
+            fetched = again.download.result()
+            if fetched.matches is False:
+                raise WrongDigest(job.url)
+            target.unlink()
+            self._deliver(again, fetched).replace(target)
+        except Exception as error:
+            raise InstallationError(f"{job.link.filename} cannot be fetched: {error}") from error
 
     def _deliver(self, job: Job, fetched: Fetched) -> Path:
         target = job.location / fetched.path.name

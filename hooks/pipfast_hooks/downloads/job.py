@@ -36,6 +36,8 @@ class Job:
     archive: Archive | None = None
     check: Future[bool] | None = None
     """Tells whether all its bytes are still what they were."""
+    size: int | None = None
+    """Bytes of the archive, of which the store has tree and bytecode: it need not be fetched."""
     download: Download | None = None
     then: Callable[[Path], None] | None = None
     """Follows with the stored archive, in a thread of ours, once it is there."""

@@ -11,7 +11,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.plan import check_sources, plan_wheel
 from pipfast.report import logger, say, timed
-from pipfast.store.archives import add_archive, find_archive, sha256_of
+from pipfast.store.archives import add_archive, find_archive, sha256_of, stored_bytes
 from pipfast.store.manifest import is_tree
 from pipfast.store.names import TMP
 from pipfast.wheel.members import NotStorable
@@ -31,10 +31,13 @@ def get_ready(request: Request, run: Run, *, again: bool = False) -> Ready | Non
     # A wheel that is not in the store yet is taken in.
     layout, known, path = run.store.layout, run.store.known(request.wheel_path), Path(request.wheel_path)
     digest = known["sha256"] if known is not None else sha256_of(path)
-    stored = find_archive(layout, digest) or add_archive(layout, path, digest, path.name, move=False)
-    if stored is None:
-        return None
-    archive = stored.path
+    stored = find_archive(layout, digest)
+    if stored is None and not run.store.stands_in(request.wheel_path):
+        stored = add_archive(layout, path, digest, path.name, move=False)
+        if stored is None:
+            return None
+    # Of a wheel that came prepared there is no archive; if its tree goes from the store, pip gets one.
+    archive = stored.path if stored is not None else stored_bytes(layout, digest)
     with timed("prepare", name=request.name, on=digest):
         prepared = preparer.wait(digest, archive, again=again)
         if prepared is not None and not is_tree(prepared.tree, prepared.manifest.tree_id):

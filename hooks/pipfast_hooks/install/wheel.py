@@ -39,7 +39,7 @@ def _around_install_wheel(call: Call) -> Any:
         except NotStorable as error:
             logger.debug("pipfast: %s", error)
     if ready is None:
-        return _by_pip(call)
+        return _by_pip(call, run)
     with pip_wheel.req_error_context(request.req_description):
         placed = place_wheel(request, ready, run)
         if placed is not None and _install(request, placed, run):
@@ -48,10 +48,12 @@ def _around_install_wheel(call: Call) -> Any:
                 expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
             return None
     # pip's own files replace what was placed; it also leaves what it needs to recover, if it fails, too.
-    return _by_pip(call)
+    return _by_pip(call, run)
 
 
-def _by_pip(call: Call) -> Any:
+def _by_pip(call: Call, run: Run) -> Any:
+    if "wheel_path" in call:
+        run.store.make_whole(call["wheel_path"])
     with timed("place", name=str(call.get("name", "")), how="pip"):
         return call.original()
 

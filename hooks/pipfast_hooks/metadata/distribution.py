@@ -114,6 +114,7 @@ def _around_from_wheel(call: Call) -> Any:
     with guarded("the metadata of a stored wheel is left to pip"):
         if (stored := _stored(current_run(), call)) is not None:
             return stored
+    current_run().store.make_whole(call["wheel"].location)
     made = call.original()
     with guarded("the metadata of a wheel is left to pip"):
         inner = made._dist
@@ -136,7 +137,11 @@ def _stored(run: Run, call: Call) -> Any | None:
     if not canonicalize_name(info_dir).startswith(call["name"]):
         # pip refuses it.
         return None
-    inner = functools.cache(lambda: call.original()._dist)
+
+    @functools.cache
+    def inner() -> Any:
+        run.store.make_whole(wheel.location)
+        return call.original()._dist
 
     def read_text(filename: str) -> str | None:
         kept = prepared.read_info(filename)

@@ -166,7 +166,7 @@ def _team(team: TeamFacts | None) -> list[str]:
         state = "read and written; it creates objects and never replaces them"
     else:
         state = "read only"
-    return [f"team's store   {team.address} ({state})"]
+    return [f"team's store   {team.address} ({', '.join(team.shares)}: {state})"]
 
 
 def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:

@@ -30,6 +30,8 @@ class TeamFacts:
     has_key: bool = False
     writes: bool = False
     """What is built here is put there."""
+    shares: tuple[str, ...] = ("wheels",)
+    """What is taken from it: also ``archives`` and ``prepared wheels``, by the user's settings."""
     creates_only: bool | None = None
     """The server creates objects and never replaces them; None: nothing is put there, so that was not tried."""
     problem: str | None = None
@@ -59,13 +61,19 @@ def examine(settings: Settings, layout: Layout | None) -> TeamFacts | None:
             creates_only, problem = not found.problem, found.problem or problem
     except (RemoteFailed, NoLibrary, OSError) as error:
         hint = error.hint if isinstance(error, NoLibrary) else None
-        return TeamFacts(address, False, has_key, settings.remote_write, None, _sentence(str(error)), hint)
+        problem = _sentence(str(error))
+        return TeamFacts(address, False, has_key, settings.remote_write, _shares(settings), None, problem, hint)
     finally:
         client.close()
     if not has_key:
         problem = problem or "without the team's key (PIPFAST_REMOTE_KEY) no wheel of it is believed"
-    return TeamFacts(address, True, has_key, settings.remote_write, creates_only,
+    return TeamFacts(address, True, has_key, settings.remote_write, _shares(settings), creates_only,
                      _sentence(problem) if problem else None)
+
+
+def _shares(settings: Settings) -> tuple[str, ...]:
+    asked = {"archives": settings.remote_archives, "prepared wheels": settings.remote_prepared}
+    return ("wheels", *(name for name, is_asked in asked.items() if is_asked))
 
 
 def _sentence(problem: str) -> str:

@@ -31,7 +31,7 @@ class Team(Part):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.remote = Remote(run.settings, run.store.layout)
+        self.remote = _kind(run)(run.settings, run.store.layout)
         self._tools: Mapping[str, str] | None = None
         self._processor = ""
 
@@ -78,6 +78,15 @@ class Team(Part):
     def give_way(self) -> None:
         """End the process that speaks with the server."""
         self.remote.close()
+
+
+def _kind(run: Run) -> type[Remote]:
+    if not run.settings.remote_prepared:
+        return Remote
+    # Not at the top: whoever does not ask for prepared wheels does not load what writes them.
+    from pipfast.remote.prepared import PreparedRemote
+
+    return PreparedRemote
 
 
 def team_of(run: Any) -> Team | None:
