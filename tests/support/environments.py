@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipfast.plugin import files
+from pipfast.targets.own_record import record_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,6 +214,8 @@ def _fill(places: Places, attached: bool, with_pipfast: bool) -> None:
     _copy_distribution(importlib.metadata.distribution("pip"), places)
     if with_pipfast:
         _copy_pipfast(places)
+        # As the first start with -O would: what is ours is not compared.
+        record_folders(str(places.site_packages))
     if attached:
         files.attach(places.site_packages, places.site_packages / "pipfast")
     subprocess.run([places.python, "-m", "compileall", "-q", places.site_packages], check=True)
