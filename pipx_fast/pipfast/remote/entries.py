@@ -117,9 +117,11 @@ def _listed(plain: Any) -> list[tuple[str, list[Listed]]]:
 
 
 def _check(folder: str, listed: Sequence[Listed]) -> None:
+    if folder and is_unusual(folder):
+        raise NotAnEntry(f"has a folder of an unusual name ({folder!r})")
     begin = f"{folder}/" if folder else ""
     for each in listed:
-        if "/" in each.name or is_unusual(f"{begin}{each.name}"):
+        if "/" in each.name or is_unusual(each.name):
             raise NotAnEntry(f"has a file of an unusual name ({begin}{each.name!r})")
         if each.size < 0:
             raise NotAnEntry("has a file that is smaller than nothing")
@@ -179,7 +181,8 @@ class Receiver:
             self._add(content)
             return
         packed: bytes | memoryview = content
-        while packed:
+        more = True
+        while more and not self._inflater.eof:
             try:
                 plain = self._inflater.decompress(packed, _INFLATED_BYTES)
             except Exception as error:
@@ -188,9 +191,9 @@ class Receiver:
             packed = self._inflater.unconsumed_tail
             if plain:
                 self._add(memoryview(plain))
-            elif packed or self._inflater.eof:
-                break
-        if self._inflater.unused_data or (packed and self._inflater.eof):
+            # isal may have taken all in, and holds back what goes beyond that length.
+            more = len(plain) == _INFLATED_BYTES or (len(plain) > 0 and len(packed) > 0)
+        if self._inflater.unused_data or packed:
             raise NotAnEntry("has something behind its end")
 
     def _add(self, plain: memoryview) -> None:
@@ -335,12 +338,11 @@ class _Files:
         mode = 0o777 if listed.executable else 0o666
         self._open = descriptor = os.open(listed.name, _NEW, mode, dir_fd=self._folder)
         self._left = listed.size - len(head) - len(body)
-        if head:
-            written = os.writev(descriptor, (head, body)) - len(head)
-        else:
-            written = os.write(descriptor, body)
-        if written < len(body):
-            self._write_rest(body[max(0, written) :])
+        written = os.writev(descriptor, (head, body)) if head else os.write(descriptor, body)
+        if written < len(head):
+            self._write_rest(memoryview(head)[written:])
+            written = len(head)
+        self._write_rest(body[written - len(head) :])
 
     def _go_on(self, body: memoryview) -> None:
         self._left -= len(body)

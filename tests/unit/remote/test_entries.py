@@ -17,6 +17,7 @@ from pipfast.remote.entries import Index, Listed, Making, NotAnEntry, Plan, Rece
 from pipfast.remote.prepared import object_of, pack, plan_of
 from pipfast.remote.signing import Head
 from pipfast.store.manifest import read_bytecode_manifest, read_digests, read_tree_manifest
+from pipfast.system import inflate
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
 
@@ -130,6 +131,34 @@ def test_large_files_are_written_as_they_come(making: Making, tmp_path: Path) ->
         assert pyc[16:] == code[16:] and read_digests(tmp_path / "code")["b.pyc"] == sha256(pyc).hexdigest()
 
 
+@pytest.mark.parametrize("step", [1 << 20, 1, 7])
+@pytest.mark.parametrize("beyond", [0, 1, 300])
+@pytest.mark.parametrize("library", ["zlib", "isal.isal_zlib"])
+def test_nothing_of_what_was_inflated_is_lost(
+    making: Making, tmp_path: Path, library: str, beyond: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either library may have taken all in before it has given all out."""
+    monkeypatch.setattr(inflate, "inflater", pytest.importorskip(library))
+    text = encode_index(INDEX._replace(files=[("", [Listed("a", 1 << 22, False, "")])], code=[]))
+    size = (2 << 20) + beyond - len(text)
+    index = INDEX._replace(files=[("", [Listed("a", size, False, "")])], code=[])
+    write(making, index, bytes(size), packed=True, step=step)
+    assert (tmp_path / "tree/tree/a").read_bytes() == bytes(size)
+
+
+@pytest.mark.parametrize("most", [5, 16, 17])
+def test_files_that_take_more_than_one_call(
+    making: Making, tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is nearly full takes a part, and when something was removed the rest."""
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:most]))
+    monkeypatch.setattr(os, "writev", lambda descriptor, parts: os.write(descriptor, b"".join(parts)))
+    write(making)
+    pyc = tmp_path / "code/tree/__pycache__/plain.cpython-311.pyc"
+    assert pyc.read_bytes() == PYC[:8] + making.second.to_bytes(4, "little") + PYC[12:]
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("change", [
     {"size": 10}, {"size": 10**6}, {"sha256": "00" * 32}, {"index_sha256": "00" * 32}, {"index_size": 5},
@@ -167,6 +196,7 @@ def test_bomb(making: Making, tmp_path: Path) -> None:
     *((of, name) for of in ("file", "folder", "code", "code folder")
       for name in ("../x", "/x", "..", ".", "a\\b", "a\nb", "c:x", "x\x00", "a//b", "a/")),
     ("file", ""), ("file", "a/b"), ("code", ""), ("code", "a/b"),
+    *((of, name) for of in ("empty folder", "empty code folder") for name in ("../x", "/x", "..", "a/../../../x")),
 ])
 def test_names_that_lead_out(making: Making, tmp_path: Path, name: str, of: str) -> None:
     file = Listed("x.py", 0, False, "11" * 32)
@@ -175,6 +205,8 @@ def test_names_that_lead_out(making: Making, tmp_path: Path, name: str, of: str)
         "folder": INDEX._replace(files=[*INDEX.files, (name, [file])]),
         "code": INDEX._replace(code=[("", [Listed(f"{name}.pyc" if name.strip("./") else name, 0, False, "")])]),
         "code folder": INDEX._replace(code=[(name, [Listed("x.pyc", 0, False, "")])]),
+        "empty folder": INDEX._replace(files=[*INDEX.files, (name, [])]),
+        "empty code folder": INDEX._replace(code=[(name, [])]),
     }[of]
     with pytest.raises(NotAnEntry):
         write(making, index)
