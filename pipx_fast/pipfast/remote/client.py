@@ -72,8 +72,12 @@ class Client:
         with self._turn:
             if not self._ask({"do": "get", "name": name, "receives": True}, free=FREE_S)["found"]:
                 return None
-            deadline = time.monotonic() + self._patience.limit()
-            return io.BytesIO(self._read(int(self._ask({"do": "head"}, free=FREE_S)["bytes"]), deadline)).read
+            began = time.monotonic()
+            deadline, answer = began + self._patience.limit(), self._ask({"do": "head"}, counts=False)
+            head = self._read(int(answer["bytes"]), deadline)
+            # Much of the content has come with it.
+            self._patience.spend(time.monotonic() - began, len(head) + int(answer["kept"]), free=FREE_S)
+            return io.BytesIO(head).read
 
     def receive(self, plan: Sequence[Any], making: Sequence[Any]) -> str:
         """Have the content come whose head has come, and be written; return what is wrong with it, or nothing.

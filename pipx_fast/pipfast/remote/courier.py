@@ -77,7 +77,7 @@ class Courier:
         self._missing = (FileNotFoundError, errors.NotFoundError)
         self._taken = (errors.AlreadyExistsError, errors.PreconditionError)
         self._stream: Any = None
-        self._held = b""
+        self.held = b""
         """Bytes that came with the head."""
         self._chunk: Any = b""
         self._receiver: Receiver | None = None
@@ -88,7 +88,7 @@ class Courier:
 
         :param receives: its content is not handed over.
         """
-        self._stream, self._held, self._receiver = None, b"", None
+        self._stream, self.held, self._receiver = None, b"", None
         try:
             result = self._obstore.get(self._store, name)
         except self._missing:
@@ -110,13 +110,13 @@ class Courier:
 
     def head(self) -> bytes:
         """Return the object's line and head, or as much of it as could be one; the rest is kept."""
-        while (length := _head_length(self._held)) is None:
+        while (length := _head_length(self.held)) is None:
             content = self.more()
             if not content:
-                length = len(self._held)
+                length = len(self.held)
                 break
-            self._held += content
-        head, self._held = self._held[:length], self._held[length:]
+            self.held += content
+        head, self.held = self.held[:length], self.held[length:]
         return head
 
     def receive(self, plan: Sequence[Any], making: Sequence[Any]) -> Mapping[str, object]:
@@ -132,7 +132,7 @@ class Courier:
 
     def fetch(self) -> Mapping[str, object]:
         """Wait for the next bytes of the content; say how many they are, none at its end."""
-        self._chunk, self._held = self._held or next(self._stream, b""), b""
+        self._chunk, self.held = self.held or next(self._stream, b""), b""
         return {"bytes": len(self._chunk)}
 
     def write(self) -> Mapping[str, object]:
@@ -246,7 +246,7 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
                 courier = Courier(**question)
             elif what in ("head", "more"):
                 content = getattr(courier, what)()
-                answer = {"bytes": len(content)}
+                answer = {"bytes": len(content), "kept": len(courier.held) if courier is not None else 0}
             else:
                 answer = getattr(courier, what)(**question)
         except library.NoLibrary as error:

@@ -122,6 +122,34 @@ def test_bad_server_costs_a_prepared_wheel_no_more(
     assert not list((layout.root / TMP).iterdir())
 
 
+class Paced(Silent):
+    """Sends an object of 2 MiB after 0.6 s."""
+
+    def do_GET(self) -> None:
+        content = b"pipfast-object-1 %064d 2\n{}" % 0 + bytes(2 << 20)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", "Sun, 06 Nov 2022 08:49:37 GMT")
+        self.end_headers()
+        self.wfile.flush()
+        time.sleep(0.6)
+        self.wfile.write(content)
+
+
+def test_what_comes_with_a_head_costs_no_patience() -> None:
+    """At more than 1 MB/s, whatever the number of wheels."""
+    patience = Patience(2.0)
+    with serving(Paced) as address:
+        client = Client(address, patience)
+        try:
+            for _ in range(3):
+                take = client.head("v1/prepared/one")
+                assert take is not None and take(200).endswith(b"\n{}")
+        finally:
+            client.close()
+    assert patience.limit() > 1
+
+
 def test_wait_is_bounded_for_all_requests_together(
     silent: str, layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
