@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipfast.store.layout import Layout
 
 # e.g. `cpython-311-a70d0d0a-opt0-checked-hash`
-_KIND = re.compile(r"(.+)-([0-9a-f]{8})-opt[0-2]-(?:timestamp|checked-hash)")
+_KIND = re.compile(r"(.+)-([0-9a-f]{8})-opt[0-9]+-(?:timestamp|checked-hash)")
 
 
 @dataclass(frozen=True, slots=True)

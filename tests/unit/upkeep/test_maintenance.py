@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast.prepare.bytecode import current_kind
 from pipfast.store.archives import find_archive
 from pipfast.store.layout import Layout
 from pipfast.store.names import ARCHIVES, BYTECODE, TMP, TREES
@@ -15,6 +16,7 @@ from pipfast.store.urls import Origin, note_url
 from pipfast.upkeep import maintenance
 from pipfast.upkeep.inventory import Usage, entries, leftovers
 from pipfast.upkeep.verify import verify
+from support import stores
 from support.stores import dead_session, keep, prepare
 from support.wheels import Wheel, wheel
 
@@ -192,6 +194,18 @@ def test_whole_store_is_whole(layout: Layout, tmp_path: Path) -> None:
         prepare(layout, wheel(f"demo{number}"), tmp_path)
     verdict = verify(layout)
     assert (verdict.checked, verdict.damages) == (9, [])
+
+
+def test_bytecode_of_a_higher_optimisation_is_whole(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python takes any number."""
+    kind = current_kind({})
+    assert kind is not None
+    monkeypatch.setattr(stores, "current_kind", lambda environ: kind._replace(optimization=12))
+    prepare(layout, wheel("demo"), tmp_path)
+    verdict = verify(layout)
+    assert (verdict.checked, verdict.damages) == (3, [])
 
 
 @pytest.mark.parametrize(
