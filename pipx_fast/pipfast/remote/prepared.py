@@ -17,7 +17,7 @@ from pipfast.remote.library import NoLibrary
 from pipfast.remote.remote import MAX_OBJECT_BYTES, Remote
 from pipfast.remote.signing import Head, Unbelievable, read_head, sign
 from pipfast.report import logger, timed
-from pipfast.store.archives import find_archive, sha256_of
+from pipfast.store.archives import find_archive, is_digest, sha256_of
 from pipfast.store.manifest import TREE, Damaged, Folder, read_digests
 from pipfast.store.names import BYTECODE, REMOTE, TREES
 from pipfast.store.notes import keep_note, load_note, note_key
@@ -124,10 +124,15 @@ class Arrival:
     def __init__(self, layout: Layout, digest: str, kind: BytecodeKind | None, umask: int) -> None:
         """:raises OSError: nothing can be written there."""
         self._layout, self.digest, self._kind, self._umask = layout, digest, kind, umask
-        self._tree = layout.new_staging()
-        self._code = layout.new_staging() if kind is not None else None
+        self._tree, self._code = layout.new_staging(), None
+        try:
+            self._code = layout.new_staging() if kind is not None else None
+            second = claim_second(layout)
+        except OSError:
+            self.give_up()
+            raise
         self.making = Making(
-            os.fspath(self._tree), os.fspath(self._code or ""), secrets.token_hex(8), claim_second(layout), umask,
+            os.fspath(self._tree), os.fspath(self._code or ""), secrets.token_hex(8), second, umask,
             kind.magic if kind is not None else "", kind.mode if kind is not None else "",
         )
 
@@ -164,10 +169,10 @@ class PreparedRemote(Remote):
 
         They are code that runs, and no index vouches for them: without the key nothing is taken.
 
-        :param digest: SHA-256 of the archive.
+        :param digest: SHA-256 of the archive, as the index has it.
         :param kind: the bytecode that is wanted; None for none.
         """
-        if self._key is None or not self._asks or self.is_over:
+        if self._key is None or not self._asks or self.is_over or not is_digest(digest):
             return Brought(is_there=True)
         noted = note_key("prepared\n", digest)
         if is_tree_there(self._layout, digest, umask):

@@ -19,7 +19,7 @@ from pipfast.remote.library import NoLibrary
 from pipfast.remote.patience import Patience
 from pipfast.remote.signing import Head, NoKey, TeamKey, Unbelievable, read_head, read_key, sign
 from pipfast.report import logger, say, timed
-from pipfast.store.archives import Archive, add_archive, find_archive, is_sound, sha256_of
+from pipfast.store.archives import Archive, add_archive, find_archive, is_digest, is_sound, sha256_of
 from pipfast.store.names import REMOTE
 from pipfast.store.notes import keep_note, load_note, note_key, read_note, write_note
 
@@ -136,6 +136,8 @@ class Remote:
 
         The digest vouches for it. Where there is a key, its head must be signed all the same.
         """
+        if not is_digest(digest):
+            return None
         name = f"v1/archives/{digest[:2]}/{digest}"
         with self._turn, timed("remote", name=name), self._endings(name):
             incoming = self.client.get(name) if self._asks and not self.is_over else None

@@ -44,12 +44,17 @@ class Archive:
     """The file name under which it was first read."""
 
 
+def is_digest(text: str) -> bool:
+    """Tell whether what an index calls a SHA-256 can be one."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def find_archive(layout: Layout, digest: str) -> Archive | None:
     """Return the stored archive, or None; a damaged one is removed.
 
     Its time is not compared: a store that was restored from a backup has others.
     """
-    if _DIGEST.fullmatch(digest) is None:
+    if not is_digest(digest):
         return None
     folder = layout.archive(digest)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from types import SimpleNamespace
@@ -111,6 +112,31 @@ def test_large_file_is_written_as_it_comes(address: str, tmp_path: Path, reader:
     assert not list((reader.root / TMP).iterdir())
 
 
+@pytest.mark.parametrize("refused", ["second", "folder"])
+def test_store_that_takes_nothing_more(
+    address: str, tmp_path: Path, reader: Layout, archive: Archive, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun there does not stay."""
+    put(address, tmp_path, archive)
+    makes = reader.new_staging
+
+    def refuse(*given: object) -> Path:
+        raise OSError(errno.ENOSPC, "full")
+
+    def make_the_last() -> Path:
+        monkeypatch.setattr(reader, "new_staging", refuse)
+        return makes()
+
+    if refused == "second":
+        monkeypatch.setattr(module, "claim_second", refuse)
+    else:
+        monkeypatch.setattr(reader, "new_staging", make_the_last)
+    with member(address, reader, writes=False) as remote:
+        assert remote.prepared(archive.sha256, KIND, UMASK) == REFUSED
+        assert not remote.is_over and reader.refusals == [errno.ENOSPC]
+    assert nothing_of_it(reader)
+
+
 def test_two_processes_bring_the_same(address: str, tmp_path: Path, reader: Layout, archive: Archive) -> None:
     """The first one's stays."""
     put(address, tmp_path, archive)
@@ -218,6 +244,20 @@ def test_signed_object_that_is_none_is_a_miss(
     with member(address, reader, writes=False) as remote:
         assert remote.prepared("ab" * 32, KIND, UMASK) == REFUSED
     assert nothing_of_it(reader)
+
+
+@pytest.mark.parametrize("digest", [
+    "../../../x", "ab", "", "AB" * 32, f"{'ab' * 31}/a", "\xe9" * 64, f"{'ab' * 32}\n",
+])
+def test_what_can_be_no_digest_is_not_asked_for(
+    address: str, reader: Layout, digest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An index can call anything one; the others are asked for as ever."""
+    with member(address, reader, writes=False, archives=True) as remote:
+        assert remote.prepared(digest, KIND, UMASK) == REFUSED
+        assert remote.archive(digest, "x.whl") is None
+        assert not remote.is_over and remote.prepared("ab" * 32, KIND, UMASK) == MISSING
+    assert capsys.readouterr().err == ""
 
 
 def test_what_an_environment_has_changed_is_not_put_there(address: str, tmp_path: Path, archive: Archive) -> None:
