@@ -89,13 +89,13 @@ def pack(prepared: Prepared, path: Path, *, packed: bool, most: int) -> dict[str
         None if compiled is None else
         [(folder.path, [Listed(each.name, each.size, False, "") for each in folder.files]) for folder in compiled],
     ))
-    left = most - len(text)
+    folders = (*manifest.folders, *(compiled or ()))
+    if len(text) + sum(each.size for folder in folders for each in folder.files) > most:
+        # Told before anything is read: that would take seconds, in each run of a machine that starts empty.
+        return None
     deflater = inflater.compressobj(1) if packed else None
     with path.open("xb") as file:
         for content in chain([text], _contents(prepared, digests)):
-            left -= len(content)
-            if left < 0:
-                return None
             file.write(content if deflater is None else deflater.compress(content))
         if deflater is not None:
             file.write(deflater.flush())

@@ -94,7 +94,13 @@ def test_a_packed_wheel_is_written_as_it_was(
     prepared = prepare(layout, archive, tmp_path, umask=0o027)
     path = tmp_path / "content"
     info = pack(prepared, path, packed=umask == 0o077, most=1 << 20)
-    assert info is not None and pack(prepared, tmp_path / "other", packed=False, most=100) is None
+    assert info is not None
+    # Nothing is written of what is too large.
+    plain = pack(prepared, tmp_path / "plain", packed=False, most=1 << 20)
+    size = (tmp_path / "plain").stat().st_size
+    assert plain is not None and pack(prepared, tmp_path / "other", packed=umask == 0o077, most=size - 1) is None
+    assert not (tmp_path / "other").exists()
+    assert pack(prepared, tmp_path / "other", packed=False, most=size) == plain
     head = Head("", b"", b"", "prepared", path.stat().st_size, sha256(path.read_bytes()).hexdigest(), info)
     plan = plan_of(head)
     assert plan is not None
