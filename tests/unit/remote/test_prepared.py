@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast import report
 from pipfast.prepare.bytecode import current_kind
 from pipfast.remote import prepared as module
 from pipfast.remote.prepared import Brought, object_of
@@ -34,23 +33,6 @@ pytest.importorskip("obstore")
 
 KIND = current_kind({})
 MISSING, REFUSED = Brought(is_there=False), Brought(is_there=True)
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    (tmp_path / "team").mkdir()
-    return f"file://{tmp_path}/team"
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Layout:
-    """Return the store of a machine that has nothing."""
-    return open_layout(tmp_path / "reader")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
 
 
 @pytest.fixture

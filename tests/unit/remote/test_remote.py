@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast import report
 from pipfast.remote import remote as module
 from pipfast.remote.built import object_of
 from pipfast.remote.client import Client, Incoming
@@ -24,23 +23,6 @@ if TYPE_CHECKING:
     from pipfast.store.archives import Archive
 
 pytest.importorskip("obstore")
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    (tmp_path / "team").mkdir()
-    return f"file://{tmp_path}/team"
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Layout:
-    """Return the store of a machine that has nothing."""
-    return open_layout(tmp_path / "reader")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
 
 
 def put(address: str, tmp_path: Path, code: str = "", key: str = KEY, *, version: str = "1.0") -> Path:
