@@ -11,6 +11,7 @@ import pytest
 
 from pipfast.timeline.phases import PHASES
 from support.index import Manners, serving
+from support.pips import since
 from support.program import make_box
 from support.snapshot import compare_trees, picture, stale_bytecode
 from support.wheels import Wheel
@@ -37,6 +38,8 @@ FULL = Wheel(
     console={"full": "full:main"}, modes={"full/run.sh": 0o755, "scripts/full-script": 0o755},
 ).build()
 LEAF = Wheel("leaf").build()
+
+_STANDS_IN = since("25.1", "the archive comes beside")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,7 @@ def downloads(server: Server) -> list[str]:
     return [each.path.rpartition("/")[2] for each in server.requests() if each.path.endswith(".whl")]
 
 
+@_STANDS_IN
 def test_second_machine_neither_unpacks_nor_compiles(
     tmp_path: Path, server: Server, team: dict[str, str], writer: tuple[Ended, Path]
 ) -> None:
@@ -129,6 +133,7 @@ def test_second_machine_neither_unpacks_nor_compiles(
     assert (box.work / FULL.filename).read_bytes() == FULL.data
 
 
+@_STANDS_IN
 def test_archive_is_fetched_where_pip_itself_installs(
     tmp_path: Path, server: Server, team: dict[str, str]
 ) -> None:
@@ -171,6 +176,7 @@ def test_archive_comes_where_pip_itself_reads_it(
     assert done(box).isdisjoint({UNPACKED, SEALED, COMPILED}) and ASKED in done(box)
 
 
+@_STANDS_IN
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_required_hashes(tmp_path: Path, server: Server, team: dict[str, str], algorithm: str) -> None:
     """Of another algorithm than the index's only the archive can tell."""
