@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,6 +113,23 @@ def test_the_first_stream_passes_over_what_is_there() -> None:
     for claim in (other, last):
         plan.take(claim, claim.remaining, 40 * MB, 1.0)
     assert plan.pass_over(front) is None
+
+
+@pytest.mark.parametrize(
+    ("pages", "window"), [(4 << 20, 2 << 30), (1 << 16, 1 << 28), (ValueError("no such name"), 1 << 28)]
+)
+def test_the_window_follows_the_memory(
+    monkeypatch: pytest.MonkeyPatch, pages: int | Exception, window: int
+) -> None:
+    """So that it is read from the page cache when it is hashed."""
+
+    def sysconf(name: str) -> int:
+        if isinstance(pages, Exception):
+            raise pages
+        return {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": pages}[name]
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert segments._window() == window
 
 
 def test_what_lies_behind_the_window_is_claimed_from_its_front() -> None:
