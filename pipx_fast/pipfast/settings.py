@@ -179,7 +179,10 @@ class _Reader:
         if not text or (scheme in REMOTE_SCHEMES and is_whole):
             return text or None
         known = ", ".join(f"{each}://" for each in REMOTE_SCHEMES)
-        self.problems.append(f"{self._label(setting)} is {text!r}: it must begin with one of {known}; using none")
+        # What is no address may have a password all the same, or a key as its query.
+        _, user, place = text.partition("?")[0].rpartition("@")
+        told = f"****@{place}" if user else place
+        self.problems.append(f"{self._label(setting)} is {told!r}: it must begin with one of {known}; using none")
         return None
 
     def secret(self, setting: Setting) -> Secret | None:

@@ -132,6 +132,14 @@ def test_team_store(text: str, remote: str | None) -> None:
     assert bool(settings.problems) is (remote is None and text not in ("off", ""))
 
 
+@pytest.mark.parametrize("text", ["user:secret@host/x", "https:/user:secret@host/x", "ftp://user:secret@host/x"])
+def test_team_store_that_is_no_address_may_have_a_password(text: str) -> None:
+    """Nobody prints it."""
+    problems = Settings.from_environ({"PIPFAST_REMOTE": text}).problems
+    assert "host/x" in str(problems)
+    assert "secret" not in str(problems)
+
+
 def test_no_problem_shows_a_secret() -> None:
     settings = Settings.from_environ({
         "PIPFAST_REMOTE": "ftp://me:secret@host/x?secret", "PIPFAST_REMOTE_KEY": "secret",
