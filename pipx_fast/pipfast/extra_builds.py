@@ -38,7 +38,7 @@ def read_extras(text: str) -> dict[str, tuple[str, ...]]:
     pairs = _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
     extras: dict[str, tuple[str, ...]] = {}
     for package, requirements in pairs:
-        if not _NAME.fullmatch(package) and not _is_address(package):
+        if not is_name(package) and not _is_address(package):
             raise ExtrasUnreadable(f"has {package!r} in the place of a package's name")
         for requirement in requirements:
             if not _is_requirement(requirement):
@@ -71,6 +71,11 @@ def to_be_set(package: str, requirement: str, present: Mapping[str, tuple[str, .
     if os.name == "nt":
         return "$env:PIPFAST_EXTRA_BUILD_DEPENDENCIES = '" + value.replace("'", "''") + "'"
     return f"export PIPFAST_EXTRA_BUILD_DEPENDENCIES={shlex.quote(value)}"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be a distribution's name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _is_requirement(text: str) -> bool:

@@ -24,13 +24,15 @@ def _redact(record: logging.LogRecord) -> bool:
     """Remove passwords from a record: addresses occur in settings, configuration files and errors of libraries."""
     from pipfast.address import redacted
 
-    record.msg, record.args = redacted(record.getMessage()), ()
+    record.msg, record.args = "\n".join(map(visible, redacted(record.getMessage()).split("\n"))), ()
     if record.exc_info:
         record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
     return True
 
 
 logger.addFilter(_redact)
+
+_FURTHER = "\n  "
 
 _said: set[str] = set()
 """Printed lines. A hint is not repeated below each message that it helps with."""
@@ -46,12 +48,29 @@ def before_saying(call: Callable[[], None] | None) -> None:
     _before = call
 
 
+def visible(text: str) -> str:
+    """Return a text in one line, with escapes for what a terminal may obey or show as nothing.
+
+    File names that are no text stay as they are: their surrogates mean nothing to a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or "\udc80" <= each <= "\udcff" else ascii(each)[1:-1] for each in text
+    )
+
+
 def say(message: str, hint: str | None = None) -> None:
-    """Print ``pipfast: message`` and ``hint: …`` on standard error, each only the first time."""
+    """Print ``pipfast: message`` and ``hint: …`` on standard error, each only the first time.
+
+    A further line begins with two blanks: what others have named can look like no message of ours or pip's.
+    """
     from pipfast.address import redacted
 
-    message, hint = redacted(message), redacted(hint) if hint else hint
-    lines = [f"pipfast: {message}\n", *([f"hint: {hint}\n"] if hint else [])]
+    def told(text: str) -> str:
+        return _FURTHER.join(map(visible, redacted(text).split(_FURTHER)))
+
+    lines = [f"pipfast: {told(message)}\n", *([f"hint: {told(hint)}\n"] if hint else [])]
     if lines[0] in _said:
         return
     text = "".join(line for line in lines if line not in _said)

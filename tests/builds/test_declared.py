@@ -28,6 +28,9 @@ METADATA = "Metadata-Version: 2.1\nName: Needy\nVersion: 1.0\nRequires-Dist: tor
     ("needy.egg-info/requires.txt", "[docs]\nsphinx\n", "", ()),
     ("setup.py", "setup(name='needy', install_requires=['torch'])\n", "needy", ("torch",)),
     ("setup.py", "print 'x'\n", "", ()),
+    # No names; the second would be read as another package's requirement where a hint is pasted.
+    ("PKG-INFO", "Name: \x1b[2J\n", "", ()),
+    ("pyproject.toml", "[project]\nname = 'x: evil @ https://evil/x.whl#'\n", "", ()),
 ])
 def test_places(tmp_path: Path, path: str, text: str, name: str, requires: tuple[str, ...]) -> None:
     """A file that cannot be read says nothing."""

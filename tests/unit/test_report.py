@@ -40,6 +40,28 @@ def test_hint_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize(("text", "shown"), [
+    ("plain, naïve and 文", "plain, naïve and 文"), ("\x1b[2J\x9b1m\b", r"\x1b[2J\x9b1m\x08"),
+    ("\u202etxt.exe\u2066", r"\u202etxt.exe\u2066"), ("a\nERROR: b\r", r"a\nERROR: b\r"), ("\udcff", "\udcff"),
+])
+def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
+    assert report.visible(text) == shown
+
+
+def test_no_text_of_others_forges_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """A further line of ours is set in; whatever else a name has in it stays in its line."""
+    report.say("x\x1b[1A\nERROR: y imports\n  this", "run z\npipfast: do\n  that\x07")
+    assert capsys.readouterr().err == (
+        "pipfast: x\\x1b[1A\\nERROR: y imports\n  this\nhint: run z\\npipfast: do\n  that\\x07\n"
+    )
+
+
+def test_debug_log_moves_no_cursor(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "pipfast"):
+        report.logger.debug("pipfast: %s", "a\x1b[2J\nb")
+    assert caplog.messages == ["pipfast: a\\x1b[2J\nb"]
+
+
 def test_rows_make_room_before_something_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     report.before_saying(lambda: print("room", file=sys.stderr))
     report.say("something new")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipfast.commands.output import program
 from pipfast.errors import PipfastError
+from pipfast.report import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,12 +160,12 @@ def run(main: Callable[..., int], *arguments: Any) -> int:
 
 def write_error(error: PipfastError) -> None:
     """Write an error as pip writes its own, and below it what to do."""
-    sys.stderr.write(f"ERROR: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+    sys.stderr.write(f"ERROR: {visible(str(error))}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
 
 
 def write_problems(settings: Settings) -> None:
     """Write what is wrong with the settings."""
-    sys.stderr.write("".join(f"WARNING: {problem}\n" for problem in settings.problems))
+    sys.stderr.write("".join(f"WARNING: {visible(problem)}\n" for problem in settings.problems))
 
 
 class _Formatter(optparse.IndentedHelpFormatter):

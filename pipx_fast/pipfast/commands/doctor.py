@@ -19,6 +19,7 @@ from pipfast.commands.doctor_text import everything, page, stays_stock
 from pipfast.commands.facts import Attachment, Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
 from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
+from pipfast.report import visible
 from pipfast.settings import SETTINGS, SHELL_VARIABLE, Secret, Settings
 from pipfast.store.folder import TAG, StoreUnusable, default_root, nearest_folder
 from pipfast.store.layout import layout_to_look_at
@@ -46,9 +47,9 @@ def main(arguments: list[str], settings: Settings, examine: Callable[[Settings],
     if options.json:
         print_json(diagnosis)
     else:
-        print("\n".join(page(diagnosis, _values(Settings.from_environ({})))))
+        print("\n".join(map(visible, page(diagnosis, _values(Settings.from_environ({}))))))
         if options.verbose:
-            print("\n".join(everything(diagnosis)))
+            print("\n".join(map(visible, everything(diagnosis))))
     return 1 if diagnosis.problems else 0
 
 

@@ -20,7 +20,7 @@ from pipfast.commands.documents import (
     Verified,
 )
 from pipfast.commands.output import display_size, print_json, program
-from pipfast.report import counted
+from pipfast.report import counted, visible
 from pipfast.settings import size_in_bytes
 from pipfast.store.folder import default_root
 from pipfast.store.layout import Layout, layout_to_look_at
@@ -151,7 +151,7 @@ def _list(options: Values, words: list[str], root: Path) -> int:
     if options.json:
         print_json(rows)
         return 0
-    names = max((len(row.name) for row in rows), default=0)
+    names = max((len(visible(row.name)) for row in rows), default=0)
     sizes = max((len(display_size(row.bytes)) for row in rows), default=0)
     for row in rows:
         used = time.strftime("%Y-%m-%d", time.localtime(row.last_use))
@@ -159,7 +159,7 @@ def _list(options: Values, words: list[str], root: Path) -> int:
         compiled = sorted({tag.rpartition("-opt")[0].rpartition("-")[0] or tag for tag in row.bytecode})
         kept = ["unpacked"] * row.unpacked + [f"compiled for {', '.join(compiled)}"] * bool(compiled)
         size = display_size(row.bytes)
-        print(f"{row.name:<{names}}  {size:>{sizes}}  {used}  {', '.join(kept) or 'archive only'}")
+        print(f"{visible(row.name):<{names}}  {size:>{sizes}}  {used}  {', '.join(kept) or 'archive only'}")
     if not rows:
         print(_none("No archives stored", pattern))
     return 0
@@ -178,7 +178,7 @@ def _list_built(options: Values, pattern: str, root: Path) -> int:
         made = time.strftime("%Y-%m-%d", time.localtime(built.built))
         against = ", ".join(f"{each.name} {each.version}" for each in built.visible)
         origin = f"  (the team's store: {built.origin})" if built.origin else ""
-        print(f"{built.filename}  {made}  {against}{origin}")
+        print(visible(f"{built.filename}  {made}  {against}{origin}"))
     if not found:
         print(_none("No wheels of rescued builds stored", pattern))
     return 0
@@ -226,7 +226,7 @@ def _verify(options: Values, words: list[str], root: Path) -> int:
             line = f"{damage.name}: {damage.reason} ({damage.path})" if damage.name else (
                 f"{damage.path}: {damage.reason}"
             )
-            print(f"{done}: {line}")
+            print(visible(f"{done}: {line}"))
         print(f"Checked {counted(verdict.checked, 'entry')}: {len(verdict.damages) or 'none'} damaged")
     return 1 if verdict.damages else 0
 

@@ -15,6 +15,7 @@ from pipfast.commands import command_line
 from pipfast.commands.output import display_size
 from pipfast.commands.store import age_in_seconds, main
 from pipfast.settings import Settings, size_in_bytes
+from pipfast.store.archives import add_archive, sha256_of
 from pipfast.store.layout import open_layout
 from support.stores import prepare
 from support.wheels import sdist, wheel
@@ -49,6 +50,18 @@ def run(root: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[i
 
 def test_path_prints_the_folder_only(run: Callable[..., Any], root: Path) -> None:
     assert run("path") == (0, f"{root}\n", "")
+
+
+def test_names_of_archives_move_no_cursor(run: Callable[..., Any], root: Path, tmp_path: Path) -> None:
+    """They are the ends of addresses."""
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    name = "evil\x1b[2J\n1.0.tar.gz"
+    assert add_archive(open_layout(root), source, sha256_of(source), name, move=False)
+    shown = run("list", "evil*")[1]
+    assert shown.startswith(r"evil\x1b[2J\n1.0.tar.gz  ") and shown.count("\n") == 1
+    next(root.glob(f"archives-v0/*/{sha256_of(source)}/bytes")).write_bytes(b"y")
+    assert r"Damaged: evil\x1b[2J\n1.0.tar.gz: " in run("verify", "--dry-run")[1]
 
 
 def test_info(run: Callable[..., Any], root: Path) -> None:

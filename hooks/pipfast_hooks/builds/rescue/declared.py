@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipfast.extra_builds import is_name
 from pipfast.rescue.trust.setup_script import read_setup_script
 from pipfast.rescue.trust.trusted import FailingPackage
 
@@ -37,7 +38,8 @@ def failing_package(requirement: Any, declared: Sequence[str]) -> FailingPackage
     requires = [each for package in found for each in package.requires]
     requires += [each for path in sorted(folder.glob("*.egg-info/requires.txt")) for each in _from_egg(path)]
     return FailingPackage(
-        str(requirement.name or next((each.name for each in found if each.name), "")),
+        # What is no name may be written to be read as something else where a hint with it is pasted.
+        str(requirement.name or next((each.name for each in found if is_name(each.name)), "")),
         next((each.version for each in found if each.version), ""),
         tuple(dict.fromkeys(requires)),
         tuple(dict.fromkeys([*declared, *(each for package in found for each in package.build_requires)])),

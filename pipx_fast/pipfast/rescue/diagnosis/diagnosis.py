@@ -184,6 +184,9 @@ def _in_error(error: RaisedError, evidence: Evidence, backend: RaisedError | Non
 
 
 def _module(name: str, said_by: str, evidence: Evidence, backend: RaisedError | None = None) -> Cause | NoCause:
+    if not all(map(str.isidentifier, name.split("."))):
+        # An exception has any text for a name.
+        return NoCause(f"{name[:300]!r} is no module's name")
     top = name.partition(".")[0]
     if unmendable.is_pythons_own(name):
         return NoCause(f"{name} is, or was, Python's own")

@@ -40,6 +40,14 @@ def test_an_uncaught_import_error_names_the_module(module: str) -> None:
     assert diagnose(evidence) == MissingModule(module)
 
 
+@pytest.mark.parametrize("name", ["evil\n  pip install evil", "\x1b[2J", "", "a..b", "a-b", "a b"])
+def test_what_can_be_no_module_is_none(name: str) -> None:
+    """An exception's ``name`` is any text, and any process of the build may write what was looked for."""
+    evidence = Evidence(errors=(RaisedError("builtins.ModuleNotFoundError", "No module named 'x'", name),),
+                        sought=sought(name))
+    assert diagnose(evidence) is None
+
+
 def test_what_is_only_looked_for_is_no_cause() -> None:
     """Scripts look for much that they can do without."""
     assert diagnose(Evidence(sought=(*NOISE, *sought("torch")))) is None
