@@ -17,17 +17,22 @@ from pipfast.address import redacted
 from pipfast.report import logger, record, say
 from pipfast.settings import SPANS_VARIABLE
 from pipfast.timeline.events import Recorder
+from pipfast.timeline.page import is_page
 from pipfast.timeline.processor import Processor
+from pipfast.timeline.trace import is_trace
 from pipfast.timeline.written import Run, write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipfast.settings import Settings
 
 _HINT = "give --timeline, or PIPFAST_TIMELINE, a file that can be written, such as timeline.html"
 
 _PASSWORD = re.compile(r"(?<![^=])[^\s/@=]+:[^\s/@]+@")
+
+_BEGIN = 4096
+"""Bytes by which a page or a trace is known."""
 
 _LARGEST = 64 << 20
 """Bytes of another process's events that are read at most."""
@@ -76,7 +81,8 @@ class Timeline:
             self._take_in()
             samples = self._processor.end() if self._processor is not None else []
             run = Run(recorder, self._settings, self._command, self._began_at, self.status, samples)
-            lines = write(run, self._page)
+            # Another program may have made a file of that name meanwhile.
+            lines = write(run, _usable(self._page) if self._page is not None else None)
         except OSError as error:
             say(f"no timeline is written: {error.filename or self._page}: {error.strerror or error}", _HINT)
         except Exception:
@@ -109,28 +115,47 @@ class Timeline:
 
 
 def _usable(page: Path) -> Path | None:
-    """Return the page's path, None after a message if it or the trace beside it cannot be written."""
-    if page.suffix == ".json":
+    """Return the page's path; None after a message if it or the trace beside it may not or cannot be written."""
+    # `/` has no name, and is refused as a page.
+    trace = page.with_suffix(".json") if page.name else page
+    if page.name and os.path.realpath(trace) == os.path.realpath(page):
         say(f"no timeline is written: {page} would be the trace beside the page", _HINT)
         return None
-    for path in (page, page.with_suffix(".json")):
-        why = _reason_against(path)
+    for path, kind, is_ours in ((page, "page", is_page), (trace, "trace", is_trace)):
+        why = _reason_against(path, f"it is no {kind} of pipfast's, and stays as it is", is_ours)
         if why:
             say(f"no timeline is written: {path}: {why}", _HINT)
             return None
     return page
 
 
-def _reason_against(path: Path) -> str:
+def _reason_against(path: Path, foreign: str, is_ours: Callable[[bytes], bool]) -> str:
+    """Return why a file may not or cannot be written, in the words ``foreign`` if somebody else has made it."""
     try:
-        was_there = path.exists()
-        if was_there and not path.is_file():
+        if path.exists() and not path.is_file():
             # To open a pipe might take for ever.
             return "it is no file"
-        with path.open("ab"):
-            pass
-        if not was_there:
+        # What a link names is written.
+        path = Path(os.path.realpath(path))
+        if not path.exists():
+            with path.open("xb"):
+                pass
             path.unlink()
+            return ""
+        with path.open("r+b") as file:
+            if _is_output(file.fileno()):
+                return "it is this command's own output"
+            begin = file.read(_BEGIN)
     except (OSError, ValueError) as error:
         return str(getattr(error, "strerror", None) or error)
-    return ""
+    # Empty is what `mktemp` leaves.
+    return "" if not begin or is_ours(begin) else foreign
+
+
+def _is_output(file: int) -> bool:
+    """Tell whether this process's standard output or error goes to a file, as with ``/dev/stdout``."""
+    for each in (1, 2):
+        with suppress(OSError):
+            if os.path.sameopenfile(file, each):
+                return True
+    return False

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
+_GENERATOR = b'<meta name="generator" content="pipfast">'
+"""By this line of the frame a page is known, also one that was cut short."""
+
 _PATH_LINES = 10
 """Lines of the critical path that are shown; the rest is a line for each lane."""
 
@@ -92,6 +95,11 @@ def page(shown: Shown) -> str:
         # In a script element nothing but its end is read; U+2028 is no matter to JSON.parse.
         data=json.dumps(_data(shown), separators=(",", ":")).replace("<", "\\u003c"),
     )
+
+
+def is_page(begin: bytes) -> bool:
+    """Tell whether a file that begins so is a page of ours."""
+    return _GENERATOR in begin
 
 
 def _source(text: str) -> str:

@@ -42,6 +42,11 @@ def trace(
     return f"{BEGINNING}{json.dumps(other, separators=(',', ':'))},{rest[1:]}\n"
 
 
+def is_trace(begin: bytes) -> bool:
+    """Tell whether a file that begins so is a trace of ours: others may have a like beginning, but no command."""
+    return begin.startswith(f'{BEGINNING}{{"command":'.encode("ascii"))
+
+
 def other_data(text: str) -> Any:
     """Return what stands first in a trace. Raises ValueError: it is no trace of ours."""
     if not text.startswith(BEGINNING):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipfast.system.whole import replace_files
 from pipfast.timeline.advice import advise
 from pipfast.timeline.figures import Figures, measure
 from pipfast.timeline.page import Earlier, Shown, page
@@ -17,6 +16,7 @@ from pipfast.timeline.trace import other_data, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pipfast.settings import Settings
     from pipfast.timeline.events import Recorder
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 def write(run: Run, target: Path | None) -> list[str]:
     """Write page and trace, if they are wanted; return three lines on what the time went into.
 
-    :raises OSError: a file cannot be written.
+    :raises OSError: a file cannot be written; those of an earlier run stay.
     """
     story = Story(run.recorder, time.monotonic())
     measured = measure(story, run.recorder.pid)
@@ -67,8 +67,11 @@ def write(run: Run, target: Path | None) -> list[str]:
         run.command, run.began_at, run.status, story, measured, advice, counters, cores, run.recorder.dropped,
         earlier, beside.name,
     )
-    _write(target, page(shown))
-    _write(beside, trace(story, run.recorder, counters, other))
+    # A name need not be text in every place.
+    replace_files({
+        target: page(shown).encode("utf-8", "replace"),
+        beside: trace(story, run.recorder, counters, other).encode("utf-8", "replace"),
+    })
     return advice
 
 
@@ -84,15 +87,3 @@ def find_earlier(path: Path, command: Sequence[str]) -> Earlier | None:
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
 
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole, or leave the one that is there. Raises OSError: it cannot be written."""
-    path = Path(os.path.realpath(path))
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        # The file may be writable where its folder is not.
-        path.write_text(text, encoding="utf-8")

@@ -7,6 +7,9 @@ import hashlib
 import json
 import os
 import re
+import resource
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +140,107 @@ def test_what_is_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], kin
     Timeline(Settings(timeline=page), ["install"]).end()
     assert capsys.readouterr().err.startswith("pipfast: no timeline is written: ")
     assert not page.is_file()
+
+
+FOREIGN = '{"otherData":{"version":"1.0"},"traceEvents":[]}'
+"""A trace of another program's, say of Chrome's."""
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.json"])
+@pytest.mark.parametrize("later", [False, True], ids=["before", "made meanwhile"])
+def test_what_no_timeline_has_made_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, later: bool
+) -> None:
+    """Page and trace alike: neither is written where either is somebody else's."""
+    note = tmp_path / name
+    if not later:
+        note.write_text(FOREIGN, encoding="utf-8")
+    timeline = Timeline(Settings(timeline=tmp_path / "a.html"), ["install"])
+    if later:
+        note.write_text(FOREIGN, encoding="utf-8")
+    timeline.end()
+    kind = "page" if name == "a.html" else "trace"
+    said = f"pipfast: no timeline is written: {note}: it is no {kind} of pipfast's, and stays as it is\nhint: "
+    assert capsys.readouterr().err.startswith(said)
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {name: FOREIGN}
+
+
+@pytest.mark.parametrize("cut", [0, 2000])
+def test_what_a_timeline_has_made_is_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cut: int
+) -> None:
+    """Also where it was cut short, or is empty, as `mktemp` leaves it."""
+    page, trace = tmp_path / "a.html", tmp_path / "a.json"
+    Timeline(Settings(timeline=page), ["install"]).end()
+    for path in (page, trace):
+        path.write_bytes(path.read_bytes()[:cut])
+    Timeline(Settings(timeline=page), ["install"]).end()
+    assert capsys.readouterr().err == ""
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
+    assert json.loads(trace.read_text(encoding="utf-8"))["otherData"]["command"] == ["install"]
+
+
+def test_a_full_disk_leaves_the_page_of_the_run_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so, of the page, and leaves nothing else."""
+    page = tmp_path / "a.html"
+    Timeline(Settings(timeline=page), ["install"]).end()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    timeline = Timeline(Settings(timeline=page), ["install"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        timeline.end()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capsys.readouterr().err.startswith(f"pipfast: no timeline is written: {page}: File too large\nhint: ")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """Also one to a file that is not there yet."""
+    (tmp_path / "there").mkdir()
+    page = tmp_path / "a.html"
+    page.symlink_to(tmp_path / "there" / "b.html")
+    for _ in range(2):
+        timeline = Timeline(Settings(timeline=page), ["install"])
+        assert page.is_symlink()
+        timeline.end()
+        assert page.is_symlink() and (tmp_path / "a.json").is_file()
+        assert [path.name for path in (tmp_path / "there").iterdir()] == ["b.html"]
+
+
+def test_a_link_to_the_trace_is_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "a.html"
+    page.symlink_to("a.json")
+    Timeline(Settings(timeline=page), ["install"]).end()
+    assert "would be the trace beside the page" in capsys.readouterr().err
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/full", "/"])
+def test_a_device_is_no_page(capsys: pytest.CaptureFixture[str], device: str) -> None:
+    Timeline(Settings(timeline=Path(device)), ["install"]).end()
+    assert capsys.readouterr().err.startswith(f"pipfast: no timeline is written: {device}: it is no file\nhint: ")
+    assert not Path(f"{device}.json").exists()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "out.html"])
+def test_output_of_the_command_is_no_page(tmp_path: Path, name: str) -> None:
+    """To replace it would lose what pip prints; to write to it would mix both."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom pipfast.settings import Settings\n"
+        "from pipfast.timeline.keeper import Timeline\n"
+        "timeline = Timeline(Settings(timeline=Path(sys.argv[1])), ['install'])\nprint('pip')\ntimeline.end()\n"
+    )
+    with (tmp_path / "out.html").open("wb") as out:
+        ended = subprocess.run(
+            [sys.executable, "-c", program, name], cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, timeout=60,
+            check=True,
+        )
+    said = f"pipfast: no timeline is written: {name}: it is this command's own output\n".encode()
+    assert ended.stderr.startswith(said)
+    assert (tmp_path / "out.html").read_bytes() == b"pip\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.html"]
 
 
 def test_a_page_that_stops_being_writable_is_said_and_costs_nothing(
