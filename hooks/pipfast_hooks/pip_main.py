@@ -47,14 +47,17 @@ def add_commands(summaries: Mapping[str, str]) -> None:
         commands_dict[name] = CommandInfo("pipfast_hooks.startup.own_command", "OwnCommand", summary)
 
 
-def take_timeline(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Return a command line without our option ``--timeline``, and its value; None if it has none."""
+def take_timeline(arguments: list[str], own: Sequence[str]) -> tuple[list[str], str | None]:
+    """Return a command line without our option ``--timeline``, and its value; None if it has none.
+
+    :param own: the names of our own commands.
+    """
     # Another name may only begin with it: pip's to say.
     if not any(each.partition("=")[0] == "--timeline" for each in arguments):
         return arguments, None
     from pipfast_hooks.startup import timeline
 
-    return timeline.take(arguments)
+    return timeline.take(arguments, own)
 
 
 def show_timeline() -> None:

@@ -36,6 +36,8 @@ Each is a module of ``pipfast.commands``, with ``_`` for ``-`` in its name, that
 
 _SETTINGS_HINT = "`pipfast doctor -v` lists the settings"
 
+_NOTHING_TO_SHOW = "this command downloads and installs nothing"
+
 _HELP = frozenset(((), ("--help",), ("-h",), ("help",)))
 """Command lines to which pip answers with its general help."""
 
@@ -115,11 +117,12 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     if settings.enabled:
         program.name_program()
     own = [name for name in OWN_COMMANDS if not pip_main.has_command(name)]
+    arguments, page = pip_main.take_timeline(arguments, own)
     command = pip_main.command_among(own, arguments)
     if command is not None:
+        _say_no_page(page, _NOTHING_TO_SHOW)
         return _own_command(*command, pip_main.configured(settings, arguments), why)
     os.environ.pop(SHELL_VARIABLE, None)
-    arguments, page = pip_main.take_timeline(arguments)
     if not settings.enabled:
         _say_no_page(page, "pip runs alone")
         return pip_main.run_pip(arguments)
@@ -129,8 +132,11 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
     needs_hooks = pip_main.needs_hooks(arguments)
     if needs_hooks or pip_main.may_ask(arguments):
         settings = pip_main.configured(settings, arguments)
+    if not needs_hooks:
+        _say_no_page(page, _NOTHING_TO_SHOW)
+        # Without a network it has hooks all the same.
+        page, settings = None, replace(settings, timeline=None)
     if not needs_hooks and (settings.offline == "off" or not pip_main.may_ask(arguments)):
-        _say_no_page(page, "this command downloads and installs nothing")
         if tuple(arguments) in _HELP:
             pip_main.show_timeline()
         if "freeze" in arguments and pip_main.configured(settings, arguments).enabled:

@@ -181,6 +181,8 @@ def test_verbose_runs_end_with_three_lines(box: Box, index: Index) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize(("arguments", "variables", "why"), [
     (["list"], {}, "this command downloads and installs nothing"),
+    (["list"], {"PIPFAST_OFFLINE": "only"}, "this command downloads and installs nothing"),
+    (["store", "path"], {}, "this command downloads and installs nothing"),
     (["install", "pip"], {"PIPFAST": "off"}, "pip runs alone"),
 ])
 def test_where_there_is_none(box: Box, arguments: list[str], variables: dict[str, str], why: str) -> None:
@@ -189,6 +191,18 @@ def test_where_there_is_none(box: Box, arguments: list[str], variables: dict[str
     assert (ended.status, ended.out) == (expected.status, expected.out)
     assert ended.err == f"pipfast: no timeline is written: {why}\n{expected.err}"
     assert not (box.work / "t.html").exists()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("offline", ["off", "only"])
+def test_a_command_with_nothing_to_show_leaves_the_page(box: Box, index: Index, offline: str) -> None:
+    """Of the command before, where a setting names the page; nothing is said of it."""
+    variables = {"PIPFAST_TIMELINE": "t.html", "PIPFAST_OFFLINE": offline}
+    box.pipfast("download", "--no-index", "absent", **variables)
+    page = (box.work / "t.html").read_bytes()
+    for command in (["list"], ["freeze"], ["check"], ["uninstall", "-y", "absent"], ["store", "path"]):
+        assert "timeline" not in box.pipfast(*command, **variables).err
+    assert (box.work / "t.html").read_bytes() == page
 
 
 @pytest.mark.once

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from optparse import Option, OptionParser
+from typing import TYPE_CHECKING
 
 from pip._internal.cli import cmdoptions
 from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.commands import commands_dict, create_command
+
+from pipfast_hooks.startup.own_command import OwnCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME = "--timeline"
 
 _HELP = "Write a page that shows what the time went into (pipfast's), and FILE.json beside it, a trace."
 
 
-def take(arguments: list[str]) -> tuple[list[str], str | None]:
+def take(arguments: list[str], own: Sequence[str] = ()) -> tuple[list[str], str | None]:
     """Return a command line without the option, and its last value; None if it is not there.
 
     Words are read as pip's parsers read them: another option's value, and what is behind ``--``, is not ours.
     A missing value ends the process as pip's parsers end it.
+
+    :param own: the names of our own commands.
     """
     value, others, words = None, list[str](), list(arguments)
     parser, is_command = create_main_parser(), False
@@ -37,9 +45,12 @@ def take(arguments: list[str]) -> tuple[list[str], str | None]:
             others += words[:count]
             del words[:count]
         elif not is_command:
-            if word not in commands_dict:
+            if word in own:
+                parser, is_command = OwnCommand(word, "").parser, True
+            elif word in commands_dict:
+                parser, is_command = create_command(word).parser, True
+            else:
                 break
-            parser, is_command = create_command(word).parser, True
     return [*others, *words], value
 
 

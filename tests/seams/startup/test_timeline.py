@@ -29,9 +29,13 @@ from pipfast_hooks.startup.timeline import take
     ("--time 3 install demo", None, "--time 3 install demo"),
     ("instal --timeline a.html", None, "instal --timeline a.html"),
     ("", None, ""),
+    # Our own commands', whose options have values, too.
+    ("store prune --max-size 1G --timeline a.html", "a.html", "store prune --max-size 1G"),
+    ("-v --timeline=a.html store info --json", "a.html", "-v store info --json"),
+    ("store prune --max-size --timeline", None, "store prune --max-size --timeline"),
 ])
 def test_it_is_taken_out_where_pips_options_may_stand(before: str, value: str | None, after: str) -> None:
-    assert take(before.split()) == (after.split(), value)
+    assert take(before.split(), ["store"]) == (after.split(), value)
 
 
 @pytest.mark.parametrize("arguments", [["install", "demo", "--timeline"], ["--timeline", "", "install"],
