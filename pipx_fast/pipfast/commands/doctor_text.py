@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from pipfast.commands.output import display_size, program
+from pipfast.commands.output import above_bound, display_size, program
 from pipfast.report import counted
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def _store(diagnosis: Diagnosis) -> list[str]:
         *_team(diagnosis.team),
         f"store          {store.path}",
         f"  {size}",
+        *([f"               {above}"] if (above := above_bound(store.own_bytes, store.bound)) else []),
         f"  installs     {_LINKS[link.mode]} into {link.target}{reason}",
         *([shared] if link.shared_by_root else []),
     ]

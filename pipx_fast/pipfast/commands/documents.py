@@ -47,6 +47,8 @@ class StoreInfo:
     """What only the store holds, with clones, which are not seen as such."""
     bound: int | None
     """What only the store may hold (``PIPFAST_STORE_SIZE``)."""
+    in_use_bytes: int
+    """Of what only the store holds, what running commands have in tmp/."""
 
 
 @dataclass(slots=True)

@@ -34,6 +34,24 @@ def display_size(size: int) -> str:
     return f"{size} bytes"
 
 
+def above_bound(own: int, bound: int | None, in_use: int = 0) -> str:
+    """Return by how much a store is above its bound, and what changes that; empty if it is not above.
+
+    :param own: bytes that only the store holds.
+    :param in_use: of these, what running commands have in ``tmp/``.
+    """
+    if bound is None or own <= bound:
+        return ""
+    held = min(in_use, own - bound)
+    parts = []
+    if own - bound > held:
+        parts.append("each command that downloads or installs removes some of what was not used for longest, "
+                     f"`{program()} store prune` all of it")
+    if held:
+        parts.append(f"{display_size(held)} {'of it ' if parts else ''}cannot go while running commands use it")
+    return f"above the bound by {display_size(own - bound)}: {'; '.join(parts)}"
+
+
 def print_json(value: DataclassInstance | Sequence[DataclassInstance]) -> None:
     """Print one JSON document: an object, or a list of objects, with the fields as keys."""
     plain = asdict(value) if is_dataclass(value) else [asdict(each) for each in value]

@@ -19,7 +19,7 @@ from pipfast.commands.documents import (
     StoreInfo,
     Verified,
 )
-from pipfast.commands.output import display_size, print_json, program
+from pipfast.commands.output import above_bound, display_size, print_json, program
 from pipfast.report import counted, visible
 from pipfast.settings import size_in_bytes
 from pipfast.store.folder import default_root
@@ -114,6 +114,10 @@ def _info(options: Values, words: list[str], root: Path) -> int:
     bound = "" if info.bound is None else f", which may be {display_size(info.bound)}"
     print(f"Size: {display_size(info.bytes)}, of which environments share {display_size(info.shared_bytes)}")
     print(f"Only here: {display_size(info.own_bytes)}{bound} (clones, which nobody sees, among it)")
+    # Not the folders of an empty store, which stay.
+    kept = sum(each.bytes - each.shared_bytes for each in info.buckets.values() if each.entries)
+    if above := above_bound(kept + info.leftover_bytes + info.in_use_bytes, info.bound, info.in_use_bytes):
+        print(f"It is {above}")
     for bucket, facts in info.buckets.items():
         shared = f", shared {display_size(facts.shared_bytes)}" if facts.shared_bytes else ""
         size = f"{counted(facts.entries, 'entry')}, {counted(facts.files, 'file')}, {display_size(facts.bytes)}"
@@ -135,12 +139,14 @@ def _facts(layout: Layout, bound: int | None) -> StoreInfo:
     for bucket in BUCKETS:
         usage = usage_of(layout.root / bucket)
         buckets[bucket] = BucketInfo(counts[bucket], usage.bytes, usage.shared, usage.files)
-    total, of_leftovers, left = usage_of(layout.root), Usage(), leftovers(layout)
-    for path in left:
-        of_leftovers.add(path)
+    total, left, used = usage_of(layout.root), leftovers(layout), in_use(layout)
+    of_leftovers, of_used = Usage(), Usage()
+    for paths, usage in (left, of_leftovers), (used, of_used):
+        for path in paths:
+            usage.add(path)
     return StoreInfo(layout.root, sum(counts.values()), total.bytes, total.shared, buckets,
-                     len(left), of_leftovers.bytes, len(in_use(layout)), note_key(BUCKETS)[:8],
-                     total.bytes - total.shared, bound)
+                     len(left), of_leftovers.bytes, len(used), note_key(BUCKETS)[:8],
+                     total.bytes - total.shared, bound, of_used.bytes - of_used.shared)
 
 
 def _list(options: Values, words: list[str], root: Path) -> int:
@@ -240,7 +246,7 @@ def _prune(options: Values, words: list[str], root: Path) -> int:
         return _tell(Freed(dry_run=options.dry_run), options, root)
     rescued = {built.digest for built in all_built(layout)} if options.ci else None
     freed = prune(layout, max_size=options.max_size, older_than=options.older_than, rescued=rescued,
-                  dry_run=options.dry_run)
+                  bound=options.bound, dry_run=options.dry_run)
     if options.ci and not options.json:
         from pipfast.upkeep.inventory import usage_of
 

@@ -43,7 +43,7 @@ _REMOVE_S = 0.042
 _FILE_S = 15e-6
 """Seconds to remove one file, by measurement: 8 to 15 µs on ext4 and XFS."""
 
-_FULL = 0.9
+FULL = 0.9
 """Part of the bound to which the store is brought back: beside this command others have begun to fill it again."""
 
 _RETRY_S = 0.005
@@ -65,7 +65,7 @@ def keep_below(layout: Layout, bound: int) -> int:
         ledger = Ledger(layout)
         ledger.look(began + _LOOK_S)
         removed = 0
-        if ledger.own + ledger.shared > bound * _FULL:
+        if ledger.own + ledger.shared > bound * FULL:
             ledger.look_at_shares(time.monotonic() + _SHARES_S)
             removed = _Removal(layout, ledger, bound, began + _REMOVE_S).run()
         ledger.write(layout)
@@ -85,11 +85,11 @@ class _Removal:
 
     def run(self) -> int:
         """Return the bytes that were removed."""
-        if self._left <= self._bound * _FULL:
+        if self._left <= self._bound * FULL:
             return 0
         waiting = [_turn(*each) for each in self._ledger.rows()]
         heapq.heapify(waiting)
-        while waiting and self._left > self._bound * _FULL:
+        while waiting and self._left > self._bound * FULL:
             turn = heapq.heappop(waiting)
             _, _, folder, name = turn
             row = self._ledger.refresh(folder, name)

@@ -16,6 +16,7 @@ from pipfast.errors import PipfastError
 from pipfast.store.folder import TAG, has_tag, write_tag
 from pipfast.store.names import BUCKETS, BYTECODE, LOCKS, OUTDATED, SECONDS, TMP
 from pipfast.upkeep.boots import NAME as BOOTS
+from pipfast.upkeep.bound import FULL
 from pipfast.upkeep.inventory import Entry, entries, in_use, leftovers, orphans, usage_of
 from pipfast.upkeep.ledger import NAME as LEDGER
 from pipfast.upkeep.worth import bereft, cheap
@@ -73,13 +74,14 @@ class Freed:
 
 def prune(
     layout: Layout, *, max_size: int | None = None, older_than: float | None = None,
-    rescued: Set[str] | None = None, dry_run: bool = False,
+    rescued: Set[str] | None = None, bound: int | None = None, dry_run: bool = False,
 ) -> Freed:
     """Remove leftovers and orphans, then what a CI job's cache need not have, then what was not used for longest.
 
     :param max_size: bytes that may stay; None: all.
     :param older_than: remove entries not used for so many seconds.
     :param rescued: prune for the cache of a CI job, which keeps the archives of these digests only; None: do not.
+    :param bound: bytes that may stay of what only the store holds, as a command's end leaves them; None: all.
     :param dry_run: only count.
     """
     freed = Freed(in_use=len(in_use(layout)), dry_run=dry_run)
@@ -103,6 +105,8 @@ def prune(
         take(list(cheap(left.values(), rescued)))
     if max_size is not None or older_than is not None:
         take(_longest_unused(left.values(), max_size, older_than))
+    if bound is not None:
+        take(_beyond(left.values(), bound))
     freed.kept = list(left.values())
     return freed
 
@@ -119,6 +123,19 @@ def _longest_unused(left: Iterable[Entry], max_size: int | None, older_than: flo
         if too_old or (max_size is not None and total > max_size):
             total -= sizes.get(entry.path, 0)
             yield entry
+
+
+def _beyond(left: Iterable[Entry], bound: int) -> Iterator[Entry]:
+    """Yield what goes until nine tenths of the bound are left; what environments share mostly is the last."""
+    usages = {entry: usage_of(entry.path) for entry in left}
+    own = sum(usage.bytes - usage.shared for usage in usages.values())
+    ordered = sorted(usages, key=lambda entry: (
+        2 * usages[entry].shared > usages[entry].bytes, entry.last_use, entry.path))
+    for entry in ordered:
+        if own <= bound * FULL:
+            return
+        own -= usages[entry].bytes - usages[entry].shared
+        yield entry
 
 
 def purge(layout: Layout) -> Freed:

@@ -22,6 +22,8 @@ from pipfast.commands.output import program
 from pipfast.plugin import files
 from pipfast.settings import LinkMode, Settings
 from pipfast.store.layout import Layout, open_layout
+from support.stores import keep
+from support.wheels import wheel
 
 GOOD = SeamFacts("somewhere.good", "install", "attached", "", True)
 OFF = SeamFacts("somewhere.off", "downloads", "stock", "PIPFAST_DISABLE names downloads", True)
@@ -65,6 +67,17 @@ def test_leftovers_are_counted_and_have_a_size(tmp_path: Path, capsys: pytest.Ca
         (layout.root / "tmp" / f"4711-{16 * '0'}-{number:08}").write_bytes(b"x" * 100_000)
         doctor.main([], Settings(store=layout.root), lambda _: facts(GOOD))
         assert re.search(rf", and {noun} of killed commands, \d+ kB \(.* store prune ", capsys.readouterr().out)
+
+
+def test_store_above_its_bound_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no problem: the next commands mend it."""
+    layout = open_layout(tmp_path / "store")
+    for number, bound in enumerate((1 << 40, 1)):
+        keep(layout, wheel(f"demo{number}"), tmp_path)
+        assert doctor.main([], Settings(store=layout.root, store_size=bound), lambda _: facts(GOOD)) == 0
+        out = capsys.readouterr().out
+        assert ("  above the bound by " in out) is (bound == 1)
+        assert ("store prune` all of it\n" in out) is (bound == 1) and "no problems" in out
 
 
 def test_attached_environment_is_shown(

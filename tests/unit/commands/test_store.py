@@ -17,8 +17,8 @@ from pipfast.commands.store import age_in_seconds, main
 from pipfast.settings import Settings, size_in_bytes
 from pipfast.store.archives import add_archive, sha256_of
 from pipfast.store.layout import open_layout
-from support.stores import prepare
-from support.wheels import sdist, wheel
+from support.stores import keep, prepare
+from support.wheels import Wheel, sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,6 @@ def root(tmp_path: Path) -> Path:
     layout = open_layout(tmp_path / "store")
     prepare(layout, wheel("demo"), tmp_path)
     prepare(layout, wheel("other"), tmp_path, compile_=False)
-    from support.stores import keep
-
     keep(layout, sdist("source"), tmp_path)
     # Its lock counts as long as it is there.
     layout.release()
@@ -85,6 +83,57 @@ def test_linked_files_count_as_shared(run: Callable[..., Any], root: Path, tmp_p
     (tmp_path / "linked").hardlink_to(held)
     after = json.loads(run("info", "--json")[1])
     assert after["bytes"] == before["bytes"] and after["shared_bytes"] == held.stat().st_blocks * 512
+
+
+def info_of(root: Path, bound: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what ``store info`` says of the bound, without the program's name."""
+    assert main(["info"], Settings(store=root, store_size=bound)) == 0
+    line = next((each for each in capsys.readouterr().out.splitlines() if "above the bound" in each), "")
+    return re.sub("`.*?`", "`P`", line)
+
+
+_GOES = ": each command that downloads or installs removes some of what was not used for longest, `P` all of it"
+
+
+def test_info_says_how_much_is_above_the_bound(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what can be done, as far as anything can: files of running commands go with these."""
+    held = sum(each.stat().st_blocks * 512 for each in root.glob("*-v*/**/*")) + 4096 * 3
+    assert info_of(root, 10 * held, capsys) == ""
+    assert re.fullmatch(r"It is above the bound by [\d.]+ [kM]B" + _GOES, info_of(root, held // 2, capsys))
+
+    layout = open_layout(root)
+    (layout.new_staging() / "part").write_bytes(b"x" * 10 * held)
+    line = info_of(root, held // 2, capsys)
+    held_back = "cannot go while running commands use it"
+    assert re.fullmatch(rf"It is above the bound by [\d.]+ MB{_GOES}; [\d.]+ MB of it {held_back}", line)
+    main(["purge"], Settings(store=root))
+    line = info_of(root, held // 2, capsys)
+    assert re.fullmatch(rf"It is above the bound by [\d.]+ MB: [\d.]+ MB {held_back}", line)
+    layout.release()
+
+
+def test_prune_brings_the_store_below_its_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was not used for longest goes, of what environments share the last; a dry run only counts."""
+    layout = open_layout(tmp_path / "store")
+    layout.release()
+    entries = []
+    for number in range(4):
+        data = os.urandom(1_000_000).hex()
+        held = keep(layout, Wheel(f"demo{number}", files={f"demo{number}/data": data}).build(), tmp_path)
+        entries.append(held.parent)
+        os.utime(held.parent, (1e9 + number, 1e9 + number))
+    (tmp_path / "linked").hardlink_to(entries[0] / "bytes")
+    size = (entries[0] / "bytes").stat().st_size
+
+    def pruned(bound: int, *options: str) -> list[bool]:
+        assert main(["prune", *options], Settings(store=layout.root, store_size=bound)) == 0
+        return [entry.is_dir() for entry in entries]
+
+    assert pruned(1 << 40) == [True] * 4
+    assert pruned(int(2.5 * size), "--dry-run") == [True] * 4
+    assert "Would remove 1 entry," in capsys.readouterr().out
+    assert pruned(int(2.5 * size)) == [True, False, True, True]
+    assert pruned(0) == [False] * 4
 
 
 def test_list(run: Callable[..., Any]) -> None:
