@@ -22,7 +22,7 @@ else:
     canonicalize_name = _packaging.utils.canonicalize_name
 
 __all__ = (
-    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "name_of",
+    "Requirement", "SpecifierSet", "allows", "applies", "canonicalize_name", "joined", "may_allow", "name_of",
     "read_requirement",
 )
 
@@ -52,6 +52,28 @@ def allows(specifiers: str, version: str) -> bool:
         return SpecifierSet(specifiers).contains(version, prereleases=True)
     except (InvalidSpecifier, ValueError):
         return True
+
+
+def may_allow(specifiers: str) -> bool:
+    """Tell whether there may be a version within specifiers: no, if they contradict each other.
+
+    It is tried with the versions that stand in them, some just above these, and the lowest.
+    """
+    try:
+        clauses = SpecifierSet(specifiers)
+    except InvalidSpecifier:
+        return True
+    named = [each.version.removesuffix(".*") for each in clauses]
+    tried = ["0", *named, *(f"{each}.0.1" for each in named)]
+    return any(each.operator == "===" for each in clauses) or any(_contains(clauses, each) for each in tried)
+
+
+def _contains(clauses: SpecifierSet, version: str) -> bool:
+    try:
+        return clauses.contains(version, prereleases=True)
+    except ValueError:
+        # E.g. `1.0rc1.0.1`.
+        return False
 
 
 def joined(specifiers: str) -> str:

@@ -175,6 +175,50 @@ def test_what_is_missing_is_named(world: World) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(("wanted", "named", "quoted"), [
+    ("lib==99", "lib==99", "lib==99"), ("Lib>=99,!=100", "lib!=100,>=99", "'lib!=100,>=99'"),
+    ("needing", "lib>=9", "'lib>=9'"), ("nothing", "nothing", "nothing"),
+])
+def test_what_a_kept_page_lacks_is_named(world: World, wanted: str, named: str, quoted: str) -> None:
+    """A version that came later, say; how old the page is, and what would bring it. pip's words stand."""
+    world.index.add(wheel("needing", "1.0", "lib>=9"))
+    world.online("download", *world.index.args, "app", "-d", "d")
+    world.online("download", *world.index.args, "--no-deps", "needing", "-d", "d")
+    world.box.pipfast("download", *world.index.args, "nothing")
+    args = ("install", *world.index.args, wanted)
+    stock = [line for line in world.box.pip(*args).err.splitlines() if line.startswith("ERROR:")]
+    for more, age in (0, "less than a day"), (5.5, "5 days"):
+        age_answers(world.box, more)
+        world.lose_cache()
+        ended = world.only(*args)
+        assert ended.status == 1
+        said = [line for line in ended.err.splitlines() if not line.startswith("ERROR:")]
+        assert said == [
+            "pipfast: nothing on kept pages fits, and nobody was asked (PIPFAST_OFFLINE=only): "
+            f"{named} (its page is {age} old)",
+            f"hint: where there is a network, `PIPFAST_OFFLINE=off pipfast download {quoted}`, with the options "
+            "that this command has for indexes and Pythons, brings it into the store",
+        ]
+        assert [line for line in ended.err.splitlines() if line.startswith("ERROR:")] == stock
+    ended, asked = world.prefer(*args)
+    assert (ended.status, asked) == (1, [])
+    assert f"nobody was asked for newer ones (PIPFAST_OFFLINE=prefer): {named} (its page is 5 days" in ended.err
+    assert "hint: the same command with PIPFAST_OFFLINE=off asks for newer pages\n" in ended.err
+
+
+@pytest.mark.once
+def test_kept_pages_are_not_blamed_for_what_they_do_not_lack(world: World) -> None:
+    """Requirements that contradict each other, a project that is not kept, local files, a way that was found."""
+    world.index.add(wheel("app", "2.0", "lib>=9"))
+    world.online("download", *world.index.args, "app", "-d", "d")
+    world.online("download", *world.index.args, "--no-deps", "app==2.0", "-d", "d")
+    world.lose_cache()
+    local = ["--no-index", "--find-links", "d", "lib==99"]
+    for wanted in (["lib<1.2", "lib>=1.2"], ["absent==1"], local, ["app"]):
+        assert "on kept pages" not in world.only("install", *world.index.args, *wanted).err
+
+
+@pytest.mark.once
 def test_other_commands_ask_nobody_either(world: World) -> None:
     """With the setting in pip's own file, too."""
     world.online("install", *world.index.args, "lib==1.0")

@@ -222,6 +222,15 @@ def _candidates(call: Call, pages: EvaluatedPages, facts: dict[str, Any]) -> Any
 def _around_find_best_candidate(call: Call) -> Any:
     """Choose among the candidates of one page without making them all."""
     run = current_run()
+    found = _best_candidate(call, run)
+    if run.settings.offline != "off" and found.best_candidate is None:
+        from pipfast_hooks.network.offline import Offline
+
+        run.part(Offline).note_lacking(call["project_name"], str(call.get("specifier") or ""))
+    return found
+
+
+def _best_candidate(call: Call, run: Run) -> Any:
     only = run.settings.offline == "only"
     if not says_nothing_of_links() and not only:
         return call.original()

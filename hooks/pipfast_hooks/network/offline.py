@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import time
 from email.message import Message
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from pipfast.address import shown
 from pipfast.index import kept
 from pipfast.index.pages import FreshPage
 from pipfast.report import counted
+from pipfast.requirements import canonicalize_name, may_allow
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network import fresh
 from pipfast_hooks.network.asked import caching_adapter
@@ -39,6 +41,8 @@ _NAMED = 8
 
 NOBODY = "nobody is asked for it (PIPFAST_OFFLINE=only)"
 
+_NOBODY_WAS = "nobody was asked (PIPFAST_OFFLINE=only)"
+
 
 class Offline(Part):
     """Takes answers from pip's cache and from the store, however old, and tells what is missing."""
@@ -48,12 +52,16 @@ class Offline(Part):
         self.only = run.settings.offline == "only"
         self._oldest = time.time()
         """When the oldest page that was used was got, in seconds since the epoch."""
+        self._asked: dict[str, float] = {}
+        """By project, when the oldest of its pages was got."""
         self._pages: dict[str, str] = {}
         """By project, the address of a page that is not kept."""
         self._others: list[str] = []
         """Other addresses whose answers are not kept."""
         self._wanted: dict[str, str] = {}
         """By project, the version that would do, and of which no file is kept."""
+        self._lacking: dict[str, str] = {}
+        """By requirement that nothing on the kept pages fits, its project."""
         self._passed: dict[str, str] = {}
         """By project, a version that was passed over because it is not kept."""
         self._keeps = True
@@ -73,12 +81,12 @@ class Offline(Part):
         if cached is not None:
             if not stream:
                 fresh.read(cached)
-                self._use(said_at(cached))
+                self._use(said_at(cached), url, headers)
             return cached
         content = kept.content_of(layout, answer) if answer is not None else None
         if answer is None or content is None:
             return None
-        self._use(answer.asked)
+        self._use(answer.asked, url, headers)
         return _response(session, answer.url or plain, headers, answer, content)
 
     def page(self, session: Any, url: str, headers: Mapping[str, str]) -> FreshPage | None:
@@ -94,15 +102,15 @@ class Offline(Part):
             if os.path.exists(path) and os.stat(path).st_mtime > answer.asked + OLD_S:
                 # pip alone has asked since.
                 return None
-        self._use(answer.asked)
+        self._use(answer.asked, url, headers)
         encoding = _encoding(answer.content_type)
         return FreshPage(0.0, (), answer.url or plain, answer.content_type, encoding, answer.digest)
 
     def refusal(self, method: str, url: str, headers: Mapping[str, str], *, stream: bool) -> Exception:
         """Return pip's error in the place of a request."""
         sought = shown(url)
-        if method == "GET" and not stream and "simple" in headers.get("Accept", ""):
-            self._pages.setdefault(sought.rstrip("/").rpartition("/")[2], sought)
+        if method == "GET" and not stream and _is_page(headers):
+            self._pages.setdefault(_project_of(sought), sought)
         else:
             self._others.append(sought)
         words = f"{sought} is not kept, and {NOBODY}"
@@ -115,6 +123,12 @@ class Offline(Part):
         """Note that nothing is kept that would do; with a network pip would take this version."""
         self._wanted[project] = version
 
+    def note_lacking(self, project: str, specifiers: str) -> None:
+        """Note that no version on the kept pages fits, if that is not the specifiers' own fault."""
+        with guarded("what the kept pages of %s lack is not said", project):
+            if may_allow(specifiers):
+                self._lacking[f"{project}{specifiers}"] = canonicalize_name(project)
+
     def note_passed(self, project: str, version: str) -> None:
         """Note a version that pip would have taken, and that is not kept."""
         self._passed[project] = version
@@ -125,39 +139,64 @@ class Offline(Part):
             return None
         return fresh.cached_response(session, adapter, url, {**headers, "Cache-Control": f"max-age={_ANY_AGE}"})
 
-    def _use(self, asked: float) -> None:
+    def _use(self, asked: float, url: str, headers: Mapping[str, str]) -> None:
         self._oldest = min(self._oldest, asked)
+        if _is_page(headers):
+            project = _project_of(shown(url))
+            self._asked[project] = min(asked, self._asked.get(project, asked))
 
     def close(self, wait_s: float) -> None:
         """Say what is missing, what would bring it, and how old the pages were that decided."""
-        say, days = self.run.say_at_end, int((time.time() - self._oldest) / OLD_S)
-        if self.only:
-            self._say_missing()
+        say, days = self.run.say_at_end, self._days_since(self._oldest)
+        lacks = self._say_missing()
         if self._passed:
             versions = [f"{name} {version}" for name, version in self._passed.items()]
             say(f"older versions were taken, for newer ones are not kept: {_listed(versions)}")
-        if days:
+        if days and not lacks:
             date = time.strftime("%Y-%m-%d", time.localtime(self._oldest))
             say(f"index pages as of {date}, {counted(days, 'day', 'days')} ago, decided "
                 f"(PIPFAST_OFFLINE={self.run.settings.offline})")
 
-    def _say_missing(self) -> None:
+    def _say_missing(self) -> bool:
+        """Say what is not kept, and what kept pages lack; tell whether they lack anything."""
         # Where the resolver found another way, nothing is missing.
         wanted = self._wanted if self.run.has_failed else {}
+        named = {*self._pages, *map(canonicalize_name, wanted)}
+        lacking = {
+            requirement: self._asked[project] for requirement, project in self._lacking.items()
+            if self.run.has_failed and project in self._asked and project not in named
+        }
         missing = [f"{name} ({where})" for name, where in self._pages.items()]
         missing += [f"{name} {version}" for name, version in wanted.items()]
         missing += dict.fromkeys(self._others)
-        if not missing:
-            return
-        names = [*self._pages, *(f"{name}=={version}" for name, version in wanted.items())][:_NAMED]
+        names = [*self._pages, *(f"{name}=={version}" for name, version in wanted.items()), *lacking][:_NAMED]
+        hint = self._what_brings(names)
+        if self.only and missing:
+            self.run.say_at_end(f"not kept, and {_NOBODY_WAS}: {_listed(missing)}", hint)
+        if lacking:
+            aged = [f"{each} (its page is {self._age(asked)} old)" for each, asked in lacking.items()]
+            asked_nobody = _NOBODY_WAS if self.only else "nobody was asked for newer ones (PIPFAST_OFFLINE=prefer)"
+            self.run.say_at_end(f"nothing on kept pages fits, and {asked_nobody}: {_listed(aged)}", hint)
+        return bool(lacking)
+
+    def _what_brings(self, names: list[str]) -> str:
+        if not self.only:
+            return "the same command with PIPFAST_OFFLINE=off asks for newer pages"
+        if not self._keeps:
+            return "with --no-cache-dir, or where there is no store, nothing is kept"
         brings = "the same command with PIPFAST_OFFLINE=off"
         if names:
-            command = f"`PIPFAST_OFFLINE=off pipfast download {' '.join(names)}`"
+            command = f"`PIPFAST_OFFLINE=off pipfast download {shlex.join(names)}`"
             brings = f"{command}, with the options that this command has for indexes and Pythons,"
-        hint = f"where there is a network, {brings} brings it into the store"
-        if not self._keeps:
-            hint = "with --no-cache-dir, or where there is no store, nothing is kept"
-        self.run.say_at_end(f"not kept, and nobody was asked (PIPFAST_OFFLINE=only): {_listed(missing)}", hint)
+        return f"where there is a network, {brings} brings it into the store"
+
+    def _age(self, asked: float) -> str:
+        days = self._days_since(asked)
+        return counted(days, "day", "days") if days else "less than a day"
+
+    @staticmethod
+    def _days_since(asked: float) -> int:
+        return int((time.time() - asked) / OLD_S)
 
 
 def answered(call: Call, run: Run) -> Any:
@@ -211,6 +250,15 @@ def _encoding(content_type: str) -> str | None:
     message["content-type"] = content_type
     charset = message.get_param("charset")
     return str(charset) if charset else None
+
+
+def _is_page(headers: Mapping[str, str]) -> bool:
+    """Tell whether a project's page is asked for."""
+    return "simple" in headers.get("Accept", "")
+
+
+def _project_of(address: str) -> str:
+    return address.rstrip("/").rpartition("/")[2]
 
 
 def _listed(names: list[str]) -> str:
