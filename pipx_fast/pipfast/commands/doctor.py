@@ -84,7 +84,7 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
     return Diagnosis(
         Package(__version__, str(Path(__file__).parents[1])),
         Interpreter(sys.executable, ".".join(map(str, sys.version_info[:3])), sys.implementation.name,
-                    sys.prefix != sys.base_prefix, sys.prefix, found.why or _STARTED),
+                    sys.prefix != sys.base_prefix, sys.prefix, found.why or _STARTED, _managed()),
         found.pip,
         Libraries(dependencies.FOLDER, dependencies.versions(), _inflater()),
         {**_values(settings), "problems": list(settings.problems)},
@@ -98,6 +98,12 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         os.environ.get(SHELL_VARIABLE, ""),
         team,
     )
+
+
+def _managed() -> str | None:
+    """Return the file by which pip takes this Python for externally managed."""
+    marker = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    return str(marker) if sys.prefix == sys.base_prefix and marker.is_file() else None
 
 
 def _values(settings: Settings) -> dict[str, object]:

@@ -104,6 +104,8 @@ def _head(diagnosis: Diagnosis) -> list[str]:
         f"pipfast {diagnosis.pipfast.version} with pip {pip.version}{newer}",
         f"  environment  {interpreter.prefix} ({where}; {interpreter.why})",
         f"  interpreter  {interpreter.path} ({name} {interpreter.version})",
+        *([f"  managed      pip installs nothing here without --break-system-packages ({interpreter.managed})"]
+          if interpreter.managed else []),
         f"  pipfast      {diagnosis.pipfast.location} (shell-hook: {diagnosis.shell or 'none'})",
         f"  pip          {pip.location}",
         *([f"  attached     plain pip runs with pipfast from {attached.pipfast}"]

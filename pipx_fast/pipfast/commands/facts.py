@@ -67,6 +67,8 @@ class Interpreter:
     prefix: str
     why: str
     """Why the run is about this one."""
+    managed: str | None = None
+    """The file by which pip refuses to install there (PEP 668); None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

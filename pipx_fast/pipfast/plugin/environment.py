@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -85,6 +86,13 @@ class Environment:
                                 f"make a virtual environment: {self.python} -m venv FOLDER")
         try:
             owner = self.site_packages.stat().st_uid
+        except FileNotFoundError as error:
+            if self.own_python:
+                raise NotAttachable(f"{self.site_packages}: {error.strerror}") from error
+            raise NotAttachable(
+                f"{self.prefix} has no Python, and no packages of {self.python}, which would be in "
+                f"{self.site_packages}",
+                f"{self.python} -m pip install --prefix {shlex.quote(self.prefix)} PACKAGE puts one there") from error
         except OSError as error:
             raise NotAttachable(f"{self.site_packages}: {error.strerror}") from error
         if hasattr(os, "geteuid") and os.geteuid() not in (0, owner):

@@ -316,6 +316,24 @@ def test_extra_build_dependencies_are_shown_as_they_are_set(
     assert shown in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("environment", [False, True])
+def test_externally_managed_python_is_named(
+    environment: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip refuses to install into it; into an environment made of it, it does not."""
+    marker = tmp_path / "EXTERNALLY-MANAGED"
+    marker.touch()
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path) if environment else sys.base_prefix)
+    settings = Settings(store=tmp_path / "store")
+    assert doctor.main([], settings, lambda _: facts(GOOD)) == 0
+    out = capsys.readouterr().out
+    line = f"\n  managed      pip installs nothing here without --break-system-packages ({marker})\n"
+    assert (line in out) is not environment and "no problems" in out
+    found = diagnose(capsys, settings, GOOD)[1]["interpreter"]["managed"]
+    assert found == (None if environment else str(marker))
+
+
 def test_environment_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the second line; a run that nothing was chosen for says so."""
     settings = Settings(store=tmp_path / "store")

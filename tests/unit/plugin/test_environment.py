@@ -51,6 +51,15 @@ def test_folder_without_a_python_is_laid_out_as_pip_does(tmp_path: Path) -> None
     assert not found.own_python
 
 
+def test_folder_without_packages_is_named_itself(tmp_path: Path) -> None:
+    """Where packages of this Python would be has a name that nobody has typed; what would make it is said."""
+    found = in_folder(str(tmp_path), sys.executable, RUNNER)
+    with pytest.raises(NotAttachable) as caught:
+        found.check_changeable()
+    assert str(caught.value).startswith(f"{tmp_path} has no Python, and no packages of {sys.executable}, which ")
+    assert str(caught.value.hint).endswith(f" -m pip install --prefix {tmp_path} PACKAGE puts one there")
+
+
 def test_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(NotAttachable, match="is no folder"):
         in_folder(str(tmp_path / "absent"), sys.executable, RUNNER)
