@@ -128,7 +128,7 @@ def main():
             return 1
     reason = unsupported(pip_version())
     if reason and sys.argv[1:2] and sys.argv[1] in OWN_COMMANDS:
-        # A shell's function starts this Python whatever `--python` says.
+        # In PowerShell, and as `pip3.N`, a shell's function starts this Python whatever `--python` says.
         sys.stderr.write("ERROR: {0} does not run in {1}: {2}\n"
                          "hint: name another Python: command pipfast --python PYTHON {0}\n".format(
                              sys.argv[1], sys.executable, reason))

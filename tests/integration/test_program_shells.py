@@ -137,6 +137,22 @@ def test_without_an_environment_pipfast_chooses(world: World) -> None:
     assert world.said("pip3.12 list") == ["path/pip3.12", "<list>"]
 
 
+def test_python_that_pip_is_told_is_chosen_by_pipfast(world: World) -> None:
+    """The active environment's, which may be one in which pipfast does not run, is not started for it."""
+    told = ["own/pipfast as pip", "<--python>", "<x  y>", "<list>"]
+    assert world.said("pip --python 'x  y' list", VIRTUAL_ENV="env") == told
+    joined = ["own/pipfast as pip", "<--python=x>", "<list>"]
+    assert world.said("pip --python=x list", CONDA_PREFIX="conda") == joined
+    assert world.said("pip list", VIRTUAL_ENV="env", PIP_PYTHON="x") == ["own/pipfast as pip", "<list>"]
+    # Other options, and a name with a version, are what they were.
+    command = "pip download --python-version 3.11 --pythonic"
+    assert world.said(command, VIRTUAL_ENV="env", PIP_PYTHON="")[:3] == ["env/bin/python", "<runner>", "<pip>"]
+    assert world.said("pip3.12 --python x", VIRTUAL_ENV="env")[0] == "env/bin/python3.12"
+    assert world.said("pip --python x", PIPFAST="off", VIRTUAL_ENV="env")[0] == "path/pip"
+    (world.root / "own" / "pipfast").unlink()
+    assert world.said("pip --python x", VIRTUAL_ENV="env")[0] == "env/bin/python"
+
+
 def test_script_for_the_shell_comes_from_our_own_python(world: World) -> None:
     assert world.said("pipfast shell-hook x", VIRTUAL_ENV="env") == [
         "own/pipfast as pipfast", "<shell-hook>", "<x>",
@@ -194,12 +210,13 @@ def strict(world: World) -> str:
 def test_strict_shells_aliases_and_functions(world: World) -> None:
     """An alias of the name stays, and leads to the function."""
     world.runner.touch()
-    before, after = strict(world), "\npip list\npip3.12 list\n"
+    before, after = strict(world), "\npip list\npip3.12 list\npip --python x\n"
     ended = world.run(before + world.hook + world.hook + after, hooked=False, VIRTUAL_ENV="env")
     alias = ["<--quiet>"] if world.shell != "fish" else []
     assert not ended.err
     assert ended.out.replace(f"<{world.runner}>\n", "").split("\n") == [
-        "env/bin/python", "<pip>", *alias, "<list>", "env/bin/python3.12", "<pip3.12>", "<list>", "",
+        "env/bin/python", "<pip>", *alias, "<list>", "env/bin/python3.12", "<pip3.12>", "<list>",
+        "own/pipfast as pip", *alias, "<--python>", "<x>", "",
     ]
 
 

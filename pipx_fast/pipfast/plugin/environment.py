@@ -92,7 +92,8 @@ class Environment:
             raise NotAttachable(
                 f"{self.prefix} has no Python, and no packages of {self.python}, which would be in "
                 f"{self.site_packages}",
-                f"{self.python} -m pip install --prefix {shlex.quote(self.prefix)} PACKAGE puts one there") from error
+                f"{self.python} -m pip install --prefix {shlex.quote(self.prefix)} PACKAGE puts one there",
+            ) from error
         except OSError as error:
             raise NotAttachable(f"{self.site_packages}: {error.strerror}") from error
         if hasattr(os, "geteuid") and os.geteuid() not in (0, owner):

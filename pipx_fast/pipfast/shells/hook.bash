@@ -5,6 +5,9 @@
 function _pipfast {
     if [[ ! -f @RUNNER@ || ( ${PIPFAST-} == off && $2 != pipfast ) ]]; then
         \command "${@:2}"
+    elif [[ $1 == python && -x @PIPFAST@ && ( -n ${PIP_PYTHON-} || " ${@:3} " == *' --python'[\ =]* ) ]]; then
+        # The active environment's may be too old for pipfast, and is not meant.
+        _PIPFAST_SHELL=bash _PIPFAST_NAME=$2 \command @PIPFAST@ "${@:3}"
     elif [[ -n ${VIRTUAL_ENV-} && -x ${VIRTUAL_ENV-}/bin/$1 && ${3-} != shell-hook ]]; then
         _PIPFAST_SHELL=bash _PIPFAST_WHY=VIRTUAL_ENV=$VIRTUAL_ENV \command "$VIRTUAL_ENV/bin/$1" @RUNNER@ "${@:2}"
     elif [[ -n ${CONDA_PREFIX-} && -x ${CONDA_PREFIX-}/bin/$1 && ${3-} != shell-hook ]]; then

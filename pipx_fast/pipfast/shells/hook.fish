@@ -8,7 +8,14 @@ function _pipfast
         return
     end
     set -lx _PIPFAST_SHELL fish
-    if test -n "$VIRTUAL_ENV" -a -x "$VIRTUAL_ENV/bin/$argv[1]" -a "$argv[3]" != shell-hook
+    if test "$argv[1]" = python -a -x @PIPFAST@
+        and begin
+            test -n "$PIP_PYTHON"; or string match -qr -- '^--python(=|$)' $argv
+        end
+        # The active environment's may be too old for pipfast, and is not meant.
+        set -lx _PIPFAST_NAME $argv[2]
+        command @PIPFAST@ $argv[3..-1]
+    else if test -n "$VIRTUAL_ENV" -a -x "$VIRTUAL_ENV/bin/$argv[1]" -a "$argv[3]" != shell-hook
         set -lx _PIPFAST_WHY "VIRTUAL_ENV=$VIRTUAL_ENV"
         command "$VIRTUAL_ENV/bin/$argv[1]" @RUNNER@ $argv[2..-1]
     else if test -n "$CONDA_PREFIX" -a -x "$CONDA_PREFIX/bin/$argv[1]" -a "$argv[3]" != shell-hook
