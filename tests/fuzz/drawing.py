@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fuzz.places import SECOND, Present
 from fuzz.wheels import HARMLESS, Oddity
 from fuzz.worlds import Command, Release, World
+from support.environments import Kind
 from support.twin import Twin
 
 NAMES = ("alpha", "Beta", "gamma.ray", "delta_1")
@@ -49,10 +50,19 @@ def targets(draw: st.DrawFn) -> tuple[str, ...]:
     }[kind]
 
 
+_ANY = tuple(each for each in Oddity if each is not Oddity.HUGE)
+_LIES = ("", "digest", "metadata", "content", "file", "metadata file")
+_TAGS = (
+    "", "py2.py3-none-any", "2-py3-none-any", "10x-py3-none-any", "py2-none-any", "py3-none-win_amd64",
+    "py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64", "py3-none-linux_aarch64", "cp39-abi3-linux_x86_64",
+)
+
+
 @st.composite
 def releases(draw: st.DrawFn) -> Release:
     """Draw a release; most are what most are."""
     often = draw(st.integers(0, 9))
+    oddities = draw(st.lists(st.sampled_from(HARMLESS if often < 8 else _ANY), max_size=3, unique=True))
     return Release(
         draw(st.sampled_from(NAMES)),
         draw(st.sampled_from(VERSIONS)),
@@ -61,9 +71,10 @@ def releases(draw: st.DrawFn) -> Release:
         tuple(draw(st.lists(requirements(), max_size=1))),
         draw(st.sampled_from((None, None, None, ">=3.8", ">=4", "<3"))) if often < 3 else None,
         draw(st.sampled_from((None, "", "broken"))) if often == 9 else None,
-        draw(st.sampled_from(("", "digest", "metadata", "content"))) if often == 8 else "",
-        tuple(draw(st.lists(st.sampled_from(HARMLESS if often < 8 else tuple(Oddity)), max_size=3, unique=True))),
+        draw(st.sampled_from(_LIES)) if often == 8 else "",
+        (Oddity.HUGE,) if often == 8 and draw(st.integers(0, 7)) == 7 else tuple(oddities),
         draw(st.integers(0, 3)) == 0,
+        draw(st.sampled_from(_TAGS)) if often == 7 else "",
     )
 
 
@@ -85,18 +96,37 @@ _INSTALL_OPTIONS = (
     ("--config-settings", "a=b"), ("--trusted-host", "127.0.0.1"), ("--find-links", "files"),
     ("--find-links", "{links}"), ("--no-index", "--find-links", "{work}/files"), ("-r", "requirements.txt"),
     ("--uploaded-prior-to", "2020-01-01"), ("--use-feature", "fast-deps"), ("--target", "target", "-U"),
+    ("--target", "target", "--platform", "win_amd64", "--only-binary", ":all:"), ("-qq",), ("--no-color",),
+    ("--compile",), ("--only-deps",), ("--break-system-packages",), ("--root-user-action", "ignore"),
+    ("--require-hashes",), ("--no-binary", "alpha"), ("--only-binary", "Beta", "--no-binary", ":none:"),
+    ("--upgrade-strategy", "only-if-needed", "-U"), ("--prefix", "prefix", "--ignore-installed"),
+    ("--dry-run", "--ignore-installed", "--report", "report.json"), ("--use-deprecated", "legacy-resolver"),
+    ("--retries", "0"), ("--no-warn-script-location",), ("--src", "src"),
+    ("--build-constraint", "constraints.txt"), ("--use-pep517",),
+    ("--check-build-dependencies",), ("--pre", "-U"), ("--user", "-U"), ("-U", "--no-deps"),
+    ("-r", "nested/more.txt"), ("--cache-dir", "cache"), ("--group", "alpha"), ("--no-such-option",),
 )
 _BOTH = ("-i", "{index}", "--extra-index-url", "{extra}")
 _INDEXES = (("-i", "{index}"), ("-i", "{index}"), _BOTH, _BOTH, ("-i", "{extra}"))
 _DOWNLOAD_OPTIONS = (
     (), (), ("--no-deps",), ("--pre",), ("--no-binary", ":all:"), ("--find-links", "files"),
     ("--only-binary", ":all:", "--platform", "win_amd64"), ("--only-binary", ":all:", "--python-version", "3.7"),
+    ("-r", "requirements.txt"), ("--require-hashes", "-r", "hashed.txt"), ("-c", "constraints.txt"), ("-q",),
+)
+_WHEEL_OPTIONS = (
+    (), (), ("--no-deps",), ("-r", "requirements.txt"), ("-c", "constraints.txt"), ("--no-binary", ":all:"),
+    ("--pre",), ("--require-hashes", "-r", "hashed.txt"),
 )
 _OTHERS = (
     ("uninstall", "-y", "-r", "requirements.txt"), ("lock", "-i", "{index}", "-o", "-", "alpha"),
     ("cache", "list"),
     ("list", "--format", "json"), ("list", "--outdated", "-i", "{index}"), ("freeze", "-r", "requirements.txt"),
     ("index", "versions", "-i", "{index}", "alpha"), ("hash", "constraints.txt"), ("inspect",),
+    ("freeze", "--all"), ("freeze", "--user"), ("freeze", "--path", "target"), ("list", "--not-required"),
+    ("freeze", "--exclude-editable"), ("list", "--path", "target", "--format", "freeze"), ("inspect", "--local"),
+    ("list", "-i", "{index}", "--outdated", "--pre", "--format", "json"), ("show", "alpha", "nothing"),
+    ("uninstall", "-y", "nothing"), ("uninstall", "-y", "-r", "nested/more.txt"), ("cache", "purge"),
+    ("cache", "remove", "alpha"), ("list", "--editable"), ("uninstall", "-y"), ("help", "freeze"),
 )
 """Commands that are drawn as they are."""
 
@@ -105,7 +135,7 @@ _OTHERS = (
 def commands(draw: st.DrawFn) -> Command:
     """Draw a command: an installation, most often; now and then one for the second environment."""
     args = _arguments(draw)
-    return Command(("--python", SECOND, *args) if draw(st.integers(0, 11)) == 0 else args)
+    return Command(("--python", SECOND, *args) if draw(st.integers(0, 19)) == 0 else args)
 
 
 def _arguments(draw: st.DrawFn) -> tuple[str, ...]:
@@ -126,7 +156,7 @@ def _arguments(draw: st.DrawFn) -> tuple[str, ...]:
     if verb == "download":
         return ("download", *index, *draw(st.sampled_from(_DOWNLOAD_OPTIONS)), "-d", "downloads", *wanted)
     if verb == "wheel":
-        return ("wheel", *index, "-w", "wheels", *wanted)
+        return ("wheel", *index, *draw(st.sampled_from(_WHEEL_OPTIONS)), "-w", "wheels", *wanted)
     chosen = draw(st.lists(st.sampled_from(_INSTALL_OPTIONS), max_size=2, unique=True))
     options = tuple(part for option in chosen for part in option)
     if verb == "install -r":
@@ -146,6 +176,7 @@ _MANNERS: dict[str, st.SearchStrategy[Any]] = {
     "lengths": st.just(value=False),
     "validators": st.just(value=False),
     "cache_control": st.sampled_from((None, "no-store", "max-age=0", "no-cache")),
+    "credentials": st.sampled_from((None, None, None, ("someone", "s3cret"))),
 }
 
 FAMILIES = ("builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution")
@@ -155,6 +186,16 @@ SETTINGS = (
     ("PIPFAST_OFFLINE", "prefer"), ("PIPFAST_OFFLINE", "prefer"),
     *(("PIPFAST_DISABLE", family) for family in FAMILIES),
 )
+"""Variables of ours, and ``SOURCE_DATE_EPOCH``."""
+
+_VARIABLES = (
+    ("PIP_CONSTRAINT", "constraints.txt"), ("PIP_NO_BINARY", "alpha"), ("PIP_NO_DEPS", "1"), ("PIP_PRE", "1"),
+    ("PIP_REQUIRE_VIRTUALENV", "1"), ("PIP_FIND_LINKS", "files"), ("PIP_NO_COMPILE", "1"), ("PIP_QUIET", "1"),
+    ("PIP_UPGRADE", "1"), ("PIP_TARGET", "target"), ("PIP_REQUIREMENT", "requirements.txt"), ("PIP_USER", "1"),
+    ("PIP_NO_CACHE_DIR", "1"), ("PIP_IGNORE_INSTALLED", "1"), ("PIP_REQUIRE_HASHES", "1"), ("NO_COLOR", "1"),
+    ("PIP_PREFER_BINARY", "1"), ("PIP_DRY_RUN", "1"),
+)
+"""Variables of pip's: options that are not in the command line."""
 _LINES = st.one_of(requirements(), requirements(), requirements(), targets().map(" ".join))
 _OPTIONS = st.sampled_from(("--pre", "--find-links files", "-c constraints.txt", "--prefer-binary", "# a comment"))
 _NESTED = st.sampled_from(("-c ../constraints.txt", "--find-links ../files", "-i {extra}", "alpha \\", "Beta>0.1"))
@@ -179,7 +220,7 @@ def worlds() -> st.SearchStrategy[World]:
     return st.builds(
         World,
         several.map(_with_something_of_each),
-        st.lists(commands(), min_size=1, max_size=4).map(tuple),
+        st.lists(commands(), min_size=1, max_size=3).map(tuple),
         st.tuples(manners, manners),
         st.lists(st.one_of(_LINES, _LINES, _LINES, _OPTIONS), min_size=1, max_size=3).map(tuple),
         _seldom(st.one_of(_LINES, _NESTED)),
@@ -187,7 +228,15 @@ def worlds() -> st.SearchStrategy[World]:
         st.lists(releases(), max_size=3, unique_by=lambda each: each.name).map(tuple),
         st.lists(present(), max_size=2, unique_by=lambda each: each[0].name).map(tuple),
         st.sampled_from((-1, -1, -1, 0o077, 0o027, 0o002)),
-        st.lists(st.sampled_from(SETTINGS), max_size=2, unique_by=lambda each: each[0]).map(dict),
+        st.lists(
+            st.one_of(st.sampled_from(SETTINGS), st.sampled_from(SETTINGS), st.sampled_from(_VARIABLES)),
+            max_size=2,
+            unique_by=lambda each: each[0],
+        ).map(dict),
         st.one_of(st.just(0), st.just(0), st.integers(1, 999)),
-        st.sampled_from((*[()] * 6, (Twin.OURS,), (Twin.STOCK, Twin.OURS))),
+        st.sampled_from((*[()] * 40, (Twin.OURS,), (Twin.STOCK, Twin.OURS))),
+        st.sampled_from((*[Kind.VENV] * 7, Kind.BARE)),
+        st.integers(0, 15).map(lambda each: each == 7),
+        st.integers(0, 5).map(lambda each: each == 3),
+        st.sampled_from(("", "", "", "wrong", "missing", "sha512")),
     )

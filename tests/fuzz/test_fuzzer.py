@@ -13,6 +13,7 @@ from fuzz.shrinking import expression, shrunk
 from fuzz.test_worlds import differences
 from fuzz.wheels import Oddity
 from fuzz.worlds import Command, Release, World
+from support.environments import Kind
 from support.twin import Laboratory, Twin
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def test_shrinking_ends() -> None:
 @given(world=worlds())
 def test_worlds_are_expressions(world: World) -> None:
     """What is printed makes the world again; no command of it asks a public index."""
-    names = {each.__name__: each for each in (Command, Oddity, Present, Release, Twin, World)}
+    names = {each.__name__: each for each in (Command, Kind, Oddity, Present, Release, Twin, World)}
     assert eval(expression(world), names) == world
     assert world.is_sound()
 

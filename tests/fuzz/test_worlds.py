@@ -33,7 +33,7 @@ SEED = int(os.environ.get("PIPFAST_FUZZ_SEED", "0"))
 AT_ONCE = 25
 """Worlds of one test: with ``-n``, tests are what processes share."""
 
-TRIES = 150
+TRIES = int(os.environ.get("PIPFAST_FUZZ_TRIES", "150"))
 """Worlds that are run to make one that differs simpler: some minutes."""
 
 KNOWN: dict[str, World] = {

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fuzz.places import Present, add_second_environment, place, wounding
 from fuzz.wheels import Oddity, odd_wheel
+from pipfast.plugin.files import own_folder
+from support.environments import Kind
 from support.index import Manners
 from support.sources import backend, built_with
-from support.twin import Scenario, Step, Twin
+from support.twin import OURS, Scenario, Step, Twin
 from support.wheels import normalize, sdist_of, source_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from support.environments import Places
-    from support.index import Index
+    from support.index import Index, Server
     from support.twin import Difference, Twins
     from support.wheels import Archive
 
@@ -40,17 +43,21 @@ class Release:
     requires_python: str | None = None
     yanked: str | None = None
     lies: str = ""
-    """What the index says wrongly of it: ``digest``, ``metadata`` or ``content``."""
+    """What the index says wrongly of it: ``digest``, ``metadata``, ``content``, or that it has it (``file``, or
+    ``metadata file``)."""
     oddities: tuple[Oddity, ...] = ()
     second: bool = False
     """On the second index instead."""
+    tag: str = ""
+    """Of its wheel, where that is not for every Python 3."""
 
     def archives(self) -> list[Archive]:
         """Build its files, wheels first."""
         found = []
         if "wheel" in self.forms:
             found.append(odd_wheel(
-                self.name, self.version, self.requires, self.more, self.requires_python, self.oddities
+                self.name, self.version, self.requires, self.more, self.requires_python, self.oddities,
+                self.tag,
             ))
         if "sdist" in self.forms:
             found.append(sdist_of(self.name, self.version, self.tree(), requires_python=self.requires_python))
@@ -102,6 +109,13 @@ class World:
     """Seed of what happens to the store between the rounds; 0 for nothing."""
     real: tuple[Twin, ...] = ()
     """Whose commands are processes that start and import anew, not forks."""
+    kind: Kind = Kind.VENV
+    alias: bool = False
+    """pipfast is another installation's, as with the alias of a shell, and no fork."""
+    closer: bool = False
+    """``inspect`` is compared after each command, and an uninstall of everything at the end."""
+    hashing: str = ""
+    """What is odd in ``hashed.txt``: digests are ``wrong``, one is ``missing``, or they are ``sha512``."""
 
     def is_sound(self) -> bool:
         """Tell whether every command that asks an index asks one of these: a public one would be waited for."""
@@ -121,7 +135,7 @@ class World:
         ]
         archives = [(release, archive) for release in self.releases for archive in release.archives()]
         for release, archive in archives:
-            _add(indexes[release.second], release, archive)
+            _add(server, indexes[release.second], release, archive)
         if any("made" in release.forms for release in (*self.releases, *self.local)):
             indexes[0].add(backend())
         anchors = [
@@ -129,9 +143,14 @@ class World:
             for release, archive in archives
             if release.second
         ]
+        credentials = [manners.get("credentials") for manners in self.manners]
+        addresses = [
+            index.authenticated(*known) if known else index.url
+            for index, known in zip(indexes, credentials, strict=True)
+        ]
         values = {
-            "{index}": indexes[0].url,
-            "{extra}": indexes[1].url,
+            "{index}": addresses[0],
+            "{extra}": addresses[1],
             "{links}": server.file("links/", f"<!DOCTYPE html><html><body>{''.join(anchors)}</body></html>"),
             "{work}": str(twins.places.work),
         }
@@ -143,16 +162,24 @@ class World:
         twins.write({
             "requirements.txt": _lines(map(filled, (*self.requirements, *nested))),
             "nested/more.txt": _lines(map(filled, self.nested)),
-            "hashed.txt": _hashed(self.requirements, [archive for _, archive in archives]),
+            "hashed.txt": _hashed(self.requirements, [archive for _, archive in archives], self.hashing),
             "constraints.txt": _lines(map(filled, self.constraints)),
         })
+        certificates = twins.places.base / "certificates"
+        certificates.touch()
         steps = tuple(Step(tuple(map(filled, each.args)), fails=None) for each in self.commands)
         scenario = Scenario(
             steps,
-            environ=self.settings,
+            kind=self.kind,
+            # No server here has a certificate, and those of the machine take long to read.
+            environ={"SSL_CERT_FILE": str(certificates), **self.settings},
             umask=self.umask,
             prepare=self._prepare,
-            inspect=True,
+            inspect=self.closer,
+            uninstall=self.closer,
+            each=True,
+            stock_once=self._is_the_same_again(),
+            ours=str(own_folder() / "runner.py") if self.alias and OURS == "pipfast" else OURS,
             notes=self._says_something(),
             between=wounding(self.wound) if self.wound else None,
             # Each command may fetch ahead for nothing.
@@ -161,6 +188,15 @@ class World:
             forked=frozenset(Twin) - frozenset(self.real),
         )
         return twins.differences(scenario, sabotage)
+
+    def _is_the_same_again(self) -> bool:
+        """Tell whether a second round of stock pip's would differ in what is cached only.
+
+        Wheels that were built are not built again, and with a look into the cache that is told.
+        """
+        sources = {"sdist", "made"} & {form for release in self.releases for form in release.forms}
+        looks = any(word in command.args for command in self.commands for word in ("cache", "-v", "--log"))
+        return not (sources or looks or self.closer)
 
     def _says_something(self) -> bool:
         """Tell whether pipfast may say something: of the store, of what cannot be left out, or figures."""
@@ -204,7 +240,7 @@ def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _add(index: Index, release: Release, archive: Archive) -> None:
+def _add(server: Server, index: Index, release: Release, archive: Archive) -> None:
     options: dict[str, Any] = {"yanked": release.yanked}
     if release.lies == "digest":
         options["sha256"] = "0" * 64
@@ -212,17 +248,27 @@ def _add(index: Index, release: Release, archive: Archive) -> None:
         options["served"] = archive.data[:-7] + b"garbage"
     elif release.lies == "metadata" and archive.metadata is not None:
         options["metadata"] = archive.metadata + b"Requires-Dist: nowhere\n"
+    elif release.lies in ("file", "metadata file"):
+        path = index.file_url(archive).removeprefix(f"{server.url}/")
+        server.override(path + ".metadata" * (release.lies != "file"), 404)
     index.add(archive, **options)
 
 
-def _hashed(requirements: tuple[str, ...], archives: list[Archive]) -> str:
+def _hashed(requirements: tuple[str, ...], archives: list[Archive], hashing: str) -> str:
     """Pin each required project to the version of its first file, with the hashes of all files of that."""
-    lines = []
+    kind = "sha512" if hashing == "sha512" else "sha256"
+    lines: list[str] = []
     for requirement in requirements:
         project = normalize(requirement.partition(" ")[0].partition("[")[0].rstrip("=<>!~0123456789.,*rc"))
         files = [(_version(archive), archive) for archive in archives if archive.project == project]
-        hashes = [f"--hash=sha256:{archive.sha256}" for version, archive in files if version == files[0][0]]
-        if hashes:
+        hashes = [
+            f"--hash={kind}:{'0' * 64 if hashing == 'wrong' else hashlib.new(kind, archive.data).hexdigest()}"
+            for version, archive in files
+            if version == files[0][0]
+        ]
+        if hashes and hashing == "missing" and not lines:
+            lines.append(f"{project}=={files[0][0]}")
+        elif hashes:
             lines.append(f"{project}=={files[0][0]} {' '.join(dict.fromkeys(hashes))}")
     return _lines(dict.fromkeys(lines))
 

@@ -23,7 +23,7 @@ from pipfast.plugin import files
 from pipfast.targets.own_record import record_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = {"pipfast": CHECKOUT / "pipx_fast/pipfast", "pipfast_hooks": CHECKOUT / "hooks/pipfast_hooks"}
@@ -103,16 +103,21 @@ def walk(root: Path) -> Iterator[tuple[str, Path]]:
     return ((relative, Path(entry.path)) for relative, entry in _entries(str(root), ""))
 
 
-def _entries(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _entries(
+    folder: str, prefix: str, passed: Collection[str] = ()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         for entry in entries:
+            if prefix + entry.name in passed:
+                continue
             yield prefix + entry.name, entry
             if entry.is_dir(follow_symlinks=False):
-                yield from _entries(entry.path, f"{prefix}{entry.name}/")
+                yield from _entries(entry.path, f"{prefix}{entry.name}/", passed)
 
 
-def _marks(root: Path) -> dict[str, Mark]:
-    return {relative: _mark(entry.stat(follow_symlinks=False)) for relative, entry in _entries(str(root), "")}
+def _marks(root: Path, passed: Collection[str] = ()) -> dict[str, Mark]:
+    entries = _entries(str(root), "", passed)
+    return {relative: _mark(entry.stat(follow_symlinks=False)) for relative, entry in entries}
 
 
 def _mark(info: os.stat_result) -> Mark:
@@ -133,6 +138,9 @@ class Environment:
         self._env = env
         _copy_tree(template, rest)
         self._pristine = _marks(rest)
+        site_packages = f"lib/{VERSION_TAG}/site-packages"
+        self._own = frozenset(f"{site_packages}/{name}" for name in ("pip", *SOURCES))
+        self._pristine_others = _marks(rest, self._own).keys()
 
     def take_out(self) -> None:
         """Move the environment to its place, exactly as the template is."""
@@ -154,11 +162,16 @@ class Environment:
         if self._env.exists():
             self._env.rename(self._rest)
 
-    def changes(self) -> tuple[list[str], list[str]]:
-        """Return what is new or other than in the template, and what is gone."""
-        marks = _marks(self._env)
+    def changes(self, *, within_own: bool = True) -> tuple[list[str], list[str]]:
+        """Return what is new or other than in the template, and what is gone.
+
+        :param within_own: look into the folders of pip and pipfast, too, which are nearly all there is.
+        """
+        passed = frozenset() if within_own else self._own
+        marks = _marks(self._env, passed)
         changed = [path for path, mark in marks.items() if self._pristine.get(path) != mark]
-        gone = [path for path in self._pristine if path not in marks]
+        before = self._pristine if within_own else self._pristine_others
+        gone = [path for path in before if path not in marks]
         return changed, gone
 
     def is_own_bytecode(self, relative: str) -> bool:

@@ -12,7 +12,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from support.runs import TIMEOUT_S, Result, base_environ, finished, marked
+from support.runs import TIMEOUT_S, Result, base_environ, finished, marked, running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +29,16 @@ from pip._internal.commands import create_command
 for name in ("check", "download", "freeze", "inspect", "install", "list", "show", "uninstall", "wheel"):
     with suppress(Exception):
         create_command(name)
-# These act when they are imported.
+# What commands would import.
+for name in (
+    "argparse", "ctypes", "difflib", "encodings.ascii", "encodings.cp437", "netrc", "pip._vendor.distro",
+    "pip._vendor.pygments.lexers.python", "pip._vendor.rich._emoji_codes", "pip._vendor.rich.json",
+    "pip._vendor.truststore",
+):
+    with suppress(Exception):
+        importlib.import_module(name)
 left_out = ("distutils", "pkg_resources", "__main__", "bundled", "plugin", "runner", "rescue")
+# Those act when they are imported.
 for root in ("pip._internal", "pipfast", "pipfast_hooks") if module == "pipfast" else ("pip._internal",):
     package = importlib.import_module(root)
     for each in pkgutil.walk_packages(package.__path__, root + "."):
@@ -97,6 +105,7 @@ class ForkedPip:
     def run(self, args: Sequence[str], environ: Mapping[str, str], umask: int) -> Result:
         """Run the module with these arguments as a fork, and return what it did."""
         variables, token = marked(environ)
+        others = running()
         job = {
             "args": [*args],
             "environ": variables,
@@ -110,7 +119,7 @@ class ForkedPip:
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         session, code = map(int, self._process.stdout.readline().split())
-        return finished(code, [path.read_bytes() for path in self._output], self._places, token, session)
+        return finished(code, [path.read_bytes() for path in self._output], self._places, token, session, others)
 
     def close(self) -> None:
         """End the process."""

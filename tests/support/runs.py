@@ -71,6 +71,7 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
     An empty value in ``environ`` takes the variable away.
     """
     variables, token = marked(environ)
+    others = running()
     process = subprocess.Popen(
         command,
         cwd=places.work,
@@ -86,7 +87,7 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
     except subprocess.TimeoutExpired:
         process.kill()
         outputs = process.communicate()
-    return finished(process.returncode, outputs, places, token, process.pid)
+    return finished(process.returncode, outputs, places, token, process.pid, others)
 
 
 def marked(environ: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
@@ -96,31 +97,40 @@ def marked(environ: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     return variables | {_MARKER: token}, f"{_MARKER}={token}".encode()
 
 
-def finished(code: int, outputs: Iterable[bytes], places: Places, marker: bytes, session: int) -> Result:
+def running() -> frozenset[str]:
+    """Return the identifiers of all processes there are."""
+    return frozenset(path.name for path in Path("/proc").iterdir() if path.name.isdigit())
+
+
+def finished(
+    code: int, outputs: Iterable[bytes], places: Places, marker: bytes, session: int, others: frozenset[str]
+) -> Result:
     """Return what an ended command did and left.
 
     :param session: its process was the leader of that session.
+    :param others: the processes there were before.
     """
-    children = _left_running(marker, session)
+    children = _left_running(marker, session, others)
     left = tuple(sorted(path.name for path in places.tmp.iterdir()))
     stdout, stderr = (output.decode("utf-8", "backslashreplace") for output in outputs)
     return Result(code, stdout, stderr, left, children)
 
 
-def _left_running(marker: bytes, session: int) -> tuple[str, ...]:
+def _left_running(marker: bytes, session: int, others: frozenset[str]) -> tuple[str, ...]:
     deadline = time.monotonic() + CHILD_GRACE_S
-    while (found := _of_the_run(marker, session)) and time.monotonic() < deadline:
+    while (found := _of_the_run(marker, session, others)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
 
 
-def _of_the_run(marker: bytes, session: int) -> tuple[str, ...]:
+def _of_the_run(marker: bytes, session: int, others: frozenset[str]) -> tuple[str, ...]:
     """Return the command lines of the processes in the session, or with the marker in their environment.
 
     A fork has its parent's environment there; a process that leads a session of its own has the marker.
     """
     found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
+    for process in running() - others:
+        environ = Path("/proc", process, "environ")
         with suppress(OSError):
             if marker in environ.read_bytes().split(b"\0") or _session(environ.with_name("stat")) == session:
                 found.append(os.fsdecode(environ.with_name("cmdline").read_bytes().replace(b"\0", b" ")))

@@ -112,8 +112,24 @@ class Scenario:
     """Whose commands are forks of a process that has imported what they need, where these would start alike."""
     kept: bool = False
     """pipfast may take what it has where pip asks the server again: how a file came is not compared."""
+    each: bool = False
+    """Whether folders, and with ``inspect`` what it prints, are compared after each step, not only the last."""
+    ours: str = OURS
+    """Who is compared with pip, as in ``OURS``."""
     rescued: bool = False
     """Connections break: pipfast may go on where pip gives up, and what is said about it is not compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The folders as one step leaves them."""
+
+    changed: snapshot.Tree
+    """What is new or other in the environment, without the folders of pip and pipfast."""
+    gone: tuple[str, ...]
+    work: snapshot.Tree
+    home: snapshot.Tree
+    inspected: Result | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,8 @@ class Run:
     versions: Mapping[str, str]
     """Distributions in the environment that the template has not, or has in another version."""
     requests: tuple[Request, ...]
+    looks: tuple[Look, ...]
+    """After each step but the last, if that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +217,22 @@ class Laboratory:
         if not places.user_base.exists():
             if looks or Twin.STOCK in scenario.forked:
                 self._begin_to_fork(scenario.kind, "pip")
-            if Twin.OURS in scenario.forked and OURS in _FORKED:
-                self._begin_to_fork(scenario.kind, OURS)
+            if Twin.OURS in scenario.forked and scenario.ours in _FORKED:
+                self._begin_to_fork(scenario.kind, scenario.ours)
         try:
             if scenario.prepare is not None:
                 scenario.prepare(places)
-            results = tuple(self._step(scenario, step, twin) for step in scenario.steps)
+            results: list[Result] = []
+            glances: list[Look] = []
+            for step in scenario.steps:
+                if scenario.each and results:
+                    glances.append(self._glance(scenario, environment))
+                results.append(self._step(scenario, step, twin))
             requests = tuple(self.server.requests())
             if sabotage is not None:
                 sabotage(places)
-            return self._look(scenario, environment, results, requests, last)
+            run = self._look(scenario, environment, tuple(results), requests, last)
+            return replace(run, looks=tuple(glances))
         finally:
             environment.put_back()
             self._put_away(twin)
@@ -234,14 +258,14 @@ class Laboratory:
 
     def _step(self, scenario: Scenario, step: Step, twin: Twin) -> Result:
         ours = twin is Twin.OURS and not step.stock
-        module = OURS if ours and OURS != "attached" else "pip"
+        module = scenario.ours if ours and scenario.ours != "attached" else "pip"
         # The runner is told what stands in usage lines: the module, as with -m.
         start = (module, "__main__.py") if module.endswith("runner.py") else ("-m", module)
         what = () if step.program else start
         forked = self._forked.get((scenario.kind, module)) if twin in scenario.forked else None
         alike = same_start({**scenario.environ, **step.environ}) and not (step.python or step.program)
         # An attached environment's pip gets its hooks when an interpreter starts.
-        alike = alike and (not ours or OURS in _FORKED)
+        alike = alike and (not ours or scenario.ours in _FORKED)
         if forked is None or not alike:
             return self._command(scenario, (*step.python, *what, *step.args), step.environ, ours)
         return forked.run(step.args, self._variables(scenario, step.environ, ours), scenario.umask)
@@ -276,7 +300,13 @@ class Laboratory:
             names = sorted(versions)
             uninstalled = self._afterwards(scenario, changed, "uninstall", "-y", *names)
             left, _ = self._changes(environment)
-        return Run(results, changed, gone, work, home, inspected, uninstalled, left, versions, requests)
+        return Run(results, changed, gone, work, home, inspected, uninstalled, left, versions, requests, ())
+
+    def _glance(self, scenario: Scenario, environment: Environment) -> Look:
+        changed, gone = self._changes(environment, within_own=False)
+        work, home = snapshot.picture(self.places.work), snapshot.picture(self.places.home)
+        inspected = self._afterwards(scenario, changed, "inspect") if scenario.inspect else None
+        return Look(changed, gone, work, home, inspected)
 
     def _afterwards(self, scenario: Scenario, changed: snapshot.Tree, *args: str) -> Result:
         """Run stock pip on what the steps have left."""
@@ -285,8 +315,10 @@ class Laboratory:
             return self._command(scenario, ("-m", "pip", *args), {})
         return forked.run(args, self._variables(scenario, {}, ours=False), scenario.umask)
 
-    def _changes(self, environment: Environment) -> tuple[snapshot.Tree, tuple[str, ...]]:
-        changed, gone = environment.changes()
+    def _changes(
+        self, environment: Environment, *, within_own: bool = True
+    ) -> tuple[snapshot.Tree, tuple[str, ...]]:
+        changed, gone = environment.changes(within_own=within_own)
         paths = [path for path in changed if not environment.is_own_bytecode(path)]
         return snapshot.picture(self.places.env, paths), tuple(gone)
 
@@ -364,6 +396,10 @@ def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tupl
         pairs.append(("inspect", stock.inspected, ours.inspected))
     if stock.uninstalled and ours.uninstalled:
         pairs.append(("uninstall", stock.uninstalled, ours.uninstalled))
+    glances = list(zip(stock.looks, ours.looks, strict=True))
+    for number, (before, after) in enumerate(glances):
+        if before.inspected and after.inspected:
+            pairs.append((f"inspect after step {number}", before.inspected, after.inspected))
     for what, theirs, mine in pairs:
         if theirs.code != mine.code:
             yield "exit code", f"{what}: stock {theirs.code}, ours {mine.code}\n{mine.stdout}\n{mine.stderr}"
@@ -373,20 +409,29 @@ def _compare(stock: Run, ours: Run, told: Callable[[str], str]) -> Iterator[tupl
         errors = (normalized(theirs.stderr), normalized(without_notes(mine.stderr)[0]))
         if errors[0] != errors[1]:
             yield "stderr", f"{what}\n{snapshot.text_difference(*errors)}"
-    trees = [
-        ("environment", stock.changed, ours.changed),
-        ("work folder", stock.work, ours.work),
-        ("home folder", stock.home, _without_said(ours.home, stock.home)),
-    ]
+    trees = _trees(stock, ours)
+    for number, (before, after) in enumerate(glances):
+        after_step = f" after step {number}"
+        trees += [(what + after_step, theirs, mine) for what, theirs, mine in _trees(before, after)]
+        if before.gone != after.gone:
+            yield f"environment{after_step}", f"gone with one only: {sorted(set(before.gone) ^ set(after.gone))}"
     if stock.uninstalled and ours.uninstalled:
         trees.append(("after uninstall", stock.left, ours.left))
     printed = {line.strip() for each in stock.results for line in told(each.stdout).splitlines()}
-    for what, before, after in trees:
-        theirs_left, ours_left = (_comparable(tree, printed, told) for tree in (before, after))
+    for what, *pair in trees:
+        theirs_left, ours_left = (_comparable(tree, printed, told) for tree in pair)
         for problem in snapshot.compare_trees(theirs_left, ours_left):
             yield what, problem
     if stock.gone != ours.gone:
         yield "environment", f"gone with one only: {sorted(set(stock.gone) ^ set(ours.gone))}"
+
+
+def _trees(stock: Run | Look, ours: Run | Look) -> list[tuple[str, snapshot.Tree, snapshot.Tree]]:
+    return [
+        ("environment", stock.changed, ours.changed),
+        ("work folder", stock.work, ours.work),
+        ("home folder", stock.home, _without_said(ours.home, stock.home)),
+    ]
 
 
 def _without_said(home: snapshot.Tree, stock: snapshot.Tree) -> snapshot.Tree:
