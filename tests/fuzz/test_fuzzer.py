@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from fuzz.drawing import worlds
 from fuzz.places import Present
 from fuzz.shrinking import expression, shrunk
 from fuzz.test_worlds import differences
-from fuzz.wheels import Oddity
+from fuzz.wheels import Oddity, odd_wheel
 from fuzz.worlds import Command, Release, World
 from support.environments import Kind
 from support.twin import Laboratory, Twin
 
 if TYPE_CHECKING:
-    import pytest
-
     from support.environments import Places
     from support.index import Server
     from support.runs import Result
@@ -76,6 +75,37 @@ def test_a_lost_line_is_found(laboratory: Laboratory, server: Server, monkeypatc
         found = differences(world, laboratory)
         assert [(each.round, each.kind) for each in found] == [("cold", "stdout"), ("warm", "stdout")]
         assert "-Installing collected packages: Beta, alpha" in str(found[0])
+
+
+def test_what_the_next_command_takes_away_is_found(
+    laboratory: Laboratory, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mode is another one after the first command; the second removes the file."""
+    stock = Laboratory._step
+
+    def changing(self: Laboratory, scenario: Scenario, step: Step, twin: Twin) -> Result:
+        result = stock(self, scenario, step, twin)
+        path = self.places.site_packages / "beta/sub.py"
+        if twin is Twin.OURS and path.exists():
+            path.chmod(0o600)
+        return result
+
+    monkeypatch.setattr(Laboratory, "_step", changing)
+    world = replace(PLAIN, commands=(*PLAIN.commands, Command(("uninstall", "-y", "Beta"))))
+    found = differences(world, laboratory)
+    assert [(each.round, each.kind) for each in found] == [
+        (round, "environment after step 0") for round in ("cold", "warm")
+    ]
+    assert "mode of" in str(found[0])
+
+
+@pytest.mark.parametrize("oddity", Oddity)
+def test_oddities_are_in_the_wheel(oddity: Oddity) -> None:
+    """Each changes the file, alone and beside others."""
+    plain = odd_wheel("alpha", "1.0")
+    assert odd_wheel("alpha", "1.0", oddities=[oddity]).data != plain.data
+    others = [Oddity.NO_RECORD, Oddity.STREAMED, Oddity.TWICE, Oddity.PREFIXED]
+    assert odd_wheel("alpha", "1.0", oddities=[oddity, *others]).filename == plain.filename
 
 
 def test_a_world_shrinks_to_what_differs() -> None:

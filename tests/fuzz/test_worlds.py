@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz.drawing import worlds
 from fuzz.shrinking import expression, shrunk
+from fuzz.wheels import Oddity
 from fuzz.worlds import Command, Release, World
 from support.twin import Twins
 
@@ -42,6 +43,10 @@ KNOWN: dict[str, World] = {
         (Command(("install", "-i", "{index}", "alpha")),),
         ({"hashes": False, "core_metadata": False}, {}),
         wound=201,
+    ),
+    "two warnings fewer of a Requires-Python that is none": World(
+        (Release("alpha", "1.0", oddities=(Oddity.BAD_PYTHON,)),),
+        (Command(("install", "-i", "{index}", "alpha")),),
     ),
 }
 """Worlds that differed once, by what was wrong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import warnings
 import zipfile
 from dataclasses import replace
 from enum import Enum
@@ -199,7 +200,12 @@ def _without(text: bytes, field: bytes) -> bytes:
 def _renamed(data: bytes, name: Callable[[str], str]) -> bytes:
     """Write an archive again with other names of its members; one without a name is left out."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(buffer, "w") as target:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as source,
+        zipfile.ZipFile(buffer, "w") as target,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Duplicate name", UserWarning)
         for info in source.infolist():
             content = source.read(info)
             info.filename = name(info.filename)
@@ -263,7 +269,7 @@ def odd_wheel(
         files={f"{module}/__init__.py": f"__version__ = {version!r}\n", f"{module}/sub.py": "def main(): pass\n"},
         tag=tag or "py3-none-any",
     )
-    oddities = sorted(oddities, key=list(Oddity).index)
+    oddities = sorted(set(oddities), key=list(Oddity).index)
     for oddity in oddities:
         if oddity in _RECORDS:
             wheel = replace(wheel, record=_RECORDS[oddity])

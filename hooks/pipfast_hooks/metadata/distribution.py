@@ -12,6 +12,7 @@ import importlib.metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pip._vendor.packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.wheel.metadata import read_header
@@ -173,10 +174,15 @@ def _set_header(distribution: Any, inner: Callable[[], Any], read_text: Callable
 
 
 def _around_check_sidecar_matches_wheel(call: Call) -> Any:
-    """Have pip compare only what is not equal to the letter: it would parse all of it, twice."""
+    """Have pip compare only what is not equal to the letter: it would parse all of it, twice.
+
+    Of a Requires-Python that is none it warns each time.
+    """
     sidecar, wheel = (getattr(call.get(name), "__dict__", {}).get(_METADATA) for name in _COMPARED)
     if isinstance(sidecar, Fields) and isinstance(wheel, Fields) and sidecar.says_the_same(wheel):
-        return None
+        with contextlib.suppress(InvalidSpecifier):
+            SpecifierSet(sidecar.get("Requires-Python") or "")
+            return None
     return call.original()
 
 
