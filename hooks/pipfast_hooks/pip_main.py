@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from pipfast.dependencies import Unusable
+    from pipfast.memo.recording import Recording
     from pipfast.patterns import Patterns
     from pipfast.settings import Settings
     from pipfast_hooks.attach import Hooks
@@ -89,7 +90,8 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
 
 
 def hook(
-    settings: Settings, ending: ExitStack, arguments: Sequence[str] = (), patterns: Patterns | None = None
+    settings: Settings, ending: ExitStack, arguments: Sequence[str] = (), patterns: Patterns | None = None,
+    recording: Recording | None = None,
 ) -> Hooks:
     """Attach to this process's pip.
 
@@ -97,6 +99,7 @@ def hook(
         came to it.
     :param arguments: the command line that is going to be run, if that is known.
     :param patterns: what notes regular expressions, if anything does.
+    :param recording: what watches the run, if anything does.
     """
     from pipfast_hooks.attach import Hooks
     from pipfast_hooks.command import Start
@@ -106,6 +109,7 @@ def hook(
     hooks = Hooks(settings, pip.__version__)
     _hide_secrets(settings, ending)
     run = begin_run(settings, arguments)
+    run.recording = recording
     ending.callback(end_run)
     ending.callback(deferred.stop)
     start = run.part(Start)

@@ -18,6 +18,7 @@ from pipfast_hooks.storage import Aim, Intent, Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pipfast.memo.recording import Recording
     from pipfast.timeline.keeper import Timeline
 
 END_S = 0.2
@@ -60,6 +61,8 @@ class Run:
         self.settings, self.umask, self.is_copy = settings, umask, is_copy
         self.intent = Intent()
         self.timeline: Timeline | None = None
+        self.recording: Recording | None = None
+        """What watches the run, so that its answer can be kept."""
         self.has_failed = False
         """The command has ended, and not well."""
         self.store = Store(self)

@@ -7,7 +7,10 @@ import sys
 if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()):
     sys.path.pop(0)
 
+from pipfast.memo.recording import Recording
 from pipfast.targets.start import NAME, WHY, become, become_asked
+
+TYPE_CHECKING = False
 
 
 def main() -> int:
@@ -56,9 +59,14 @@ def _configured() -> str:
 
 
 def _launch(why: str) -> int:
-    from pipfast.launch import main as launch
+    from pipfast.memo.answer import answered
 
-    return launch(why=why)
+    def run(recording: Recording | None) -> int:
+        from pipfast.launch import main as launch
+
+        return launch(why=why, recording=recording)
+
+    return answered(sys.argv[1:], run)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pipfast.settings import SHELL_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from pipfast.commands.facts import Examination
+    from pipfast.memo.recording import Recording
     from pipfast.patterns import Patterns
 
 OWN_COMMANDS = MappingProxyType({
@@ -47,16 +48,17 @@ GC_THRESHOLD = 20_000
 A command makes a million containers and hardly a cycle: it ends a sixth sooner, with the same peak memory."""
 
 
-def main(arguments: list[str] | None = None, why: str = "") -> int:
+def main(arguments: list[str] | None = None, why: str = "", recording: Recording | None = None) -> int:
     """Run one command line, by default that of this process, and return its exit code.
 
     :param why: why this Python was chosen, for ``doctor``.
+    :param recording: what watches this run, so that its answer can be kept.
     """
     _record_bytecode()
     if arguments is not None:
-        return _run(arguments, why)
+        return _run(arguments, why, recording)
     gc.set_threshold(GC_THRESHOLD)
-    status = _run(sys.argv[1:], why)
+    status = _run(sys.argv[1:], why, recording)
     if status == 0 and not sys.flags.dev_mode:
         # The last collection of a process takes 100 ms. After a failure it is needed: a progress bar that an
         # exception left behind prints its last line when it is freed.
@@ -84,11 +86,11 @@ def _record_bytecode() -> None:
         record_folders()
 
 
-def _run(arguments: list[str], why: str) -> int:
+def _run(arguments: list[str], why: str, recording: Recording | None) -> int:
     settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:
-        return _run_with(settings, arguments, patterns, why)
+        return _run_with(settings, arguments, patterns, why, recording)
     finally:
         if patterns is not None:
             patterns.detach()
@@ -110,7 +112,9 @@ def _patterns(settings: Settings) -> Patterns | None:
     return patterns
 
 
-def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | None, why: str) -> int:
+def _run_with(
+    settings: Settings, arguments: list[str], patterns: Patterns | None, why: str, recording: Recording | None
+) -> int:
     from pipfast_hooks import pip_main
     from pipfast_hooks.startup import program
 
@@ -136,6 +140,8 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         _say_no_page(page, _NOTHING_TO_SHOW)
         # Without a network it has hooks all the same.
         page, settings = None, replace(settings, timeline=None)
+    elif recording is not None:
+        recording.heed(settings)
     if not needs_hooks and (settings.offline == "off" or not pip_main.may_ask(arguments)):
         if tuple(arguments) in _HELP:
             pip_main.show_timeline()
@@ -164,7 +170,7 @@ def _run_with(settings: Settings, arguments: list[str], patterns: Patterns | Non
         try:
             from pipfast.system.limits import narrowed
 
-            pip_main.hook(narrowed(settings), ending, arguments, patterns)
+            pip_main.hook(narrowed(settings), ending, arguments, patterns, recording)
         except Exception as error:
             say(f"pip runs alone: pipfast cannot attach to it ({error!r})", "`pipfast doctor` shows why")
             ending.close()

@@ -139,9 +139,15 @@ def main():
     from pipfast.targets.start import become_asked
 
     become_asked(sys.argv[0], sys.argv[1:], _configured)
-    from pipfast.launch import main as launch
+    from pipfast.memo.answer import answered
 
-    return launch(why=why)
+    def run(recording):
+        # type: (object) -> int
+        from pipfast.launch import main as launch
+
+        return launch(why=why, recording=recording)  # type: ignore[arg-type]
+
+    return answered(sys.argv[1:], run)
 
 
 def folder_of_pip():

@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-Family = Literal["builds", "downloads", "index", "install", "installed", "metadata", "program", "resolution"]
+Family = Literal[
+    "builds", "downloads", "index", "install", "installed", "memo", "metadata", "program", "resolution"
+]
 LinkMode = Literal["auto", "clone", "hardlink", "own-sources", "copy"]
 BuildRescue = Literal["on", "named", "off"]
 Offline = Literal["off", "prefer", "only"]
+Memo = Literal["on", "verify"]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
-"""The hook families that ``PIPFAST_DISABLE`` can name, in the order they are attached."""
+"""What ``PIPFAST_DISABLE`` can name: the families of hooks, in the order they are attached, and ``memo``."""
+
+WITHOUT_HOOKS = frozenset(("memo",))
+"""Names among these of what is done before pip is imported."""
 
 LINK_MODES: tuple[LinkMode, ...] = get_args(LinkMode)
 """How stored files reach an environment; ``auto`` takes the first that works of clone, hardlink and copy.
@@ -31,6 +37,9 @@ BUILD_RESCUES: tuple[BuildRescue, ...] = get_args(BuildRescue)
 
 OFFLINES: tuple[Offline, ...] = get_args(Offline)
 """Whether an index is asked as pip asks it, only for what is not kept, or never."""
+
+MEMOS: tuple[Memo, ...] = get_args(Memo)
+"""Whether kept answers are given, or pip answers and the two are compared."""
 
 _KEEPERS = frozenset(("builds", "downloads", "index", "metadata"))
 """Families without which pip would ask for what is kept."""
@@ -263,6 +272,9 @@ SETTINGS = (
     Setting("offline", "offline", "PIPFAST_OFFLINE",
             "`prefer`: take what is kept, however old, and ask for the rest; `only`: ask nobody for anything",
             partial(_Reader.choice, choices=OFFLINES, default="off")),
+    Setting("memo", "memo", "PIPFAST_MEMO",
+            "`verify`: pip decides although its answer is kept, and the command fails if the two differ",
+            partial(_Reader.choice, choices=MEMOS, default="on")),
     Setting("extra_build_dependencies", "extra-build-dependencies", "PIPFAST_EXTRA_BUILD_DEPENDENCIES",
             "what a package's build needs and does not declare: `flash-attn: torch, ninja; khoros: requests`, or"
             ' JSON: `{"flash-attn": ["torch>=2"]}`', _Reader.extra_build_dependencies),
@@ -309,6 +321,7 @@ class Settings:
     timeline: Path | None = None
     build_rescue: BuildRescue = "on"
     offline: Offline = "off"
+    memo: Memo = "on"
     extra_build_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """A package's name, normalised, to requirements."""
     remote: str | None = None

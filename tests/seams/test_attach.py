@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipfast.settings import FAMILIES
+from pipfast.settings import FAMILIES, WITHOUT_HOOKS
 
 if TYPE_CHECKING:
     from support.program import Box
@@ -136,7 +136,7 @@ say({"once": once, "again": again, "left": bound_elsewhere()})
     assert result["left"] == []
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - WITHOUT_HOOKS))
 def test_each_family_can_be_switched_off(box: Box, family: str) -> None:
     """The seams of a family that is off are stock; those of the others are attached."""
     code = f"each = hooks(disabled=frozenset([{family!r}])); each.apply(); result = states(each)\n"

@@ -14,6 +14,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipfast.memo.recording import for_requests
 from pipfast_hooks.run import Part, Run, current_run, hand_down, inherited
 from pipfast_hooks.seams import ASKERS
 
@@ -42,7 +43,8 @@ class Agent(Part):
         super().__init__(run)
         known = inherited(Answers)
         self._known = known.by_command if known is not None else {}
-        self._running = start(self._known)
+        with for_requests(run.recording):
+            self._running = start(self._known)
 
     def give_way(self) -> None:
         """End what nobody has waited for."""
@@ -125,8 +127,10 @@ def _end(running: Running) -> None:
 
 def _around_user_agent(call: Call) -> Any:
     """Let pip find the answers where it would start the processes."""
-    agent = current_run().find(Agent)
-    if agent is None:
-        return call.original()
-    with agent.answering():
-        return call.original()
+    run = current_run()
+    agent = run.find(Agent)
+    with for_requests(run.recording):
+        if agent is None:
+            return call.original()
+        with agent.answering():
+            return call.original()

@@ -14,6 +14,7 @@
       built-v0/ab/<key>                        distributions against which wheels of one source were built
       expected-v0/ab/<key>                     wheels that one command line installed the last time
       patterns-v0/ab/<key>                     regular expressions, compiled for one interpreter
+      memo-v0/ab/<key>                         an answer of pip's, and what it rests on, see ``pipfast.memo``
       remote-v0/ab/<key>                       the head of an object of the team's store, see ``pipfast.remote``,
                                                or the size of an archive whose wheel came prepared
       seconds/<second>                         the times that files of trees have, see ``prepare.making``
@@ -40,14 +41,15 @@ LEARNT = "learnt-v0"
 BUILT = "built-v0"
 EXPECTED = "expected-v0"
 PATTERNS = "patterns-v0"
+MEMO = "memo-v0"
 REMOTE = "remote-v0"
 TMP = "tmp"
 LOCKS = "locks"
 SECONDS = "seconds"
-BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
+BUCKETS = (ARCHIVES, TREES, BYTECODE, URLS, PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, MEMO, REMOTE)
 OUTDATED = ("trees-v0", "bytecode-v0")
 """Buckets of other versions, which are never read; only `prune` and `purge` remove them."""
-NOTES = (PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, REMOTE)
+NOTES = (PAGES, ANSWERS, LEARNT, BUILT, EXPECTED, PATTERNS, MEMO, REMOTE)
 """Buckets of small checksummed files, see ``notes``."""
 WORDS = MappingProxyType({
     ARCHIVES: ("an archive", "what was downloaded or built, as it came"),
@@ -60,6 +62,7 @@ WORDS = MappingProxyType({
     BUILT: ("what a rescued wheel was built against", "what rescued wheels were built against"),
     EXPECTED: ("what a command installed", "what commands installed the last time"),
     PATTERNS: ("regular expressions", "regular expressions, compiled"),
+    MEMO: ("an answer of pip's", "answers of pip's to what was asked"),
     REMOTE: ("the head of an object of the team's", "heads of objects of the team's store"),
 })
 """One entry of a bucket, and all of it, as `store verify` and `store info` name them."""

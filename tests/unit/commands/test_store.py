@@ -69,6 +69,7 @@ def test_info(run: Callable[..., Any], root: Path) -> None:
     assert {name: facts["buckets"][name]["entries"] for name in facts["buckets"]} == {
         "archives-v0": 3, "trees-v1": 2, "bytecode-v1": 1, "urls-v0": 0,
         "pages-v0": 0, "answers-v0": 0, "learnt-v0": 0, "built-v0": 0, "expected-v0": 0, "patterns-v0": 0,
+            "memo-v0": 0,
         "remote-v0": 0,
     }
     assert sum(bucket["bytes"] for bucket in facts["buckets"].values()) <= facts["bytes"]

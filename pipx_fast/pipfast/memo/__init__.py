@@ -1,0 +1,1 @@
+"""Answers of pip's, kept with all that they were made from."""

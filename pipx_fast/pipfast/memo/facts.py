@@ -1,0 +1,65 @@
+"""Looks of files and folders: what an answer rests on."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Fact = tuple[str, str]
+"""A path, and what was seen of it: a letter for the way of looking, and what that gave.
+
+``f``: followed, ``l``: not followed, ``n``: a folder's names, ``a`` and a mode: access to it."""
+
+FINE_NS = 20_000_000
+"""Nanoseconds within which two changes may have one time, where times have fractions of a second."""
+
+COARSE_NS = 2_000_000_000
+"""The same where they have none."""
+
+
+def look(path: str, way: str) -> str:
+    """Return what is seen now, perhaps an error; equal answers mean that nothing has changed."""
+    kind = way[0]
+    try:
+        if kind == "a":
+            return f"{way} {os.access(path, int(way[1:]))}"
+        found = os.lstat(path) if kind == "l" else os.stat(path)
+    except OSError as error:
+        return f"{kind} {error.errno}"
+    except ValueError:
+        return f"{kind} ?"
+    plain = f"{kind} {found.st_mode:o} {found.st_uid} {found.st_gid} {found.st_dev} {found.st_ino}"
+    if kind != "n" and stat.S_ISDIR(found.st_mode):
+        # That something in it has come or gone matters to who has listed it.
+        return plain
+    return f"{plain} {found.st_size} {found.st_mtime_ns}"
+
+
+def changed(facts: Iterable[Fact]) -> str:
+    """Return the first path that looks otherwise than it did; empty: none does."""
+    for path, seen in facts:
+        if look(path, seen.partition(" ")[0]) != seen:
+            return path
+    return ""
+
+
+def is_settled(path: str, way: str, since_ns: int) -> bool:
+    """Tell whether whatever happens to a path from now on will show.
+
+    A change shortly before, or after, ``since_ns`` (the clock's time when its reader began) may have been made
+    after it was read; and another one may get the same time.
+    """
+    if way[0] == "a":
+        return True
+    try:
+        found = os.lstat(path) if way[0] == "l" else os.stat(path)
+    except (OSError, ValueError):
+        return True
+    if way[0] != "n" and stat.S_ISDIR(found.st_mode):
+        return True
+    latest = max(found.st_mtime_ns, found.st_ctime_ns)
+    return latest + (FINE_NS if found.st_ctime_ns % 1_000_000_000 else COARSE_NS) < since_ns

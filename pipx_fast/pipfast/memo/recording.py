@@ -1,0 +1,266 @@
+"""Recording of one run of pip, and its answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+
+from pipfast.memo.entry import Entry, path_in
+from pipfast.memo.facts import is_settled, look
+from pipfast.memo.screen import Screen
+from pipfast.memo.witness import Witness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipfast.memo.facts import Fact
+    from pipfast.memo.question import Question
+    from pipfast.settings import Settings
+
+WEEK_NS = 7 * 86_400 * 10**9
+"""The time for which pip does not ask for a newer pip."""
+
+_SELF_CHECK = "/selfcheck/"
+"""Part of the path of the file in which pip notes when it has asked for a newer one."""
+
+
+_STANDARD = f"{os.path.dirname(os.__file__)}/"
+"""The folder of the standard library: a change there is a change of the interpreter's version."""
+
+_OF_THE_PLACE = ("sitecustomize.py", "usercustomize.py")
+"""Modules that may lie in the standard library's folder, and are whoever's that runs the machine."""
+
+
+class Recording:
+    """The run that is being watched."""
+
+    def __init__(self, question: Question, store: str) -> None:
+        self.question = question
+        self.store = store
+        # pip's modules ask for it, too; it is sought once.
+        self.witness = Witness(store, tempfile.gettempdir())
+        self.screen = Screen()
+        self.is_proof = False
+        """pip's configuration asks for proof."""
+        self._before = list(sys.modules.values())
+        self._began = time.time_ns()
+
+    def start(self) -> bool:
+        """Begin; False: this process cannot be watched."""
+        # The accessor of older ones has bound what is about to be replaced.
+        if sys.version_info < (3, 11) and "pathlib" in sys.modules:
+            return False
+        if not self.screen.start():
+            return False
+        self.witness.start()
+        return True
+
+    def stop(self) -> None:
+        """End."""
+        self.screen.stop()
+        self.witness.stop()
+
+    def heed(self, settings: Settings) -> None:
+        """Take what pip's configuration says of all this."""
+        from pipfast.store.folder import default_root
+
+        if not settings.enabled or "memo" in settings.disabled:
+            self.witness.object_to("it is switched off")
+        if os.fspath(settings.store or default_root()) != self.store:
+            self.witness.object_to("the store is elsewhere")
+        if settings.timings or settings.timeline:
+            self.witness.object_to("its times are wanted")
+        self.is_proof = settings.memo == "verify"
+
+    def entry(self) -> Entry | None:
+        """Return what is to be kept; None: ``witness.objection`` says why not."""
+        witness = self.witness
+        if self.screen.is_too_much:
+            witness.object_to("it prints too much")
+        if any(line.startswith(b"pipfast: ") for _, data in self.screen.lines for line in data.splitlines()):
+            witness.object_to("pipfast has said something")
+        if _is_loud():
+            witness.object_to("its words are of one run alone")
+        looked = witness.looked | set(self._loaded_before())
+        facts: list[Fact] = []
+        for path, way in sorted(looked):
+            full = os.path.join(self.question.folder, path)
+            source = _source(full)
+            if source is None:
+                continue
+            facts.append((source, look(source, way)))
+            if not is_settled(source, way, self._began):
+                witness.object_to(f"{source} has changed just now")
+        until = self._until(looked)
+        if witness.objection:
+            return None
+        return Entry(self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines)
+
+    def _loaded_before(self) -> Iterator[tuple[str, str]]:
+        """Yield what the interpreter read before it could be watched."""
+        for module in self._before:
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str):
+                yield path, "f"
+        for folder in sys.path:
+            yield folder, "n"
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            for name in names:
+                if name.endswith((".pth", ".egg-link")):
+                    yield os.path.join(folder, name), "f"
+        yield os.path.join(sys.prefix, "pyvenv.cfg"), "f"
+
+    def _until(self, looked: set[tuple[str, str]]) -> int:
+        """Return when pip asks for a newer pip again; 0: never."""
+        paths = [path for path, way in looked if _SELF_CHECK in path and way == "f"]
+        if not paths:
+            return 0
+        import json
+        from datetime import datetime, timezone
+
+        until = 0
+        for path in paths:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    told = datetime.fromisoformat(json.load(file)["last_check"].replace("Z", "+00:00"))
+            except (KeyError, OSError, TypeError, ValueError, AttributeError):
+                continue
+            if told.tzinfo is None:
+                told = told.replace(tzinfo=timezone.utc)
+            until = int(told.timestamp() * 10**9) + WEEK_NS
+        if not until:
+            self.witness.object_to("when pip asks for a newer pip is unknown")
+        return until
+
+
+class for_requests:  # one reads `with for_requests(recording)`
+    """Context of what matters to requests only, such as the words in which pip presents itself to a server.
+
+    A run with a request is not kept, and any other one is not about what is looked at here.
+    """
+
+    __slots__ = ("_witness",)
+
+    def __init__(self, recording: Recording | None) -> None:
+        self._witness = recording.witness if recording is not None else None
+
+    def __enter__(self) -> None:
+        """Begin."""
+        if self._witness is not None:
+            self._witness.look_away()
+
+    def __exit__(self, *error: object) -> None:
+        """End."""
+        if self._witness is not None:
+            self._witness.look_back()
+
+
+def recorded(
+    question: Question, store: str, run: Callable[[Recording | None], int], why: str, expected: Entry | None
+) -> int:
+    """Run pip, and keep its answer if it rests on nothing but what can be compared; return the exit code.
+
+    :param why: why no kept answer was given, for the debug log.
+    :param expected: the answer that it has to be; another one is a fault of ours, and is said.
+    """
+    try:
+        recording = Recording(question, store)
+        is_watched = recording.start()
+    except OSError:
+        # There is no folder for temporary files: pip is about to say so.
+        is_watched = False
+    if not is_watched:
+        return run(None)
+    status: object = None
+    try:
+        status = run(recording)
+        return _ended(recording, status, why, expected)
+    except SystemExit as end:
+        if end.code not in (0, None):
+            raise
+        status = 0
+        raise SystemExit(_ended(recording, 0, why, expected)) from None
+    finally:
+        if status is None:
+            recording.witness.stop()
+
+
+def _ended(recording: Recording, status: int, why: str, expected: Entry | None) -> int:
+    from pipfast.report import logger, say
+
+    recording.stop()
+    logger.debug("pipfast: the answer was not kept before: %s", why)
+    try:
+        if status != 0:
+            recording.witness.object_to(f"it ended with {status}")
+        entry = recording.entry()
+        if expected is not None and (status != 0 or expected.lines != recording.screen.lines):
+            _drop(recording)
+            say(f"pip's answer differs from the one that was kept: {_text(expected.lines)!r}",
+                "please report it; PIPFAST_DISABLE=memo keeps none")
+            return status or 1
+        if entry is None:
+            logger.debug("pipfast: this answer is not kept: %s", recording.witness.objection)
+        else:
+            _keep(recording, entry)
+    except Exception:
+        logger.debug("pipfast: this answer is not kept", exc_info=True)
+    return status
+
+
+def _keep(recording: Recording, entry: Entry) -> None:
+    from pathlib import Path
+
+    from pipfast.store.folder import is_usable
+    from pipfast.store.layout import Layout
+    from pipfast.store.names import MEMO
+    from pipfast.store.notes import write_note
+
+    root = Path(recording.store)
+    if not is_usable(root):
+        return
+    layout, path = Layout(root), Path(path_in(recording.store, recording.question.key))
+    if path.is_dir() and not path.is_symlink():
+        layout.discard(path)
+    write_note(layout, MEMO, recording.question.key, entry.encoded())
+
+
+def _drop(recording: Recording) -> None:
+    from pathlib import Path
+
+    from pipfast.store.layout import Layout
+    from pipfast.store.names import MEMO
+    from pipfast.store.notes import drop_note
+
+    drop_note(Layout(Path(recording.store)), MEMO, recording.question.key)
+
+
+def _is_loud() -> bool:
+    """Tell whether pip has printed what it only prints with ``-v``: names of temporary folders among it."""
+    import logging
+
+    return logging.getLogger().level < logging.INFO
+
+
+def _source(path: str) -> str | None:
+    """Return the file that says whether this one has changed; None: the interpreter's version does."""
+    folder, name = os.path.split(path)
+    if name.endswith(".pyc") and os.path.basename(folder) == "__pycache__":
+        source = os.path.join(os.path.dirname(folder), f"{name.partition('.')[0]}.py")
+        if os.path.isfile(source):
+            path = source
+    if name in _OF_THE_PLACE:
+        return path
+    if path.startswith(_STANDARD) and path.endswith((".py", ".pyc", ".so")) and "-packages/" not in path:
+        return None
+    return path
+
+
+def _text(lines: list[tuple[int, bytes]]) -> str:
+    return b"".join(data for _, data in lines).decode("utf-8", "replace")

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.memo.entry import Entry, decoded, root
+from pipfast.memo.question import Question, may_be_remembered
+from pipfast.memo.recording import WEEK_NS, Recording
+from pipfast.memo.screen import MOST_BYTES, Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ENTRY = Entry(5, 7, "/tmp", False, [("/a\udce9", "f 1 2"), ("/b", "a2 True")], [(1, b"out\n"), (2, b"\xff\n")])
+
+
+def test_encoding_is_undone() -> None:
+    found = decoded(ENTRY.encoded())
+    assert [getattr(found, name) for name in Entry.__slots__] == [getattr(ENTRY, name) for name in Entry.__slots__]
+
+
+@pytest.mark.parametrize("damage", [
+    lambda parts: parts[:-1], lambda parts: parts[:7], lambda parts: [b"2", *parts[1:]],
+    lambda parts: [*parts[:-2], b"3", b"x"], lambda parts: [*parts[:5], b"99", *parts[6:]], lambda parts: [b""],
+])
+def test_what_is_no_entry(damage: object) -> None:
+    payload = b"\0".join(damage(ENTRY.encoded().split(b"\0")))  # type: ignore[operator]
+    with pytest.raises((ValueError, IndexError)):
+        decoded(payload)
+
+
+def test_null_bytes_cannot_be_kept() -> None:
+    with pytest.raises(ValueError, match="null"):
+        Entry(1, 0, "", False, [], [(1, b"a\0b")]).encoded()
+
+
+@pytest.mark.parametrize(("environ", "expected"), [
+    ({"PIPFAST_STORE": "/s", "PIP_CACHE_DIR": "/c"}, "/s"), ({"PIPFAST_STORE": "s"}, ""),
+    ({"PIP_CACHE_DIR": "/c", "HOME": "/h"}, "/c/pipfast"), ({"PIP_CACHE_DIR": "c"}, ""),
+    ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/pipfast"), ({"HOME": "/h"}, "/h/.cache/pipfast"), ({}, ""),
+])
+def test_folder_of_the_store(environ: Mapping[str, str], expected: str) -> None:
+    assert root(environ) == expected
+
+
+@pytest.mark.parametrize(("arguments", "environ", "expected"), [
+    (["install", "x"], {}, True), (["download", "x"], {}, False), (["-q", "install", "x"], {}, False),
+    ([], {}, False),
+    (["install", "--no-cache-dir", "x"], {}, False), (["install", "--cache-dir=x"], {}, False),
+    (["install", "--log", "x"], {}, False), (["install"], {"PIPFAST": "off"}, False),
+    (["install"], {"PIPFAST_DISABLE": "index, Memo"}, False), (["install"], {"PIPFAST_MEMO": "verify"}, True),
+    (["install"], {"PIP_LOG": "x"}, False),
+])
+def test_which_questions_may_be_remembered(arguments: list[str], environ: dict[str, str], expected: bool) -> None:
+    assert may_be_remembered(arguments, environ) is expected
+
+
+def test_weekly_question_ends_an_answer(tmp_path: Path) -> None:
+    """pip asks for a newer pip a week after it did; where that is not told, nothing is kept."""
+    recording = Recording(Question(["install"], os.environ), str(tmp_path))
+    told = tmp_path / "selfcheck" / "note"
+    told.parent.mkdir()
+    told.write_text(json.dumps({"last_check": "2026-01-02T03:04:05Z"}), encoding="utf-8")
+    assert recording._until({(str(told), "f")}) == 1_767_323_045 * 10**9 + WEEK_NS
+    assert recording._until({("/elsewhere", "f")}) == 0
+    assert recording.witness.objection == ""
+    told.write_text("{}", encoding="utf-8")
+    recording._until({(str(told), "f")})
+    assert recording.witness.objection
+
+
+def test_screen_notes_in_order_what_each_stream_gets(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only streams that Python has made are replaced, and what they are is kept."""
+    with (
+        open(1, "w", encoding="utf-8", closefd=False) as out, open(2, "w", encoding="utf-8", closefd=False) as err
+    ):
+        for name, stream in (("stdout", out), ("stderr", err)):
+            monkeypatch.setattr(sys, name, stream)
+            monkeypatch.setattr(sys, f"__{name}__", stream)
+        screen = Screen()
+        assert screen.start()
+        for name, text in (("stdout", "one"), ("stdout", "two"), ("stderr", "thréé"), ("stdout", "four")):
+            getattr(sys, name).write(text)
+            getattr(sys, name).flush()
+        screen.stop()
+        sys.stdout.write("late")
+        sys.stdout.flush()
+        assert screen.lines == [(1, b"onetwo"), (2, "thréé".encode()), (1, b"four")]
+        assert sys.stdout.encoding == "utf-8"
+        assert not Screen().start()
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("onetwofourlate", "thréé")
+
+
+def test_screen_gives_up_what_is_too_much() -> None:
+    screen = Screen()
+    screen.note(1, bytes(MOST_BYTES))
+    assert not screen.is_too_much
+    screen.note(2, b"x")
+    assert screen.is_too_much

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipfast.memo.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Iterator[Witness]:
+    """Watch this process, whose store and temporary folder are in ``tmp_path``."""
+    for name in ("store", "tmp", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "file").touch()
+    watching = Witness(str(tmp_path / "store"), str(tmp_path / "tmp"))
+    watching.start()
+    try:
+        yield watching
+    finally:
+        watching.stop()
+
+
+def test_what_is_looked_at(witness: Witness, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "file").read_bytes()
+    assert not (other / "none").exists()
+    assert [path.name for path in other.iterdir()] == ["file"]
+    os.access(other, os.W_OK)
+    assert not (other / "l").is_symlink()
+    witness.stop()
+    (other / "late").exists()
+    assert witness.objection == ""
+    seen = {(Path(path).name, way) for path, way in witness.looked if path.startswith(str(other))}
+    assert seen == {("file", "f"), ("none", "f"), ("other", "n"), ("other", "a2"), ("l", "l")}
+
+
+def test_functions_are_put_back(tmp_path: Path) -> None:
+    before = {name: getattr(os, name) for name in ("stat", "lstat", "access", "readlink")}
+    sets = {name: set(getattr(os, name)) for name in dir(os) if name.startswith("supports_")
+            and isinstance(getattr(os, name), set)}
+    watching = Witness(str(tmp_path), str(tmp_path))
+    watching.start()
+    assert os.stat in os.supports_follow_symlinks and os.stat in os.supports_dir_fd
+    seeing = os.stat
+    watching.stop()
+    assert {name: getattr(os, name) for name in before} == before
+    assert {name: getattr(os, name) for name in sets} == sets
+    assert seeing(tmp_path) == tmp_path.stat()
+
+
+@pytest.mark.parametrize("work", [
+    lambda folder: tempfile.mkdtemp(dir=folder / "tmp"),
+    lambda folder: (folder / "store" / "new").write_text("x", encoding="utf-8"),
+    lambda folder: shutil.rmtree(tempfile.mkdtemp(dir=folder / "store")),
+    lambda folder: Path(os.devnull).open("w", encoding="utf-8").close(),
+    lambda folder: compile("1", "x", "eval"),
+], ids=["temporary", "store", "store-folder", "null", "compile"])
+def test_what_may_be_done(witness: Witness, tmp_path: Path, work: Callable[[Path], object]) -> None:
+    work(tmp_path)
+    assert witness.objection == ""
+
+
+@pytest.mark.parametrize("work", [
+    lambda folder: (folder / "other" / "new").write_text("x", encoding="utf-8"),
+    lambda folder: (folder / "other" / "file").open("r+b").close(),
+    lambda folder: (folder / "other" / "file").open("ab").close(),
+    lambda folder: os.close(os.open(folder / "other" / "file", os.O_RDWR)),
+    lambda folder: (folder / "other" / "new").mkdir(),
+    lambda folder: (folder / "other" / "file").unlink(),
+    lambda folder: (folder / "other" / "file").rename(folder / "tmp" / "file"),
+    lambda folder: (folder / "tmp" / "link").hardlink_to(folder / "other" / "file"),
+    lambda folder: (folder / "other" / "file").chmod(0o600),
+    lambda folder: os.utime(folder / "other" / "file"),
+    lambda folder: shutil.rmtree(folder / "other"),
+    lambda folder: subprocess.run([sys.executable, "-c", ""], check=True),
+    lambda folder: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
+    lambda folder: socket.getaddrinfo("127.0.0.1", 9),
+    lambda folder: _connect(),
+    lambda folder: os.chdir(folder),
+    lambda folder: Path("/proc/self/status").read_bytes(),
+    lambda folder: sys.audit("somebody.else's"),
+], ids=[
+    "write", "change", "append", "descriptor", "mkdir", "unlink", "rename", "link", "chmod", "utime", "rmtree",
+    "run",
+    "spawn", "name", "connect", "chdir", "proc", "unknown",
+])
+def test_what_is_not_remembered(
+    witness: Witness, tmp_path: Path, work: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path.cwd())
+    witness.objection = ""
+    witness._watching = True
+    work(tmp_path)
+    assert witness.objection
+
+
+def _connect() -> None:
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+
+
+def test_what_is_done_for_requests_alone(witness: Witness, tmp_path: Path) -> None:
+    witness.look_away()
+    witness.look_away()
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    (tmp_path / "other" / "file").read_bytes()
+    witness.look_back()
+    (tmp_path / "other" / "none").exists()
+    witness.look_back()
+    assert witness.objection == "" and not any("other" in path for path, _ in witness.looked)
+    (tmp_path / "other" / "none").exists()
+    assert any("other" in path for path, _ in witness.looked)
