@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from pipfast.memo.question import sha256
 
@@ -20,6 +21,9 @@ _FORMAT = b"1"
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 """Length of the head of a note, see ``pipfast.store.notes``."""
+
+USE_NOTED_S = 86_400
+"""Seconds for which a noted use stands, as for all notes."""
 
 MOST_BYTES = 16 << 20
 """Bytes beyond which a file is none of ours; 400 packages take a quarter of one MB."""
@@ -120,6 +124,9 @@ def read(root: str, key: str) -> Entry | None:
         if not all(map(_is_own_folder, (root, bucket, f"{bucket}/{key[:2]}"))):
             return None
         content = _all(descriptor, found.st_size)
+        if abs(time.time() - found.st_mtime) > USE_NOTED_S:
+            # For `prune --older-than`, and for who makes room here.
+            os.utime(descriptor)
     except OSError:
         return None
     finally:

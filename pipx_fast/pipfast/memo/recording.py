@@ -15,6 +15,7 @@ from pipfast.memo.witness import Witness
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pipfast.memo.facts import Fact
     from pipfast.memo.question import Question
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 WEEK_NS = 7 * 86_400 * 10**9
 """The time for which pip does not ask for a newer pip."""
+
+MOST_IN_A_FOLDER = 8
+"""Answers in one of the bucket's 256 folders: 2,000 in all, of some 30 to 300 kB each."""
 
 _SELF_CHECK = "/selfcheck/"
 """Part of the path of the file in which pip notes when it has asked for a newer one."""
@@ -228,7 +232,21 @@ def _keep(recording: Recording, entry: Entry) -> None:
     layout, path = Layout(root), Path(path_in(recording.store, recording.question.key))
     if path.is_dir() and not path.is_symlink():
         layout.discard(path)
+    _make_room(path.parent)
     write_note(layout, MEMO, recording.question.key, entry.encoded())
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the answers not used for longest: a job with a number of its own in a variable asks once."""
+    try:
+        found = sorted((each.stat(follow_symlinks=False).st_mtime, each.path) for each in os.scandir(folder))
+    except OSError:
+        return
+    for _, path in found[: max(0, len(found) - MOST_IN_A_FOLDER + 1)]:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
 
 
 def _drop(recording: Recording) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipfast.memo.entry import Entry, decoded, root
 from pipfast.memo.question import Question, may_be_remembered
-from pipfast.memo.recording import WEEK_NS, Recording
+from pipfast.memo.recording import MOST_IN_A_FOLDER, WEEK_NS, Recording, _make_room
 from pipfast.memo.screen import MOST_BYTES, Screen
 
 if TYPE_CHECKING:
@@ -105,3 +105,14 @@ def test_screen_gives_up_what_is_too_much() -> None:
     assert not screen.is_too_much
     screen.note(2, b"x")
     assert screen.is_too_much
+
+
+def test_folder_keeps_what_was_used_last(tmp_path: Path) -> None:
+    """One more fits afterwards; a folder in the way is nobody's answer."""
+    for number in range(MOST_IN_A_FOLDER + 3):
+        (tmp_path / str(number)).touch()
+        os.utime(tmp_path / str(number), (number, number))
+    _make_room(tmp_path)
+    left = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert left == list(range(4, MOST_IN_A_FOLDER + 3))
+    _make_room(tmp_path / "none")
