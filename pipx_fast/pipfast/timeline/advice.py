@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipfast.report import counted
 from pipfast.settings import MAX_CONNECTIONS
 from pipfast.timeline.figures import AFTERWARDS, is_exchange, lane_of, own_words, received_in
+from pipfast.timeline.path import Step
 from pipfast.timeline.phases import PHASES
 from pipfast.timeline.words import in_bytes, in_seconds
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from pipfast.settings import Settings
     from pipfast.timeline.figures import Figures, Measured
-    from pipfast.timeline.path import Step
     from pipfast.timeline.story import Row, Story
 
 LARGE_BYTES = 8 << 20
@@ -91,8 +91,9 @@ class _Adviser:
             yield self._link(steps)
 
     def _pip(self, steps: list[Step]) -> Iterator[Advice]:
-        resolving = [each for each in steps if _words(each) == PHASES["resolve"].words]
-        others = [each for each in steps if each not in resolving]
+        resolving, others = list[Step](), list[Step]()
+        for each in steps:
+            (resolving if _words(each) == PHASES["resolve"].words else others).append(each)
         if resolving:
             pages = sum(row.lane == "index" for row in self._story.rows)
             yield Advice(

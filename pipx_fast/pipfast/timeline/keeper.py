@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from pipfast.timeline.trace import is_trace
 from pipfast.timeline.written import Run, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipfast.settings import Settings
 
@@ -72,17 +73,13 @@ class Timeline:
 
     def end(self) -> None:
         """Write what was noted. What fails is said, and costs the run nothing."""
-        recorder = self._recorder
         record(None)
         try:
             if self._into:
                 self._tell()
                 return
-            self._take_in()
-            samples = self._processor.end() if self._processor is not None else []
-            run = Run(recorder, self._settings, self._command, self._began_at, self.status, samples)
-            # Another program may have made a file of that name meanwhile.
-            lines = write(run, _usable(self._page) if self._page is not None else None)
+            with _uncollected():
+                lines = self._write()
         except OSError as error:
             say(f"no timeline is written: {error.filename or self._page}: {error.strerror or error}", _HINT)
         except Exception:
@@ -91,6 +88,13 @@ class Timeline:
             if self._is_said:
                 for line in lines:
                     say(line)
+
+    def _write(self) -> list[str]:
+        self._take_in()
+        samples = self._processor.end() if self._processor is not None else []
+        run = Run(self._recorder, self._settings, self._command, self._began_at, self.status, samples)
+        # Another program may have made a file of that name meanwhile.
+        return write(run, _usable(self._page) if self._page is not None else None)
 
     def _tell(self) -> None:
         told = {"pid": os.getpid(), "told": self._recorder.told()}
@@ -112,6 +116,18 @@ class Timeline:
             except (OSError, ValueError, TypeError, LookupError, RecursionError):
                 logger.debug("pipfast: the events in %s cannot be read", path, exc_info=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spare the block collections: what a page is made of has no cycles, and pip's objects are a million."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _usable(page: Path) -> Path | None:

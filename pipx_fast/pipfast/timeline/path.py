@@ -57,7 +57,7 @@ class _Path:
         for span in spans:
             threads[span.thread].append(span)
             if not span.phase.waits and not span.phase.is_part:
-                for key in {span.key, str(span.facts.get("digest", ""))}:
+                for key in span.keys:
                     self._by_key[key].append(span)
         self._stretches = {thread: _leaves(found) for thread, found in threads.items()}
         self._ends = {thread: [each.ended for each in found] for thread, found in self._stretches.items()}

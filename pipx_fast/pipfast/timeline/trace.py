@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BEGINNING = '{"otherData":'
 """Begin of each trace: what the next run compares itself with stands first, so that the rest need not be read."""
 
-_SHOWN = ("bytes", "files", "cache", "how", "status", "ranged", "moved", "failed")
+_SHOWN = frozenset(("bytes", "files", "cache", "how", "status", "ranged", "moved", "failed"))
 """Facts that a trace shows of an event: numbers and words of ours."""
 
 
@@ -66,7 +66,7 @@ class _Threads:
         ends: dict[str, list[Span]] = {}
         for span in self._story.spans:
             if not span.phase.waits:
-                for key in {span.key, str(span.facts.get("digest", ""))}:
+                for key in span.keys:
                     ends.setdefault(key, []).append(span)
         for span in self._story.spans:
             yield self._complete(span)
@@ -79,12 +79,14 @@ class _Threads:
             yield {"ph": "M", "name": "process_name", "pid": pid, "tid": 0, "ts": 0, "args": {"name": name}}
 
     def _complete(self, span: Span) -> dict[str, Any]:
-        facts = {name: span.facts[name] for name in _SHOWN if span.facts.get(name) is not None}
-        facts = {name: clean(value) if isinstance(value, str) else value for name, value in facts.items()}
+        facts = {
+            name: clean(value) if isinstance(value, str) else value
+            for name, value in span.facts.items() if name in _SHOWN and value is not None
+        }
+        began = _us(span.began)
         return {
             "ph": "X", "name": f"{span.phase.words}: {span.name}", "cat": span.phase.lane,
-            **self._place(span.thread), "ts": _us(span.began), "dur": _us(span.ended) - _us(span.began),
-            "args": facts,
+            **self._place(span.thread), "ts": began, "dur": _us(span.ended) - began, "args": facts,
         }
 
     def _flow(self, span: Span, ends: list[Span]) -> Iterator[dict[str, Any]]:
@@ -115,4 +117,4 @@ class _Threads:
 
 
 def _us(seconds: float) -> int:
-    return round(1e6 * seconds)
+    return int(1e6 * seconds + 0.5)
