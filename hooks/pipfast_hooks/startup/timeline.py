@@ -9,8 +9,6 @@ from pip._internal.cli import cmdoptions
 from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.commands import commands_dict, create_command
 
-from pipfast_hooks.startup.own_command import OwnCommand
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,6 +44,9 @@ def take(arguments: list[str], own: Sequence[str] = ()) -> tuple[list[str], str 
             del words[:count]
         elif not is_command:
             if word in own:
+                # Not at the top: pip's help asks this module, and needs no command's.
+                from pipfast_hooks.startup.own_command import OwnCommand
+
                 parser, is_command = OwnCommand(word, "").parser, True
             elif word in commands_dict:
                 parser, is_command = create_command(word).parser, True

@@ -63,12 +63,12 @@ def _write_aside(target: str, content: bytes, stack: ExitStack) -> str | None:
     stack.callback(_remove, aside)
     with file:
         file.write(content)
-    with suppress(FileNotFoundError):
+    # There may be none before, its owner may be another user, and some filesystems have no modes.
+    with suppress(OSError, AttributeError):
         before = os.stat(target)
-        # In root's run; elsewhere there is nothing to change, or nobody may.
-        with suppress(OSError, AttributeError):
-            os.chown(aside, before.st_uid, before.st_gid)
         os.chmod(aside, stat.S_IMODE(before.st_mode))
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(aside, before.st_uid, before.st_gid)
     return aside
 
 

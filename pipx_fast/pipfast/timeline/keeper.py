@@ -170,7 +170,8 @@ def _reason_against(path: Path, foreign: str, is_ours: Callable[[bytes], bool]) 
 
 def _is_output(file: int) -> bool:
     """Tell whether this process's standard output or error goes to a file, as with ``/dev/stdout``."""
-    for each in (1, 2):
+    # Closed, one of these two may be the file's own number.
+    for each in {1, 2} - {file}:
         with suppress(OSError):
             if os.path.sameopenfile(file, each):
                 return True

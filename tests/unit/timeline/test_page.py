@@ -243,6 +243,18 @@ def test_output_of_the_command_is_no_page(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.html"]
 
 
+def test_closed_output_is_no_page(tmp_path: Path) -> None:
+    """The page's own descriptor may get its number."""
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom pipfast.settings import Settings\n"
+        "from pipfast.timeline.keeper import Timeline\nPath('a.html').touch()\nos.close(1)\n"
+        "Timeline(Settings(timeline=Path('a.html')), ['install']).end()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE, timeout=60,
+                           check=False)
+    assert b"no timeline" not in ended.stderr and (tmp_path / "a.html").stat().st_size
+
+
 def test_a_page_that_stops_being_writable_is_said_and_costs_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
