@@ -8,7 +8,7 @@ import pytest
 from packaging.version import Version
 
 from support.damage import flipped
-from support.doubtful import DATED, WEAK, Doubtful, large_wheel
+from support.doubtful import CHANCE_S, DATED, WEAK, Doubtful, large_wheel
 from support.loopback import STRONG
 from support.pips import PIP
 from support.twin import pip
@@ -43,7 +43,8 @@ def other_file(start: int, end: int) -> bytes:
 
 def one_changed(start: int, end: int) -> bytes:
     """Another file from the middle of a segment on."""
-    return DEMO.data[start : end - 1000] + OTHER.data[end - 1000 : end]
+    middle = (start + end) // 2
+    return DEMO.data[start:middle] + OTHER.data[middle:end]
 
 
 def agree(twins: Twins, server: Doubtful, *, fails: bool = False) -> list[str | None]:
@@ -118,7 +119,7 @@ def test_range_that_is_damaged_once(box: Box, way: str) -> None:
 @pytest.mark.parametrize("validators", [{}, WEAK, DATED], ids=["none", "weak", "dated"])
 def test_no_parts_without_a_strong_validator(twins: Twins, validators: Mapping[str, str]) -> None:
     """Without a digest a date is none."""
-    with Doubtful(DEMO, validators=validators, part=other_file) as server:
+    with Doubtful(DEMO, validators=validators, part=other_file, patience=CHANCE_S) as server:
         assert agree(twins, server) == [None]
 
 
@@ -167,6 +168,7 @@ def test_parts_that_wait_for_the_whole(twins: Twins) -> None:
     """A server that sends a file to one at a time has sent all of it by then."""
 
     def late(start: int, end: int) -> bytes:
+        server.goes_on.set()
         server.plain_over.wait(30)
         return true(start, end)
 
