@@ -18,7 +18,7 @@ from pipfast import dependencies
 from pipfast.launch import OWN_COMMANDS
 from support.environments import SOURCES
 from support.index import serving
-from support.pips import PIP
+from support.pips import PIP, plain
 from support.program import Box, Ended, make_box
 from support.sources import archive
 from support.wheels import Wheel
@@ -228,7 +228,7 @@ def test_own_commands_fail_as_pips_do(box: Box, arguments: list[str]) -> None:
     """As ``cache``, which is made as ``store`` is: exit code, stream, usage and message, but for own names."""
 
     def shape(ended: Ended) -> tuple[int, str, list[str]]:
-        said = re.sub(r"\(\w+(, \w+)+\)", "(ACTIONS)", ended.err)
+        said = re.sub(r"\(\w+(, \w+)+\)", "(ACTIONS)", plain(ended.err))
         usage = [line for line in said.splitlines() if line.startswith("  ")]
         return ended.status, ended.out, [line for line in said.splitlines() if line not in usage]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,13 @@ def without_pip(box: Box) -> Box:
     return box
 
 
+def refusal(box: Box, typed: str) -> Ended:
+    """Return how pip refuses an option, in the words for somebody who has typed ``typed``."""
+    ended = box.pip("list", "--bogus")
+    assert ended.err.count(f" {box.python} -m pip list ") == 1
+    return replace(ended, err=ended.err.replace(f"{box.python} -m pip", typed))
+
+
 def run(box: Box, *arguments: str, **variables: str) -> Ended:
     return box.run(RUNNER, "pip", *arguments, **variables)
 
@@ -48,9 +56,7 @@ def test_nothing_of_ours_is_seen(target: Box, arguments: str) -> None:
 
 
 def test_messages_say_what_was_typed(target: Box) -> None:
-    ended = run(target, "list", "--no-such-option")
-    assert (ended.status, ended.out) == (2, "")
-    assert "  pip list [options]\n" in ended.err
+    assert run(target, "list", "--bogus") == refusal(target, "pip")
 
 
 def test_hooks_are_attached(target: Box, index: Index) -> None:
@@ -130,13 +136,11 @@ def test_command(
     before = [filled(each) for each in arguments]
     expected = target.pip("--version")
     assert box.run(str(command), *before, "--version", **given) == expected
-    usage = box.run(str(command), *before, "list", "--bogus", **given).err.splitlines()[2]
-    assert usage == "  pipfast list [options]"
+    assert box.run(str(command), *before, "list", "--bogus", **given) == refusal(target, "pipfast")
     if "VIRTUAL_ENV" in variables or "CONDA_PREFIX" in variables or "PATH" in variables:
         return
     assert box.pipfast(*before, "--version", **given) == expected
-    usage = box.pipfast(*before, "list", "--bogus", **given).err.splitlines()[2]
-    assert usage == f"  {target.python} -m pipfast list [options]"
+    assert box.pipfast(*before, "list", "--bogus", **given) == refusal(target, f"{target.python} -m pipfast")
 
 
 @pytest.mark.parametrize("name", ["pipfast", "pip"])
@@ -145,7 +149,7 @@ def test_command_alone_is_about_its_own(box: Box, command: Path, name: str) -> N
     if name == "pip":
         command = command.rename(command.with_name(name))
     ended = box.run(str(command), "list", "--bogus", PATH=str(command.parent), VIRTUAL_ENV="")
-    assert ended.err.splitlines()[2] == f"  {name} list [options]"
+    assert ended == refusal(box, name)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ IN_ORDER: Mapping[str, str] = (
 pips keeps them in a set, and their hashes depend on where in memory something is."""
 
 
+def plain(text: str) -> str:
+    """Return what pip says in an error, without the markup that 26.0 and 26.1 leave in the usage there."""
+    # e.g. `[optparse.groups]Usage:[/]   ` and, below it, `  pip list \[options]`
+    if "[optparse.groups]" not in text:
+        return text
+    return text.replace("[optparse.groups]", "").replace("[/]", "").replace("\\[", "[")
+
+
 def since(number: str, reason: str) -> pytest.MarkDecorator:
     """Return the mark of tests that are for this pip and later ones.
 

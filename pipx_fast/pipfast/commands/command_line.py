@@ -169,7 +169,10 @@ def write_problems(settings: Settings) -> None:
 
 
 class _Formatter(optparse.IndentedHelpFormatter):
-    """The layout of pip's ``PrettyHelpFormatter``, which is the same in all pips but for colours."""
+    """The layout of pip's ``PrettyHelpFormatter``, which is the same in all pips but for colours.
+
+    pip 26.0 and 26.1 leave the markup of colours in the usages of errors; 26.2 mends that, and we never had it.
+    """
 
     def __init__(self) -> None:
         super().__init__(indent_increment=1, max_help_position=30, width=shutil.get_terminal_size()[0] - 2)
