@@ -175,11 +175,16 @@ class Environment:
         return changed, gone
 
     def is_own_bytecode(self, relative: str) -> bool:
-        """Tell whether a .pyc belongs to a source of the template that is still the same.
+        """Tell whether a .pyc belongs to a source of the template that is still the same; or a folder of such.
 
         Whether such a file is written depends on what was imported with which options.
         """
         folder, _, name = relative.rpartition("/")
+        if name == "__pycache__" and relative not in self._pristine:
+            folder_path = self._env / relative
+            return folder_path.is_dir() and all(
+                self.is_own_bytecode(f"{relative}/{each.name}") for each in folder_path.iterdir()
+            )
         if not name.endswith(".pyc") or not folder.endswith("__pycache__"):
             return False
         source = f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py"
