@@ -72,8 +72,12 @@ def add_second_environment(places: Places) -> None:
     root = places.work / "second"
     (root / "bin").mkdir(parents=True)
     (root / "lib" / VERSION_TAG / "site-packages").mkdir(parents=True)
-    shutil.copy(places.env / "pyvenv.cfg", root)
-    (places.work / SECOND).symlink_to(places.python.resolve())
+    python = places.python.resolve()
+    # As ``venv`` writes it from the first environment, or from an interpreter's own prefix.
+    own = places.env / "pyvenv.cfg"
+    text = own.read_text("utf-8") if own.exists() else f"home = {python.parent}\n"
+    (root / "pyvenv.cfg").write_text(text, "utf-8")
+    (places.work / SECOND).symlink_to(python)
 
 
 def wounding(seed: int) -> Callable[[Places], None]:

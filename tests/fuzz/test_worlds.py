@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,11 @@ def test_random_worlds(laboratory: Laboratory, server: Server, start: int) -> No
     )
     @given(world=worlds())
     def run(world: World) -> None:
-        found = differences(world, laboratory)
+        try:
+            found = differences(world, laboratory)
+        except Exception:  # The fuzzer's own; the other worlds are run all the same.
+            problems.append(f"{expression(world)}\n\n{traceback.format_exc()}")
+            return
         if found:
             problems.append(told(world, found, laboratory))
 
