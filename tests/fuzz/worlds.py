@@ -172,7 +172,7 @@ class World:
             steps,
             kind=self.kind,
             # No server here has a certificate, and those of the machine take long to read.
-            environ={"SSL_CERT_FILE": str(certificates), **self.settings},
+            environ={"SSL_CERT_FILE": str(certificates), **self._unrescued(), **self.settings},
             umask=self.umask,
             prepare=self._prepare,
             inspect=self.closer,
@@ -188,6 +188,13 @@ class World:
             forked=frozenset(Twin) - frozenset(self.real),
         )
         return twins.differences(scenario, sabotage)
+
+    def _unrescued(self) -> dict[str, str]:
+        """Return what keeps pipfast from mending a build: pip's variables are for the pip in a build, too.
+
+        With PIP_DRY_RUN that installs nothing, for instance.
+        """
+        return {"PIPFAST_BUILD_RESCUE": "off"} if any(name.startswith("PIP_") for name in self.settings) else {}
 
     def _is_the_same_again(self) -> bool:
         """Tell whether a second round of stock pip's would differ in what is cached only.

@@ -31,13 +31,16 @@ for name in ("check", "download", "freeze", "inspect", "install", "list", "show"
         create_command(name)
 # What commands would import.
 for name in (
-    "argparse", "ctypes", "difflib", "encodings.ascii", "encodings.cp437", "netrc", "pip._vendor.distro",
-    "pip._vendor.pygments.lexers.python", "pip._vendor.rich._emoji_codes", "pip._vendor.rich.json",
-    "pip._vendor.truststore",
+    "argparse", "ctypes", "difflib", "encodings.ascii", "encodings.cp437", "netrc", "readline",
+    "pip._vendor.distro", "pip._vendor.pygments.lexers.python", "pip._vendor.rich._emoji_codes",
+    "pip._vendor.rich.json", "pip._vendor.truststore",
 ):
     with suppress(Exception):
         importlib.import_module(name)
 left_out = ("distutils", "pkg_resources", "__main__", "bundled", "plugin", "runner", "rescue")
+with suppress(Exception):
+    # Other programs are asked.
+    sys.modules["pip._vendor.distro"].version()
 # Those act when they are imported.
 for root in ("pip._internal", "pipfast", "pipfast_hooks") if module == "pipfast" else ("pip._internal",):
     package = importlib.import_module(root)
