@@ -485,11 +485,21 @@ def _manners(scenario: Scenario, stock: Run, ours: Run) -> Iterator[tuple[str, s
 
 
 def _surplus_requests(stock: Sequence[Request], ours: Sequence[Request]) -> Iterator[str]:
-    """Yield probes that pip would not send, and what was fetched whole more often than pip does."""
+    """Yield probes that pip would not send, and what was fetched whole more often than pip does.
 
-    def whole(requests: Sequence[Request]) -> Counter[tuple[str, str]]:
-        return Counter((each.method, each.path) for each in requests if each.status == 200)
+    That a server has no ranges is seen when one is asked for; what it sends instead is not read.
+    """
 
+    def whole(requests: Sequence[Request], *, ranged: bool = False) -> Counter[tuple[str, str]]:
+        return Counter(
+            (each.method, each.path)
+            for each in requests
+            if each.status == 200 and ("range" in each.headers) == ranged
+        )
+
+    for (_, path), count in sorted(whole(ours, ranged=True).items()):
+        if count > 1:
+            yield f"ranges of {path} were asked for {count} times in vain"
     theirs, mine = whole(stock), whole(ours)
     for (method, path), count in sorted(mine.items()):
         if method != "GET" and not theirs[method, path]:
