@@ -87,6 +87,7 @@ NAMES: tuple[Names, ...] = (
     Names("pip._vendor.rich.segment", ("ControlType", "Segment"), ("downloads",)),
 
     # Requests and pip's cache of answers.
+    Names("pip._internal.network.auth", ("MultiDomainBasicAuth._get_url_and_credentials",), ("index",)),
     Names("pip._internal.network.session", ("CacheControlAdapter",), ("downloads", "index", "metadata")),
     Names("pip._internal.network.utils", ("HEADERS", "raise_for_status", "response_chunks"),
           ("downloads", "index")),

@@ -127,7 +127,7 @@ _OTHERS = (
     ("freeze", "--exclude-editable"), ("list", "--path", "target", "--format", "freeze"), ("inspect", "--local"),
     ("list", "-i", "{index}", "--outdated", "--pre", "--format", "json"), ("show", "alpha", "nothing"),
     ("uninstall", "-y", "nothing"), ("uninstall", "-y", "-r", "nested/more.txt"), ("cache", "purge"),
-    ("cache", "remove", "alpha"), ("list", "--editable"), ("uninstall", "-y"), ("help", "freeze"),
+    ("cache", "remove", "alpha"), ("list", "--editable"), ("uninstall", "-y"), ("help", "check"),
 )
 """Commands that are drawn as they are."""
 

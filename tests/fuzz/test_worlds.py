@@ -44,6 +44,15 @@ KNOWN: dict[str, World] = {
         ({"hashes": False, "core_metadata": False}, {}),
         wound=201,
     ),
+    "a kept page of an index with a password, and a file that pip 23.0.1 asks for without it": World(
+        (Release("alpha", "1.0"),),
+        (
+            Command(("index", "versions", "-i", "{index}", "alpha")),
+            Command(("install", "-i", "{index}", "alpha")),
+        ),
+        ({"credentials": ("someone", "s3cret")}, {}),
+        settings={"PIPFAST_OFFLINE": "prefer"},
+    ),
     "two warnings fewer of a Requires-Python that is none": World(
         (Release("alpha", "1.0", oddities=(Oddity.BAD_PYTHON,)),),
         (Command(("install", "-i", "{index}", "alpha")),),

@@ -103,6 +103,7 @@ class Offline(Part):
                 # pip alone has asked since.
                 return None
         self._use(answer.asked, url, headers)
+        _tell_user_of(url, session)
         encoding = _encoding(answer.content_type)
         return FreshPage(0.0, (), answer.url or plain, answer.content_type, encoding, answer.digest)
 
@@ -209,6 +210,7 @@ def answered(call: Call, run: Run) -> Any:
         with guarded("what is kept of %s is not found", shown(url)):
             found = offline.find(call.instance, url, headers, stream=stream)
     if found is not None:
+        _tell_user_of(url, call.instance)
         return found
     if offline.only:
         raise offline.refusal(method, url, headers, stream=stream)
@@ -216,6 +218,17 @@ def answered(call: Call, run: Run) -> Any:
     if method == "GET" and not stream and not call.get("params"):
         run.part(Keeper).keep(call.instance, url, headers, response)
     return response
+
+
+def _tell_user_of(url: str, session: Any) -> None:
+    """Have pip's session note the user and the password in an address that is not asked.
+
+    pip 23.0 takes those of an index for its files only if it has asked the index.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None and parts.password is not None:
+        with guarded("the user of %s is not noted", shown(url)):
+            session.auth._get_url_and_credentials(url)
 
 
 def _around_obtain(call: Call) -> Any:
