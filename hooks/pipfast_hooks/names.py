@@ -52,7 +52,7 @@ _SPOKEN: tuple[Family, ...] = ("downloads", "builds", "metadata")
 NAMES: tuple[Names, ...] = (
     Names("pip._vendor.packaging.utils", ("canonicalize_name",), _ANY),
     Names("pip._vendor.packaging.requirements", ("InvalidRequirement", "Requirement"), ("builds", "index")),
-    Names("pip._vendor.packaging.specifiers", ("SpecifierSet",), ("index",)),
+    Names("pip._vendor.packaging.specifiers", ("InvalidSpecifier", "SpecifierSet"), ("index", "metadata")),
     Names("pip._vendor.packaging.version", ("InvalidVersion", "parse"), ("index",)),
 
     # The command line.
