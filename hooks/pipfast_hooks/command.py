@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pip
 
 from pipfast.report import logger
+from pipfast_hooks.attach import is_attached
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.run import Part, Run, current_run, end_run
 from pipfast_hooks.seams import IMPORTED_TO_READ, fetches_nothing_in_dry_run
@@ -85,8 +86,8 @@ def _around_install_run(call: Call) -> Any:
     start = run.part(Start)
     if start.patterns is not None:
         start.patterns.notes_new = False
+    options = call["options"]
     try:
-        options = call["options"]
         # None where pip cannot write its own cache folder; the store may be elsewhere.
         run.intent = Intent(stores=options.cache_dir is None or bool(options.cache_dir))
         if not run.intent.stores and run.recording is not None:
@@ -95,8 +96,7 @@ def _around_install_run(call: Call) -> Any:
     except Exception:
         _leave_to_pip(run)
     run.store.settle()
-    if run.intent.installs and "program" in run.settings.disabled:
-        # Nothing of ours is asked between the resolver's end and the first installation.
+    if run.intent.installs and not _is_asked_before_installing(options):
         _import_what_installs(run)
     status = call.original()
     if not status and start.expectation is not None and run.intent.link_ahead and run.intent.bytecode is not None:
@@ -111,6 +111,18 @@ def _around_install_run(call: Call) -> Any:
         if (context := run.find(Context)) is not None:
             context.say_stale()
     return status
+
+
+def _is_asked_before_installing(options: Any) -> bool:
+    """Tell whether anything of ours is asked between the resolver's end and the first installation."""
+    if getattr(options, "deprecated_features_enabled", None):
+        # The legacy resolver, which is imported later.
+        return False
+    with guarded("what installs is imported before pip resolves"):
+        from pip._internal.resolution.resolvelib.resolver import Resolver
+
+        return is_attached(Resolver.get_installation_order)
+    return False
 
 
 def _put_all(run: Run) -> None:

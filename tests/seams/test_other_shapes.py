@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.index import serving
 from support.program import add_shim
+from support.sources import backend, built_with
+from support.wheels import Wheel
 
 if TYPE_CHECKING:
     from support.program import Box
@@ -134,6 +137,44 @@ def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> Non
     add_shim(box, "import pip\npip.__version__ = '22.3.1'\n")
     assert set(install(box, index_url).values()) <= {"stock"}
     assert not box.entries()
+
+
+def test_what_installs_is_imported_before_it_is_blocked(box: Box, index_url: str) -> None:
+    """Where nothing of ours is asked after the resolver, and from pip 26.3 on nothing can be imported then."""
+    add_shim(box, PIP_IMPORTS + """
+from pip._internal.resolution.resolvelib.resolver import Resolver
+own = Resolver.get_installation_order
+Resolver.get_installation_order = lambda self, req_set, more=None: own(self, req_set)
+""")
+    states = install(box, index_url)
+    assert states["pip._internal.resolution.resolvelib.resolver.Resolver.get_installation_order"] == "stock"
+    assert is_linked(box)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("module, name", [
+    ("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook"),
+    ("pip._internal.operations.build.metadata", "runner_with_spinner_message"),
+    ("pip._internal.operations.build.wheel", "runner_with_spinner_message"),
+])
+def test_no_build_beside_pip_where_its_hooks_are_pips_own(box: Box, module: str, name: str) -> None:
+    """Nobody would fill the environment that waits for a hook's result."""
+    add_shim(box, f"""
+import importlib
+parent = importlib.import_module({module!r})
+*path, name = {name!r}.split(".")
+for part in path:
+    parent = getattr(parent, part)
+own = getattr(parent, name)
+setattr(parent, name, lambda *things, **named: own(*things, **named))
+""")
+    with serving() as server:
+        index = server.index().add(
+            backend(), Wheel("demo").build(), *(built_with("maker", each, scripts={}) for each in ("made", "own")),
+        )
+        ended = box.pipfast("install", *index.args, "demo", "made", "own")
+    assert (ended.status, ended.err) == (0, "")
+    assert {"demo", "made", "own"} <= set(box.installed())
 
 
 @pytest.mark.parametrize("module, name", [

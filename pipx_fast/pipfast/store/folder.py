@@ -224,7 +224,10 @@ def _refuse_unsafe(root: Path) -> None:
             continue
         if path != root and stat.S_ISLNK(found.st_mode):
             raise StoreUnusable(root, f"{path.name} in it is a symbolic link")
-        if path == root:
+        if path == root and stat.S_ISLNK(found.st_mode):
+            if found.st_uid not in (0, os.geteuid()):
+                # It may lead elsewhere as soon as we have looked.
+                raise StoreUnusable(root, f"{path} is another user's symbolic link")
             found = path.stat()
         if not stat.S_ISDIR(found.st_mode):
             raise StoreUnusable(root, f"{path} is not a folder")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal import build_env, pyproject
 from pip._internal.distributions import sdist
+from pip._internal.operations.build import metadata, wheel
 from pip._internal.utils.logging import VERBOSE
 from pip._internal.utils.unpacking import unpack_file
 from pip._vendor.pyproject_hooks import BuildBackendHookCaller
@@ -180,9 +181,12 @@ def recipe_for(run: Run, context: Context) -> Recipe | None:
         # pip would leave all folders there.
         or getattr(context.options, "no_clean", False)
         or not isinstance(installer, _ByProcess)
-        # A function without its seam is pip's own.
-        or not (is_attached(module.call_subprocess) and is_attached(module.open_spinner))
-        or not is_attached(sdist.runner_with_spinner_message)
+        # A function without its seam is pip's own. Each hook passes through two of the last four: a process of
+        # pip's would find an environment that is to be filled later.
+        or not all(map(is_attached, (
+            module.call_subprocess, module.open_spinner, BuildBackendHookCaller._call_hook,
+            *(each.runner_with_spinner_message for each in (sdist, metadata, wheel)),
+        )))
     ):
         return None
     options = context.options

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.build_env import NoOpBuildEnvironment
 from pip._internal.operations.build import wheel
 from pip._internal.utils.logging import VERBOSE
+from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.hook_names import WHEEL
 from pipfast.builds.native import is_hungry
@@ -67,6 +68,7 @@ class Wheels(Part):
             and self.run.find(Context) is not None
             # A function without its seam is pip's own: nobody would take the wheels.
             and is_attached(wheel.runner_with_spinner_message)
+            and is_attached(BuildBackendHookCaller._call_hook)
             # pip shows the output of hooks.
             and logging.getLogger().getEffectiveLevel() > VERBOSE
         )
