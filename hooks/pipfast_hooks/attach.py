@@ -234,7 +234,7 @@ class Hooks:
                 # A wrapper leans on all the names of its module and family, not on its own alone.
                 state.leave("another seam of this module is not as expected")
             elif missing := set(state.seam.needs).difference(
-                each.seam.label for each in self.states if each.state == "attached"
+                each.seam.label for each in self.states if each.state in ("attached", "as expected")
             ):
                 state.leave(f"it needs {', '.join(sorted(missing))}")
             else:
@@ -325,6 +325,11 @@ def is_attached(function: Any) -> bool:
             return True
         function = getattr(function, "__wrapped__", None)
     return False
+
+
+def has_seams(owner: Any, *names: str) -> bool:
+    """Tell whether a module or a class of pip's has these functions, and a seam that is not stock around each."""
+    return all(is_attached(getattr(owner, name, None)) for name in names)
 
 
 def without_disabled(states: Iterable[SeamState]) -> Iterator[SeamState]:

@@ -47,7 +47,7 @@ class Seam:
     idle_without: str = ""
     """Skip the wrapper, and its import, when this argument is empty."""
     needs: tuple[str, ...] = ()
-    """Labels of rows above this one; if one of them is not attached, this one is not either."""
+    """Labels of rows above this one; if one of them is stock, this one is, too."""
 
     def fits(self, pip: Version) -> bool:
         """Tell whether this row speaks of that pip."""
@@ -79,6 +79,9 @@ _CALL_SUBPROCESS = (
 
 _QUIET_WORKERS = ("pip._internal.network.auth.MultiDomainBasicAuth._prompt_for_password",)
 """Without it, a download in a worker thread could ask for a password on the terminal."""
+
+_FETCHED_PAGES = ("pip._internal.index.collector.LinkCollector.fetch_response",)
+"""It is called for pages."""
 
 SEAMS: tuple[Seam, ...] = (
     # Every command passes here; what runs beside pip ends with it.
@@ -236,7 +239,7 @@ SEAMS: tuple[Seam, ...] = (
     Seam("pip._internal.index.package_finder", "PackageFinder._log_skipped_link", "index",
          ("link", "result", "detail")),
     Seam("pip._internal.index.package_finder", "PackageFinder.process_project_url", "index",
-         ("project_url", "link_evaluator"), "index.finder:_around_process_project_url"),
+         ("project_url", "link_evaluator"), "index.finder:_around_process_project_url", needs=_FETCHED_PAGES),
     Seam("pip._internal.index.package_finder", "PackageFinder.find_best_candidate", "index",
          ("project_name", "specifier", "hashes"), "index.finder:_around_find_best_candidate"),
 

@@ -64,9 +64,15 @@ setattr(parent, name, changed)
 GONE = FIND + """
 delattr(parent, name)
 if inspect.isclass(parent):
-    # It has moved to a base class; where none can be given, it is found all the same when it is called.
+    # It has moved to a base class; where it asks for one itself, or none can be had, objects have it all the same.
+    base = next((each for each in parent.__mro__[1:] if name in vars(each)), None)
     try:
-        parent.__bases__ = (type("Moved", (object,), {{name: found}}), *parent.__bases__)
+        if "__class__" in getattr(getattr(found, "__code__", None), "co_freevars", ()):
+            raise TypeError
+        if base is not None:
+            setattr(base, name, found)
+        else:
+            parent.__bases__ = (type(parent)("Moved", (), {{name: found}}), *parent.__bases__)
     except TypeError:
         before = getattr(parent, "__getattr__", None)
         def supply(self, wanted):

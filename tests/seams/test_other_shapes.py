@@ -151,6 +151,19 @@ Resolver.get_installation_order = lambda self, req_set, more=None: own(self, req
     assert is_linked(box)
 
 
+def test_pages_are_pips_own_where_they_are_fetched_otherwise(box: Box, index_url: str) -> None:
+    """The function that evaluates a page calls one of another module, which is gone."""
+    add_shim(box, PIP_IMPORTS + """
+from pip._internal.index.collector import LinkCollector
+LinkCollector.get_page = LinkCollector.fetch_response
+del LinkCollector.fetch_response
+LinkCollector.__getattr__ = lambda self, name: self.get_page if name == "fetch_response" else getattr(self, "_")
+""")
+    states = install(box, index_url)
+    assert states["pip._internal.index.package_finder.PackageFinder.process_project_url"] == "stock"
+    assert is_linked(box)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("module, name", [
     ("pip._vendor.pyproject_hooks._impl", "BuildBackendHookCaller._call_hook"),

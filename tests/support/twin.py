@@ -35,6 +35,9 @@ OURS = os.environ.get("PIPFAST_TWIN", "pipfast")
 """The module that is compared with pip; ``pip`` tries the comparison itself, and with ``attached`` pip runs with
 pipfast in an attached environment. The path of another installation's ``runner.py`` has that one run there."""
 
+# e.g. `pipfast: pip 26.4.dev0 is newer than 26.3, the newest tested: it installs by itself`
+_NEWER_PIP = re.compile(r"pipfast: pip \S+ is newer than ")
+
 # e.g. `  Downloading demo-1.0-py3-none-any.whl (1.1 kB)`, and its bar
 _FILE_HAD = re.compile(r"^( *)Downloading (\S+).*\n(?: *<bar .*>\n)?", re.MULTILINE)
 
@@ -468,7 +471,7 @@ def _manners(scenario: Scenario, stock: Run, ours: Run) -> Iterator[tuple[str, s
             yield "left in the temporary folder", f"step {number}: {mine.left_in_tmp}"
         if mine.children:
             yield "still running", f"step {number}: {mine.children}"
-        notes = without_notes(mine.stderr)[1]
+        notes = [note for note in without_notes(mine.stderr)[1] if not _NEWER_PIP.match(note)]
         if any(_VERBOSE.fullmatch(each) for each in scenario.steps[number].args):
             notes = [note for note in notes if not _WHERE_THE_TIME_WENT.match(note)]
         if notes and not scenario.notes:

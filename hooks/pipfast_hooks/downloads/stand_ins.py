@@ -7,7 +7,7 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._internal.req import req_install
 from pip._internal.utils.hashes import Hashes
 
-from pipfast_hooks.attach import is_attached
+from pipfast_hooks.attach import has_seams
 
 
 def can_stand_in() -> bool:
@@ -15,9 +15,8 @@ def can_stand_in() -> bool:
 
     With the other backend of metadata, an unknown pip or a family that is left out, one is not.
     """
-    install = pip_wheel.install_wheel
-    functions = (
-        getattr(select_backend().Distribution, "from_wheel", None), Hashes.check_against_path, install,
-        getattr(req_install, "install_wheel", install),
+    bound_twice = hasattr(req_install, "install_wheel")
+    return (
+        has_seams(select_backend().Distribution, "from_wheel") and has_seams(Hashes, "check_against_path")
+        and all(has_seams(each, "install_wheel") for each in (pip_wheel, req_install)[: 1 + bound_twice])
     )
-    return all(map(is_attached, functions))

@@ -30,7 +30,7 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.hook_names import METADATA, REQUIRES, WHEEL, WheelHook
 from pipfast.builds.native import has_native_code
-from pipfast_hooks.attach import is_attached
+from pipfast_hooks.attach import has_seams
 from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder, prepare
 from pipfast_hooks.builds.beside.host import Hooks
@@ -183,10 +183,9 @@ def recipe_for(run: Run, context: Context) -> Recipe | None:
         or not isinstance(installer, _ByProcess)
         # A function without its seam is pip's own. Each hook passes through two of the last four: a process of
         # pip's would find an environment that is to be filled later.
-        or not all(map(is_attached, (
-            module.call_subprocess, module.open_spinner, BuildBackendHookCaller._call_hook,
-            *(each.runner_with_spinner_message for each in (sdist, metadata, wheel)),
-        )))
+        or not has_seams(module, "call_subprocess", "open_spinner")
+        or not has_seams(BuildBackendHookCaller, "_call_hook")
+        or not all(has_seams(each, "runner_with_spinner_message") for each in (sdist, metadata, wheel))
     ):
         return None
     options = context.options

@@ -20,7 +20,7 @@ from pip._vendor.pyproject_hooks import BuildBackendHookCaller
 
 from pipfast.builds.hook_names import WHEEL
 from pipfast.builds.native import is_hungry
-from pipfast_hooks.attach import is_attached
+from pipfast_hooks.attach import has_seams
 from pipfast_hooks.builds.beside.build import Build, Failed, call_hook
 from pipfast_hooks.builds.beside.builder import Builder, prepare_all
 from pipfast_hooks.builds.beside.host import Hooks
@@ -67,8 +67,8 @@ class Wheels(Part):
             and hasattr(os, "killpg")
             and self.run.find(Context) is not None
             # A function without its seam is pip's own: nobody would take the wheels.
-            and is_attached(wheel.runner_with_spinner_message)
-            and is_attached(BuildBackendHookCaller._call_hook)
+            and has_seams(wheel, "runner_with_spinner_message")
+            and has_seams(BuildBackendHookCaller, "_call_hook")
             # pip shows the output of hooks.
             and logging.getLogger().getEffectiveLevel() > VERBOSE
         )
