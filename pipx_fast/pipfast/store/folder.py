@@ -221,6 +221,9 @@ def _refuse_unsafe(root: Path) -> None:
         try:
             found = path.lstat()
         except FileNotFoundError:
+            if path == root:
+                # Whatever takes its place in the next moment was not looked at.
+                raise
             continue
         if path != root and stat.S_ISLNK(found.st_mode):
             raise StoreUnusable(root, f"{path.name} in it is a symbolic link")

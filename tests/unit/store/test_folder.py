@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast import dependencies
+from pipfast.store import folder
 from pipfast.store.folder import ELSEWHERE, StoreUnusable, default_root, has_tag, is_usable, write_tag
 from pipfast.store.layout import open_layout
 
@@ -196,3 +197,20 @@ def test_store_that_is_being_purged_gets_its_tag_again(tmp_path: Path) -> None:
     writer.start()
     assert open_layout(root).root == root
     writer.join()
+
+
+def test_folder_that_comes_after_the_look_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shared folder another user can take away what is there and make it anew, between any two calls."""
+    root, original = tmp_path / "store", folder._refuse_unsafe
+
+    def look(path: Path) -> None:
+        path.rmdir()
+        try:
+            original(path)
+        finally:
+            path.mkdir()
+
+    monkeypatch.setattr(folder, "_refuse_unsafe", look)
+    with pytest.raises(StoreUnusable):
+        open_layout(root)
+    assert list(root.iterdir()) == []
