@@ -12,7 +12,7 @@ import pytest
 
 from support.index import serving
 from support.pips import since
-from support.program import wait_until
+from support.program import started_from, wait_until
 from support.sources import archive, backend, built_with
 
 if TYPE_CHECKING:
@@ -106,14 +106,3 @@ def test_nothing_is_left_running(box: Box, index: Index, build: str, ending: str
         signal.signal(signal.SIGHUP, before)
         for pid in alive(compilers):
             os.kill(pid, signal.SIGKILL)
-
-
-def started_from(box: Box) -> list[str]:
-    """Return the command lines of processes that run with an environment's interpreter or folders."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            line = os.fsdecode(path.joinpath("cmdline").read_bytes().replace(b"\0", b" "))
-            if str(box.root) in line and int(path.name) != os.getpid():
-                found.append(line)
-    return found

@@ -206,3 +206,14 @@ def group_is_empty(group: int) -> bool:
             if int(own_group) == group and state != "Z":
                 return False
     return True
+
+
+def started_from(box: Box) -> list[str]:
+    """Return the command lines of processes that run with an environment's interpreter or folders."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = os.fsdecode(path.joinpath("cmdline").read_bytes().replace(b"\0", b" "))
+            if str(box.root) in line and int(path.name) != os.getpid():
+                found.append(line)
+    return found
