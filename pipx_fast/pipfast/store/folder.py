@@ -194,16 +194,34 @@ def _refuse_in_use(root: Path) -> None:
 
 
 def write_tag(root: Path) -> None:
-    """Mark a folder as a store of ours."""
+    """Mark a folder as a store of ours.
+
+    The tag alone is synced, once in a store's life: a store that a power cut leaves without it would be taken for
+    somebody else's folder, and never be used again.
+    """
     aside = root / f".pipfast-{secrets.token_hex(8)}"
     try:
         with aside.open("x", encoding="ascii") as file:
             file.write(f"{TAG_SIGNATURE} losing it loses time only.\n")
+            file.flush()
+            _sync(file.fileno())
         aside.rename(root / TAG)
+        with suppress(OSError, AttributeError):
+            folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                _sync(folder)
+            finally:
+                os.close(folder)
     except BaseException:
         with suppress(OSError):
             aside.unlink()
         raise
+
+
+def _sync(descriptor: int) -> None:
+    # Some filesystems sync nothing, and say so.
+    with suppress(OSError):
+        os.fsync(descriptor)
 
 
 def _refuse_foreign(root: Path, existing: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pipfast import dependencies
 from pipfast.store import folder
-from pipfast.store.folder import ELSEWHERE, StoreUnusable, default_root, has_tag, is_usable, write_tag
+from pipfast.store.folder import ELSEWHERE, TAG, StoreUnusable, default_root, has_tag, is_usable, write_tag
 from pipfast.store.layout import open_layout
 
 if TYPE_CHECKING:
@@ -149,6 +149,24 @@ def test_store_is_tagged_before_it_has_anything_else(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("pipfast.store.folder._make_bucket", is_tagged)
     open_layout(tmp_path / "store")
+
+
+def test_tag_is_on_the_disk_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut, a folder with our entries and no tag is taken for somebody else's, for ever."""
+    synced = []
+
+    def sync(descriptor: int) -> None:
+        path = tmp_path.joinpath(f"/proc/self/fd/{descriptor}").resolve()
+        synced.append((path, [each.name for each in root.iterdir()]))
+
+    root = tmp_path / "store"
+    monkeypatch.setattr(os, "fsync", sync)
+    open_layout(root)
+    (file, before), (folder, after) = synced
+    assert (file.parent, before) == (root, [file.name])
+    assert (folder, after) == (root, [TAG])
+    open_layout(root)
+    assert len(synced) == 2
 
 
 def test_many_processes_make_one_store(tmp_path: Path) -> None:
