@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from support.wheels import Archive
 
@@ -36,6 +36,7 @@ class Breakage(Enum):
 
     RESET = "the connection is reset halfway"
     SHORT = "the connection is closed halfway, in good order"
+    DROPPED = "the connection is closed before any answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,7 @@ class Server:
         self._indexes: dict[str, Index] = {}
         self._files: dict[str, bytes] = {}
         self._overrides: dict[str, _Override] = {}
+        self._instead: dict[str, Callable[[Mapping[str, str]], Answer | None]] = {}
         self._breakages: dict[str, tuple[Breakage, int]] = {}
         self._broken: Counter[str] = Counter()
         self._delays: dict[str, float] = {}
@@ -298,6 +300,7 @@ class Server:
         with self._lock:
             self._indexes, self._files, self._overrides = {}, {}, {}
             self._breakages, self._delays, self._holds, self._requests = {}, {}, {}, []
+            self._instead = {}
             self._limit = 0
             self._broken.clear()
 
@@ -325,6 +328,10 @@ class Server:
     ) -> None:
         """Answer ``/<path>`` with a status, always or the first ``times`` of a run."""
         self._overrides[f"/{path}"] = _Override(Answer(status, b"as told", headers or {}), times)
+
+    def instead(self, path: str, answer: Callable[[Mapping[str, str]], Answer | None]) -> None:
+        """Answer ``/<path>`` with what a function makes of the request's headers, unless it is None."""
+        self._instead[f"/{path}"] = answer
 
     def break_off(self, path: str, breakage: Breakage, *, times: int) -> None:
         """Let the answers for ``/<path>`` end halfway, the first ``times`` of a run."""
@@ -393,6 +400,8 @@ class Server:
         if override is not None and (override.times is None or override.used < override.times):
             override.used += 1
             return override.answer
+        if path in self._instead and (answer := self._instead[path](headers)) is not None:
+            return answer
         if path in self._files:
             content_type = "text/html" if path.endswith("/") else "text/plain"
             return Answer(200, self._files[path], {"Content-Type": content_type})
@@ -419,10 +428,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.owner.respond(self.command, self.path, headers)
+        if answer.breakage is Breakage.DROPPED:
+            self.close_connection = True
+            return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 304:
+        if answer.status != 304 and "Content-Length" not in answer.headers:
             length = ("Content-Length", str(len(answer.body)))
             self.send_header(*(length if answer.sized else ("Transfer-Encoding", "chunked")))
         self.end_headers()
