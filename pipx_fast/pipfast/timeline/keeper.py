@@ -97,7 +97,7 @@ class Timeline:
         return write(run, _usable(self._page) if self._page is not None else None)
 
     def _tell(self) -> None:
-        told = {"pid": os.getpid(), "told": self._recorder.told()}
+        told = {"pid": os.getpid(), "told": _without_secrets(self._recorder.told())}
         path = Path(self._into, f"{os.getpid()}-{secrets.token_hex(4)}.json")
         # Whole or not at all: the other run may end before this one.
         aside = path.with_suffix(".tmp")
@@ -116,6 +116,15 @@ class Timeline:
             except (OSError, ValueError, TypeError, LookupError, RecursionError):
                 logger.debug("pipfast: the events in %s cannot be read", path, exc_info=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return what JSON can hold, without the passwords of addresses: the file outlives a run that is killed."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {name: _without_secrets(each) for name, each in value.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 @contextmanager

@@ -279,9 +279,11 @@ def test_events_of_a_pip_that_this_one_starts(tmp_path: Path) -> None:
     assert folder is not None and folder == timeline.variables()["_PIPFAST_SPANS"]
     child = Timeline(Settings(), ["install"], into=folder)
     assert child.variables()["_PIPFAST_SPANS"] == folder
-    with report.timed("place", name="nested"):
+    with report.timed("place", name="nested", key="https://me:secret@host/x?token=secret"):
         pass
     child.end()
+    # A run that is killed leaves it.
+    assert [path for path in Path(folder).iterdir() if "secret" not in path.read_text(encoding="ascii")]
     for number, text in enumerate(["", "[]", '{"pid": "x", "told": 3}', '{"pid": 3, "told": [3, [], "x"]}']):
         (tmp_path / f"{number}").write_text(text, encoding="utf-8")
         (tmp_path / f"{number}").rename(f"{folder}/{number}.json")
