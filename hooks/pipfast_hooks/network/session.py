@@ -24,6 +24,7 @@ def _around_request(call: Call) -> Any:
     method, url, headers = call["method"], call["url"], call.get("headers") or {}
     session, stream = call.instance, bool(call.get("stream"))
     # Also after the resolution: a thread may still be finding out what pip would send.
+    current_run().note_request(url)
     ours, answer = of_this_thread(method, url, headers)
     if answer is not None:
         return answer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from pipfast.memo.entry import Entry, read, root
 from pipfast.memo.facts import changed
-from pipfast.memo.question import Question, may_be_remembered
+from pipfast.memo.question import Question, is_plain_process, may_be_remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -
         goes through.
     """
     environ = os.environ
-    if not may_be_remembered(arguments, environ):
+    if not may_be_remembered(arguments, environ) or not is_plain_process():
         return run(None)
     store = root(environ)
     try:
@@ -87,8 +88,11 @@ def _printed(lines: Sequence[tuple[int, bytes]]) -> bool:
     """
     is_begun = False
     for number, data in lines:
+        stream = sys.stdout if number == 1 else sys.stderr
         while data:
             try:
+                # What was printed when the interpreter started comes first.
+                stream.flush()
                 count = os.write(number, data)
             except OSError as error:
                 if not is_begun:

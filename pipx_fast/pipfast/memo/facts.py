@@ -32,11 +32,18 @@ def look(path: str, way: str) -> str:
         return f"{kind} {error.errno}"
     except ValueError:
         return f"{kind} ?"
+    return told(found, kind)
+
+
+def told(found: os.stat_result, kind: str) -> str:
+    """Return the looks of what is there."""
     plain = f"{kind} {found.st_mode:o} {found.st_uid} {found.st_gid} {found.st_dev} {found.st_ino}"
-    if kind != "n" and stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(found.st_mode):
         # That something in it has come or gone matters to who has listed it.
-        return plain
-    return f"{plain} {found.st_size} {found.st_mtime_ns}"
+        return f"{plain} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}" if kind == "n" else plain
+    looks = f"{plain} {found.st_size} {found.st_mtime_ns}"
+    # Nobody can put back the time of the last change; but one more link of a file is a change, too.
+    return f"{looks} {found.st_ctime_ns}" if found.st_nlink == 1 else looks
 
 
 def changed(facts: Iterable[Fact]) -> str:
@@ -47,19 +54,13 @@ def changed(facts: Iterable[Fact]) -> str:
     return ""
 
 
-def is_settled(path: str, way: str, since_ns: int) -> bool:
-    """Tell whether whatever happens to a path from now on will show.
+def is_settled(found: os.stat_result, kind: str, since_ns: int) -> bool:
+    """Tell whether whatever happens to a file or folder from now on will show.
 
     A change shortly before, or after, ``since_ns`` (the clock's time when its reader began) may have been made
     after it was read; and another one may get the same time.
     """
-    if way[0] == "a":
-        return True
-    try:
-        found = os.lstat(path) if way[0] == "l" else os.stat(path)
-    except (OSError, ValueError):
-        return True
-    if way[0] != "n" and stat.S_ISDIR(found.st_mode):
+    if kind != "n" and stat.S_ISDIR(found.st_mode):
         return True
     latest = max(found.st_mtime_ns, found.st_ctime_ns)
     return latest + (FINE_NS if found.st_ctime_ns % 1_000_000_000 else COARSE_NS) < since_ns

@@ -6,15 +6,16 @@ import os
 import sys
 import tempfile
 import time
+from operator import itemgetter
 
 from pipfast.memo.entry import Entry, path_in
-from pipfast.memo.facts import is_settled, look
+from pipfast.memo.facts import is_settled, told
 from pipfast.memo.screen import Screen
 from pipfast.memo.witness import Witness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pipfast.memo.facts import Fact
@@ -29,13 +30,6 @@ MOST_IN_A_FOLDER = 8
 
 _SELF_CHECK = "/selfcheck/"
 """Part of the path of the file in which pip notes when it has asked for a newer one."""
-
-
-_STANDARD = f"{os.path.dirname(os.__file__)}/"
-"""The folder of the standard library: a change there is a change of the interpreter's version."""
-
-_OF_THE_PLACE = ("sitecustomize.py", "usercustomize.py")
-"""Modules that may lie in the standard library's folder, and are whoever's that runs the machine."""
 
 
 class Recording:
@@ -57,15 +51,20 @@ class Recording:
         # The accessor of older ones has bound what is about to be replaced.
         if sys.version_info < (3, 11) and "pathlib" in sys.modules:
             return False
-        if not self.screen.start():
+        if not self.witness.start():
             return False
-        self.witness.start()
+        if not self.screen.start():
+            self.witness.stop()
+            return False
         return True
 
     def stop(self) -> None:
         """End."""
-        self.screen.stop()
         self.witness.stop()
+        try:
+            self.screen.stop()
+        except (OSError, ValueError) as error:
+            self.witness.object_to(repr(error))
 
     def heed(self, settings: Settings) -> None:
         """Take what pip's configuration says of all this."""
@@ -88,17 +87,20 @@ class Recording:
             witness.object_to("pipfast has said something")
         if _is_loud():
             witness.object_to("its words are of one run alone")
-        looked = witness.looked | set(self._loaded_before())
+        if witness.objection:
+            return None
+        for path, way in self._loaded_before():
+            witness.look_at(path, way)
         facts: list[Fact] = []
-        for path, way in sorted(looked):
-            full = os.path.join(self.question.folder, path)
-            source = _source(full)
-            if source is None:
+        for (path, way), found in sorted(witness.looked.items(), key=itemgetter(0)):
+            source = os.path.join(self.question.folder, path)
+            if isinstance(found, str):
+                facts.append((source, found))
                 continue
-            facts.append((source, look(source, way)))
-            if not is_settled(source, way, self._began):
+            facts.append((source, told(found, way)))
+            if not is_settled(found, way, self._began):
                 witness.object_to(f"{source} has changed just now")
-        until = self._until(looked)
+        until = self._until(witness.looked)
         if witness.objection:
             return None
         return Entry(self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines)
@@ -120,7 +122,7 @@ class Recording:
                     yield os.path.join(folder, name), "f"
         yield os.path.join(sys.prefix, "pyvenv.cfg"), "f"
 
-    def _until(self, looked: set[tuple[str, str]]) -> int:
+    def _until(self, looked: Iterable[tuple[str, str]]) -> int:
         """Return when pip asks for a newer pip again; 0: never."""
         paths = [path for path, way in looked if _SELF_CHECK in path and way == "f"]
         if not paths:
@@ -176,8 +178,8 @@ def recorded(
     try:
         recording = Recording(question, store)
         is_watched = recording.start()
-    except OSError:
-        # There is no folder for temporary files: pip is about to say so.
+    except Exception:
+        # There is no folder for temporary files, for one: pip is about to say so.
         is_watched = False
     if not is_watched:
         return run(None)
@@ -264,20 +266,6 @@ def _is_loud() -> bool:
     import logging
 
     return logging.getLogger().level < logging.INFO
-
-
-def _source(path: str) -> str | None:
-    """Return the file that says whether this one has changed; None: the interpreter's version does."""
-    folder, name = os.path.split(path)
-    if name.endswith(".pyc") and os.path.basename(folder) == "__pycache__":
-        source = os.path.join(os.path.dirname(folder), f"{name.partition('.')[0]}.py")
-        if os.path.isfile(source):
-            path = source
-    if name in _OF_THE_PLACE:
-        return path
-    if path.startswith(_STANDARD) and path.endswith((".py", ".pyc", ".so")) and "-packages/" not in path:
-        return None
-    return path
 
 
 def _text(lines: list[tuple[int, bytes]]) -> str:

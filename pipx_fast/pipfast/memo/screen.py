@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 
+from pipfast.memo.question import is_plain_process
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -18,9 +20,13 @@ class _Noting(io.FileIO):
 
     screen: Screen
     number: int
+    before: io.TextIOWrapper
+    """What it takes the place of."""
 
     def write(self, data: Any) -> int:
         """Write, and note what was written."""
+        # What was printed before comes first.
+        self.before.flush()
         written = super().write(data)
         self.screen.note(self.number, bytes(memoryview(data)[:written]))
         return written
@@ -38,24 +44,26 @@ class Screen:
 
     def start(self) -> bool:
         """Take their place; False: they are not what Python has made, and nothing is noted."""
+        if not is_plain_process():
+            return False
         out, err = sys.stdout, sys.stderr
-        if type(out) is not io.TextIOWrapper or type(err) is not io.TextIOWrapper:
-            return False
-        if out is not sys.__stdout__ or err is not sys.__stderr__:
-            return False
+        assert isinstance(out, io.TextIOWrapper) and isinstance(err, io.TextIOWrapper)
         try:
-            if (out.fileno(), err.fileno()) != (1, 2):
-                return False
             sys.stdout, sys.stderr = self._instead(out, 1), self._instead(err, 2)
         except (OSError, ValueError):
             return False
         return True
 
     def stop(self) -> None:
-        """Note no more; what is written later goes the same way."""
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        self._noting = False
+        """Note no more; what is written later goes the same way.
+
+        :raises OSError: something could not be written: the interpreter's end is about to say so.
+        """
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:
+            self._noting = False
 
     def note(self, number: int, data: bytes) -> None:
         """Note what a descriptor has got."""
@@ -71,7 +79,7 @@ class Screen:
 
     def _instead(self, stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
         raw = _Noting(number, "wb", closefd=False)
-        raw.screen, raw.number = self, number
+        raw.screen, raw.number, raw.before = self, number, stream
         raw.name = stream.name
         is_raw = isinstance(stream.buffer, io.FileIO)
         # As Python makes it under ``-u``, and as it does otherwise.

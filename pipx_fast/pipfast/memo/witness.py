@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import sys
 from _thread import get_ident
+
+from pipfast.memo.question import UNREAD
+from pipfast.store.names import BUCKETS, LOCKS, OUTDATED, SECONDS, TMP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +33,35 @@ _CHANGES = frozenset((
     "os.chmod", "os.link", "os.mkdir", "os.remove", "os.removexattr", "os.rename", "os.rmdir", "os.symlink",
     "os.utime", "shutil.move", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp",
 ))
-"""Events that change files: allowed among temporary files and in the store."""
+"""Events that change files: allowed among this run's temporary files and in the store."""
+
+_MADE_THERE = ("tempfile.mkdtemp", "tempfile.mkstemp")
+"""Events in which a run gets a temporary folder or file of its own.
+
+All else there is somebody's: a user's files, and whole environments."""
+
+_OF_THE_STORE = frozenset((
+    *BUCKETS, *OUTDATED, TMP, LOCKS, SECONDS, "boots", "sizes", "CACHEDIR.TAG",
+))
+"""Names in the store's folder that are the store's; other ones are somebody's."""
+
+_PROBE = ".pipfast-"
+"""Beginning of the name of a file in the store's folder that is written to see whether it can be, see
+``store.folder``."""
+
+_HTTP_CACHE = re.compile(r"/http(?:-v2)?(?:/[0-9a-f]){5}/[0-9a-f]{56}")
+"""Where pip keeps answers of servers: it takes them without asking, but for a time that is theirs."""
+
+_HEARD = "pipfast.memo.heard"
+"""Event with which a witness finds out whether it hears: another audit hook may allow no more of them."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+_PLAIN = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+"""Kinds of what has looks that change with it; of a pipe or a terminal nobody knows what will be read."""
+
+_STANDARD = f"{os.path.dirname(os.__file__)}/"
+"""The folder of the standard library: a change of its modules is a change of the interpreter's version."""
 
 _SETS = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 
@@ -57,40 +88,53 @@ class Witness:
     def __init__(self, store: str, temporary: str) -> None:
         self.objection = ""
         """Why the run cannot be remembered; empty: nothing is known against it."""
-        self.looked: set[tuple[str, str]] = set()
-        """Paths, perhaps relative, and ways of looking, see ``facts``."""
+        self.looked: dict[tuple[str, str], os.stat_result | str] = {}
+        """Paths, perhaps relative, and ways of looking, see ``facts``; and what was seen before pip saw it."""
         self.temporary = ""
         """The folder for temporary files, if one was made."""
         self._store = store
         self._temporary = temporary
-        self._own = (f"{store}/", f"{temporary}/")
+        self._temporaries = tuple({f"{each.rstrip('/')}/" for each in (temporary, os.path.realpath(temporary))})
+        self._made: set[str] = set()
+        """Names in the folder for temporary files that this run has made there."""
         self._watching = False
+        self._hears = False
         self._looking_away: dict[int, int] = {}
         """Threads that do something for requests alone, and how often they have begun it."""
-        self._stock: dict[str, Callable[..., Any]] = {}
+        self._seeing: dict[str, Callable[..., Any]] = {
+            "stat": self._stat, "lstat": self._lstat, "access": self._access, "readlink": self._readlink,
+            "getenv": self._getenv,
+        }
+        # Whoever has bound one of ours keeps it beyond the end.
+        self._stock: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in self._seeing}
 
-    def start(self) -> None:
-        """Begin to see. An audit hook cannot be taken away; it is idle after the end."""
-        for name in ("stat", "lstat", "access", "readlink"):
-            self._stock[name] = getattr(os, name)
-        seeing = {"stat": self._stat, "lstat": self._lstat, "access": self._access, "readlink": self._readlink}
+    def start(self) -> bool:
+        """Begin to see; False: it cannot. An audit hook cannot be taken away; it is idle after the end."""
+        try:
+            sys.addaudithook(self._hear)
+            sys.audit(_HEARD)
+        except Exception:
+            # Somebody else's audit hook forbids it.
+            return False
+        if not self._hears:
+            return False
         for name in _SETS:
             known: set[Any] = getattr(os, name)
-            known |= {seeing[each] for each, stock in self._stock.items() if stock in known}
-        for name, function in seeing.items():
+            known |= {self._seeing[each] for each, stock in self._stock.items() if stock in known}
+        for name, function in self._seeing.items():
             setattr(os, name, function)
         self._watching = True
-        sys.addaudithook(self._hear)
+        return True
 
     def stop(self) -> None:
         """See no more."""
         self._watching = False
-        for name, stock in self._stock.items():
-            seeing = getattr(os, name)
-            setattr(os, name, stock)
+        for name, seeing in self._seeing.items():
+            # Somebody else's may have taken its place.
+            if getattr(os, name) == seeing:
+                setattr(os, name, self._stock[name])
             for each in _SETS:
                 getattr(os, each).discard(seeing)
-        self._stock.clear()
 
     def look_away(self) -> None:
         """See nothing of this thread until ``look_back``: what it does matters to requests only."""
@@ -105,10 +149,14 @@ class Witness:
     def object_to(self, why: str) -> None:
         """Note why this run cannot be remembered, and see no more: the first reason counts."""
         self.objection = self.objection or why
-        self._watching = False
+        if self._watching:
+            self.stop()
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._watching or event in _HARMLESS or get_ident() in self._looking_away:
+        if not self._watching:
+            self._hears = self._hears or event == _HEARD
+            return
+        if event in _HARMLESS or get_ident() in self._looking_away:
             return
         try:
             self._sort(event, arguments)
@@ -131,30 +179,77 @@ class Witness:
             if not isinstance(path, int):
                 self._note(os.fsdecode(path or "."), "n")
         elif event in _CHANGES:
-            if event == "tempfile.mkdtemp":
+            if event in _MADE_THERE:
                 self.temporary = self._temporary
+                self._made.add(self._name_of_temporary(os.fsdecode(arguments[0])))
+            is_below = event in ("os.remove", "os.rmdir") and arguments[-1] != -1
             for path in arguments[: 2 if event in ("os.rename", "os.link", "shutil.move") else 1]:
                 if isinstance(path, (str, bytes, os.PathLike)):
-                    self._change(event, os.fsdecode(path))
+                    self._change(event, os.fsdecode(path), is_below=is_below)
         elif not _is_beside(event, arguments):
             self.object_to(event)
 
+    def look_at(self, path: str, way: str) -> None:
+        """Note what was looked at unseen."""
+        self._note(path, way)
+
     def _note(self, path: str, way: str) -> None:
+        if (path, way) in self.looked:
+            return
         if path.startswith(_UNREAD):
             if not path.startswith(_ONLY_OURS):
                 self.object_to(f"reads {path}")
-        elif path != self._store and not path.startswith(self._own):
-            self.looked.add((path, way))
+        elif _HTTP_CACHE.search(path):
+            self.object_to("takes a server's answer from pip's cache")
+        elif path != self._store and not self._is_own(path):
+            if not _is_standard(path):
+                self._look(path, way)
 
-    def _change(self, event: str, path: str) -> None:
+    def _look(self, path: str, way: str) -> None:
+        """Look before pip does: what comes in between shows the next time."""
+        if path.endswith(".pyc") and os.path.basename(os.path.dirname(path)) == "__pycache__":
+            folder, name = os.path.split(path)
+            source = os.path.join(os.path.dirname(folder), f"{name.partition('.')[0]}.py")
+            if (source, way) in self.looked or not isinstance(self._seen(source, way), str):
+                # It is made anew for its source.
+                path = source
+        if (path, way) in self.looked:
+            return
+        found = self.looked[path, way] = self._seen(path, way)
+        if not isinstance(found, str) and stat.S_IFMT(found.st_mode) not in _PLAIN:
+            self.object_to(f"{path} is no file")
+
+    def _seen(self, path: str, way: str) -> os.stat_result | str:
+        try:
+            if way[0] == "a":
+                return f"{way} {self._stock['access'](path, int(way[1:]))}"
+            found: os.stat_result = self._stock["lstat" if way == "l" else "stat"](path)
+            return found
+        except OSError as error:
+            return f"{way} {error.errno}"
+        except ValueError:
+            return f"{way} ?"
+
+    def _is_own(self, path: str) -> bool:
+        """Tell whether a path is of the store, or made by this run among temporary files."""
+        store = f"{self._store}/"
+        if path.startswith(store):
+            name = path[len(store) :].partition("/")[0]
+            return name in _OF_THE_STORE or name.startswith(_PROBE)
+        return path.startswith(self._temporaries) and self._name_of_temporary(path) in self._made
+
+    def _name_of_temporary(self, path: str) -> str:
+        for folder in self._temporaries:
+            if path.startswith(folder):
+                return path[len(folder) :].partition("/")[0]
+        return path
+
+    def _change(self, event: str, path: str, *, is_below: bool = False) -> None:
+        """:param is_below: it is a name below a folder that is open, and was allowed with that folder."""
         if event == "os.mkdir" and f"{self._store}/".startswith(f"{path}/"):
             # The store is being made.
             return
-        # A name below a folder that is open is among what was allowed with that folder.
-        is_name = os.sep not in path
-        if not is_name and path != os.devnull and not path.startswith(self._own):
-            self.object_to(f"{event} {path}")
-        elif is_name and event not in ("os.remove", "os.rmdir"):
+        if not is_below and path != os.devnull and not self._is_own(path):
             self.object_to(f"{event} {path}")
 
     # They take the place of the functions of ``os``, and are called as those are.
@@ -162,13 +257,13 @@ class Witness:
     def _stat(self, path: Any, *, dir_fd: Any = None, follow_symlinks: bool = True) -> os.stat_result:
         if self._watching:
             self._see(path, "f" if follow_symlinks else "l", dir_fd)
-        found: os.stat_result = self._stock_of("stat")(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        found: os.stat_result = self._stock["stat"](path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return found
 
     def _lstat(self, path: Any, *, dir_fd: Any = None) -> os.stat_result:
         if self._watching:
             self._see(path, "l", dir_fd)
-        found: os.stat_result = self._stock_of("lstat")(path, dir_fd=dir_fd)
+        found: os.stat_result = self._stock["lstat"](path, dir_fd=dir_fd)
         return found
 
     def _access(self, path: Any, mode: int, **options: Any) -> bool:
@@ -177,12 +272,18 @@ class Witness:
                 self.object_to("asks for access in a way of its own")
             else:
                 self._see(path, f"a{mode}", None)
-        return bool(self._stock_of("access")(path, mode, **options))
+        return bool(self._stock["access"](path, mode, **options))
 
     def _readlink(self, path: Any, *, dir_fd: Any = None) -> Any:
         if self._watching:
             self._see(path, "l", dir_fd)
-        return self._stock_of("readlink")(path, dir_fd=dir_fd)
+        return self._stock["readlink"](path, dir_fd=dir_fd)
+
+    def _getenv(self, key: Any, default: Any = None) -> Any:
+        # pip puts in what a requirements file names: `-r ${PWD}/more.txt`.
+        if key in UNREAD:
+            self.object_to(f"the variable {key} is read")
+        return self._stock["getenv"](key, default)
 
     def _see(self, path: Any, way: str, dir_fd: Any) -> None:
         if dir_fd is None and not isinstance(path, int) and get_ident() not in self._looking_away:
@@ -192,11 +293,13 @@ class Witness:
                 # The function itself is about to say so.
                 self.object_to(repr(error))
 
-    def _stock_of(self, name: str) -> Callable[..., Any]:
-        # Whoever has bound one of ours keeps it beyond the end.
-        import posix
 
-        return self._stock.get(name) or getattr(posix, name)
+def _is_standard(path: str) -> bool:
+    """Tell whether it is a module of the standard library; whoever runs the machine may put others beside them."""
+    if not path.startswith(_STANDARD) or not path.endswith((".py", ".pyc", ".so")):
+        return False
+    name = path[len(_STANDARD) :].removeprefix("__pycache__/").removeprefix("lib-dynload/")
+    return name.partition("/")[0].partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_beside(event: str, arguments: tuple[Any, ...]) -> bool:

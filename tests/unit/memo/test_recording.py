@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -116,3 +117,29 @@ def test_folder_keeps_what_was_used_last(tmp_path: Path) -> None:
     left = sorted(int(path.name) for path in tmp_path.iterdir())
     assert left == list(range(4, MOST_IN_A_FOLDER + 3))
     _make_room(tmp_path / "none")
+
+
+WAYS = {
+    "a trace": "sys.settrace(lambda *_: None)",
+    "a profile": "sys.setprofile(lambda *_: None)",
+    "another stream": "sys.stdout = open(1, 'w', closefd=False)",
+    "another stream of errors": "import io; sys.stderr = io.StringIO()",
+    "no stream": "sys.stdout = None",
+    "a method of its own": "sys.stderr.write = sys.stderr.write",
+    "a closed stream": "sys.stdout.close()",
+    "warnings": "sys.warnoptions.append('error')",
+    "elsewhere": "sys.pycache_prefix = '/elsewhere'",
+}
+
+
+def test_process_that_is_watched_or_prints_in_its_own_way() -> None:
+    """Nothing is kept or given there."""
+    check = "; from pipfast.memo.question import is_plain_process; import os; os._exit(is_plain_process())"
+    for name, way in {"plain": "pass", "ignored": "sys.warnoptions.append('ignore')", **WAYS}.items():
+        ended = subprocess.run([sys.executable, "-c", f"import sys; {way}{check}"], check=False, timeout=60)
+        assert ended.returncode == (name in ("plain", "ignored")), name
+    for flags in (("-X", "dev"), ("-X", "importtime"), ("-v",)):
+        ended = subprocess.run(
+            [sys.executable, *flags, "-c", f"import sys{check}"], check=False, timeout=60, capture_output=True
+        )
+        assert ended.returncode == 0, flags

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Witness]:
     """Watch this process, whose store and temporary folder are in ``tmp_path``."""
-    for name in ("store", "tmp", "other"):
+    for name in ("store", "store/tmp", "tmp", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "other" / "file").touch()
     watching = Witness(str(tmp_path / "store"), str(tmp_path / "tmp"))
@@ -61,8 +61,8 @@ def test_functions_are_put_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("work", [
     lambda folder: tempfile.mkdtemp(dir=folder / "tmp"),
-    lambda folder: (folder / "store" / "new").write_text("x", encoding="utf-8"),
-    lambda folder: shutil.rmtree(tempfile.mkdtemp(dir=folder / "store")),
+    lambda folder: (folder / "store" / "tmp" / "new").write_text("x", encoding="utf-8"),
+    lambda folder: shutil.rmtree(tempfile.mkdtemp(dir=folder / "store" / "tmp")),
     lambda folder: Path(os.devnull).open("w", encoding="utf-8").close(),
     lambda folder: compile("1", "x", "eval"),
 ], ids=["temporary", "store", "store-folder", "null", "compile"])
@@ -90,10 +90,16 @@ def test_what_may_be_done(witness: Witness, tmp_path: Path, work: Callable[[Path
     lambda folder: os.chdir(folder),
     lambda folder: Path("/proc/self/status").read_bytes(),
     lambda folder: sys.audit("somebody.else's"),
+    lambda folder: (folder / "tmp" / "others").write_text("x", encoding="utf-8"),
+    lambda folder: (folder / "store" / "others").write_text("x", encoding="utf-8"),
+    lambda folder: os.getenv("OLDPWD"),
+    lambda folder: _fifo(folder),
+    lambda folder: (folder / "http-v2" / "a" / "b" / "c" / "d" / "e" / ("abcde" + 51 * "0")).exists(),
 ], ids=[
     "write", "change", "append", "descriptor", "mkdir", "unlink", "rename", "link", "chmod", "utime", "rmtree",
     "run",
     "spawn", "name", "connect", "chdir", "proc", "unknown",
+    "others-temporary", "others-store", "getenv", "fifo", "http-cache",
 ])
 def test_what_is_not_remembered(
     witness: Witness, tmp_path: Path, work: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
@@ -101,8 +107,15 @@ def test_what_is_not_remembered(
     monkeypatch.chdir(Path.cwd())
     witness.objection = ""
     witness._watching = True
+    for name, function in witness._seeing.items():
+        monkeypatch.setattr(os, name, function)
     work(tmp_path)
     assert witness.objection
+
+
+def _fifo(folder: Path) -> None:
+    os.mkfifo(folder / "other" / "fifo")
+    os.close(os.open(folder / "other" / "fifo", os.O_RDONLY | os.O_NONBLOCK))
 
 
 def _connect() -> None:
@@ -123,3 +136,21 @@ def test_what_is_done_for_requests_alone(witness: Witness, tmp_path: Path) -> No
     assert witness.objection == "" and not any("other" in path for path, _ in witness.looked)
     (tmp_path / "other" / "none").exists()
     assert any("other" in path for path, _ in witness.looked)
+
+
+def test_what_is_seen_is_what_was_there_before(witness: Witness, tmp_path: Path) -> None:
+    """A folder that is exchanged in the middle shows the next time, whatever its files' times are."""
+    path, newer = tmp_path / "other" / "file", tmp_path / "newer" / "file"
+    path.read_bytes()
+    newer.parent.mkdir()
+    newer.write_text("newer", encoding="utf-8")
+    path.parent.rename(tmp_path / "older")
+    newer.parent.rename(path.parent)
+    found = witness.looked[str(path), "f"]
+    assert isinstance(found, os.stat_result) and found.st_size == 0
+
+
+def test_functions_are_put_back_with_the_first_objection(witness: Witness) -> None:
+    seeing = os.stat
+    witness.object_to("")
+    assert os.stat is not seeing
