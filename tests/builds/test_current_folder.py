@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.rescue.environment import Overlay
+from support.sources import source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +78,25 @@ def test_with_m_the_current_folder_is_looked_at_as_by_pip(box: Box, index: Index
         assert (ended.status, ended.out) == (pip.status, pip.out.replace("-m pip ", "-m pipfast "))
         assert (found.read_text("utf-8") if found.exists() else "") == wanted
         found.unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["source", "PYTHONPATH"])
+def test_what_lies_in_a_source_or_on_the_path_is_run_as_by_pip(box: Box, index: Index, where: str) -> None:
+    """The folder of a source that is installed from within, and one that the user has put on the path."""
+    # On the path, modules of Python's own would end both at once.
+    found = plant(box, *LIBRARIES, *(() if where == "PYTHONPATH" else (*OURS, *OTHERS)))
+    for path, data in source("local", scripts={}).items():
+        (box.work / path).parent.mkdir(parents=True, exist_ok=True)
+        (box.work / path).write_bytes(data)
+    variables = {"PYTHONPATH": str(box.work)} if where == "PYTHONPATH" else {}
+    script = box.python.with_name("program")
+    ran = []
+    for main in ("from pip._internal.cli.main import main", "from pipfast.__main__ import main"):
+        script.write_text(f"#!{box.python}\nimport sys\n{main}\nsys.exit(main())\n")
+        found.unlink(missing_ok=True)
+        ended = box.run(str(script), "install", *index.args, ".", **variables)
+        ran.append((ended.status, set(found.read_text("utf-8").split()) if found.exists() else set()))
+        box.pip("uninstall", "-y", "local")
+    (stock, theirs), (ours, mine) = ran
+    assert ours == stock and mine <= theirs, mine - theirs
