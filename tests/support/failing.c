@@ -3,7 +3,8 @@
  * Loaded with LD_PRELOAD into a command and all of its children. FAULT_COUNTER is a file of eight bytes that all of them
  * share: the number of calls so far. FAULT_UNDER has the folders, separated by colons; FAULT_AT the number of the call
  * that fails, from 1 on, among those in whose lines FAULT_MATCH stands, if that is given; FAULT_ERRNO how: an error number, -1 for a short write, -9 for SIGKILL. FAULT_LOG is a file
- * that gets a line for each call.
+ * that gets a line for each call. With a FAULT_AT of -1 all of them fail; a FAULT_MATCH that begins with ^ is the line's
+ * beginning.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -98,9 +99,10 @@ static int is_its_turn(const char *name, int folder, const char *path) {
     int length = snprintf(line, sizeof line, "%s %s\n", name, whole);
     if (listing >= 0)
         syscall(SYS_write, listing, line, (size_t)length);
-    uint64_t number = match && !strstr(line, match) ? 0 : ++*counter;
+    int counts = !match || (*match == '^' ? !strncmp(line, match + 1, strlen(match + 1)) : !!strstr(line, match));
+    uint64_t number = counts ? ++*counter : 0;
     errno = kept;
-    if (!number || number != fails_at)
+    if (!number || (number != fails_at && fails_at != UINT64_MAX))
         return 0;
     if (how == -9)
         syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);

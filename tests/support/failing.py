@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHORT, KILL = -1, -9
 """In the place of an error number: a write of half the bytes, and the process's end."""
 
+EACH = -1
+"""In the place of a call's number: all of them."""
+
 _MAY_FAIL = {
     "open": (errno.ENOSPC, errno.EMFILE, errno.EACCES, errno.EROFS),
     "write": (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR, SHORT),
@@ -43,7 +46,7 @@ class Fault:
     """One call that fails."""
 
     at: int
-    """Its number, from 1 on."""
+    """Its number, from 1 on, or ``EACH``."""
     how: int
     """An error number, ``SHORT`` or ``KILL``."""
     call: str
@@ -54,6 +57,18 @@ class Fault:
         return f"{how} at call {self.at} ({self.call})"
 
 
+def compiled(name: str, folder: Path) -> Path:
+    """Compile a library to be loaded with LD_PRELOAD, and return its path; raises as ``Failing`` does."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise LookupError("no C compiler")
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
 class Failing:
     """The library that has calls fail, and the files that it shares with this process."""
 
@@ -62,19 +77,14 @@ class Failing:
 
         :raises LookupError: there is no C compiler. CalledProcessError: it fails.
         """
-        compiler = shutil.which("cc")
-        if compiler is None:
-            raise LookupError("no C compiler")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._library, self._counter, self._log = (folder / name for name in ("failing.so", "counter", "log"))
+        self._library = compiled("failing", folder)
+        self._counter, self._log = folder / "counter", folder / "log"
         self._under = ":".join(map(str, under))
-        source = Path(__file__).with_suffix(".c")
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", self._library, source, "-ldl"], check=True)
 
     def variables(self, fault: Fault | None = None, match: str = "") -> dict[str, str]:
         """Return what a command needs in its environment; without a fault its calls are only noted.
 
-        :param match: only calls count in whose lines it stands.
+        :param match: only calls count in whose lines it stands, or begins with, if it begins with ``^``.
         """
         self._counter.write_bytes(bytes(8))
         self._log.write_bytes(b"")
