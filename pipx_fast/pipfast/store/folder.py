@@ -33,6 +33,9 @@ _TAG_ASIDE = re.compile(r"\.pipfast-[0-9a-f]{16}", re.ASCII)
 _UNTAGGED_S = 0.5
 """Seconds to wait for the tag of a folder in which everything has a name of ours."""
 
+_LOOKS = 3
+"""Attempts to make a store that others purge meanwhile."""
+
 _NOTHING = frozenset({"lost+found"})
 """Names in the root of a new filesystem."""
 
@@ -92,21 +95,30 @@ def ensure_root(root: Path) -> None:
     :raises StoreUnusable: others own the folder or can write to it, or it cannot be made. pip
         refuses its cache folder for the same reasons (``check_path_owner``).
     """
-    try:
-        existing = nearest_folder(root)
-        if existing != root:
-            _refuse_foreign(root, existing)
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_unsafe(root)
-        if not has_tag(root):
-            _refuse_in_use(root)
-            write_tag(root)
-        for bucket in (*BUCKETS, TMP, LOCKS):
-            if not (root / bucket).is_dir():
-                _make_bucket(root / bucket)
-        _hand_nothing_down(root / TMP)
-    except OSError as error:
-        raise StoreUnusable(root, error.strerror or str(error)) from error
+    for left in reversed(range(_LOOKS)):
+        try:
+            _make_root(root)
+        except OSError as error:
+            # Another process purges it: what is there then is looked at anew.
+            if not left or not isinstance(error, FileNotFoundError):
+                raise StoreUnusable(root, error.strerror or str(error)) from error
+        else:
+            return
+
+
+def _make_root(root: Path) -> None:
+    existing = nearest_folder(root)
+    if existing != root:
+        _refuse_foreign(root, existing)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_unsafe(root)
+    if not has_tag(root):
+        _refuse_in_use(root)
+        write_tag(root)
+    for bucket in (*BUCKETS, TMP, LOCKS):
+        if not (root / bucket).is_dir():
+            _make_bucket(root / bucket)
+    _hand_nothing_down(root / TMP)
 
 
 def look_at(root: Path) -> bool:
@@ -127,6 +139,9 @@ def look_at(root: Path) -> bool:
         if not has_tag(root):
             _refuse_in_use(root)
         return has_tag(root)
+    except FileNotFoundError:
+        # Another process has purged it meanwhile.
+        return False
     except OSError as error:
         raise StoreUnusable(root, error.strerror or str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -232,3 +233,24 @@ def test_folder_that_comes_after_the_look_is_not_used(tmp_path: Path, monkeypatc
     with pytest.raises(StoreUnusable):
         open_layout(root)
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["_refuse_unsafe", "_refuse_in_use", "write_tag", "_make_bucket"])
+def test_store_that_is_purged_meanwhile(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made again by who makes one, and not there for who looks; no command says a word of it."""
+    root, original = tmp_path / "store", getattr(folder, step)
+    purges: list[Path] = []
+
+    def purged(path: Path) -> None:
+        if not purges:
+            purges.append(path)
+            shutil.rmtree(root)
+        original(path)
+
+    monkeypatch.setattr(folder, step, purged)
+    open_layout(root)
+    assert has_tag(root)
+    if step.startswith("_refuse"):
+        purges.clear()
+        (root / TAG).unlink()
+        assert not folder.look_at(root)
