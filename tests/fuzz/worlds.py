@@ -179,7 +179,7 @@ class World:
             uninstall=self.closer,
             each=True,
             stock_once=self._is_the_same_again(),
-            ours=str(own_folder() / "runner.py") if self.alias and OURS == "pipfast" else OURS,
+            ours=str(own_folder() / "runner.py") if self._runs_from_elsewhere() else OURS,
             notes=self._says_something(),
             between=wounding(self.wound) if self.wound else None,
             # Each command may fetch ahead for nothing.
@@ -188,6 +188,14 @@ class World:
             forked=frozenset(Twin) - frozenset(self.real),
         )
         return twins.differences(scenario, sabotage)
+
+    def _runs_from_elsewhere(self) -> bool:
+        """Tell whether another installation's pipfast runs.
+
+        For an environment without pip that takes the pip beside itself, and -v says where that is.
+        """
+        says_where = any({"--python", "-v"} <= {*command.args} for command in self.commands)
+        return self.alias and OURS == "pipfast" and not says_where
 
     def _unrescued(self) -> dict[str, str]:
         """Return what keeps pipfast from mending a build: pip's variables are for the pip in a build, too.
