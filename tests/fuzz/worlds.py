@@ -209,7 +209,7 @@ class World:
 
         Wheels that were built are not built again, and with a look into the cache that is told.
         """
-        sources = {"sdist", "made"} & {form for release in self.releases for form in release.forms}
+        sources = {"sdist", "made"} & {form for release in (*self.releases, *self.local) for form in release.forms}
         looks = any(word in command.args for command in self.commands for word in ("cache", "-v", "--log"))
         return not (sources or looks or self.closer)
 
