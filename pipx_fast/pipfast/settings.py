@@ -188,9 +188,10 @@ class _Reader:
         if not text or (scheme in REMOTE_SCHEMES and is_whole):
             return text or None
         known = ", ".join(f"{each}://" for each in REMOTE_SCHEMES)
+        from pipfast.address import concealed
+
         # What is no address may have a password all the same, or a key as its query.
-        _, user, place = text.partition("?")[0].rpartition("@")
-        told = f"****@{place}" if user else place
+        told = concealed(text)
         self.problems.append(f"{self._label(setting)} is {told!r}: it must begin with one of {known}; using none")
         return None
 

@@ -132,7 +132,11 @@ def test_team_store(text: str, remote: str | None) -> None:
     assert bool(settings.problems) is (remote is None and text not in ("off", ""))
 
 
-@pytest.mark.parametrize("text", ["user:secret@host/x", "https:/user:secret@host/x", "ftp://user:secret@host/x"])
+@pytest.mark.parametrize("text", [
+    "user:secret@host/x", "https:/user:secret@host/x", "ftp://user:secret@host/x", "user:a?secret@host/x",
+    "user:a#secret@host/x", "ftp://user:a/secret@host/x", "https:/user:a secret@host/x", "user:a@secret@host/x",
+    "user:a'secret@host/x", "host/x?secret", "host/x#secret",
+])
 def test_team_store_that_is_no_address_may_have_a_password(text: str) -> None:
     """Nobody prints it."""
     problems = Settings.from_environ({"PIPFAST_REMOTE": text}).problems

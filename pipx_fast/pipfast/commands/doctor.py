@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipfast import __version__, dependencies
-from pipfast.address import redacted
+from pipfast.address import concealed, redacted
 from pipfast.commands.command_line import Option, Parser, json_option
 from pipfast.commands.doctor_text import everything, page, stays_stock
 from pipfast.commands.facts import Attachment, Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
@@ -120,7 +120,7 @@ def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, str):
-        return redacted(value)
+        return concealed(value)
     return str(value) if isinstance(value, (Path, Secret)) else value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pipfast import report
 from pipfast.address import shown
 from pipfast.fetch.file.hashing import known_algorithms
 from pipfast.fetch.limiter import RetryBudget
-from pipfast.report import asked
+from pipfast.report import asked, logger
 from pipfast.system import threads
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from pipfast.fetch.file.assembly import Assembly
     from pipfast.fetch.transport import Response
     from pipfast.timeline.events import Recorder
-
-logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 0.05
 """Seconds between two looks at the progress; chunks come more often, and a display needs no more."""

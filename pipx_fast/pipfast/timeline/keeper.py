@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.address import redacted
+from pipfast.address import HIDDEN, redacted
 from pipfast.report import logger, record, say
 from pipfast.settings import SPANS_VARIABLE
 from pipfast.timeline.events import Recorder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _HINT = "give --timeline, or PIPFAST_TIMELINE, a file that can be written, such as timeline.html"
 
-_PASSWORD = re.compile(r"(?<![^=])[^\s/@=]+:[^\s/@]+@")
+_PASSWORD = re.compile(r"(?<![^=])[^\s/@=:]+:(?!//).+@")
 
 _BEGIN = 4096
 """Bytes by which a page or a trace is known."""
@@ -55,7 +55,7 @@ class Timeline:
         """
         self._settings, self._into, self._is_said = settings, into, is_said
         # `--proxy user:password@host` has no scheme.
-        self._command = [redacted(_PASSWORD.sub("****@", each)) for each in command]
+        self._command = [redacted(_PASSWORD.sub(f"{HIDDEN}@", each)) for each in command]
         self._page = None if into or settings.timeline is None else _usable(settings.timeline)
         self._folder = into
         self._recorder = Recorder()
@@ -159,7 +159,7 @@ def _reason_against(path: Path, foreign: str, is_ours: Callable[[bytes], bool]) 
     try:
         if path.exists() and not path.is_file():
             # To open a pipe might take for ever.
-            return "it is no file"
+            return "it is a folder" if path.is_dir() else "it is a pipe or a device"
         # What a link names is written.
         path = Path(os.path.realpath(path))
         if not path.exists():
