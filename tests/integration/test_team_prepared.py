@@ -61,6 +61,7 @@ def index_of(server: Server, **manners: bool) -> Index:
 def writer(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, Path]:
     """Have a machine prepare the wheels and put them there; return what it said, and the team's folder."""
     root = tmp_path_factory.mktemp("writer")
+    (root / "team").mkdir()
     ended = install(make_box(root), index_of(server), PIPFAST_REMOTE_WRITE="on", **variables(root / "team"))
     return ended, root / "team"
 
@@ -232,6 +233,6 @@ def test_machine_of_another_kind_prepares_by_itself(tmp_path: Path, server: Serv
 def test_server_that_is_down_costs_one_line(tmp_path: Path, server: Server, team: dict[str, str]) -> None:
     box = make_box(tmp_path / "reader")
     ended = install(box, index_of(server), **{**team, "PIPFAST_REMOTE": "http://127.0.0.1:9/team"})
-    assert ended.err.startswith("pipfast: the team's store is left out: GET: ")
+    assert ended.err.startswith("pipfast: the team's store is left out: http://127.0.0.1:9/team cannot be reached")
     assert ended.err.count("pipfast: ") == 1
     assert {UNPACKED, COMPILED} <= done(box)

@@ -19,14 +19,26 @@ import pytest
 from pipfast import report
 from pipfast.prepare.bytecode import current_kind
 from pipfast.remote.client import Client
+from pipfast.remote.health import examine
 from pipfast.remote.patience import Patience
 from pipfast.remote.prepared import Brought
 from pipfast.remote.remote import probe
+from pipfast.remote.signing import read_key
+from pipfast.settings import Secret
 from pipfast.store.archives import sha256_of
-from pipfast.store.layout import open_layout
+from pipfast.store.layout import Layout, open_layout
 from pipfast.upkeep.verify import verify
 from support.stores import UMASK, prepare
-from support.team import MAKER, PLACE, all_put_and_take_the_same, member, team_wheel, wheel_file
+from support.team import (
+    KEY,
+    MAKER,
+    PLACE,
+    all_put_and_take_the_same,
+    member,
+    settings_for,
+    team_wheel,
+    wheel_file,
+)
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -76,7 +88,7 @@ class Weed:
             time.sleep(0.05)
         # Its first object needs a volume, which takes it a while.
         for kind in ("s3", "webdav"):
-            client = Client(self.address(kind), Patience(30), writes=True)
+            client = Client(self.address(kind), Patience(30))
             try:
                 assert probe(client, open_layout(self.folder / "store")).problem == ""
             finally:
@@ -95,13 +107,20 @@ def _answers(port: int) -> bool:
     return False
 
 
+def _is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
 @pytest.fixture
 def weed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weed]:
     """Start a server on ports that are free, and its other ports, ten thousand above."""
     monkeypatch.setattr(report, "_said", set())
     (tmp_path / "weed").mkdir()
-    base = 20_000 + os.getpid() % 2000 * 10
-    while any(map(_answers, (*range(base, base + 5), *range(base + 10_000, base + 10_005)))):
+    # All below the ports that connections get of themselves.
+    base = 10_000 + os.getpid() % 1000 * 10
+    while not all(map(_is_free, (*range(base, base + 5), *range(base + 10_000, base + 10_005)))):
         base += 10
     server = Weed(tmp_path / "weed", base)
     for name, value in server.variables.items():
@@ -133,6 +152,31 @@ def test_prepared_wheel(weed: Weed, kind: str, tmp_path: Path, capsys: pytest.Ca
         assert remote.prepared(archive.sha256, bytecode, UMASK).size == len(archive.data)
         assert remote.prepared("ab" * 32, bytecode, UMASK) == Brought(is_there=False)
     assert not verify(layout, keep=True).damages and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["s3", "webdav"])
+def test_key_is_tried(weed: Weed, kind: str, tmp_path: Path) -> None:
+    """By the object of its own, or by any other that the server lists."""
+    layout = open_layout(tmp_path / "store")
+    address, other = weed.address(kind), "another key of another team"
+    assert str(_key_found(address, KEY, layout)).startswith("not tried: ")
+    with member(address, layout, timeout=10) as remote:
+        assert remote.keep(PLACE, team_wheel(), wheel_file(tmp_path / "built"))
+    name = read_key(Secret(KEY)).object_name
+    assert _key_found(address, KEY, layout) == f"right: {name} is signed with it"
+    assert str(_key_found(address, other, layout)).startswith("wrong: v1/wheels/")
+    client = Client(address, Patience(10))
+    try:
+        client.delete(name)
+    finally:
+        client.close()
+    assert str(_key_found(address, KEY, layout)).startswith("right: v1/wheels/")
+
+
+def _key_found(address: str, key: str, layout: Layout) -> str | None:
+    facts = examine(settings_for(address, key, writes=False, timeout=10), layout)
+    assert facts is not None
+    return facts.key
 
 
 def test_wrong_credentials(

@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipfast.address import shown
 from pipfast.errors import PipfastError
 from pipfast.remote import library
+from pipfast.remote.failures import AGAIN
 from pipfast.remote.patience import FREE_S, Patience
+from pipfast.report import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,10 @@ _WRITE_S = 120.0
 class RemoteFailed(PipfastError):
     """The server does not do what it is asked for; ``str()`` says how, without any secret."""
 
+    def __init__(self, what: str, hint: str = AGAIN) -> None:
+        super().__init__(what)
+        self.hint = hint
+
 
 class Client:
     """One server, and the process that speaks with it. It is asked for one thing at a time.
@@ -45,11 +50,9 @@ class Client:
     The process finds its credentials in its usual variables, files and services; nothing here looks at them.
     """
 
-    def __init__(self, address: str, patience: Patience, *, writes: bool = False) -> None:
+    def __init__(self, address: str, patience: Patience) -> None:
         self.address = address
-        self.shown = shown(address)
         self._patience = patience
-        self._writes = writes
         self._process: subprocess.Popen[bytes] | None = None
         self._held = b""
         self._is_open = self._is_closed = False
@@ -119,6 +122,12 @@ class Client:
         with self._turn:
             self._ask({"do": "delete", "name": name}, free=FREE_S)
 
+    def names(self, prefix: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the names of folders, and of objects, newest first, below a prefix; raises as ``get`` does."""
+        with self._turn:
+            answer = self._ask({"do": "names", "prefix": prefix})
+            return answer["folders"], answer["objects"]
+
     def more(self, *, free: float = 0.0) -> bytes:
         """Return the next bytes of the object that is coming, none at its end; raises as ``get`` does.
 
@@ -175,7 +184,7 @@ class Client:
                 raise RemoteFailed(f"no process can be started for it ({error.strerror or error})") from error
             self._write({
                 "do": "open", "address": self.address, "milliseconds": int(self._patience.seconds * 1000),
-                "folder": folder, "writes": self._writes,
+                "folder": folder,
             })
 
     def _open(self) -> None:
@@ -208,7 +217,9 @@ class Client:
             self.close()
             raise library.NoLibrary(answer["library"])
         if "error" in answer:
-            raise RemoteFailed(str(answer["error"]))
+            what, hint, raw = map(str, answer["error"])
+            logger.debug("pipfast: an error of the team's store, whole: %s", raw)
+            raise RemoteFailed(what, hint)
         return answer
 
     def _read(self, count: int, deadline: float) -> bytes:

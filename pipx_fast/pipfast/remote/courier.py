@@ -10,6 +10,7 @@ says. A prepared wheel's content never passes through pip's process: it is compa
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import random
 import re
@@ -20,9 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pipfast.address import redacted
 from pipfast.errors import PipfastError
-from pipfast.remote import library
+from pipfast.remote import failures, library
 from pipfast.remote.signing import MAX_HEAD_BYTES, MAX_LINE_BYTES
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ CHUNK_BYTES = 1 << 18
 _RECEIVED_BYTES = 1 << 20
 """The same of what is written here."""
 
+_MOST_NAMES = 256
+"""Names that are told of a folder: all of a wheel's, and of the folders of two digits."""
+
 _ATTEMPTS = 6
 _PAUSE_S = 0.2
 """Seconds between two attempts to put an object that another member is putting."""
 
 # e.g. `Server returned non-2xx status code: 423 Locked`
 _IN_USE = re.compile(r"status code: (?:409|423)\b")
-
-MAX_SAID_CHARACTERS = 160
-"""Characters of an error that are repeated; some servers answer with a page."""
 
 TMP = "v1/tmp"
 """Folder of objects that a WebDAV server is still getting; they are copied when they are whole."""
@@ -54,16 +54,14 @@ TMP = "v1/tmp"
 class Courier:
     """One server."""
 
-    def __init__(self, address: str, milliseconds: int, folder: str, *, writes: bool) -> None:
+    def __init__(self, address: str, milliseconds: int, folder: str) -> None:
         """:raises NoLibrary: there is no obstore. Exception: the address or its settings cannot be used."""
         self._obstore = obstore = library.load(folder)
-        self._is_folder = address.startswith("file:")
+        self._address = address
+        self._folder = failures.folder_of(address) if address.startswith("file:") else ""
         self._is_webdav = address.startswith(("http:", "https:"))
         options: dict[str, Any] = {}
-        if self._is_folder:
-            # A reader makes no folder.
-            options["mkdir"] = writes
-        elif not address.startswith("memory:"):
+        if not self._folder and not address.startswith("memory:"):
             # Whoever asks waits less, and bounds the whole: a large wheel may well take longer.
             wait = f"{2 * milliseconds}ms"
             client: dict[str, Any] = {"connect_timeout": wait, "read_timeout": wait, "timeout": "1h"}
@@ -71,8 +69,11 @@ class Courier:
             if address.startswith("http:") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"):
                 client["allow_http"] = True
             options = {"client_options": client, "retry_config": {"max_retries": 0}}
+        # A folder is looked at when the first question is asked: one of a network may not answer.
         # obstore joins address and name with a slash.
-        self._store = obstore.store.from_url(address.rstrip("/") if self._is_webdav else address, **options)
+        self._opened: Any = None if self._folder else obstore.store.from_url(
+            address.rstrip("/") if self._is_webdav else address, **options
+        )
         errors = obstore.exceptions
         self._missing = (FileNotFoundError, errors.NotFoundError)
         self._taken = (errors.AlreadyExistsError, errors.PreconditionError)
@@ -82,6 +83,14 @@ class Courier:
         self._chunk: Any = b""
         self._receiver: Receiver | None = None
         self._refuses: type[Exception] = library.NoLibrary
+
+    @property
+    def _store(self) -> Any:
+        """Return what obstore asks; raises NoFolder."""
+        if self._opened is None:
+            failures.check_folder(self._folder)
+            self._opened = self._obstore.store.LocalStore(prefix=self._folder, mkdir=False)
+        return self._opened
 
     def get(self, name: str, *, receives: bool = False) -> Mapping[str, object]:
         """Begin to get an object; say whether there is one.
@@ -93,7 +102,7 @@ class Courier:
             result = self._obstore.get(self._store, name)
         except self._missing:
             return {"found": False}
-        if receives and self._is_folder:
+        if receives and self._folder:
             self._stream = self._ranges(name, int(result.meta["size"]))
         else:
             self._stream = iter(result.stream(min_chunk_size=_RECEIVED_BYTES if receives else CHUNK_BYTES))
@@ -166,8 +175,20 @@ class Courier:
         return answer
 
     def create(self, name: str, path: str) -> Mapping[str, object]:
-        """Put a file's bytes under a name that is not taken yet; say whether it was not."""
-        content = Path(path).read_bytes()
+        """Put a file's bytes under a name that is not taken yet; say whether it was not.
+
+        The file is mapped: obstore sends it page by page, and a large one takes no memory of this process.
+        """
+        if self._folder:
+            # obstore would make it, were it gone since the first question.
+            failures.check_folder(self._folder)
+        content: mmap.mmap | bytes
+        with open(path, "rb") as file:
+            try:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):
+                # Not every file system, and no small address space, has room for that.
+                content = file.read()
         for attempt in range(_ATTEMPTS):
             try:
                 self._create(name, content)
@@ -182,7 +203,7 @@ class Courier:
                 break
         return {"made": True}
 
-    def _create(self, name: str, content: bytes) -> None:
+    def _create(self, name: str, content: mmap.mmap | bytes) -> None:
         if not self._is_webdav:
             self._obstore.put(self._store, name, content, mode="create", use_multipart=False)
             return
@@ -199,6 +220,16 @@ class Courier:
         self._obstore.delete(self._store, name)
         return {}
 
+    def names(self, prefix: str) -> Mapping[str, object]:
+        """Return the names one step below a prefix: those of folders, and those of objects, the newest first."""
+        found = self._obstore.list_with_delimiter(self._store, prefix=prefix)
+        objects = sorted(found["objects"], key=lambda each: each["last_modified"], reverse=True)
+        paths = found["common_prefixes"], [each["path"] for each in objects]
+        # Of a WebDAV server they begin with the address's own path.
+        folders, names = ([each[f"/{each}".find(f"/{prefix}/") :] for each in some[:_MOST_NAMES]
+                           if f"/{prefix}/" in f"/{each}"] for some in paths)
+        return {"folders": folders, "objects": names}
+
 
 def _head_length(held: bytes) -> int | None:
     """Return the length of an object's line and head; None: more bytes are needed to tell, or to have it."""
@@ -212,37 +243,17 @@ def _head_length(held: bytes) -> int | None:
     return whole if len(held) >= whole else None
 
 
-# e.g. `Generic S3 error: Error performing GET https://host/key in 2ms - Server returned non-2xx status code: 403`
-_PERFORMING = re.compile(r".*Error performing (\w+) \S+(?: in [\d.]+[mµn]?s\b)? - ")
-# What is behind it stands further below, e.g. `Os { code: 111, message: "Connection refused" }`,
-# `InvalidCertificate(Expired)`, or in a server's answer `<Code>RequestTimeTooSkewed</Code>`.
-_BEHIND = re.compile(
-    r'message: "([\w ]{1,60})"|(InvalidCertificate\(\w{1,40})|(dns error)|<Code>(\w{1,40})</Code>'
-)
-
-
-def told(error: BaseException) -> str:
-    """Return the words of an error that say what is wrong: obstore's have all of a request, and of its answer."""
-    whole = str(error)
-    first = whole.partition("\n")[0].partition("<")[0]
-    # A server may answer with what moves a terminal's cursor.
-    first = "".join(each if each.isprintable() else "?" for each in first)
-    text = redacted(_PERFORMING.sub(r"\1: ", first)).strip(" :-") or type(error).__name__
-    if len(text) > MAX_SAID_CHARACTERS:
-        text = f"{text[:MAX_SAID_CHARACTERS]} …"
-    behind = _BEHIND.search(whole)
-    return f"{text} ({next(filter(None, behind.groups()))})" if behind else text
-
-
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     """Answer until there is nothing more to read."""
     courier: Courier | None = None
+    address = ""
     for line in asked:
         question = json.loads(line)
         what, content = question.pop("do"), b""
         answer: Mapping[str, object] = {}
         try:
             if what == "open":
+                address = question["address"]
                 courier = Courier(**question)
             elif what in ("head", "more"):
                 content = getattr(courier, what)()
@@ -252,7 +263,7 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
         except library.NoLibrary as error:
             answer = {"library": str(error)}
         except Exception as error:
-            answer = {"error": told(error)}
+            answer = {"error": failures.told(error, address)}
         answers.write(json.dumps(answer).encode("ascii") + b"\n" + content)
         answers.flush()
 

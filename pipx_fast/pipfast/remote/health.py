@@ -52,7 +52,7 @@ def examine(settings: Settings, layout: Layout | None) -> TeamFacts | None:
             read_key(settings.remote_key)
     except NoKey as error:
         has_key, problem = False, str(error)
-    client = Client(settings.remote, Patience(settings.remote_timeout), writes=settings.remote_write)
+    client = Client(settings.remote, Patience(settings.remote_timeout))
     try:
         client.get(_NOTHING)
         creates_only = None
@@ -60,7 +60,7 @@ def examine(settings: Settings, layout: Layout | None) -> TeamFacts | None:
             found = probe(client, layout)
             creates_only, problem = not found.problem, found.problem or problem
     except (RemoteFailed, NoLibrary, OSError) as error:
-        hint = error.hint if isinstance(error, NoLibrary) else None
+        hint = error.hint if isinstance(error, (NoLibrary, RemoteFailed)) else None
         problem = _sentence(str(error))
         return TeamFacts(address, False, has_key, settings.remote_write, _shares(settings), None, problem, hint)
     finally:

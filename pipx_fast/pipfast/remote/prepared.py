@@ -22,7 +22,7 @@ from pipfast.store.manifest import TREE, Damaged, Folder, read_digests
 from pipfast.store.names import BYTECODE, REMOTE, TREES
 from pipfast.store.notes import keep_note, load_note, note_key
 from pipfast.store.prepared import is_tree_there
-from pipfast.store.reading import read_file
+from pipfast.store.reading import opened
 from pipfast.system.inflate import inflater
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pipfast.store.prepared import Prepared
 
 KIND = "prepared"
+
+_BLOCK = 1 << 20
+"""Bytes of a file that are in memory at once."""
 
 FORMAT = 1
 """Number of the content's form; it is part of each object's name."""
@@ -112,10 +115,15 @@ def _files(entry: Path, folders: list[Folder], digests: Mapping[str, str], below
     for folder in folders:
         place = "/".join(part for part in (os.fspath(entry), TREE, folder.path, below) if part)
         for each in folder.files:
-            content = read_file(f"{place}/{each.name}", each.size)
-            if hashlib.sha256(content).hexdigest() != digests[folder.path_of(each.name)]:
-                raise Damaged(f"{place}/{each.name} is not what it was")
-            yield content
+            path = f"{place}/{each.name}"
+            digest, missing = hashlib.sha256(), each.size
+            with opened(path) as descriptor:
+                while content := os.read(descriptor, min(_BLOCK, missing + 1)):
+                    missing -= len(content)
+                    digest.update(content)
+                    yield content
+            if missing or digest.hexdigest() != digests[folder.path_of(each.name)]:
+                raise Damaged(f"{path} is not what it was")
 
 
 class Arrival:
@@ -225,6 +233,8 @@ class PreparedRemote(Remote):
                 # What comes from a folder is not worth the time to inflate it, see README.
                 packed = not self.client.address.startswith("file:")
                 info = pack(wheel, path, packed=packed, most=MAX_OBJECT_BYTES)
+                if info is None:
+                    self._say_too_large(f"{archive.name}, prepared,")
                 if info is None or not self._may_create():
                     return False
                 info |= {"archive": archive.size, "wheel": wheel.manifest.info_dir}

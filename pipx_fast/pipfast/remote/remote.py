@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipfast.remote import built
 from pipfast.remote.built import SLOTS, TeamWheel, object_of, read_wheel
 from pipfast.remote.client import Client, RemoteFailed
+from pipfast.remote.failures import AGAIN
 from pipfast.remote.library import NoLibrary
 from pipfast.remote.patience import Patience
 from pipfast.remote.signing import Head, NoKey, TeamKey, Unbelievable, read_head, read_key, sign
@@ -33,16 +34,22 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Remote")
 
-MAX_OBJECT_BYTES = 1 << 30
-"""Bytes beyond which nothing is put there: it is sent at once, from memory."""
+MAX_OBJECT_BYTES = 4 << 30
+"""Bytes beyond which nothing is put there: it is one request, and S3 takes no more than 5 GB in one."""
+
+WITHOUT_KEY = "without the team's key no wheel of it is believed, prepared or not, and nothing is put there"
+
+ARCHIVES_ALONE = "of the team's store only archives are read whose SHA-256 the index or the user gives"
+
+KEY_IS = "PIPFAST_REMOTE_KEY is the team's key, or @ and the path of a file with it"
+
+SET_KEY = "set PIPFAST_REMOTE_KEY"
 
 MAX_DOUBTS = 16
 """Objects that are not believed, after which the server is asked for no more."""
 
 PROBED_S = 86_400.0
 """Seconds for which it is believed that a server creates and never replaces."""
-
-_DOCTOR = "`pipfast doctor` asks it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Remote:
         assert settings.remote
         self._settings, self._layout = settings, layout
         self._standing = standing or Standing(Patience(settings.remote_timeout))
-        self.client = Client(settings.remote, self._standing.patience, writes=settings.remote_write)
+        self.client = Client(settings.remote, self._standing.patience)
         # What is kept of it is there without a network, too.
         self._asks = settings.offline != "only"
         self.writes = settings.remote_write and self._asks
@@ -84,9 +91,12 @@ class Remote:
         try:
             self._key = read_key(settings.remote_key) if settings.remote_key is not None else None
         except NoKey as error:
-            self._leave(str(error), "PIPFAST_REMOTE_KEY is the team's key, or @ and the path of a file with it")
-        if self._key is None and not self.is_over and not settings.remote_archives:
-            self._leave("without the team's key no wheel of it is believed", "set PIPFAST_REMOTE_KEY")
+            self._leave(str(error), KEY_IS)
+        if self._key is None and not self.is_over:
+            if not settings.remote_archives:
+                self._leave(WITHOUT_KEY, SET_KEY)
+            elif settings.remote_prepared or settings.remote_write:
+                say(f"{ARCHIVES_ALONE}; {WITHOUT_KEY}", SET_KEY)
 
     @property
     def is_over(self) -> bool:
@@ -151,7 +161,10 @@ class Remote:
 
     def keep_archive(self, digest: str, filename: str, path: Path) -> None:
         """Put a downloaded file there, of which the index has this digest."""
-        if self.is_over or not self.writes or self._key is None or path.stat().st_size > MAX_OBJECT_BYTES:
+        if self.is_over or not self.writes or self._key is None:
+            return
+        if path.stat().st_size > MAX_OBJECT_BYTES:
+            self._say_too_large(filename)
             return
         name = f"v1/archives/{digest[:2]}/{digest}"
         try:
@@ -163,6 +176,10 @@ class Remote:
             self._fail(error)
         except OSError as error:
             logger.debug("pipfast: %s cannot be prepared for the team's store: %r", filename, error)
+
+    @staticmethod
+    def _say_too_large(what: str) -> None:
+        say(f"{what} is not put into the team's store: it has more than {MAX_OBJECT_BYTES >> 30} GiB")
 
     @contextmanager
     def _endings(self, name: str) -> Iterator[None]:
@@ -253,7 +270,7 @@ class Remote:
             return False
         size = path.stat().st_size
         if size > MAX_OBJECT_BYTES:
-            logger.debug("pipfast: %s is too large for the team's store", path.name)
+            self._say_too_large(path.name)
             return False
         try:
             if not self._may_create():
@@ -295,10 +312,11 @@ class Remote:
         key = note_key("probe\n", self.client.address)
         probed = load_note(self._layout, REMOTE, key, _read_probed)
         if probed is None or not 0 <= time.time() - probed.when <= PROBED_S:
-            probed = probe(self.client, self._layout)
+            assert self._key is not None
+            probed = probe(self.client, self._layout, self._key)
             keep_note(self._layout, REMOTE, key, [probed.when, probed.problem])
         if probed.problem:
-            self._leave(f"nothing is put there: {probed.problem}", _DOCTOR)
+            self._leave(f"nothing is put there: {probed.problem}", AGAIN)
         return not probed.problem
 
     def _doubt(self, name: str, how: str) -> None:
@@ -311,7 +329,7 @@ class Remote:
                 "if the team has changed its key, set PIPFAST_REMOTE_KEY to the new one")
 
     def _fail(self, error: RemoteFailed | NoLibrary) -> None:
-        self._leave(str(error), error.hint if isinstance(error, NoLibrary) else _DOCTOR)
+        self._leave(str(error), error.hint or AGAIN)
 
     def _leave(self, why: str, hint: str) -> None:
         if not self.is_over and not self._standing.doubts:
@@ -326,8 +344,11 @@ class Remote:
         self.client.close()
 
 
-def probe(client: Client, layout: Layout) -> Probed:
-    """Try whether a server creates an object, and refuses to create it twice; RemoteFailed: it does neither."""
+def probe(client: Client, layout: Layout, key: TeamKey | None = None) -> Probed:
+    """Try whether a server creates an object, and refuses to create it twice; RemoteFailed: it does neither.
+
+    :param key: if it does, the team's key is made known there, by which ``pipfast doctor`` finds a wrong one.
+    """
     name = f"v1/probe/{secrets.token_hex(16)}"
     with layout.staging() as folder:
         path = folder / "object"
@@ -338,6 +359,13 @@ def probe(client: Client, layout: Layout) -> Probed:
         problem = "the server replaces objects, so that one machine could undo another's" if client.create(
             name, path
         ) else ""
+        if key is not None and not problem:
+            head = sign(key, key.object_name, "key", 0, hashlib.sha256().hexdigest(), {})
+            path.write_bytes(head.line + head.raw)
+            try:
+                client.create(key.object_name, path)
+            except RemoteFailed as error:
+                logger.debug("pipfast: the team's key is not made known: %s", error)
     try:
         client.delete(name)
     except RemoteFailed as error:

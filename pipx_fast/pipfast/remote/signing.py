@@ -10,11 +10,15 @@ an object that was altered, cut short or put under another name is not believed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
 import re
+import select
+import stat
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +41,19 @@ LEAST_KEY_CHARACTERS = 16
 MAX_KEY_BYTES = 1 << 16
 """Bytes of a file with the team's key; a longer one is something else."""
 
+_PIPE_S = 2.0
+"""Seconds that a pipe may take to give the key."""
+
 _LINE = re.compile(FORMAT + rb" ([0-9a-f]{64}) ([0-9]{1,8})\n")
 _PURPOSE = b"pipfast: objects of the team's store, 1"
 
 
 class Unbelievable(PipfastError):
     """An object is not what it should be; ``str()`` says how, and ends a sentence about it."""
+
+
+class NotSigned(Unbelievable):
+    """An object is whole, and has no signature with the team's key."""
 
 
 class NoKey(PipfastError):
@@ -55,6 +66,11 @@ class TeamKey:
     def __init__(self, secret: bytes) -> None:
         # Whoever uses the same secret elsewhere signs no object of ours by chance.
         self._key = hmac.digest(secret, _PURPOSE, "sha256")
+
+    @property
+    def object_name(self) -> str:
+        """Return the name of the object that tells whether this is the team's key; it says nothing of the key."""
+        return f"v1/keys/{self.signature('v1/keys', b'').decode('ascii')[:32]}"
 
     def signature(self, name: str, head: bytes) -> bytes:
         """Return the signature of an object of that name and head."""
@@ -73,20 +89,46 @@ def read_key(secret: Secret) -> TeamKey:
     """
     text = secret.text
     if text.startswith("@"):
-        path = os.path.expanduser(text[1:])
+        path = key_place(secret)
         try:
-            with open(path, "rb") as file:
-                content = file.read(MAX_KEY_BYTES + 1)
-        except OSError as error:
-            raise NoKey(f"the team's key cannot be read from {path} ({error.strerror or error})") from error
+            content = _content(path)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise NoKey(f"the team's key cannot be read from {path} ({why})") from error
         if len(content) > MAX_KEY_BYTES:
             raise NoKey(f"{path} is too long to be the team's key")
         key, where = content.strip(), path
     else:
-        key, where = text.encode("utf-8", "surrogateescape"), "the setting"
+        key, where = text.encode("utf-8", "surrogateescape"), key_place(secret)
     if len(key) < LEAST_KEY_CHARACTERS:
         raise NoKey(f"the team's key in {where} is shorter than {LEAST_KEY_CHARACTERS} characters")
     return TeamKey(key)
+
+
+def _content(path: str) -> bytes:
+    """Return what a file begins with; of a pipe what comes in time, as of ``@/dev/fd/63``."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    deadline, content = time.monotonic() + _PIPE_S, b""
+    with open(descriptor, "rb", buffering=0) as file:
+        while len(content) <= MAX_KEY_BYTES:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode) and not select.select(
+                [file], [], [], max(0.0, deadline - time.monotonic())
+            )[0]:
+                raise TimeoutError(errno.ETIMEDOUT, f"it gives nothing for {_PIPE_S:g} s", path)
+            if not (block := file.read(MAX_KEY_BYTES + 1)):
+                break
+            content += block
+    return content
+
+
+def key_place(secret: Secret) -> str:
+    """Return where the team's key stands: the path of a file, or the setting's name."""
+    if secret.text.startswith("@"):
+        return os.path.expanduser(secret.text[1:])
+    # A command takes the variable away, since builds would get it.
+    return "PIPFAST_REMOTE_KEY" if "PIPFAST_REMOTE_KEY" in os.environ else (
+        "PIPFAST_REMOTE_KEY, or remote-key of pip's configuration"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +182,7 @@ def read_head(key: TeamKey | None, name: str, take: Callable[[int], bytes]) -> H
     if len(raw) != length:
         raise Unbelievable("is cut short")
     if key is not None and not key.is_signed(name, raw, match[1]):
-        raise Unbelievable("is not signed with the team's key, or was made under another name")
+        raise NotSigned("is not signed with the team's key, or was made under another name")
     try:
         document = json.loads(raw)
         kind, size, sha256 = str(document.pop("kind")), int(document.pop("size")), str(document.pop("sha256"))

@@ -12,14 +12,25 @@ import pytest
 from pipfast.remote import remote as module
 from pipfast.remote.built import object_of
 from pipfast.remote.client import Client, Incoming
+from pipfast.remote.prepared import PreparedRemote
 from pipfast.store.archives import find_archive, sha256_of
 from pipfast.store.layout import Layout, open_layout
-from support.team import KEY, MAKER, PLACE, all_put_and_take_the_same, member, team_wheel, wheel_file
+from support.team import (
+    KEY,
+    MAKER,
+    PLACE,
+    all_put_and_take_the_same,
+    member,
+    settings_for,
+    team_wheel,
+    wheel_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.remote.remote import Remote
+    from pipfast.remote.signing import TeamKey
     from pipfast.store.archives import Archive
 
 pytest.importorskip("obstore")
@@ -239,9 +250,9 @@ def test_probe_is_made_once_a_day(address: str, tmp_path: Path, monkeypatch: pyt
     probes = []
     original = module.probe
 
-    def probe(client: Client, layout: Layout) -> module.Probed:
+    def probe(client: Client, layout: Layout, key: TeamKey | None = None) -> module.Probed:
         probes.append(client)
-        return original(client, layout)
+        return original(client, layout, key)
 
     monkeypatch.setattr(module, "probe", probe)
     layout = open_layout(tmp_path / "writer")
@@ -336,4 +347,34 @@ def test_archives_are_not_put_without_the_key(address: str, tmp_path: Path) -> N
     path = wheel_file(tmp_path / "built")
     with member(address, open_layout(tmp_path / "writer"), None, archives=True) as remote:
         remote.keep_archive(sha256_of(path), path.name, path)
+    assert list((tmp_path / "team").iterdir()) == []
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_without_the_key_it_is_said_what_is_read(
+    prepared: bool, address: str, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, and where something else was asked for as well: archives alone need no key."""
+    settings = replace(settings_for(address, None, writes=False, archives=True), remote_prepared=prepared)
+    for _ in range(2):
+        remote = PreparedRemote(settings, reader)
+        assert not remote.is_over
+        assert remote.another().prepared("ab" * 32, None, 0o022).size is None
+        remote.close()
+    assert said(capsys) == (
+        "pipfast: of the team's store only archives are read whose SHA-256 the index or the user gives; without "
+        "the team's key no wheel of it is believed, prepared or not, and nothing is put there\n"
+        "hint: set PIPFAST_REMOTE_KEY\n" if prepared else ""
+    )
+
+
+def test_what_is_too_large_is_said(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "MAX_OBJECT_BYTES", 100)
+    path = wheel_file(tmp_path / "built")
+    with member(address, open_layout(tmp_path / "writer"), archives=True) as remote:
+        assert not remote.keep(PLACE, team_wheel(), path)
+        remote.keep_archive(sha256_of(path), path.name, path)
+    assert said(capsys).count(f"pipfast: {path.name} is not put into the team's store: it has more than ") == 1
     assert list((tmp_path / "team").iterdir()) == []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast.remote import signing
 from pipfast.remote.signing import Head, NoKey, TeamKey, Unbelievable, read_head, read_key, sign
 from pipfast.settings import Secret, Settings
 
@@ -83,3 +86,26 @@ def test_nothing_shows_the_key() -> None:
     assert "0123456789" not in f"{secret} {secret!r} {settings} {settings!r} {read_key(secret)!r}"
     # A worker or a copy may get it; what it prints does not.
     assert "0123456789" not in repr(pickle.loads(pickle.dumps(secret)))
+
+
+def test_key_from_a_pipe(tmp_path: Path) -> None:
+    """As a shell makes of `@<(command)`: what comes late counts."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"0123456789abcdef",))
+    writer.start()
+    key = read_key(Secret(f"@{tmp_path}/pipe"))
+    writer.join()
+    assert key.object_name == read_key(Secret("0123456789abcdef")).object_name
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("pipe", "it gives nothing for 0.1 s"), ("missing", "No such file"), ("", "Is a directory"),
+    ("empty", "shorter than 16"), ("\0", "null byte"),
+])
+def test_key_file_that_is_none(name: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a pipe into which nobody writes."""
+    monkeypatch.setattr(signing, "_PIPE_S", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    with pytest.raises(NoKey, match=why):
+        read_key(Secret(f"@{tmp_path}/{name}"))
