@@ -169,7 +169,8 @@ def _team(team: TeamFacts | None) -> list[str]:
         state = "read and written; it creates objects and never replaces them"
     else:
         state = "read only"
-    return [f"team's store   {team.address} ({', '.join(team.shares)}: {state})"]
+    lines = [f"team's store   {team.address} ({', '.join(team.shares)}: {state})"]
+    return [*lines, f"  key          {team.key}"] if team.key else lines
 
 
 def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
