@@ -108,14 +108,13 @@ LEFT = {
 
 
 @pytest.mark.parametrize(("code", "found"), LEFT.values(), ids=LEFT)
-def test_misbehaviour_is_found(twins: Twins, monkeypatch: pytest.MonkeyPatch, code: str, found: str) -> None:
+def test_misbehaviour_is_found(twins: Twins, code: str, found: str) -> None:
     """What a command leaves behind, prints or returns is a difference where stock pip does not."""
-    monkeypatch.setattr(twin, "OURS", "misbehaving")
 
     def plant(places: Places) -> None:
         (places.site_packages / "misbehaving.py").write_text(f"print('pip', end='')\n{code}\n", "utf-8")
 
-    scenario = Scenario((pip("hash", fails=None),), prepare=plant, warm=False)
+    scenario = Scenario((pip("hash", fails=None),), prepare=plant, warm=False, ours="misbehaving")
     assert found in {difference.kind for difference in twins.differences(scenario)}
 
 
