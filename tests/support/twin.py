@@ -117,7 +117,7 @@ class Scenario:
     """pipfast may take what it has where pip asks the server again: how a file came is not compared."""
     each: bool = False
     """Whether folders, and with ``inspect`` what it prints, are compared after each step, not only the last."""
-    ours: str = OURS
+    ours: str = field(default_factory=lambda: OURS)
     """Who is compared with pip, as in ``OURS``."""
     rescued: bool = False
     """Connections break: pipfast may go on where pip gives up, and what is said about it is not compared."""
