@@ -89,6 +89,13 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     return configuration.configured(settings, arguments)
 
 
+def heed(recording: Recording, settings: Settings) -> None:
+    """Tell a recording what the configuration says, and where pip notes what holds for a time only."""
+    from pipfast_hooks.seams import SELF_CHECK, SERVERS_ANSWERS
+
+    recording.heed(settings, SERVERS_ANSWERS, SELF_CHECK)
+
+
 def hook(
     settings: Settings, ending: ExitStack, arguments: Sequence[str] = (), patterns: Patterns | None = None,
     recording: Recording | None = None,

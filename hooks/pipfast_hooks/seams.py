@@ -325,6 +325,12 @@ STARTS_PROCESSES = "pip._internal.utils.subprocess"
 COLLECTS_ANSWERS = ("pip._vendor.cachecontrol.filewrapper", "NamedTemporaryFile")
 """Module and function of the files in which pip's cache collects an answer until it is whole."""
 
+SERVERS_ANSWERS = r"/http(?:-v2)?(?:/[0-9a-f]){5}/[0-9a-f]{56}"
+"""Pattern of paths in pip's HTTP cache: what is there is taken without asking, but for a time that servers set."""
+
+SELF_CHECK = "/selfcheck/"
+"""Part of the path of the file in which pip notes when it has asked for a newer pip, as ``last_check``."""
+
 DRAWS_BARS = ("pip._internal.cli.progress_bars", "Progress")
 """Module and class of the bars of downloads. Replaced while a finished bar is drawn, which needs no thread."""
 

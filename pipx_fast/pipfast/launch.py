@@ -141,7 +141,7 @@ def _run_with(
         # Without a network it has hooks all the same.
         page, settings = None, replace(settings, timeline=None)
     elif recording is not None:
-        recording.heed(settings)
+        pip_main.heed(recording, settings)
     if not needs_hooks and (settings.offline == "off" or not pip_main.may_ask(arguments)):
         if tuple(arguments) in _HELP:
             pip_main.show_timeline()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from pipfast.settings import FAMILIES, Settings
 from pipfast_hooks.attach import Hooks
 from pipfast_hooks.names import NAMES, Names
 from pipfast_hooks.output import messages
-from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, parse_version
+from pipfast_hooks.seams import NEWEST_TESTED, OLDEST, SEAMS, SELF_CHECK, SERVERS_ANSWERS, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,17 @@ def test_this_pip_has_the_names(row: Names) -> None:
     # On 25.1 some modules cannot be imported first.
     importlib.import_module("pip._internal.commands.install")
     assert not list(row.missing(importlib.import_module(row.module)))
+
+
+def test_notes_of_this_pip_are_where_they_are_said_to_be(tmp_path: Path) -> None:
+    """What servers have said, and when pip has asked for a newer pip: neither may be part of a kept answer."""
+    from pip._internal.network.cache import SafeFileCache
+    from pip._internal.self_outdated_check import SelfCheckState
+
+    for folder in ("http", "http-v2"):
+        path = SafeFileCache(str(tmp_path / folder))._get_cache_path("http://127.0.0.1/simple/")
+        assert re.search(SERVERS_ANSWERS, path)
+    assert SELF_CHECK in str(SelfCheckState(str(tmp_path))._statefile_path)
 
 
 def test_rows_are_of_known_families_and_pips() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -28,9 +29,6 @@ WEEK_NS = 7 * 86_400 * 10**9
 MOST_IN_A_FOLDER = 8
 """Answers in one of the bucket's 256 folders: 2,000 in all, of some 30 to 300 kB each."""
 
-_SELF_CHECK = "/selfcheck/"
-"""Part of the path of the file in which pip notes when it has asked for a newer one."""
-
 
 class Recording:
     """The run that is being watched."""
@@ -42,7 +40,8 @@ class Recording:
         self.witness = Witness(store, tempfile.gettempdir())
         self.screen = Screen()
         self.is_proof = False
-        """pip's configuration asks for proof."""
+        """The configuration asks for proof."""
+        self._servers_answers = self._self_check = ""
         self._before = list(sys.modules.values())
         self._began = time.time_ns()
 
@@ -66,8 +65,12 @@ class Recording:
         except (OSError, ValueError) as error:
             self.witness.object_to(repr(error))
 
-    def heed(self, settings: Settings) -> None:
-        """Take what pip's configuration says of all this."""
+    def heed(self, settings: Settings, servers_answers: str, self_check: str) -> None:
+        """Take what is known once the configuration is read; a run in which nobody says it is not kept.
+
+        :param servers_answers: pattern of paths of what servers have said.
+        :param self_check: part of the path of a JSON file with the time, ``last_check``, of a weekly question.
+        """
         from pipfast.store.folder import default_root
 
         if not settings.enabled or "memo" in settings.disabled:
@@ -77,6 +80,7 @@ class Recording:
         if settings.timings or settings.timeline:
             self.witness.object_to("its times are wanted")
         self.is_proof = settings.memo == "verify"
+        self._servers_answers, self._self_check = servers_answers, self_check
 
     def entry(self) -> Entry | None:
         """Return what is to be kept; None: ``witness.objection`` says why not."""
@@ -87,6 +91,10 @@ class Recording:
             witness.object_to("pipfast has said something")
         if _is_loud():
             witness.object_to("its words are of one run alone")
+        if not self._servers_answers:
+            witness.object_to("it ended before its configuration was read")
+        elif any(map(re.compile(self._servers_answers).search, (path for path, _ in witness.looked))):
+            witness.object_to("it takes a server's answer that is kept")
         if witness.objection:
             return None
         for path, way in self._loaded_before():
@@ -124,7 +132,7 @@ class Recording:
 
     def _until(self, looked: Iterable[tuple[str, str]]) -> int:
         """Return when pip asks for a newer pip again; 0: never."""
-        paths = [path for path, way in looked if _SELF_CHECK in path and way == "f"]
+        paths = [path for path, way in looked if self._self_check in path and way == "f"]
         if not paths:
             return 0
         import json
@@ -139,7 +147,8 @@ class Recording:
                 continue
             if told.tzinfo is None:
                 told = told.replace(tzinfo=timezone.utc)
-            until = int(told.timestamp() * 10**9) + WEEK_NS
+            ends = int(told.timestamp() * 10**9) + WEEK_NS
+            until = min(until or ends, ends)
         if not until:
             self.witness.object_to("when pip asks for a newer pip is unknown")
         return until

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from _thread import get_ident
@@ -48,9 +47,6 @@ _OF_THE_STORE = frozenset((
 _PROBE = ".pipfast-"
 """Beginning of the name of a file in the store's folder that is written to see whether it can be, see
 ``store.folder``."""
-
-_HTTP_CACHE = re.compile(r"/http(?:-v2)?(?:/[0-9a-f]){5}/[0-9a-f]{56}")
-"""Where pip keeps answers of servers: it takes them without asking, but for a time that is theirs."""
 
 _HEARD = "pipfast.memo.heard"
 """Event with which a witness finds out whether it hears: another audit hook may allow no more of them."""
@@ -199,8 +195,6 @@ class Witness:
         if path.startswith(_UNREAD):
             if not path.startswith(_ONLY_OURS):
                 self.object_to(f"reads {path}")
-        elif _HTTP_CACHE.search(path):
-            self.object_to("takes a server's answer from pip's cache")
         elif path != self._store and not self._is_own(path):
             if not _is_standard(path):
                 self._look(path, way)

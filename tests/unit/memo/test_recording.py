@@ -12,6 +12,7 @@ from pipfast.memo.entry import Entry, decoded, root
 from pipfast.memo.question import Question, may_be_remembered
 from pipfast.memo.recording import MOST_IN_A_FOLDER, WEEK_NS, Recording, _make_room
 from pipfast.memo.screen import MOST_BYTES, Screen
+from pipfast.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,15 +65,33 @@ def test_which_questions_may_be_remembered(arguments: list[str], environ: dict[s
 def test_weekly_question_ends_an_answer(tmp_path: Path) -> None:
     """pip asks for a newer pip a week after it did; where that is not told, nothing is kept."""
     recording = Recording(Question(["install"], os.environ), str(tmp_path))
+    recording.heed(Settings(store=tmp_path), "/http/", "/selfcheck/")
     told = tmp_path / "selfcheck" / "note"
     told.parent.mkdir()
     told.write_text(json.dumps({"last_check": "2026-01-02T03:04:05Z"}), encoding="utf-8")
     assert recording._until({(str(told), "f")}) == 1_767_323_045 * 10**9 + WEEK_NS
     assert recording._until({("/elsewhere", "f")}) == 0
     assert recording.witness.objection == ""
+    sooner = told.with_name("sooner")
+    sooner.write_text(json.dumps({"last_check": "2026-01-01T03:04:05Z"}), encoding="utf-8")
+    assert recording._until({(str(told), "f"), (str(sooner), "f")}) == (1_767_323_045 - 86_400) * 10**9 + WEEK_NS
     told.write_text("{}", encoding="utf-8")
     recording._until({(str(told), "f")})
     assert recording.witness.objection
+
+
+def test_kept_answer_of_a_server_is_no_answer_of_pips(tmp_path: Path) -> None:
+    """It holds for a time that servers set; and nothing is kept where nobody said how it is known."""
+    objections = []
+    for pattern, path in (("/http/", "/home/http/ab"), ("/http/", "/home/file"), ("", "/home/file")):
+        recording = Recording(Question(["install"], os.environ), str(tmp_path))
+        if pattern:
+            recording.heed(Settings(store=tmp_path), pattern, "/selfcheck/")
+        recording.witness.looked[path, "f"] = "f 2"
+        recording.entry()
+        objections.append(recording.witness.objection)
+    assert "server" in objections[0] and "configuration" in objections[2]
+    assert "server" not in objections[1] and "configuration" not in objections[1]
 
 
 def test_screen_notes_in_order_what_each_stream_gets(

@@ -94,12 +94,11 @@ def test_what_may_be_done(witness: Witness, tmp_path: Path, work: Callable[[Path
     lambda folder: (folder / "store" / "others").write_text("x", encoding="utf-8"),
     lambda folder: os.getenv("OLDPWD"),
     lambda folder: _fifo(folder),
-    lambda folder: (folder / "http-v2" / "a" / "b" / "c" / "d" / "e" / ("abcde" + 51 * "0")).exists(),
 ], ids=[
     "write", "change", "append", "descriptor", "mkdir", "unlink", "rename", "link", "chmod", "utime", "rmtree",
     "run",
     "spawn", "name", "connect", "chdir", "proc", "unknown",
-    "others-temporary", "others-store", "getenv", "fifo", "http-cache",
+    "others-temporary", "others-store", "getenv", "fifo",
 ])
 def test_what_is_not_remembered(
     witness: Witness, tmp_path: Path, work: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
