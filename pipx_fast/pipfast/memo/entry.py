@@ -7,6 +7,7 @@ import stat
 import time
 
 from pipfast.memo.question import sha256
+from pipfast.store.names import MEMO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,16 +15,13 @@ if TYPE_CHECKING:
 
     from pipfast.memo.facts import Fact
 
-BUCKET = "memo-v0"
-"""The same as ``pipfast.store.names.MEMO``, which imports more."""
-
 _FORMAT = b"1"
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 """Length of the head of a note, see ``pipfast.store.notes``."""
 
 USE_NOTED_S = 86_400
-"""Seconds for which a noted use stands, as for all notes."""
+"""Seconds for which a noted use stands: as ``pipfast.store.layout`` has it, which imports more."""
 
 MOST_BYTES = 16 << 20
 """Bytes beyond which a file is none of ours; 400 packages take a quarter of one MB."""
@@ -106,7 +104,7 @@ def root(environ: Mapping[str, str]) -> str:
 
 def path_in(root: str, key: str) -> str:
     """Return where the answer to a question is kept."""
-    return f"{root}/{BUCKET}/{key[:2]}/{key}"
+    return f"{root}/{MEMO}/{key[:2]}/{key}"
 
 
 def read(root: str, key: str) -> Entry | None:
@@ -120,7 +118,7 @@ def read(root: str, key: str) -> Entry | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or not _is_ours(found) or not 0 < found.st_size <= MOST_BYTES:
             return None
-        bucket = f"{root}/{BUCKET}"
+        bucket = f"{root}/{MEMO}"
         if not all(map(_is_own_folder, (root, bucket, f"{bucket}/{key[:2]}"))):
             return None
         content = _all(descriptor, found.st_size)

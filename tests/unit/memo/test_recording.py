@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast.memo import entry
 from pipfast.memo.entry import Entry, decoded, root
 from pipfast.memo.question import Question, may_be_remembered
 from pipfast.memo.recording import MOST_IN_A_FOLDER, WEEK_NS, Recording, _make_room
 from pipfast.memo.screen import MOST_BYTES, Screen
 from pipfast.settings import Settings
+from pipfast.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +36,10 @@ def test_what_is_no_entry(damage: object) -> None:
     payload = b"\0".join(damage(ENTRY.encoded().split(b"\0")))  # type: ignore[operator]
     with pytest.raises((ValueError, IndexError)):
         decoded(payload)
+
+
+def test_what_stands_twice_is_the_same() -> None:
+    assert entry.USE_NOTED_S == layout.USE_NOTED_S
 
 
 def test_null_bytes_cannot_be_kept() -> None:
