@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.index import Breakage, Manners, serving
+from support.index import Answer, Breakage, Manners, serving
 from support.pips import since
 from support.wheels import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from support.index import Index, Server
     from support.program import Box
@@ -65,6 +66,24 @@ def test_pages_come_side_by_side(box: Box, server: Server) -> None:
     ended = box.pipfast("install", *index.args, "top")
     assert (ended.status, ended.err) == (0, "")
     assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+
+
+def _same(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    return answer
+
+
+def test_pages_that_another_server_has(box: Box, server: Server) -> None:
+    """Early requests are led to a server that nobody has asked before: one of them is the first there."""
+    index, there = fill(server.index()), fill(server.index("b"))
+    elsewhere = server.url.replace("127.0.0.1", "localhost")
+    server.delay("a/simple/alpha/", 0.5)
+    for name in LEAVES[1:]:
+        moved = Answer(302, b"", {"Location": f"{elsewhere}/b/simple/{name}/"})
+        server.instead(f"a/simple/{name}/", partial(_same, moved))
+    ended = box.pipfast("install", *index.args, "top")
+    assert (ended.status, ended.err) == (0, "") and there.url
+    assert installed(box) == {"top", "deep", "deeper", *LEAVES}
+    assert {times for path, times in asked(server).items() if path.startswith("/b/simple/")} == {1}
 
 
 def test_page_of_another_kind_is_named_once(box: Box, server: Server) -> None:

@@ -40,8 +40,9 @@ class _Tracked:
         if turn is not None:
             here.retries, kwargs["retries"] = kwargs.get("retries"), Retry(0, read=False)
             if turn.server is not None:
-                # A redirection of the same request.
-                turn = here.turn = Turn(early=True, url=turn.url, ranged=turn.ranged, first=turn.first)
+                # A redirection of the same request, which pip may be waiting for: where it leads to a server that
+                # nobody has heard yet, nobody else is going to ask that one first.
+                turn = here.turn = Turn(early=True, url=turn.url, ranged=turn.ranged, first=True)
             self._servers.watch()
             server = self._servers.of_pool(self)
             server.enter(turn)
