@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Tell whether an error came of Ctrl-C.
+
+    Where KeyboardInterrupt comes while a ``threading.Condition`` has given its lock up, releasing the lock once more
+    raises RuntimeError in its place.
+    """
+    return isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt)
+
+
 class guarded:  # one reads `with guarded(...)`
     """Context in which an ``Exception`` is logged and goes no further; Ctrl-C and the like do.
 
@@ -35,6 +44,8 @@ class guarded:  # one reads `with guarded(...)`
         """Log an ``Exception`` and keep it back."""
         if not isinstance(error, Exception):
             return False
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
         if self._brief:
             logger.debug(f"pipfast: {self._words}: %r", *self._arguments, error)
         else:

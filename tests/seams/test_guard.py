@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
@@ -34,3 +35,15 @@ def test_what_ends_a_command_passes(error: type[BaseException]) -> None:
     """Ctrl-C is the user's."""
     with pytest.raises(error), guarded("nothing"):
         raise error
+
+
+def test_interrupt_is_not_mistaken_for_a_surprise() -> None:
+    """It may come while a condition has its lock given up, and turns into an error of the lock's."""
+    condition = threading.Condition(threading.Lock())
+
+    def interrupted() -> bool:
+        condition._release_save()  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), guarded("nothing"), condition:
+        condition.wait_for(interrupted)

@@ -19,7 +19,7 @@ from pipfast.address import shown
 from pipfast.fetch.errors import FetchError, WrongDigest
 from pipfast.report import logger, timed
 from pipfast_hooks.downloads.connections import Connections, Sessions
-from pipfast_hooks.guard import guarded
+from pipfast_hooks.guard import guarded, is_interrupt
 from pipfast_hooks.index.candidates import Sizes
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.output.display import Display, terminal_console
@@ -130,8 +130,10 @@ def _finish_or_leave(
             pip_download.logger.critical("HTTP error %s while getting %s", error.response.status_code, job.link)
             raise
         # It may be that pip asks for a password here, which a worker must not do.
-        told = whole = False
+        told, whole = job.told, False
     except _OURS as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
         logger.debug("pipfast: %s left to pip after %r", shown(job.link.url), error, exc_info=True)
         told, whole = job.told, isinstance(error, WrongDigest)
     # Not while that error is handled: a traceback of pip's would begin with it.
