@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def is_interrupt(error: BaseException) -> bool:
     """Tell whether an error came of Ctrl-C.
 
-    Where KeyboardInterrupt comes while a ``threading.Condition`` has given its lock up, releasing the lock once more
-    raises RuntimeError in its place.
+    Where KeyboardInterrupt comes while a ``threading.Condition`` has given its lock up, releasing the lock once
+    more raises RuntimeError in its place.
     """
     return isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt)
 

@@ -172,7 +172,7 @@ def test_leftovers_of_a_killed_command_go_with_the_next(box: Box, laborious: Ind
     tmp = box.store / "tmp"
     with box.started("-m", "pipfast", "install", *laborious.args, "laborious") as process:
         # Not just what is written aside for a moment.
-        wait_until(lambda: any(".py" in name for *_, names in os.walk(tmp) for name in names), "an unpacked file in tmp")
+        wait_until(lambda: any(".py" in name for *_, names in os.walk(tmp) for name in names), "an unpacked file")
         process.kill()
         process.wait()
         # Its workers end when they find that nobody listens.
