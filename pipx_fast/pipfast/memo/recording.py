@@ -85,8 +85,8 @@ class Recording:
     def entry(self) -> Entry | None:
         """Return what is to be kept; None: ``witness.objection`` says why not."""
         witness = self.witness
-        if self.screen.is_too_much:
-            witness.object_to("it prints too much")
+        if self.screen.is_incomplete:
+            witness.object_to("it prints too much, or bytes")
         if any(line.startswith(b"pipfast: ") for _, data in self.screen.lines for line in data.splitlines()):
             witness.object_to("pipfast has said something")
         if _is_loud():

@@ -14,22 +14,41 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 """Bytes beyond which nobody needs them faster."""
 
+LEAST_KEPT_BACK = 8192
+"""Bytes that Python's streams keep until they are flushed."""
 
-class _Noting(io.FileIO):
-    """A descriptor that notes what it writes."""
+
+class _Noting(io.TextIOWrapper):
+    """A stream that notes what it has been given, once it passes it on.
+
+    Not a descriptor that notes: Ctrl-C between its writing and its return would have its buffer write again.
+    """
 
     screen: Screen
     number: int
     before: io.TextIOWrapper
     """What it takes the place of."""
 
-    def write(self, data: Any) -> int:
+    def write(self, text: str) -> int:
         """Write, and note what was written."""
         # What was printed before comes first.
         self.before.flush()
-        written = super().write(data)
-        self.screen.note(self.number, bytes(memoryview(data)[:written]))
+        written = super().write(text)
+        self.screen.note(self.number, text.encode(self.encoding, self.errors or "strict"))
+        if self.write_through or (self.line_buffering and ("\n" in text or "\r" in text)):
+            self.screen.pass_on(self.number)
         return written
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        super().flush()
+        self.screen.pass_on(self.number)
+
+    @property
+    def buffer(self) -> Any:
+        """What is written there is not noted."""
+        self.screen.give_up()
+        return super().buffer
 
 
 class Screen:
@@ -38,9 +57,12 @@ class Screen:
     def __init__(self) -> None:
         self.lines: list[tuple[int, bytes]] = []
         """Descriptor and bytes, in order; neighbours of one descriptor are one."""
-        self.is_too_much = False
+        self.is_incomplete = False
+        """There was too much to note, or something that cannot be."""
         self._noting = True
         self._size = 0
+        self._waiting = {1: b"", 2: b""}
+        """By descriptor, what has not been passed on."""
 
     def start(self) -> bool:
         """Take their place; False: they are not what Python has made, and nothing is noted."""
@@ -66,26 +88,40 @@ class Screen:
             self._noting = False
 
     def note(self, number: int, data: bytes) -> None:
-        """Note what a descriptor has got."""
+        """Note what a stream has got."""
+        if self._noting:
+            self._size += len(data)
+            self._waiting[number] += data
+            if self._size > MOST_BYTES:
+                self.give_up()
+
+    def pass_on(self, number: int) -> None:
+        """Note that a descriptor has got what its stream had."""
+        data = self._waiting[number]
         if not self._noting or not data:
             return
-        self._size += len(data)
-        if self._size > MOST_BYTES:
-            self.is_too_much, self._noting = True, False
+        self._waiting[number] = b""
+        if len(self._waiting[3 - number]) > LEAST_KEPT_BACK:
+            # Some of it came before this.
+            self.give_up()
         elif self.lines and self.lines[-1][0] == number:
             self.lines[-1] = number, self.lines[-1][1] + data
         else:
             self.lines.append((number, data))
 
+    def give_up(self) -> None:
+        """Note no more: there will be no answer."""
+        self.is_incomplete, self._noting = True, False
+
     def _instead(self, stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
-        raw = _Noting(number, "wb", closefd=False)
-        raw.screen, raw.number, raw.before = self, number, stream
+        raw = io.FileIO(number, "wb", closefd=False)
         raw.name = stream.name
         is_raw = isinstance(stream.buffer, io.FileIO)
         # As Python makes it under ``-u``, and as it does otherwise.
         buffer: Any = raw if is_raw else io.BufferedWriter(raw)
-        made = io.TextIOWrapper(
+        made = _Noting(
             buffer, stream.encoding, stream.errors, "\n", stream.line_buffering, stream.write_through
         )
+        made.screen, made.number, made.before = self, number, stream
         made.mode = "w"  # type: ignore[misc]
         return made

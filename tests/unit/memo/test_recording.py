@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from pipfast.settings import Settings
 from pipfast.store import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ENTRY = Entry(5, 7, "/tmp", False, [("/a\udce9", "f 1 2"), ("/b", "a2 True")], [(1, b"out\n"), (2, b"\xff\n")])
@@ -100,37 +101,83 @@ def test_kept_answer_of_a_server_is_no_answer_of_pips(tmp_path: Path) -> None:
     assert "server" not in objections[1] and "configuration" not in objections[1]
 
 
+@contextlib.contextmanager
+def noting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    """Stand before the descriptors 1 and 2."""
+    with (
+        open(1, "w", encoding="utf-8", closefd=False) as out, open(2, "w", encoding="utf-8", closefd=False) as err,
+        monkeypatch.context() as patch,
+    ):
+        for name, stream in (("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, stream)
+            patch.setattr(sys, f"__{name}__", stream)
+        screen = Screen()
+        assert screen.start()
+        yield screen
+        sys.stdout.flush()
+
+
 def test_screen_notes_in_order_what_each_stream_gets(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only streams that Python has made are replaced, and what they are is kept."""
-    with (
-        open(1, "w", encoding="utf-8", closefd=False) as out, open(2, "w", encoding="utf-8", closefd=False) as err
-    ):
-        for name, stream in (("stdout", out), ("stderr", err)):
-            monkeypatch.setattr(sys, name, stream)
-            monkeypatch.setattr(sys, f"__{name}__", stream)
-        screen = Screen()
-        assert screen.start()
+    with noting(monkeypatch) as screen:
         for name, text in (("stdout", "one"), ("stdout", "two"), ("stderr", "thréé"), ("stdout", "four")):
             getattr(sys, name).write(text)
             getattr(sys, name).flush()
+        sys.stdout.write("later")
+        sys.stderr.write("sooner")
+        sys.stderr.flush()
         screen.stop()
         sys.stdout.write("late")
-        sys.stdout.flush()
-        assert screen.lines == [(1, b"onetwo"), (2, "thréé".encode()), (1, b"four")]
+        assert screen.lines == [
+            (1, b"onetwo"), (2, "thréé".encode()), (1, b"four"), (2, b"sooner"), (1, b"later"),
+        ]
+        assert not screen.is_incomplete
         assert sys.stdout.encoding == "utf-8"
         assert not Screen().start()
     captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("onetwofourlate", "thréé")
+    assert (captured.out, captured.err) == ("onetwofourlaterlate", "thréésooner")
+
+
+def test_interrupt_while_it_is_noted_writes_nothing_twice(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with noting(monkeypatch) as screen:
+        for method in ("note", "pass_on"):
+            with monkeypatch.context() as patch:
+                patch.setattr(screen, method, interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    print(f"{method} ", end="", flush=True)
+            sys.stdout.flush()
+    assert capfd.readouterr().out == "note pass_on "
+
+
+def test_screen_gives_up_what_it_cannot_tell(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of much that was kept back, some came first; bytes pass it by."""
+    with noting(monkeypatch) as screen:
+        sys.stdout.write("x" * 10_000)
+        assert not screen.is_incomplete
+        sys.stderr.write("y")
+        sys.stderr.flush()
+        assert screen.is_incomplete
+    with noting(monkeypatch) as screen:
+        sys.stdout.buffer.write(b"z")
+        assert screen.is_incomplete
+    assert capfd.readouterr().out == "x" * 10_000 + "z"
 
 
 def test_screen_gives_up_what_is_too_much() -> None:
     screen = Screen()
     screen.note(1, bytes(MOST_BYTES))
-    assert not screen.is_too_much
+    assert not screen.is_incomplete
     screen.note(2, b"x")
-    assert screen.is_too_much
+    assert screen.is_incomplete
 
 
 def test_folder_keeps_what_was_used_last(tmp_path: Path) -> None:
