@@ -39,8 +39,8 @@ def test_a_command_is_as_under_pip(twins: Twins, index: Index, command: str, opt
 
 
 def test_what_is_on_no_index_is_missing_as_under_pip(twins: Twins, index: Index) -> None:
-    """Both ask."""
+    """Both ask, and ours adds that kept pages decided."""
     twins.agree(
         pip("install", *index.args, "nowhere", fails=True), pip("install", *index.args, "demo==7", fails=True),
-        environ=PREFER, kept=True,
+        environ=PREFER, kept=True, notes=True,
     )
