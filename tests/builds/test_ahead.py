@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.wheels import Archive
 
-pytestmark = since("25.2", "it fills build environments by itself")
+pytestmark = [pytest.mark.many, since("25.2", "it fills build environments by itself")]
 
 _VARYING = re.compile(r"size=\d+ sha256=\w+|/pip-ephem-wheel-cache-\w+|/wheels/[\w/]+")
 """What differs between two runs of pip alone."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
+pytestmark = pytest.mark.many
+
 HELD = """
 import os
 if folder := os.environ.get("HELD"):

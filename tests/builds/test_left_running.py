@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from support.program import Box
 
 pytestmark = [
+    pytest.mark.many,
     pytest.mark.once, since("25.2", "it builds nothing ahead"),
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.index import Index, Server
     from support.program import Box
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 _RAISED = """
 class {kind}(Exception):

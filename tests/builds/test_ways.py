@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
+pytestmark = pytest.mark.many
+
 
 
 def install(box: Box, index: Index, *arguments: str, **variables: str) -> Ended:

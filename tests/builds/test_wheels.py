@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
+pytestmark = pytest.mark.many
+
 
 def another(box: Box, name: str) -> Box:
     """Return a fresh environment with the first one's store and pip cache."""

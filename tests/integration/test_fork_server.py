@@ -21,7 +21,7 @@ from pipfast_hooks.builds.environments.fork_client import SOCKET
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-pytestmark = pytest.mark.skipif(not fork_server.is_possible(), reason="needs Linux")
+pytestmark = [pytest.mark.many, pytest.mark.skipif(not fork_server.is_possible(), reason="needs Linux")]
 
 RUNNER = f"""
 import os, sys

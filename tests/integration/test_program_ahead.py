@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from support.index import Index, Server
     from support.program import Box
 
+pytestmark = pytest.mark.many
+
 LEAVES = ("alpha", "beta", "gamma", "delta")
 
 

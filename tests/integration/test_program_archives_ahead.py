@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.wheels import Archive
 
+pytestmark = pytest.mark.many
+
 NAMES = ("alpha", "beta", "gamma")
 WHEELS = {name: Wheel(name).build() for name in NAMES}
 

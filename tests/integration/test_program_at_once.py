@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
+pytestmark = pytest.mark.many
+
 AT_ONCE = 8
 NAMES = [f"part-{letter}" for letter in "abcdef"]
 

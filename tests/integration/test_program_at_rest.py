@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 APP = Wheel(
     "app", requires=["library"], files={"app/__init__.py": "x = 1\n", "app/data.txt": "data\n"},

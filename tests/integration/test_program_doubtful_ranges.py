@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.twin import Twins
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 DEMO, OTHER = large_wheel(1), large_wheel(2)
 FALSE = "0" * 64

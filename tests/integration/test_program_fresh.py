@@ -40,7 +40,7 @@ def write():
 """
 
 
-pytestmark = since("26.2", "it asks for each page anew")
+pytestmark = [pytest.mark.many, since("26.2", "it asks for each page anew")]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 _VARYING = re.compile(
     r"[\d.]+ [kMG]?B/s|\d+:\d\d:\d\d|size=\d+ sha256=\w+|/tmp\S+|^  Stored in directory: .*\n", re.M

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
+pytestmark = pytest.mark.many
+
 FIRST = Wheel(
     "first", requires=["second"], console={"first": "space.first:main"},
     files={"space/first.py": "main = print\n", "space/both/a.py": "x = 1\n"},

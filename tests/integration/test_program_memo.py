@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
+pytestmark = pytest.mark.many
+
 MARK = b"(kept)\n"
 
 ASKED = ("install", "--no-index", "-r", "top.txt")

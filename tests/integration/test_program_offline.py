@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from support.index import Index, Server
     from support.program import Box, Ended
 
+pytestmark = pytest.mark.many
+
 _GUARD = '''
 import os, sys
 

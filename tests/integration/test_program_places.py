@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
+pytestmark = pytest.mark.many
+
 
 def assert_installed_without_store(box: Box, ended: Ended) -> None:
     """The installation is right, and why there is no store was said once, with a hint."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.twin import Twins
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 WHO = {"WWW-Authenticate": 'Basic realm="tests"'}
 

@@ -26,6 +26,8 @@ from support.wheels import Wheel
 if TYPE_CHECKING:
     from support.index import Index
 
+pytestmark = pytest.mark.many
+
 NEEDED = dependencies.NEEDED
 LIBRARIES = (*NEEDED, *dependencies.OPTIONAL)
 

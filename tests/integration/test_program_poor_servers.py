@@ -15,7 +15,7 @@ from support.program import make_box
 if TYPE_CHECKING:
     from support.program import Box
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 
 @pytest.fixture(scope="module")

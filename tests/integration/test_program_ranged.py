@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from support.program import Box
     from support.wheels import Archive
 
+pytestmark = pytest.mark.many
+
 FETCHES_NOTHING = Version("25.3") <= PIP
 """Before, pip fetches all archives for a dry run, too."""
 

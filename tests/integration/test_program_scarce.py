@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box, Ended
 
-pytestmark = [pytest.mark.once, since("25.2", "it builds nothing ahead")]
+pytestmark = [pytest.mark.many, pytest.mark.once, since("25.2", "it builds nothing ahead")]
 
 UNLIMITED = """
 import wrapt

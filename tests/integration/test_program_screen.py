@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from support.index import Index
     from support.program import Box
 
+pytestmark = pytest.mark.many
+
 BAR = "[━╸╺]"
 
 

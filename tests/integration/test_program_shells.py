@@ -18,7 +18,7 @@ from support.program import Ended
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 _FAKE = """\
 #!/bin/sh

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from support.index import Index, Server
     from support.repeated import Repeated
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 SAMPLE = int(os.environ.get("PIPFAST_FAULT_CALLS", "2"))
 """Calls that fail in each case; 0 means all."""

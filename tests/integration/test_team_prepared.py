@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.program import Box, Ended
 
 pytest.importorskip("obstore")
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.many, pytest.mark.once]
 
 UNPACKED, COMPILED, SEALED, ASKED = (PHASES[each].words for each in ("unpack", "compile", "seal", "remote"))
 
