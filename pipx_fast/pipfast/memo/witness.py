@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HARMLESS = frozenset((
     "array.__new__", "builtins.id", "code.__new__", "compile", "cpython.PyInterpreterState_Clear", "exec",
     "fcntl.flock", "fcntl.lockf", "gc.get_objects", "gc.get_referents", "gc.get_referrers", "glob.glob",
-    "glob.glob/2", "import", "marshal.load", "marshal.loads", "mmap.__new__", "object.__delattr__",
+    "glob.glob/2", "marshal.load", "marshal.loads", "mmap.__new__", "object.__delattr__",
     "object.__getattr__", "object.__setattr__", "os.get_terminal_size", "os.putenv", "os.unsetenv",
     "pathlib.Path.glob", "pathlib.Path.rglob", "signal.pthread_kill", "sys._getframe",
     "sys._getframemodulename", "sys.addaudithook", "sys.excepthook", "sys.unraisablehook", "time.sleep",
@@ -56,13 +56,13 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PLAIN = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 """Kinds of what has looks that change with it; of a pipe or a terminal nobody knows what will be read."""
 
-_STANDARD = f"{os.path.dirname(os.__file__)}/"
-"""The folder of the standard library: a change of its modules is a change of the interpreter's version."""
-
 _SETS = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 
 _UNREAD = ("/dev/", "/proc/", "/sys/")
 """Places where what is read has no looks that could be compared."""
+
+_READ = "/dev/shm/"
+"""There it has: it is a file system in memory."""
 
 _ONLY_OURS = (
     "/dev/null", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/limits", "/proc/sys/kernel/random/boot_id",
@@ -93,6 +93,8 @@ class Witness:
         self._temporaries = tuple({f"{each.rstrip('/')}/" for each in (temporary, os.path.realpath(temporary))})
         self._made: set[str] = set()
         """Names in the folder for temporary files that this run has made there."""
+        # Where they are no file systems of their own, they are empty folders.
+        self._unread = {os.stat(each).st_dev for each in _UNREAD if os.path.ismount(each)}
         self._watching = False
         self._hears = False
         self._looking_away: dict[int, int] = {}
@@ -174,6 +176,10 @@ class Witness:
             path = arguments[0]
             if not isinstance(path, int):
                 self._note(os.fsdecode(path or "."), "n")
+        elif event == "import":
+            # Whoever opens a compiled module is the system's loader.
+            if arguments[1]:
+                self._note(os.fsdecode(arguments[1]), "f")
         elif event in _CHANGES:
             if event in _MADE_THERE:
                 self.temporary = self._temporary
@@ -192,12 +198,11 @@ class Witness:
     def _note(self, path: str, way: str) -> None:
         if (path, way) in self.looked:
             return
-        if path.startswith(_UNREAD):
+        if path.startswith(_UNREAD) and not f"{path}/".startswith(_READ):
             if not path.startswith(_ONLY_OURS):
                 self.object_to(f"reads {path}")
         elif path != self._store and not self._is_own(path):
-            if not _is_standard(path):
-                self._look(path, way)
+            self._look(path, way)
 
     def _look(self, path: str, way: str) -> None:
         """Look before pip does: what comes in between shows the next time."""
@@ -210,7 +215,13 @@ class Witness:
         if (path, way) in self.looked:
             return
         found = self.looked[path, way] = self._seen(path, way)
-        if not isinstance(found, str) and stat.S_IFMT(found.st_mode) not in _PLAIN:
+        if isinstance(found, str):
+            return
+        is_plain = stat.S_IFMT(found.st_mode) in _PLAIN
+        if found.st_dev in self._unread:
+            # By a link, or a relative path, they have other names.
+            is_plain = stat.S_ISDIR(found.st_mode) and way != "n"
+        if not is_plain:
             self.object_to(f"{path} is no file")
 
     def _seen(self, path: str, way: str) -> os.stat_result | str:
@@ -286,14 +297,6 @@ class Witness:
             except Exception as error:
                 # The function itself is about to say so.
                 self.object_to(repr(error))
-
-
-def _is_standard(path: str) -> bool:
-    """Tell whether it is a module of the standard library; whoever runs the machine may put others beside them."""
-    if not path.startswith(_STANDARD) or not path.endswith((".py", ".pyc", ".so")):
-        return False
-    name = path[len(_STANDARD) :].removeprefix("__pycache__/").removeprefix("lib-dynload/")
-    return name.partition("/")[0].partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_beside(event: str, arguments: tuple[Any, ...]) -> bool:

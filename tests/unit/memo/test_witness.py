@@ -45,6 +45,27 @@ def test_what_is_looked_at(witness: Witness, tmp_path: Path) -> None:
     assert seen == {("file", "f"), ("none", "f"), ("other", "n"), ("other", "a2"), ("l", "l")}
 
 
+def test_modules_are_looked_at(witness: Witness, tmp_path: Path) -> None:
+    """Python's own, too, and compiled ones, which no audit event of Python's opens."""
+    Path(os.__file__).read_bytes()
+    sys.audit("import", "it", str(tmp_path / "it.so"), None, None, None)
+    sys.audit("import", "sys", None, None, None, None)
+    witness.stop()
+    assert witness.objection == ""
+    assert {(os.__file__, "f"), (str(tmp_path / "it.so"), "f")} <= set(witness.looked)
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no file system in memory")
+def test_files_in_memory_are_files(witness: Witness) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        witness._made.clear()
+        witness.objection, witness._watching = "", True
+        assert Path(file.name).read_bytes() == b""
+        assert list(Path("/dev/shm").iterdir())
+        witness.stop()
+    assert witness.objection == "" and (file.name, "f") in witness.looked
+
+
 def test_functions_are_put_back(tmp_path: Path) -> None:
     before = {name: getattr(os, name) for name in ("stat", "lstat", "access", "readlink")}
     sets = {name: set(getattr(os, name)) for name in dir(os) if name.startswith("supports_")
@@ -89,6 +110,8 @@ def test_what_may_be_done(witness: Witness, tmp_path: Path, work: Callable[[Path
     lambda folder: _connect(),
     lambda folder: os.chdir(folder),
     lambda folder: Path("/proc/self/status").read_bytes(),
+    lambda folder: _linked(folder, "/proc/self/status"),
+    lambda folder: list(_linked_folder(folder, "/proc/self").iterdir()),
     lambda folder: sys.audit("somebody.else's"),
     lambda folder: (folder / "tmp" / "others").write_text("x", encoding="utf-8"),
     lambda folder: (folder / "store" / "others").write_text("x", encoding="utf-8"),
@@ -97,7 +120,7 @@ def test_what_may_be_done(witness: Witness, tmp_path: Path, work: Callable[[Path
 ], ids=[
     "write", "change", "append", "descriptor", "mkdir", "unlink", "rename", "link", "chmod", "utime", "rmtree",
     "run",
-    "spawn", "name", "connect", "chdir", "proc", "unknown",
+    "spawn", "name", "connect", "chdir", "proc", "linked", "linked-folder", "unknown",
     "others-temporary", "others-store", "getenv", "fifo",
 ])
 def test_what_is_not_remembered(
@@ -110,6 +133,17 @@ def test_what_is_not_remembered(
         monkeypatch.setattr(os, name, function)
     work(tmp_path)
     assert witness.objection
+
+
+def _linked(folder: Path, target: str) -> bytes:
+    """Read a file by a name of its own."""
+    (folder / "other" / "link").symlink_to(target)
+    return (folder / "other" / "link").read_bytes()
+
+
+def _linked_folder(folder: Path, target: str) -> Path:
+    (folder / "other" / "link").symlink_to(target)
+    return folder / "other" / "link"
 
 
 def _fifo(folder: Path) -> None:
