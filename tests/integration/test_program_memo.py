@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.memo.answer import refusal
-from pipfast.memo.entry import Entry, decoded, read
+from pipfast.memo.entry import Entry, decoded, read, refusal
 from pipfast.memo.facts import look
 from pipfast.store.layout import Layout
 from pipfast.store.names import MEMO
@@ -528,3 +527,47 @@ def test_audit_hook_that_allows_no_other(box: Box, index: Index) -> None:
         add_shim(box, FORBIDDING.replace("RuntimeError", error))
         assert world.ask() == world.ask_pip()
         assert not world.paths()
+
+
+def test_why_it_takes_longer_this_time(world: World) -> None:
+    """``-vv``, ``--log`` and doctor say of the question without them why its kept answer is not given."""
+    def told(*more: str, **variables: str) -> str:
+        ended = world.ask(*ASKED, *more, **variables)
+        assert ended.status == 0
+        (line,) = [each for each in ended.out.splitlines() if "no kept answer was given: " in each]
+        return line.partition("no kept answer was given: ")[2]
+
+    assert told("-vv") == "without -v and --log it would be"
+    assert told("-vv", ANYTHING="1", MORE="2") == "it was asked with another variable ANYTHING, variable MORE"
+    assert "another option of the interpreter, var" in told("-vv", PYTHONOPTIMIZE="1", PIP_VERBOSE="1")
+    assert "not been asked before" in told("-vv", "library")
+    log = world.box.root / "log"
+    assert world.ask(*ASKED, "--log", str(log)).status == 0
+    assert "answer was given: without -v and --log it would be" in log.read_text(encoding="utf-8")
+    assert "this answer is not kept: it has --log" in log.read_text(encoding="utf-8")
+    assert "is not kept: it is switched off" in world.ask(*ASKED, "-vv", PIPFAST_DISABLE="memo").out
+
+    def shown(**variables: str) -> str:
+        page = world.ask("doctor", "-v", **variables).out.partition("kept answers in this folder\n")[2]
+        (line,) = [each for each in page.splitlines() if each.startswith("  install --no-index -r top.txt: ")]
+        return line.partition(": ")[2].rpartition(" (")[0]
+
+    assert shown() == "given again"
+    assert shown(ANYTHING="1") == "pip is asked, as it was asked with another variable ANYTHING"
+    path = world.write("deep.txt", "library<4\n")
+    assert told("-vv") == f"{path} is not as it was"
+    assert shown() == f"pip is asked, as {path} is not as it was"
+
+
+def test_password_is_not_kept(world: World) -> None:
+    """Neither in what is told of a question, nor as the path that pip takes an address for."""
+    for number, name in enumerate(("--index-url", "--find-links"), 2):
+        asked = ("install", "app", name, "http://me:hidden@127.0.0.1:9/")
+        assert world.ask(*asked).status == 0
+        assert len(world.paths()) == number
+        assert not any(b"hidden" in path.read_bytes() for path in world.paths())
+        entry = read(str(world.box.store), max(world.paths(), key=lambda path: path.stat().st_mtime_ns).name)
+        assert entry is not None and refusal(entry) == ""
+    path = world.box.work / "http:"
+    path.mkdir()
+    assert entry is not None and refusal(entry) == f"{path} is not as it was"

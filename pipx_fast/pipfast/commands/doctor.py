@@ -7,6 +7,7 @@ import secrets
 import stat
 import sys
 import sysconfig
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,16 @@ from pipfast import __version__, dependencies
 from pipfast.address import concealed, redacted
 from pipfast.commands.command_line import Option, Parser, json_option
 from pipfast.commands.doctor_text import everything, page, stays_stock
-from pipfast.commands.facts import Attachment, Diagnosis, Interpreter, Libraries, LinkFacts, Package, StoreFacts
+from pipfast.commands.facts import (
+    Attachment,
+    Diagnosis,
+    Interpreter,
+    KeptAnswer,
+    Libraries,
+    LinkFacts,
+    Package,
+    StoreFacts,
+)
 from pipfast.commands.output import print_json, program
 from pipfast.dependencies import Unusable
 from pipfast.report import visible
@@ -97,7 +107,19 @@ def _diagnose(settings: Settings, found: Examination) -> Diagnosis:
         problems,
         os.environ.get(SHELL_VARIABLE, ""),
         team,
+        _kept_answers(layout),
     )
+
+
+def _kept_answers(layout: Layout | None) -> list[KeptAnswer]:
+    from pipfast.memo.why import kept_here
+
+    if layout is None:
+        return []
+    return [
+        KeptAnswer(words, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(made // 10**9)), redacted(why))
+        for words, made, why in kept_here(os.fspath(layout.root), os.environ)
+    ]
 
 
 def _managed() -> str | None:
@@ -225,7 +247,7 @@ def _link(layout: Layout | None, settings: Settings, found: Examination, target:
         return LinkFacts(str(target), "pip", "there is no store")
     from pipfast.system.owner import effective_mode, is_root
 
-    there = target / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
+    there = _place_in(target) / f".pipfast-doctor-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with _file_of_the_store(layout) as here:
             read_only = not here.stat().st_mode & stat.S_IWUSR
@@ -240,6 +262,23 @@ def _link(layout: Layout | None, settings: Settings, found: Examination, target:
         str(target), mode, "the store's files are read-only" if read_only else reason,
         is_root() and mode in ("hardlink", "own-sources"),
     )
+
+
+def _place_in(target: Path) -> Path:
+    """Return a folder in ``target`` in which nobody sees a file come and go; itself where there is none.
+
+    With a new time of site-packages nothing holds that pip has found there, and that is kept.
+    """
+    try:
+        looks = target.stat()
+        for each in target.glob("*.dist-info"):
+            found = each.lstat()
+            alike = ((here.st_mode, here.st_uid, here.st_gid, here.st_dev) for here in (found, looks))
+            if os.access(target, os.W_OK) and next(alike) == next(alike):
+                return each
+    except OSError:
+        pass  # whoever writes there says so
+    return target
 
 
 @contextmanager

@@ -76,6 +76,10 @@ def everything(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.store.usable:
         lines.append("store")
         lines += [f"  {bucket}: {display_size(size)}" for bucket, size in diagnosis.store.buckets.items()]
+    if diagnosis.kept_answers:
+        lines.append("kept answers in this folder")
+        lines += [f"  {each.words}: {f'pip is asked, as {each.why}' if each.why else 'given again'} ({each.made})"
+                  for each in diagnosis.kept_answers]
     return lines + ["problems", *(f"  {each}" for each in diagnosis.problems)] * bool(diagnosis.problems)
 
 

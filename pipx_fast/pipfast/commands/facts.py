@@ -128,6 +128,17 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What was asked in the current folder, and is answered without pip while nothing changes."""
+
+    words: str
+    made: str
+    """When pip gave the answer, in local time: ``2026-11-30 14:05:09``."""
+    why: str = ""
+    """Why pip is asked the next time; empty: it is not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Everything: one JSON document."""
 
@@ -150,3 +161,5 @@ class Diagnosis:
     """The shell in which ``pip`` is pipfast, if that has run this."""
     team: TeamFacts | None = None
     """The team's store; None where none is set."""
+    kept_answers: list[KeptAnswer] = field(default_factory=list)
+    """Those of the current folder, the newest first."""

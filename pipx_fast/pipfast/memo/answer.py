@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
-from pipfast.memo.entry import Entry, read, root
-from pipfast.memo.facts import changed
-from pipfast.memo.question import Question, is_plain_process, may_be_remembered
+from pipfast.memo.entry import read, refusal, root
+from pipfast.memo.question import Question, is_install, is_loud, oddity, unfit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,61 +22,48 @@ def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -
         goes through.
     """
     environ = os.environ
-    if not may_be_remembered(arguments, environ) or not is_plain_process():
+    if not is_install(arguments, environ):
         return run(None)
+    explains = is_loud(arguments, environ)
+    why = unfit(arguments, environ) or oddity()
     store = root(environ)
     try:
-        question = Question(arguments, environ) if store else None
+        question = Question(arguments, environ) if store and (explains or not why) else None
     except OSError:
         # pip is about to complain, of a current folder that is gone for one.
-        question = None
-    if question is None:
-        return run(None)
-    entry = read(store, question.key)
-    why = "it has not been asked before"
+        question, why = None, why or "there is no current folder"
+    entry = read(store, question.key) if question is not None and not why else None
+    before = refusal(entry) if entry is not None else "it has not been asked before"
+    if explains and question is not None:
+        from pipfast.memo.why import explained
+
+        before = explained(arguments, environ, store)
+    if why or question is None:
+        return _unkept(run, why or "the store's place is not told by a variable", before if explains else "")
     must_agree = environ.get("PIPFAST_MEMO", "").strip().lower() == "verify"
     if entry is not None:
-        why = refusal(entry)
         must_agree = must_agree or entry.is_proof
-        if not why and not must_agree and _printed(entry.lines):
+        if not before and not must_agree and _printed(entry.lines):
             return 0
     from pipfast.memo.recording import recorded
 
-    return recorded(question, store, run, why, entry if entry is not None and must_agree and not why else None)
+    return recorded(
+        question, store, run, before or "pip is to decide" * must_agree or "it cannot be printed",
+        entry if entry is not None and must_agree and not before else None,
+    )
 
 
-def refusal(entry: Entry) -> str:
-    """Return why an entry does not answer now; empty: it does. Only a temporary file is made, and removed."""
-    now = time.time_ns()
-    if now < entry.made:
-        return "the clock was set back"
-    if entry.until and now >= entry.until:
-        return "it was made for a time that is over"
-    path = changed(entry.facts)
-    if path:
-        return f"{path} is not as it was"
-    if entry.temporary and not _takes_files(entry.temporary):
-        return f"{entry.temporary} takes no temporary files"
-    return ""
-
-
-def _takes_files(folder: str) -> bool:
-    """Do what pip does in each run: make a folder and a file there, and remove them."""
-    path = f"{folder}/pip-memo-{os.urandom(8).hex()}"
+def _unkept(run: Callable[[Recording | None], int], why: str, before: str) -> int:
+    """Run pip, and say in its debug log why its answer is not kept."""
     try:
-        os.mkdir(path, 0o700)
-        try:
-            file = f"{path}/it"
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                return os.write(descriptor, b"blat") == 4
-            finally:
-                os.close(descriptor)
-                os.unlink(file)
-        finally:
-            os.rmdir(path)
-    except OSError:
-        return False
+        return run(None)
+    finally:
+        # pip's run has it.
+        from pipfast.report import logger
+
+        if before:
+            logger.debug("pipfast: no kept answer was given: %s", before)
+        logger.debug("pipfast: this answer is not kept: %s", why)
 
 
 def _printed(lines: Sequence[tuple[int, bytes]]) -> bool:

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 
+from pipfast.memo.facts import changed
 from pipfast.memo.question import sha256
 from pipfast.store.names import MEMO
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipfast.memo.facts import Fact
 
-_FORMAT = b"1"
+_FORMAT = b"2"
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 """Length of the head of a note, see ``pipfast.store.notes``."""
@@ -36,13 +37,14 @@ class Entry:
     :param is_proof: pip is to decide all the same, and the two are compared.
     :param facts: in the order in which they are to be looked at.
     :param lines: descriptor (1 or 2) and bytes, in the order in which they were written. The exit code is 0.
+    :param told: what is told of the question, see ``pipfast.memo.why``.
     """
 
-    __slots__ = ("facts", "is_proof", "lines", "made", "temporary", "until")
+    __slots__ = ("facts", "is_proof", "lines", "made", "temporary", "told", "until")
 
     def __init__(
         self, made: int, until: int, temporary: str, is_proof: bool, facts: list[Fact],
-        lines: list[tuple[int, bytes]],
+        lines: list[tuple[int, bytes]], told: bytes = b"",
     ) -> None:
         self.made = made
         self.until = until
@@ -50,12 +52,13 @@ class Entry:
         self.is_proof = is_proof
         self.facts = facts
         self.lines = lines
+        self.told = told
 
     def encoded(self) -> bytes:
         """Return the bytes of a note; ValueError: it holds what the format cannot."""
         parts = [
-            _FORMAT, b"%d" % self.made, b"%d" % self.until, os.fsencode(self.temporary), b"%d" % self.is_proof,
-            b"%d" % len(self.facts),
+            _FORMAT, self.told, b"%d" % self.made, b"%d" % self.until, os.fsencode(self.temporary),
+            b"%d" % self.is_proof, b"%d" % len(self.facts),
         ]
         for path, seen in self.facts:
             parts += [os.fsencode(path), seen.encode("ascii")]
@@ -71,18 +74,18 @@ def decoded(payload: bytes) -> Entry:
     parts = payload.split(b"\0")
     if parts[0] != _FORMAT:
         raise ValueError("another format")
-    count = int(parts[5])
-    names = list(map(os.fsdecode, parts[6 : 6 + 2 * count : 2]))
-    seen = [each.decode("ascii") for each in parts[7 : 7 + 2 * count : 2]]
-    rest = parts[6 + 2 * count :]
+    count = int(parts[6])
+    names = list(map(os.fsdecode, parts[7 : 7 + 2 * count : 2]))
+    seen = [each.decode("ascii") for each in parts[8 : 8 + 2 * count : 2]]
+    rest = parts[7 + 2 * count :]
     if len(names) != count or len(seen) != count or len(rest) % 2:
         raise ValueError("cut short")
     numbers = list(map(int, rest[::2]))
     if not {1, 2}.issuperset(numbers):
         raise ValueError("no stream")
     return Entry(
-        int(parts[1]), int(parts[2]), os.fsdecode(parts[3]), parts[4] == b"1",
-        list(zip(names, seen, strict=True)), list(zip(numbers, rest[1::2], strict=True)),
+        int(parts[2]), int(parts[3]), os.fsdecode(parts[4]), parts[5] == b"1",
+        list(zip(names, seen, strict=True)), list(zip(numbers, rest[1::2], strict=True)), parts[1],
     )
 
 
@@ -136,6 +139,40 @@ def read(root: str, key: str) -> Entry | None:
         return decoded(payload)
     except (ValueError, IndexError):
         return None
+
+
+def refusal(entry: Entry) -> str:
+    """Return why an entry does not answer now; empty: it does. Only a temporary file is made, and removed."""
+    now = time.time_ns()
+    if now < entry.made:
+        return "the clock was set back"
+    if entry.until and now >= entry.until:
+        return "it was made for a time that is over"
+    path = changed(entry.facts)
+    if path:
+        return f"{path} is not as it was"
+    if entry.temporary and not _takes_files(entry.temporary):
+        return f"{entry.temporary} takes no temporary files"
+    return ""
+
+
+def _takes_files(folder: str) -> bool:
+    """Do what pip does in each run: make a folder and a file there, and remove them."""
+    path = f"{folder}/pip-memo-{os.urandom(8).hex()}"
+    try:
+        os.mkdir(path, 0o700)
+        try:
+            file = f"{path}/it"
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                return os.write(descriptor, b"blat") == 4
+            finally:
+                os.close(descriptor)
+                os.unlink(file)
+        finally:
+            os.rmdir(path)
+    except OSError:
+        return False
 
 
 def _is_own_folder(path: str) -> bool:

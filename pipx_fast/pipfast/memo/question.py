@@ -23,7 +23,10 @@ else:
         except ImportError:
             from hashlib import sha256
 
-__all__ = ("MOST_WORDS", "UNREAD", "Question", "is_plain_process", "may_be_remembered", "sha256")
+__all__ = (
+    "ARGUMENTS", "FOLDER", "MOST_WORDS", "UNREAD", "VARIABLE", "Question", "is_install", "is_loud", "oddity",
+    "says_more", "sha256", "unfit",
+)
 
 UNREAD = frozenset((
     "OLDPWD", "PWD", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM_SESSION_ID", "WINDOWID",
@@ -32,38 +35,64 @@ UNREAD = frozenset((
 """Variables that differ from shell to shell, and that neither Python nor pip nor pipfast reads by itself; a
 requirements file can name them."""
 
+ARGUMENTS, FOLDER, VARIABLE = "words", "current folder", "variable "
+"""Names of parts of a question, and the beginning of some."""
+
 MOST_WORDS = 10_000
 """Arguments beyond which a command line is not looked at."""
 
 
-def may_be_remembered(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Tell whether this may be a question whose answer is kept: a plain ``install`` in a plain process."""
-    if not sys.platform.startswith("linux") or arguments[:1] != ["install"] or len(arguments) > MOST_WORDS:
+def is_install(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Tell whether this is an ``install`` of pipfast's: nothing is said of any other command."""
+    if not sys.platform.startswith("linux") or arguments[:1] != ["install"]:
         return False
-    if environ.get("PIPFAST", "").strip().lower() in ("off", "0", "false"):
-        return False
+    return environ.get("PIPFAST", "").strip().lower() not in ("off", "0", "false")
+
+
+def unfit(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return why no answer to an ``install`` is kept, as far as its words tell; empty: it may be."""
     if "memo" in environ.get("PIPFAST_DISABLE", "").lower():
-        return False
+        return "it is switched off"
+    if len(arguments) > MOST_WORDS:
+        return "it has too many words"
     # They ask for a file of their own, or for words that are of one run alone.
-    if any(environ.get(name) for name in ("PIPFAST_TIMINGS", "PIPFAST_TIMELINE", "PIP_LOG", "PIP_AUTO_COMPLETE")):
-        return False
+    for name in ("PIPFAST_TIMINGS", "PIPFAST_TIMELINE", "PIP_LOG", "PIP_AUTO_COMPLETE"):
+        if environ.get(name):
+            return f"{name} is set"
     # --no-cache-dir keeps nothing, and --cache-dir moves the store: pip reads abbreviations of both.
-    return not any(each.startswith(("--no-ca", "--ca", "--log", "--rep", "--timel")) for each in arguments)
+    for each in arguments:
+        if each.startswith(("--no-ca", "--ca", "--log", "--rep", "--timel")):
+            return f"it has {each.partition('=')[0]}"
+    return ""
 
 
-def is_plain_process() -> bool:
-    """Tell whether this process prints as Python has made it, and whether nobody watches what it runs."""
+def is_loud(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Tell whether somebody may see the debug log: with ``-v`` or ``--log``."""
+    return bool(environ.get("PIP_VERBOSE") or environ.get("PIP_LOG")) or any(map(says_more, arguments))
+
+
+def says_more(argument: str) -> bool:
+    """Tell whether an argument is ``-v`` or ``--log``."""
+    if argument.startswith("--"):
+        return argument.startswith(("--verb", "--log"))
+    return argument.startswith("-") and "v" in argument and {"q", "v"}.issuperset(argument[1:])
+
+
+def oddity() -> str:
+    """Return what is odd about this process; empty: it prints as Python has made it, and nobody watches it."""
     if sys.gettrace() is not None or sys.getprofile() is not None or _is_monitored():
-        return False
+        return "the process is traced"
     # They print beside pip, some of it when the interpreter ends.
     if sys.flags.dev_mode or sys.flags.verbose or "importtime" in sys._xoptions:
-        return False
+        return "the interpreter says more than usual"
     if os.environ.get("PYTHONPROFILEIMPORTTIME") or not all(each.startswith("i") for each in sys.warnoptions):
-        return False
+        return "the interpreter says more than usual"
     # There the files that are opened do not name their sources.
     if sys.pycache_prefix is not None:
-        return False
-    return _is_pythons(sys.stdout, sys.__stdout__, 1) and _is_pythons(sys.stderr, sys.__stderr__, 2)
+        return "bytecode is elsewhere"
+    if _is_pythons(sys.stdout, sys.__stdout__, 1) and _is_pythons(sys.stderr, sys.__stderr__, 2):
+        return ""
+    return "its streams are not Python's own"
 
 
 def _is_monitored() -> bool:
@@ -86,27 +115,34 @@ class Question:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.arguments = list(arguments)
         self.folder = os.getcwd()
+        self.parts = [(name, repr(value)) for name, value in self._parts(environ)]
+        """Names, and what each part is."""
         digest = sha256()
-        for part in self._parts(environ):
-            digest.update(repr(part).encode("utf-8", "surrogateescape"))
-            digest.update(b"\0")
+        for part in self.parts:
+            digest.update("\0".join((*part, "")).encode("utf-8", "surrogateescape"))
         self.key: str = digest.hexdigest()
         """64 lowercase hex digits."""
 
-    def _parts(self, environ: Mapping[str, str]) -> Iterator[object]:
-        yield sys.argv[0], self.arguments, self.folder
-        yield sorted(each for each in environ.items() if each[0] not in UNREAD)
-        yield sys.executable, sys.prefix, sys.base_prefix, sys.version, sys.flags, sys.warnoptions, sys.path
-        yield sorted(sys._xoptions.items()), os.path.dirname(os.path.abspath(__file__))
+    def _parts(self, environ: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+        yield ARGUMENTS, self.arguments
+        yield FOLDER, self.folder
+        for name in sorted(environ):
+            if name not in UNREAD:
+                yield f"{VARIABLE}{name}", environ[name]
+        yield "program", (sys.argv[0], os.path.dirname(os.path.abspath(__file__)))
+        yield "interpreter", (sys.executable, sys.prefix, sys.base_prefix, sys.version)
+        yield "option of the interpreter", (sys.flags, sys.warnoptions, sorted(sys._xoptions.items()))
+        yield "sys.path", sys.path
         # An import hook of somebody else's may answer for a module.
-        yield [getattr(each, "__qualname__", type(each).__qualname__) for each in sys.meta_path]
-        yield [getattr(each, "__qualname__", type(each).__qualname__) for each in sys.path_hooks]
-        yield os.getresuid(), os.getresgid(), sorted(os.getgroups()), _umask(), _capabilities()
-        yield tuple(os.uname()), _libc()
-        yield [_stream(number) for number in range(3)]
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            yield stream is not None and (stream.encoding, stream.errors)
-        yield sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+        yield "import hook", [[getattr(each, "__qualname__", type(each).__qualname__) for each in hooks]
+                              for hooks in (sys.meta_path, sys.path_hooks)]
+        yield "user", (os.getresuid(), os.getresgid(), sorted(os.getgroups()), _capabilities())
+        yield "umask", _umask()
+        yield "system", (tuple(os.uname()), _libc())
+        yield "terminal", [_stream(number) for number in range(3)]
+        yield "encoding", (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors(), *(
+            [getattr(stream, name, None) for name in ("encoding", "errors", "line_buffering", "write_through")]
+            for stream in (sys.stdin, sys.stdout, sys.stderr)))
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -10,7 +11,7 @@ import time
 from operator import itemgetter
 
 from pipfast.memo.entry import Entry, path_in
-from pipfast.memo.facts import is_settled, told
+from pipfast.memo.facts import is_settled, look, told
 from pipfast.memo.screen import Screen
 from pipfast.memo.witness import Witness
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 WEEK_NS = 7 * 86_400 * 10**9
 """The time for which pip does not ask for a newer pip."""
+
+_ABSENT = f"f {errno.ENOENT}"
+"""Looks of what is not there."""
+
+# e.g. `http://me:secret@127.0.0.1/simple`, which pip takes for a path at first
+_ADDRESS = re.compile(r"(?:^|/)[\w+.-]+:(?=/)")
 
 MOST_IN_A_FOLDER = 8
 """Answers in one of the bucket's 256 folders: 2,000 in all, of some 30 to 300 kB each."""
@@ -90,7 +97,7 @@ class Recording:
         if any(line.startswith(b"pipfast: ") for _, data in self.screen.lines for line in data.splitlines()):
             witness.object_to("pipfast has said something")
         if _is_loud():
-            witness.object_to("its words are of one run alone")
+            witness.object_to("its words are of one run alone (-v)")
         if not self._servers_answers:
             witness.object_to("it ended before its configuration was read")
         elif any(map(re.compile(self._servers_answers).search, (path for path, _ in witness.looked))):
@@ -102,6 +109,13 @@ class Recording:
         facts: list[Fact] = []
         for (path, way), found in sorted(witness.looked.items(), key=itemgetter(0)):
             source = os.path.join(self.question.folder, path)
+            address = _ADDRESS.search(path)
+            if address is not None:
+                # Where not even the folder `http:` is, nothing is in it; and no password need be kept.
+                source = os.path.join(self.question.folder, path[: address.end()])
+                found = look(source, "f")
+                if found != _ABSENT:
+                    witness.object_to(f"{source} is there")
             if isinstance(found, str):
                 facts.append((source, found))
                 continue
@@ -111,7 +125,12 @@ class Recording:
         until = self._until(witness.looked)
         if witness.objection:
             return None
-        return Entry(self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines)
+        from pipfast.memo.why import told as of_question
+
+        return Entry(
+            self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines,
+            of_question(self.question),
+        )
 
     def _loaded_before(self) -> Iterator[tuple[str, str]]:
         """Yield what the interpreter read before it could be watched."""
@@ -129,6 +148,8 @@ class Recording:
                 if name.endswith((".pth", ".egg-link")):
                     yield os.path.join(folder, name), "f"
         yield os.path.join(sys.prefix, "pyvenv.cfg"), "f"
+        # Homes are told there, where HOME is not set or a path begins with `~name`.
+        yield "/etc/passwd", "f"
 
     def _until(self, looked: Iterable[tuple[str, str]]) -> int:
         """Return when pip asks for a newer pip again; 0: never."""
@@ -210,7 +231,7 @@ def _ended(recording: Recording, status: int, why: str, expected: Entry | None) 
     from pipfast.report import logger, say
 
     recording.stop()
-    logger.debug("pipfast: the answer was not kept before: %s", why)
+    logger.debug("pipfast: no kept answer was given: %s", why)
     try:
         if status != 0:
             recording.witness.object_to(f"it ended with {status}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from pipfast.memo.question import is_plain_process
+from pipfast.memo.question import oddity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Screen:
 
     def start(self) -> bool:
         """Take their place; False: they are not what Python has made, and nothing is noted."""
-        if not is_plain_process():
+        if oddity():
             return False
         out, err = sys.stdout, sys.stderr
         assert isinstance(out, io.TextIOWrapper) and isinstance(err, io.TextIOWrapper)

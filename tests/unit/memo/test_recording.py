@@ -11,7 +11,7 @@ import pytest
 
 from pipfast.memo import entry
 from pipfast.memo.entry import Entry, decoded, root
-from pipfast.memo.question import Question, may_be_remembered
+from pipfast.memo.question import Question, is_install, unfit
 from pipfast.memo.recording import MOST_IN_A_FOLDER, WEEK_NS, Recording, _make_room
 from pipfast.memo.screen import MOST_BYTES, Screen
 from pipfast.settings import Settings
@@ -30,8 +30,8 @@ def test_encoding_is_undone() -> None:
 
 
 @pytest.mark.parametrize("damage", [
-    lambda parts: parts[:-1], lambda parts: parts[:7], lambda parts: [b"2", *parts[1:]],
-    lambda parts: [*parts[:-2], b"3", b"x"], lambda parts: [*parts[:5], b"99", *parts[6:]], lambda parts: [b""],
+    lambda parts: parts[:-1], lambda parts: parts[:8], lambda parts: [b"1", *parts[1:]],
+    lambda parts: [*parts[:-2], b"3", b"x"], lambda parts: [*parts[:6], b"99", *parts[7:]], lambda parts: [b""],
 ])
 def test_what_is_no_entry(damage: object) -> None:
     payload = b"\0".join(damage(ENTRY.encoded().split(b"\0")))  # type: ignore[operator]
@@ -66,7 +66,7 @@ def test_folder_of_the_store(environ: Mapping[str, str], expected: str) -> None:
     (["install"], {"PIP_LOG": "x"}, False),
 ])
 def test_which_questions_may_be_remembered(arguments: list[str], environ: dict[str, str], expected: bool) -> None:
-    assert may_be_remembered(arguments, environ) is expected
+    assert (is_install(arguments, environ) and not unfit(arguments, environ)) is expected
 
 
 def test_weekly_question_ends_an_answer(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ WAYS = {
 
 def test_process_that_is_watched_or_prints_in_its_own_way() -> None:
     """Nothing is kept or given there."""
-    check = "; from pipfast.memo.question import is_plain_process; import os; os._exit(is_plain_process())"
+    check = "; from pipfast.memo.question import oddity; import os; os._exit(not oddity())"
     for name, way in {"plain": "pass", "ignored": "sys.warnoptions.append('ignore')", **WAYS}.items():
         ended = subprocess.run([sys.executable, "-c", f"import sys; {way}{check}"], check=False, timeout=60)
         assert ended.returncode == (name in ("plain", "ignored")), name
