@@ -54,7 +54,7 @@ class Row:
     before: Change = nothing
     """Makes the world before the answer is kept."""
     differs: bool | None = True
-    """pip's answer is another one afterwards, in words or in what it leaves; None where that depends on the pip."""
+    """pip says or leaves something else afterwards; None where that depends on the pip."""
     given: bool = False
     """The kept answer is given all the same: nothing reads what has changed."""
     never: bool = False
