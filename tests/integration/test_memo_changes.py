@@ -16,7 +16,7 @@ from support.changes import LEFT_TO_PIP, MARK, Asking, World
 from support.failing import compiled
 from support.index import serving
 from support.outputs import normalized
-from support.pips import PIP
+from support.pips import IN_ORDER, PIP
 from support.program import Ended
 from support.snapshot import compare_trees
 from support.wheels import Wheel
@@ -353,6 +353,7 @@ CONFIGURATION = (
     Row("our own section", write("venv/pip.conf", "[pipfast]\ndisable = memo\n"), differs=False),
 )
 
+# Where pip gets IN_ORDER, it lists these folders.
 INSTALLED = (
     Row("a requirement in METADATA", metadata("app", "Version: 1.0\n", "Version: 1.0\nRequires-Dist: other\n")),
     Row("METADATA's version", metadata("app", "Version: 1.0", "Version: 0.9"),
@@ -379,9 +380,9 @@ INSTALLED = (
     Row("a folder that a .pth file adds", both(
         added_info("elsewhere", "app", "9.0", "Requires-Dist: other\n"), without_info("app"),
         lambda w: at("site", "more.pth", f"{w.root}/elsewhere\n")(w))),
-    Row("INSTALLER", in_info("app", "INSTALLER", "uv\n"), differs=False, given=True),
-    Row("RECORD", in_info("app", "RECORD", ""), differs=False, given=True),
-    Row("REQUESTED", in_info("library", "REQUESTED", ""), differs=False, given=True),
+    Row("INSTALLER", in_info("app", "INSTALLER", "uv\n"), differs=False, given=not IN_ORDER),
+    Row("RECORD", in_info("app", "RECORD", ""), differs=False, given=not IN_ORDER),
+    Row("REQUESTED", in_info("library", "REQUESTED", ""), differs=False, given=not IN_ORDER),
     Row("site-packages is another folder", linked_site),
 )
 

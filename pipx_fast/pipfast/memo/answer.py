@@ -34,7 +34,7 @@ def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -
         question, why = None, why or "there is no current folder"
     entry = read(store, question.key) if question is not None and not why else None
     before = refusal(entry) if entry is not None else "it has not been asked before"
-    if explains and question is not None:
+    if explains and question is not None and entry is None:
         from pipfast.memo.why import explained
 
         before = explained(arguments, environ, store)

@@ -29,11 +29,13 @@ def told(question: Question) -> bytes:
 
     The words are for reading, and have no password; nothing else can be read.
     """
-    from shlex import join
+    words = question.arguments
+    if any("://" in each for each in words):
+        # Not at the top: it takes longer than all the rest.
+        from pipfast.address import redacted
 
-    from pipfast.address import redacted
-
-    lines = [ascii(redacted(join(question.arguments))), ascii(question.folder)]
+        words = list(map(redacted, words))
+    lines = [ascii(words), ascii(question.folder)]
     lines += [f"{digest} {name!a}" for name, digest in _digests(question)]
     return "\n".join(lines).encode("ascii")
 
@@ -126,6 +128,7 @@ def _names(folder: str) -> list[str]:
 def _told_in(path: str) -> tuple[str, str, dict[str, str]]:
     """Return the words and folder of an answer's question, and its parts' digests; nothing where it tells none."""
     from ast import literal_eval
+    from shlex import join
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -135,6 +138,6 @@ def _told_in(path: str) -> tuple[str, str, dict[str, str]]:
             os.close(descriptor)
         words, folder, *parts = content.partition(b"\n")[2].split(b"\0")[1].decode("ascii").split("\n")
         digests = {str(literal_eval(name)): digest for digest, _, name in (each.partition(" ") for each in parts)}
-        return str(literal_eval(words)), str(literal_eval(folder)), digests
-    except (OSError, ValueError, IndexError, SyntaxError):
+        return join(literal_eval(words)), str(literal_eval(folder)), digests
+    except (OSError, ValueError, IndexError, SyntaxError, TypeError):
         return "", "", {}
