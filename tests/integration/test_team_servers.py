@@ -18,7 +18,7 @@ import pytest
 
 from pipfast import report
 from pipfast.prepare.bytecode import current_kind
-from pipfast.remote.client import Client
+from pipfast.remote.client import Client, RemoteFailed
 from pipfast.remote.health import examine
 from pipfast.remote.patience import Patience
 from pipfast.remote.prepared import Brought
@@ -86,13 +86,20 @@ class Weed:
         while not all(map(_answers, (self.port + 3, self.port + 4))):
             assert time.monotonic() < deadline and self.process.poll() is None, (self.folder / "log").read_text()
             time.sleep(0.05)
-        # Its first object needs a volume, which takes it a while.
+        # Its first object needs a volume, which takes it a while; until then it may refuse.
         for kind in ("s3", "webdav"):
-            client = Client(self.address(kind), Patience(30))
-            try:
-                assert probe(client, open_layout(self.folder / "store")).problem == ""
-            finally:
-                client.close()
+            while not self._takes(kind):
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.2)
+
+    def _takes(self, kind: str) -> bool:
+        client = Client(self.address(kind), Patience(30))
+        try:
+            return probe(client, open_layout(self.folder / "store")).problem == ""
+        except RemoteFailed:
+            return False
+        finally:
+            client.close()
 
     def kill(self) -> None:
         """Kill it, whatever it does."""

@@ -147,6 +147,10 @@ def _of_status(status: int, doing: str, where: str, code: str) -> tuple[str, str
         return f"{where} refuses {doing} ({phrase}{code})", _CREDENTIALS
     if status == 507:
         return f"{where} is full ({phrase}{code})", "make room there"
+    if status == 405 and doing == "PUT":
+        # Go's WebDAV servers say so of whatever goes wrong while they write.
+        how = f"{_ADDRESS}: the server must speak WebDAV, and have room"
+        return f"{where} cannot do {doing} ({phrase}{code})", how
     if status in (404, 405, 501):
         return f"{where} cannot do {doing} ({phrase}{code})", f"{_ADDRESS}: the server must speak WebDAV, S3, …"
     if status >= 500:

@@ -18,7 +18,18 @@ from pipfast.remote.client import Client, RemoteFailed
 from pipfast.remote.failures import AGAIN
 from pipfast.remote.library import NoLibrary
 from pipfast.remote.patience import Patience
-from pipfast.remote.signing import Head, NoKey, TeamKey, Unbelievable, read_head, read_key, sign
+from pipfast.remote.signing import (
+    CutShort,
+    Empty,
+    Head,
+    NoKey,
+    NotSigned,
+    TeamKey,
+    Unbelievable,
+    read_head,
+    read_key,
+    sign,
+)
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import Archive, add_archive, find_archive, is_digest, is_sound, sha256_of
 from pipfast.store.names import REMOTE
@@ -130,7 +141,7 @@ class Remote:
                 try:
                     yield name, head, read_wheel(head.info)
                 except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    self._doubt(name, f"has no wheel in it ({error!r})")
+                    self._doubt(name, Unbelievable(f"has no wheel in it ({error!r})"))
 
     def fetch(self, name: str, head: Head, filename: str) -> Archive | None:
         """Return an object's content as an archive of the store, from there or from the server."""
@@ -156,6 +167,9 @@ class Remote:
             head = read_head(self._key, name, incoming.take)
             if head.sha256 != digest:
                 raise Unbelievable("has another file's digest")
+            if head.size > MAX_OBJECT_BYTES:
+                # Without the key anybody may have said so.
+                raise Unbelievable("is larger than any that is put there")
             return self._saved(incoming, head, filename)
         return None
 
@@ -187,7 +201,7 @@ class Remote:
         try:
             yield
         except Unbelievable as error:
-            self._doubt(name, str(error))
+            self._doubt(name, error)
         except (RemoteFailed, NoLibrary) as error:
             self._fail(error)
         except OSError as error:
@@ -228,7 +242,7 @@ class Remote:
                 head = read_head(self._key, name, incoming.take)
                 self._coming = name, incoming
         except Unbelievable as error:
-            self._doubt(name, str(error))
+            self._doubt(name, error)
             return None, True
         except (RemoteFailed, NoLibrary) as error:
             self._fail(error)
@@ -319,14 +333,16 @@ class Remote:
             self._leave(f"nothing is put there: {probed.problem}", AGAIN)
         return not probed.problem
 
-    def _doubt(self, name: str, how: str) -> None:
+    def _doubt(self, name: str, how: Unbelievable) -> None:
         logger.debug("pipfast: %s of the team's store %s", name, how)
+        if isinstance(how, Empty) and self.client.address.startswith(("http:", "https:")):
+            # Some WebDAV servers show an object so until they have copied it: that is nobody's fault.
+            return
         standing = self._standing
         standing.doubts += 1
         standing.is_over = standing.is_over or standing.doubts >= MAX_DOUBTS
         if standing.doubts == 1:
-            say(f"an object of the team's store is not believed: it {how} ({name})",
-                "if the team has changed its key, set PIPFAST_REMOTE_KEY to the new one")
+            say(f"an object of the team's store is not believed: it {how} ({name})", _what_to_do(how))
 
     def _fail(self, error: RemoteFailed | NoLibrary) -> None:
         self._leave(str(error), error.hint or AGAIN)
@@ -373,6 +389,14 @@ def probe(client: Client, layout: Layout, key: TeamKey | None = None) -> Probed:
     return Probed(time.time(), problem)
 
 
+def _what_to_do(how: Unbelievable) -> str:
+    if isinstance(how, NotSigned):
+        return "if the team has changed its key, set PIPFAST_REMOTE_KEY to the new one"
+    if isinstance(how, CutShort):
+        return "if it is not just being put there, remove it there"
+    return "see who may write there, and remove it"
+
+
 def _read_probed(payload: bytes) -> Probed:
     import json
 
@@ -393,6 +417,6 @@ def _save(incoming: Incoming, path: Path, head: Head) -> None:
         file.flush()
         os.fsync(file.fileno())
     if missing:
-        raise Unbelievable("is cut short")
+        raise CutShort("is cut short")
     if digest.hexdigest() != head.sha256:
         raise Unbelievable("was altered")

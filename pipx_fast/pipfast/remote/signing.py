@@ -56,6 +56,14 @@ class NotSigned(Unbelievable):
     """An object is whole, and has no signature with the team's key."""
 
 
+class CutShort(Unbelievable):
+    """An object lacks bytes: it may be just being put there."""
+
+
+class Empty(CutShort):
+    """An object has no bytes at all."""
+
+
 class NoKey(PipfastError):
     """The team's key cannot be had; ``str()`` says why, without any part of it."""
 
@@ -172,6 +180,8 @@ def read_head(key: TeamKey | None, name: str, take: Callable[[int], bytes]) -> H
         if not byte:
             break
         line += byte
+    if not line:
+        raise Empty("is empty")
     match = _LINE.fullmatch(line)
     if match is None:
         raise Unbelievable("is no object of pipfast's")
@@ -180,7 +190,7 @@ def read_head(key: TeamKey | None, name: str, take: Callable[[int], bytes]) -> H
         raise Unbelievable("has a head that is too long")
     raw = take(length)
     if len(raw) != length:
-        raise Unbelievable("is cut short")
+        raise CutShort("is cut short")
     if key is not None and not key.is_signed(name, raw, match[1]):
         raise NotSigned("is not signed with the team's key, or was made under another name")
     try:

@@ -46,7 +46,7 @@ _AT = "https://host.test/team"
     (_AT, _answer("403 Forbidden", "<Code>InvalidAccessKeyId</Code><AWSAccessKeyId>MARKER</AWSAccessKeyId>"),
      f"{_AT} refuses PUT (403 Forbidden, InvalidAccessKeyId)", "AWS_ACCESS_KEY_ID"),
     (_AT, _answer("507 Insufficient Storage"), f"{_AT} is full (507 Insufficient Storage)", "make room"),
-    (_AT, _answer("405 Method Not Allowed"), f"{_AT} cannot do PUT (405 Method Not Allowed)", "WebDAV"),
+    (_AT, _answer("405 Method Not Allowed"), f"{_AT} cannot do PUT (405 Method Not Allowed)", "have room"),
     (_AT, _answer("503 Service Unavailable"), f"{_AT} fails at PUT (503 Service Unavailable)", AGAIN),
     (_AT, _answer("999 ?"), f"{_AT} fails at PUT (999)", AGAIN),
     (_AT, _answer("423 Locked"), f"{_AT} does not accept PUT (423 Locked)", AGAIN),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -19,8 +20,10 @@ from support.team import (
     KEY,
     MAKER,
     PLACE,
+    Silent,
     all_put_and_take_the_same,
     member,
+    serving,
     settings_for,
     team_wheel,
     wheel_file,
@@ -178,6 +181,48 @@ def test_object_that_is_cut_short_is_a_miss(
         assert got(remote) is None
     assert "is not believed" in said(capsys)
     assert not list(reader.root.glob("archives-v0/*/*"))
+
+
+class InPlace(Silent):
+    """A WebDAV server that just copies into the first slot, as SeaweedFS's does."""
+
+    folder: Path
+
+    def do_GET(self) -> None:
+        """Answer with a file, or with what is there of it."""
+        path = self.folder / self.path.removeprefix("/team/")
+        if path.is_file():
+            self.answer(200, path.read_bytes())
+        else:
+            self.answer(404)
+
+
+def test_object_that_a_webdav_server_still_copies_hides_none_and_is_not_said(
+    address: str, tmp_path: Path, reader: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is empty until then. In a folder no object is ever."""
+    stored(tmp_path).parent.mkdir(parents=True)
+    stored(tmp_path).write_bytes(b"")
+    put(address, tmp_path)
+    assert said(capsys).splitlines()[1] == "hint: if it is not just being put there, remove it there"
+    InPlace.folder = tmp_path / "team"
+    with serving(InPlace) as server, member(server, reader, writes=False, timeout=10) as remote:
+        assert got(remote)
+    assert said(capsys) == ""
+
+
+@pytest.mark.parametrize("how", ["altered", "unsigned"])
+def test_hint_is_for_what_is_wrong(
+    address: str, tmp_path: Path, reader: Layout, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another key explains what is not signed, and nothing else."""
+    put(address, tmp_path)
+    content = bytearray(stored(tmp_path).read_bytes())
+    content[-1 if how == "altered" else 120] ^= 1
+    stored(tmp_path).write_bytes(content)
+    with member(address, reader, writes=False) as remote:
+        assert got(remote) is None
+    assert ("hint: if the team has changed its key" in said(capsys)) is (how == "unsigned")
 
 
 def test_object_that_goes_on_is_a_miss(address: str, tmp_path: Path, reader: Layout) -> None:
@@ -341,6 +386,23 @@ def test_archive_that_is_another_one_is_a_miss(
     with member(address, reader, key, writes=False, archives=True) as remote:
         assert remote.archive(sha256_of(paths[0]), paths[0].name) is None
     assert not list(reader.root.glob("archives-v0/*/*"))
+
+
+def test_archive_that_claims_to_be_huge_does_not_come(
+    address: str, tmp_path: Path, reader: Layout, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without the key anybody may have said so; a disk would be full before its digest is known to be wrong."""
+    content = b"x" * 100
+    digest = hashlib.sha256(content).hexdigest()
+    path = tmp_path / "a.whl"
+    path.write_bytes(content)
+    with member(address, open_layout(tmp_path / "writer"), archives=True) as remote:
+        remote.keep_archive(digest, "a-1-py3-none-any.whl", path)
+    monkeypatch.setattr(module, "MAX_OBJECT_BYTES", 99)
+    with member(address, reader, None, writes=False, archives=True) as remote:
+        assert remote.archive(digest, "a-1-py3-none-any.whl") is None
+    assert "it is larger than any that is put there" in said(capsys)
 
 
 def test_archives_are_not_put_without_the_key(address: str, tmp_path: Path) -> None:
