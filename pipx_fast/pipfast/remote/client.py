@@ -31,6 +31,8 @@ _BLOCK = 1 << 18
 _START_S = 20.0
 """Seconds for the process to start and to load obstore: no server's fault."""
 
+_LOOK_S = 0.1
+"""Seconds after which one that waits sees that another of the command's has given up."""
 
 _WRITE_S = 120.0
 """Seconds for some files of a prepared wheel to be written here: no server's fault either."""
@@ -192,8 +194,7 @@ class Client:
             self.begin()
             began = time.monotonic()
             self._answer(began + _START_S, f"the process that asks it has not started in {_START_S:g} s")
-            # A busy machine's own slowness leaves a good server half of the patience.
-            self._patience.spend(min(time.monotonic() - began, self._patience.seconds / 2))
+            self._patience.spend_start(time.monotonic() - began)
             self._is_open = True
 
     def _exchange(self, question: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -237,8 +238,9 @@ class Client:
         descriptor = process.stdout.fileno()
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise self._given_up(why_not or f"it gave nothing for {self._patience.seconds:g} s")
+        while not waiting.poll(max(0.0, min(_LOOK_S, deadline - time.monotonic())) * 1000):
+            if self._patience.is_given_up or time.monotonic() >= deadline:
+                raise self._given_up(why_not or f"it gave nothing for {self._patience.seconds:g} s")
         content = os.read(descriptor, _BLOCK)
         if not content:
             raise self._given_up("the process that asks it has ended")

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,19 @@ def test_wait_is_bounded_for_all_requests_together(
     # A second of patience, and the start of a process on a busy machine.
     assert time.monotonic() - began < 10
     assert capsys.readouterr().err.startswith("pipfast: the team's store is left out: it gave nothing for 1 s\n")
+
+
+def test_who_waits_gives_up_with_who_has_waited_for_all(silent: str) -> None:
+    """Another process of the command's, however late it began."""
+    patience, began = Patience(60), time.monotonic()
+    client = Client(silent, patience)
+    try:
+        threading.Timer(0.3, patience.end).start()
+        with pytest.raises(RemoteFailed):
+            client.get("v1/x")
+    finally:
+        client.close()
+    assert time.monotonic() - began < 40
 
 
 def test_port_that_nobody_listens_at(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
