@@ -35,7 +35,10 @@ _OS = re.compile(r'message: "([\w ]{1,60})"')
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w{1,40})")
 # e.g. `Unable to create dir /mnt/team/v1: Permission denied (os error 13)`
 _FILE = re.compile(r"Unable to (.*?) (/.*): ([\w -]{1,60}) \(os error \d+\)")
-_LATE = re.compile(r"operation timed out|TimedOut|timeout", re.IGNORECASE)
+# Each error has a `retry_timeout: 180s` besides.
+_LATE = re.compile(r"operation timed out|TimedOut|\btimeout\b", re.IGNORECASE)
+# What was read could be no answer, e.g. `hyper::Error(Parse(Version))`.
+_NO_ANSWER = re.compile(r"\bParse\(")
 # What is said of an address or of a setting without any part of it.
 _PLAIN = re.compile(
     r"(invalid port number|empty host|invalid IPv[46] address|invalid international domain name|"
@@ -127,6 +130,12 @@ def _words(whole: str, error: BaseException, address: str) -> tuple[str, str]:
         return f"{where} cannot be reached ({system[1]})", AGAIN
     if _LATE.search(whole) is not None:
         return f"{where} did not answer in time", AGAIN
+    if "InvalidContentType" in whole:
+        return f"{where} does not speak TLS", f"{_ADDRESS}: http:// where the server has no certificate"
+    if "TooManyRedirects" in whole:
+        return f"{where} leads elsewhere again and again (too many redirects)", _ADDRESS
+    if _NO_ANSWER.search(whole) is not None:
+        return f"{where} answers with something else than HTTP", _ADDRESS
     if "error sending request" in whole:
         return f"{where} ended the connection", AGAIN
     if (plain := _PLAIN.search(first)) is not None:

@@ -17,7 +17,8 @@ Generic {
 
 def _request(store: str, behind: str, method: str = "GET") -> str:
     return (f"Generic {store} error: Error performing {method} https://me:pa/MARKER@host.test/team/v1/x in 8.1ms "
-            f"- HTTP error: error sending request\n\nDebug source:\nGeneric {{\n    {behind}\n}}")
+            f"- HTTP error: error sending request\n\nDebug source:\nGeneric {{\n    retry_timeout: 180s,\n"
+            f"    {behind}\n}}")
 
 
 def _answer(status: str, body: str = "") -> str:
@@ -40,7 +41,13 @@ _AT = "https://host.test/team"
     (_AT, _request("S3", "InvalidCertificate(Expired)"),
      "the certificate of host.test is not valid (Expired)", "clock"),
     (_AT, _request("S3", "TimedOut"), f"{_AT} did not answer in time", AGAIN),
+    (_AT, _request("S3", "HttpError { kind: Timeout }"), f"{_AT} did not answer in time", AGAIN),
     (_AT, _request("S3", "IncompleteMessage"), f"{_AT} ended the connection", AGAIN),
+    (_AT, _request("HTTP", "hyper::Error(Parse(Version))"), f"{_AT} answers with something else than HTTP",
+     "PIPFAST_REMOTE"),
+    (_AT, _request("HTTP", "InvalidMessage(InvalidContentType)"), f"{_AT} does not speak TLS", "http://"),
+    (_AT, _request("HTTP", "source: TooManyRedirects"),
+     f"{_AT} leads elsewhere again and again (too many redirects)", "PIPFAST_REMOTE"),
     (_AT, _answer("403 Forbidden", "<Error><Code>RequestTimeTooSkewed</Code>"),
      f"{_AT} refuses PUT, as this machine's clock is off (RequestTimeTooSkewed)", "set the clock"),
     (_AT, _answer("403 Forbidden", "<Code>InvalidAccessKeyId</Code><AWSAccessKeyId>MARKER</AWSAccessKeyId>"),
