@@ -96,7 +96,12 @@ def _mended(ready: Ready, request: Request, preparer: Preparer, digest: str, arc
     changed = preparer.mend(digest)
     if changed is not None:
         name = os.path.basename(request.wheel_path)
-        say(f"a stored file of {name} {changed.how}; it is made again ({changed.path})")
+        told = f"a stored file of {name} {changed.how}; it is made again ({changed.path})"
+        if changed.vanished:
+            # The store is kept below its bound, or emptied, beside this run: that is nobody's fault.
+            logger.debug("pipfast: %s", told)
+        else:
+            say(told)
         prepared = preparer.wait(digest, archive, again=True)
         if prepared is None:
             return None

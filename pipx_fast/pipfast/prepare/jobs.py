@@ -165,6 +165,8 @@ class Unmendable(NamedTuple):
 
     path: str
     how: str
+    vanished: bool = False
+    """Another process has removed the entry: it was pruned, or is made again."""
 
 
 class Arranged(NamedTuple):

@@ -113,13 +113,20 @@ class Worker:
             yield jobs.Arranged(digest, tree_id, reason)
 
     def _mend(self, job: jobs.Mend) -> jobs.Done | jobs.Unmendable:
-        prepared = self._stored(job.digest)
+        try:
+            prepared = self._stored(job.digest)
+        except FileNotFoundError:
+            tree = self._layout.tree(job.digest, self._umask)
+            self._layout.discard(tree)
+            return jobs.Unmendable(str(tree), "is gone", vanished=True)
         difference = mend(self._layout, prepared)
         if difference is None:
             return jobs.Done()
         code = prepared.bytecode
-        self._layout.discard(code if code is not None and difference.path.startswith(f"{code}") else prepared.tree)
-        return jobs.Unmendable(difference.path, difference.how)
+        entry = code if code is not None and difference.path.startswith(f"{code}") else prepared.tree
+        vanished = not entry.exists()
+        self._layout.discard(entry)
+        return jobs.Unmendable(difference.path, difference.how, vanished)
 
     def _read(self, job: jobs.Read) -> Iterator[jobs.Checked]:
         left = READ_BYTES

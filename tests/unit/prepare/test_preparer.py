@@ -319,6 +319,26 @@ def test_tree_taken_away_is_made_again(layout: Layout, tmp_path: Path) -> None:
     assert second.manifest.tree_id != first.manifest.tree_id
 
 
+@pytest.mark.parametrize(("lost", "vanished"), [("tree", True), ("bytecode", True), ("file", False)])
+def test_entry_that_another_process_has_pruned_is_not_taken_for_damaged(
+    layout: Layout, tmp_path: Path, lost: str, vanished: bool
+) -> None:
+    """The store's bound is kept beside running commands, which make it again without a word."""
+    archive = Wheel("demo", files=MANY).build()
+    path = keep(layout, archive, tmp_path)
+    with preparing(layout) as preparer:
+        prepared = preparer.wait(archive.sha256, path)
+        assert prepared is not None and prepared.bytecode is not None
+        if lost == "file":
+            (prepared.tree / "tree" / "demo" / "m1.py").unlink()
+        else:
+            layout.discard(prepared.tree if lost == "tree" else prepared.bytecode)
+        found = preparer.mend(archive.sha256)
+        assert found is not None and found.vanished is vanished and found.how == "is gone"
+        assert preparer.wait(archive.sha256, path, again=True) is not None
+    assert not verify(layout, keep=True).damages
+
+
 def test_no_thread_to_be_had(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system gives no thread every wheel is left to pip, the second as well as the first."""
 
