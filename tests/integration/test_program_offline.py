@@ -155,14 +155,14 @@ def test_what_is_missing_is_named(world: World) -> None:
     world.online("download", *world.index.args, "app")
     world.index.add(NEWER)
     world.box.pipfast("download", *world.index.args, "--no-deps", "lib>2")
-    stock = world.box.pip("install", "--index-url", "http://127.0.0.1:1/simple/", "--retries", "0", "six")
-    ended = world.only("install", *world.index.args, "six")
+    stock = world.box.pip("install", "--index-url", "http://127.0.0.1:1/simple/", "--retries", "0", "six>1")
+    ended = world.only("install", *world.index.args, "six>1")
     assert ended.status == stock.status == 1
     wrong = [line for line in ended.err.splitlines() if line.startswith("ERROR:")]
     assert wrong == [line for line in stock.err.splitlines() if line.startswith("ERROR:")]
     assert f"PIPFAST_OFFLINE=only): six ({world.index.url}six/)\n" in ended.err
     options = "with the options that this command has for indexes and Pythons"
-    brings = f"`PIPFAST_OFFLINE=off pipfast download six`, {options}, brings it into the store"
+    brings = f"`PIPFAST_OFFLINE=off pipfast download 'six>1'`, {options}, brings it into the store"
     assert ended.err.count(brings) == 1
     pinned = world.only("install", *world.index.args, "lib==2.0")
     assert pinned.status == 1 and "from versions: 1.0, 1.5, 2.0" in pinned.err

@@ -170,7 +170,9 @@ class Offline(Part):
         missing = [f"{name} ({where})" for name, where in self._pages.items()]
         missing += [f"{name} {version}" for name, version in wanted.items()]
         missing += dict.fromkeys(self._others)
-        names = [*self._pages, *(f"{name}=={version}" for name, version in wanted.items()), *lacking][:_NAMED]
+        sought = {project: each for each, project in self._lacking.items()} if self.run.has_failed else {}
+        paged = [sought.get(canonicalize_name(name), name) for name in self._pages]
+        names = [*paged, *(f"{name}=={version}" for name, version in wanted.items()), *lacking][:_NAMED]
         hint = self._what_brings(names)
         if self.only and missing:
             self.run.say_at_end(f"not kept, and {_NOBODY_WAS}: {_listed(missing)}", hint)

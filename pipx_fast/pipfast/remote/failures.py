@@ -125,6 +125,8 @@ def _words(whole: str, error: BaseException, address: str) -> tuple[str, str]:
         return f"the certificate of {host} is not valid ({certificate[1]})", how
     system = _OS.search(whole)
     if system is not None and address.startswith("file:"):
+        if system[1] == "No space left on device":
+            return f"{folder_of(address)} is full ({system[1]})", "make room there"
         return f"{folder_of(address)} cannot be used ({system[1]})", f"see what is wrong with {folder_of(address)}"
     if system is not None:
         return f"{where} cannot be reached ({system[1]})", AGAIN

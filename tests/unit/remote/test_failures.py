@@ -33,7 +33,9 @@ _AT = "https://host.test/team"
 @pytest.mark.parametrize(("address", "text", "what", "hint"), [
     ("file:///mnt/team", _FILE, "/mnt/team/v1 cannot be made (Permission denied)", "who may read and write"),
     ("file:///mnt/team", 'Generic: x\n Os { message: "No space left on device" }',
-     "/mnt/team cannot be used (No space left on device)", "/mnt/team"),
+     "/mnt/team is full (No space left on device)", "make room"),
+    ("file:///mnt/team", 'Generic: x\n Os { message: "Input or output error" }',
+     "/mnt/team cannot be used (Input or output error)", "/mnt/team"),
     (_AT, _request("HTTP", 'ConnectError("dns error", Custom { kind: Uncategorized })'),
      "the name host.test is not known (dns error)", "PIPFAST_REMOTE"),
     (_AT, _request("S3", 'Os { code: 111, message: "Connection refused" }'),
