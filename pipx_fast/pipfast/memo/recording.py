@@ -108,8 +108,8 @@ class Recording:
             witness.look_at(path, way)
         facts: list[Fact] = []
         for (path, way), found in sorted(witness.looked.items(), key=itemgetter(0)):
-            source = os.path.join(self.question.folder, path)
-            address = _ADDRESS.search(path)
+            source = path if path.startswith("/") else os.path.join(self.question.folder, path)
+            address = _ADDRESS.search(path) if ":/" in path else None
             if address is not None:
                 # Where not even the folder `http:` is, nothing is in it; and no password need be kept.
                 source = os.path.join(self.question.folder, path[: address.end()])

@@ -89,6 +89,7 @@ class Witness:
         self.temporary = ""
         """The folder for temporary files, if one was made."""
         self._store = store
+        self._in_store = f"{store}/"
         self._temporary = temporary
         self._temporaries = tuple({f"{each.rstrip('/')}/" for each in (temporary, os.path.realpath(temporary))})
         self._made: set[str] = set()
@@ -156,6 +157,8 @@ class Witness:
             return
         if event in _HARMLESS or get_ident() in self._looking_away:
             return
+        if event == "import" and not arguments[1]:
+            return
         try:
             self._sort(event, arguments)
         except Exception as error:
@@ -178,8 +181,7 @@ class Witness:
                 self._note(os.fsdecode(path or "."), "n")
         elif event == "import":
             # Whoever opens a compiled module is the system's loader.
-            if arguments[1]:
-                self._note(os.fsdecode(arguments[1]), "f")
+            self._note(os.fsdecode(arguments[1]), "f")
         elif event in _CHANGES:
             if event in _MADE_THERE:
                 self.temporary = self._temporary
@@ -206,15 +208,19 @@ class Witness:
 
     def _look(self, path: str, way: str) -> None:
         """Look before pip does: what comes in between shows the next time."""
-        if path.endswith(".pyc") and os.path.basename(os.path.dirname(path)) == "__pycache__":
-            folder, name = os.path.split(path)
-            source = os.path.join(os.path.dirname(folder), f"{name.partition('.')[0]}.py")
-            if (source, way) in self.looked or not isinstance(self._seen(source, way), str):
+        found: os.stat_result | str = ""
+        folder, _, name = path.rpartition("/")
+        if name.endswith(".pyc") and folder.endswith("/__pycache__"):
+            source = f"{folder.removesuffix('__pycache__')}{name.partition('.')[0]}.py"
+            if (source, way) in self.looked:
+                return
+            found = self._seen(source, way)
+            if not isinstance(found, str):
                 # It is made anew for its source.
                 path = source
-        if (path, way) in self.looked:
-            return
-        found = self.looked[path, way] = self._seen(path, way)
+        if isinstance(found, str):
+            found = self._seen(path, way)
+        self.looked[path, way] = found
         if isinstance(found, str):
             return
         is_plain = stat.S_IFMT(found.st_mode) in _PLAIN
@@ -237,9 +243,8 @@ class Witness:
 
     def _is_own(self, path: str) -> bool:
         """Tell whether a path is of the store, or made by this run among temporary files."""
-        store = f"{self._store}/"
-        if path.startswith(store):
-            name = path[len(store) :].partition("/")[0]
+        if path.startswith(self._in_store):
+            name = path[len(self._in_store) :].partition("/")[0]
             return name in _OF_THE_STORE or name.startswith(_PROBE)
         return path.startswith(self._temporaries) and self._name_of_temporary(path) in self._made
 
