@@ -157,7 +157,7 @@ class Witness:
             return
         if event in _HARMLESS or get_ident() in self._looking_away:
             return
-        if event == "import" and not arguments[1]:
+        if event == "import" and not any(arguments[1:2]):
             return
         try:
             self._sort(event, arguments)
