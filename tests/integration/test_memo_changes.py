@@ -494,7 +494,7 @@ ELSEWHERE = (
         asking=CHECKED, before=with_state, differs=False),
     Row("an answer of a server's", lambda w: w.server.file("it.txt", "other\n"), never=True,
         asking=Asking(("install", "-r", "{url}/it.txt")), before=lambda w: w.server.file("it.txt", "app\n")),
-    Row("a page of an index", never=True, asking=Asking(("install", "-U", "other")), differs=False),
+    Row("a page of an index", never=True, asking=Asking(("install", "-U", "setuptools"))),
     Row("the store", remove("store"), differs=False),
     Row("a file in the store's folder", write("store/its.txt", "other\n"), before=write("store/its.txt", "app\n"),
         asking=Asking(("install", "-r", "{root}/store/its.txt"))),
@@ -510,7 +510,9 @@ TIME = (
 
 ROWS = (
     *FILES, *(WITH_GROUPS if PIP.release >= (25, 1) else ()), *(WITH_SCRIPTS if PIP.release >= (26, 0) else ()),
-    *CONFIGURATION, *INSTALLED, *START, *PROGRAMS, *VARIABLES, *ASKED, *ELSEWHERE,
+    *CONFIGURATION, *INSTALLED, *START,
+    # Whether pip minds these depends on where they are run.
+    *(replace(each, differs=None) for each in (*PROGRAMS, *VARIABLES, *ASKED, *ELSEWHERE)),
     *(TIME if shutil.which("cc") else ()),
 )
 
