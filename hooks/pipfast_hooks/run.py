@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -16,7 +17,8 @@ from pipfast_hooks.guard import guarded
 from pipfast_hooks.storage import Aim, Intent, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from pipfast.memo.recording import Recording
     from pipfast.timeline.keeper import Timeline
@@ -111,6 +113,11 @@ class Run:
         """Note that a server's answer is needed: it holds for a time only, also where it is kept."""
         if self.recording is not None and not url.startswith("file:"):
             self.recording.witness.object_to("it asks a server")
+
+    def note_fresh(self, paths: Iterable[Path], until: float = math.inf) -> None:
+        """Note that these files of pip's cache answer for a server until a time, in seconds since the epoch."""
+        if self.recording is not None:
+            self.recording.note_fresh(map(os.fspath, paths), until)
 
     def say_at_end(self, message: str, hint: str | None = None) -> None:
         """Say something after pip's last line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -16,6 +17,8 @@ from pipfast.memo.facts import look
 from pipfast.store.layout import Layout
 from pipfast.store.names import MEMO
 from pipfast.store.notes import write_note
+from pipfast_hooks.seams import SERVERS_ANSWERS
+from support.index import Manners, serving
 from support.program import add_shim
 from support.terminal import on_terminal
 from support.wheels import Wheel
@@ -76,6 +79,15 @@ class World:
     def ask_pip(self, *arguments: str, **variables: str) -> Ended:
         return self.box.pip(*(arguments or ASKED), **{**self.variables, **variables})
 
+    def ask_aside(self, *arguments: str) -> Ended:
+        """Ask, and put back what was kept."""
+        before = {path: path.read_bytes() for path in self.paths()}
+        try:
+            return self.ask(*arguments)
+        finally:
+            for path, content in before.items():
+                path.write_bytes(content)
+
     def paths(self) -> list[Path]:
         return sorted(self.box.store.glob(f"{MEMO}/*/*"))
 
@@ -117,6 +129,17 @@ def test_given_again(world: World) -> None:
     given = world.ask()
     assert (given.status, given.out, given.err) == (0, expected.out + MARK.decode(), expected.err)
     assert not world.box.leftovers()
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[None]:
+    """Take a file away, and put it back."""
+    moved = path.with_name(f"{path.name}.aside")
+    path.rename(moved)
+    try:
+        yield
+    finally:
+        moved.replace(path)
 
 
 @contextmanager
@@ -472,16 +495,6 @@ def test_variable_of_a_shell_in_a_requirements_file(box: Box, index: Index) -> N
     assert not world.paths()
 
 
-def test_page_that_is_fresh_for_a_time(box: Box, index: Index) -> None:
-    """Neither pip's cache nor ours is a reason to give an answer when the page no longer is fresh."""
-    world = World(box, index)
-    asked = ("install", "--upgrade", "--trusted-host", "127.0.0.1", *index.args, "library")
-    for disabled in ("", "index"):
-        for _ in range(2):
-            assert world.ask(*asked, PIPFAST_DISABLE=disabled).status == 0
-            assert not world.paths()
-
-
 PRINTING = """
 import sys
 print("hello")
@@ -571,3 +584,63 @@ def test_password_is_not_kept(world: World) -> None:
     path = world.box.work / "http:"
     path.mkdir()
     assert entry is not None and refusal(entry) == f"{path} is not as it was"
+
+
+DRY = ("install", "--trusted-host", "127.0.0.1", "--dry-run", "top")
+
+
+@contextmanager
+def indexed(box: Box, index: Index, manners: Manners = Manners()) -> Iterator[tuple[World, Index]]:  # noqa: B008
+    """Serve ``top``, which needs ``bottom``; nobody has asked for them."""
+    world = World(box, index)
+    with serving() as server:
+        served = server.index(manners=manners)
+        served.add(Wheel("top", requires=["bottom"]).build(), Wheel("bottom").build())
+        yield world, served
+
+
+def test_what_fresh_pages_say_is_given_again(box: Box, index: Index) -> None:
+    """Until pip asks again for the first of them, and while its cache has them and the metadata files."""
+    with indexed(box, index) as (world, served):
+        asked = (*DRY, *served.args)
+        began = time.time()
+        for _ in range(3):
+            ended = world.ask(*asked)
+        assert ended.status == 0 and "Would install bottom-1.0 top-1.0" in ended.out
+        assert ended == world.ask_pip(*asked)
+        assert began + 500 < world.entry().until / 1e9 < time.time() + 600
+        world.mark()
+        assert world.ask(*asked).out == ended.out + MARK.decode()
+        served.add(Wheel("bottom", "2.0").build())
+        cached = [path for path in (box.root / "home").rglob("*") if re.search(SERVERS_ANSWERS, str(path))]
+        # A page and a metadata file of each, a head and a body of both.
+        assert len(cached) == 8
+        for path in cached:
+            with aside(path):
+                assert MARK.decode() not in world.ask_aside(*asked).out, path
+        world.replace(lambda entry: setattr(entry, "until", time.time_ns()))
+        assert world.ask(*asked) == world.ask_pip(*asked)
+
+
+def test_page_that_is_no_longer_fresh_is_asked_for(box: Box, index: Index) -> None:
+    with indexed(box, index, Manners(cache_control="max-age=3")) as (world, served):
+        asked = (*DRY, *served.args)
+        while not world.paths():
+            assert "bottom-1.0" in world.ask(*asked).out
+        served.add(Wheel("bottom", "2.0").build())
+        time.sleep(max(0.0, world.entry().until / 1e9 - time.time()))
+        assert "bottom-2.0" in world.ask(*asked).out
+
+
+@pytest.mark.parametrize(("manners", "variables"), [
+    (Manners(cache_control="no-cache"), {}), (Manners(cache_control="max-age=0"), {}),
+    (Manners(vary="User-Agent"), {}), (Manners(), {"PIPFAST_OFFLINE": "prefer"}),
+    (Manners(), {"PIPFAST_DISABLE": "index"}),
+], ids=["no-cache", "aged", "vary", "offline", "without judged pages"])
+def test_answer_of_a_server_that_holds_for_no_known_time(
+    box: Box, index: Index, manners: Manners, variables: dict[str, str]
+) -> None:
+    with indexed(box, index, manners) as (world, served):
+        for _ in range(4):
+            assert world.ask(*DRY, *served.args, **variables).status == 0
+        assert world.paths() == []

@@ -92,6 +92,8 @@ class Manners:
     validators: bool = True
     """ETag and Last-Modified, and 304 for those who send them back."""
     cache_control: str | None = "max-age=600, public"
+    vary: str = "Accept"
+    """The headers of requests on which pages depend."""
     credentials: tuple[str, str] | None = None
     """The user and the password without which everything is 401."""
 
@@ -158,7 +160,7 @@ class Index:
         is_json = wanted == "json" or (wanted == "negotiated" and JSON_TYPE in headers.get("accept", ""))
         body = self._json_page(project, uploads) if is_json else self._html_page(project, uploads)
         content_type = JSON_TYPE if is_json else ("text/html" if wanted == "html" else HTML_TYPE)
-        answer = Answer(200, body, {"Content-Type": content_type, "Vary": "Accept"})
+        answer = Answer(200, body, {"Content-Type": content_type, "Vary": self._manners.vary})
         if self._manners.compressed and "gzip" in headers.get("accept-encoding", ""):
             body = gzip.compress(body, mtime=0)
             answer = Answer(200, body, {**answer.headers, "Content-Encoding": "gzip"})

@@ -103,9 +103,10 @@ class EvaluatedPages:
 
     def _page(self, layout: Layout, collector: Any, link: Any, name: str) -> FreshPage | None:
         if self._run.settings.offline == "off":
-            return fresh.find(layout, collector, link, name)
+            return fresh.find(self._run, layout, collector, link, name)
         from pipfast_hooks.network.offline import Offline
 
+        self._run.note_request(link.url)
         asked = fresh.request(collector, link, name)
         return self._run.part(Offline).page(collector.session, *asked) if asked is not None else None
 
@@ -178,7 +179,7 @@ class Finders(Part):
 def _around_process_project_url(call: Call) -> Any:
     """Return a page's candidates: evaluated before, or now, with pip's answers."""
     finder, project_url, evaluator = call.instance, call["project_url"], call["link_evaluator"]
-    current_run().note_request(project_url.url)
+    run = current_run()
     # Pages given with --find-links name many projects: pip parses those once for all of them.
     if (
         project_url.cache_link_parsing
@@ -186,11 +187,13 @@ def _around_process_project_url(call: Call) -> Any:
         or getattr(evaluator, "_uploaded_prior_to", None) is not None
         or not says_nothing_of_links()
     ):
+        run.note_request(project_url.url)
         return call.original()
     pages = None
     with guarded("pages are left to pip"):
-        pages = current_run().part(Finders).pages_of(finder)
+        pages = run.part(Finders).pages_of(finder)
     if pages is None:
+        run.note_request(project_url.url)
         return call.original()
     with timed("page", name=evaluator.project_name, key=project_url.url) as facts:
         return _candidates(call, pages, facts)

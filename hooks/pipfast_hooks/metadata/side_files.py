@@ -43,7 +43,7 @@ class SideFile:
     path: str
 
 
-def kept(session: Any, link: Any) -> SideFile | None:
+def kept(run: Run, session: Any, link: Any) -> SideFile | None:
     """Return what pip's own cache holds, if it is what the index says: no server need be asked for that.
 
     pip would ask whether it is still fresh, and say the same: the digest is the index's newest word. What a server
@@ -69,6 +69,8 @@ def kept(session: Any, link: Any) -> SideFile | None:
     length = _string(b"content-length") + _string(str(len(content)).encode("ascii"))
     if hashlib.sha256(content).hexdigest() != link.hash or length not in described:
         return None
+    # However old: it is what the index says.
+    run.note_fresh((Path(path.removesuffix(".body")), Path(path)))
     return SideFile(content, path)
 
 
@@ -87,7 +89,7 @@ def _around_get_http_url(call: Call) -> Any:
     with guarded("%s is left to pip", shown(link.url)):
         # A file that comes ahead may be in the cache by then, but pip would not have found it there.
         if not run.part(Ahead).requests.is_coming(link.url.split("#", 1)[0]):
-            found = kept(download._session, link)
+            found = kept(run, download._session, link)
     if found is None and run.settings.offline != "off":
         with guarded("%s is asked for", shown(link.url)):
             found = _stored(run, download._session, link)
@@ -112,7 +114,7 @@ def is_kept(run: Run, session: Any, link: Any) -> bool:
     """Tell whether a metadata file can be had without a network."""
     layout = layout_of(run, session)
     stored = link.hash_name == "sha256" and layout.keeps and has_metadata(layout, link.hash)
-    return stored or kept(session, link) is not None
+    return stored or kept(run, session, link) is not None
 
 
 def _stored(run: Run, session: Any, link: Any) -> SideFile | None:

@@ -105,6 +105,14 @@ _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9_.~+-]*)
 """Addresses that requests would not change, and that name no user."""
 
 
+_ALWAYS_THE_SAME = frozenset(("accept", "accept-encoding"))
+"""Headers of pip's requests for pages that nothing on this machine changes."""
+
+
+def _depends_on(vary: str) -> set[str]:
+    return {name.strip().lower() for name in vary.split(",") if name.strip()}
+
+
 class FreshPages(Part):
     """Takes pages out of pip's cache, and remembers until when pip would find them there.
 
@@ -137,11 +145,19 @@ class FreshPages(Part):
 
     def _note(self, adapter: Any, entry: _Entry, looks: pages.Looks, response: Any) -> None:
         headers = response.headers
+        if not _depends_on(headers.get("Vary", "")) <= _ALWAYS_THE_SAME:
+            return
         max_age = adapter.controller.parse_cache_control(headers).get("max-age")
         date = parsedate_tz(headers.get("Date", ""))
         if max_age and date is not None and response.url == entry.url:
             # As cachecontrol reckons it: without the zone, for HTTP has only one.
-            self._noted[entry.url] = (entry, looks, calendar.timegm(date[:6]) + max_age)
+            until = calendar.timegm(date[:6]) + max_age
+            self._noted[entry.url] = (entry, looks, until)
+            self.run.note_fresh(entry.paths, until)
+
+    def has_noted(self, url: str) -> bool:
+        """Tell whether an address has just been answered by what holds until a known time."""
+        return url in self._noted
 
     def keep(self, layout: Layout, page: Any, digest: bytes) -> None:
         """Keep the page that pip made of a noted answer."""
@@ -159,14 +175,14 @@ class _Entry:
     def __init__(self, session: Any, adapter: Any, url: str, headers: Mapping[str, str]) -> None:
         self.url = url
         path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
-        self._paths = (Path(path), Path(f"{path}.body"))
+        self.paths = (Path(path), Path(f"{path}.body"))
         sent = sorted({**session.headers, **headers}.items())
         self.key = note_key("fresh ", (pip.__version__, url, sent, path))
 
     def looks(self) -> pages.Looks | None:
         """Return size and times of the entry's files, or None if there is no entry."""
         try:
-            return pages.looks_of(self._paths)
+            return pages.looks_of(self.paths)
         except OSError:
             return None
 
@@ -214,11 +230,14 @@ def request(collector: Any, link: Any, name: str) -> tuple[str, dict[str, str]] 
         return request_for(collector, link, name)
 
 
-def find(layout: Layout, collector: Any, link: Any, name: str) -> pages.FreshPage | None:
+def find(run: Run, layout: Layout, collector: Any, link: Any, name: str) -> pages.FreshPage | None:
     """Return the page that pip would take out of its cache, without reading it; None if that is not known."""
     asked = request(collector, link, name)
     entry = _entry_of(collector.session, *asked) if asked is not None else None
     looks = entry.looks() if entry is not None else None
     if entry is None or looks is None:
         return None
-    return pages.find_fresh(layout, entry.key, looks, time.time())
+    found = pages.find_fresh(layout, entry.key, looks, time.time())
+    if found is not None:
+        run.note_fresh(entry.paths, found.until)
+    return found

@@ -23,12 +23,12 @@ def _around_request(call: Call) -> Any:
     """Answer a GET with a response fetched ahead, or with a fresh one of pip's cache."""
     method, url, headers = call["method"], call["url"], call.get("headers") or {}
     session, stream = call.instance, bool(call.get("stream"))
-    # Also after the resolution: a thread may still be finding out what pip would send.
-    current_run().note_request(url)
     ours, answer = of_this_thread(method, url, headers)
     if answer is not None:
         return answer
     run = current_run()
+    if ours or run.settings.offline != "off" or call.get("params") or not is_plain_get(call):
+        run.note_request(url)
     if run.settings.offline != "off":
         # Not at the top: a run with a network needs none of it.
         from pipfast_hooks.network.offline import answered
@@ -41,15 +41,20 @@ def _around_request(call: Call) -> Any:
     early = run.find(EarlyRequests)
     refusal = early.refusals.pop(url, None) if early is not None else None
     if refusal is not None:
+        run.note_request(url)
         return as_pips_first(session, refusal, stream=stream)
-    requests, found = run.part(Ahead).of(session), None
+    requests, found, is_fresh = run.part(Ahead).of(session), None, False
     with guarded("a request is left to pip"):
         found = requests.take(url, headers, stream=stream)
         if found is None:
-            found = run.part(FreshPages).answer(session, url, headers, stream=stream)
+            pages = run.part(FreshPages)
+            found = pages.answer(session, url, headers, stream=stream)
+            is_fresh = found is not None and pages.has_noted(url)
         if found is None:
             requests.activate()
             found = requests.take(url, headers, stream=stream)
+    if not is_fresh:
+        run.note_request(url)
     if found is not None:
         return _kept(call, run, found)
     with timed("request", key=url, stream=stream) as facts:

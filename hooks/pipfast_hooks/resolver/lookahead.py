@@ -162,7 +162,7 @@ class LookAhead:
             self._begin_archive(name, link, needed=metadata is None)
         if metadata is None or not self._follows:
             return
-        here = kept(self._collector.session, metadata)
+        here = kept(self._run, self._collector.session, metadata)
         if here is not None:
             self._depends(name, here.content)
             return

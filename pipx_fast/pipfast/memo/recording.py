@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import sys
@@ -49,6 +50,8 @@ class Recording:
         self.is_proof = False
         """The configuration asks for proof."""
         self._servers_answers = self._self_check = ""
+        self._fresh: dict[str, float] = {}
+        """By path, until when pip takes an answer out of its cache without asking."""
         self._before = list(sys.modules.values())
         self._began = time.time_ns()
 
@@ -89,6 +92,14 @@ class Recording:
         self.is_proof = settings.memo == "verify"
         self._servers_answers, self._self_check = servers_answers, self_check
 
+    def note_fresh(self, paths: Iterable[str], until: float) -> None:
+        """Note that pip takes what is in these files for a server's answer.
+
+        :param until: seconds since the epoch after which it asks; infinite: it is what a fresh answer says it is.
+        """
+        for path in paths:
+            self._fresh[path] = min(until, self._fresh.get(path, until))
+
     def entry(self) -> Entry | None:
         """Return what is to be kept; None: ``witness.objection`` says why not."""
         witness = self.witness
@@ -100,7 +111,7 @@ class Recording:
             witness.object_to("its words are of one run alone (-v)")
         if not self._servers_answers:
             witness.object_to("it ended before its configuration was read")
-        elif any(map(re.compile(self._servers_answers).search, (path for path, _ in witness.looked))):
+        elif any(self._takes_answer(path) for path, _ in witness.looked):
             witness.object_to("it takes a server's answer that is kept")
         if witness.objection:
             return None
@@ -132,6 +143,10 @@ class Recording:
             of_question(self.question),
         )
 
+    def _takes_answer(self, path: str) -> bool:
+        """Tell whether a path is that of a server's answer of which it is not known how long it holds."""
+        return path not in self._fresh and re.search(self._servers_answers, path) is not None
+
     def _loaded_before(self) -> Iterator[tuple[str, str]]:
         """Yield what the interpreter read before it could be watched."""
         for module in self._before:
@@ -152,27 +167,32 @@ class Recording:
         yield "/etc/passwd", "f"
 
     def _until(self, looked: Iterable[tuple[str, str]]) -> int:
-        """Return when pip asks for a newer pip again; 0: never."""
+        """Return when pip asks for one of the pages, or for a newer pip, again; 0: never."""
+        first = min(self._fresh.values(), default=math.inf)
+        ends = [] if math.isinf(first) else [int(first * 10**9)]
         paths = [path for path, way in looked if self._self_check in path and way == "f"]
-        if not paths:
-            return 0
-        import json
-        from datetime import datetime, timezone
+        if paths:
+            weeks = list(_weekly(paths))
+            if not weeks:
+                self.witness.object_to("when pip asks for a newer pip is unknown")
+            ends += weeks
+        return min(ends, default=0)
 
-        until = 0
-        for path in paths:
-            try:
-                with open(path, encoding="utf-8") as file:
-                    told = datetime.fromisoformat(json.load(file)["last_check"].replace("Z", "+00:00"))
-            except (KeyError, OSError, TypeError, ValueError, AttributeError):
-                continue
-            if told.tzinfo is None:
-                told = told.replace(tzinfo=timezone.utc)
-            ends = int(told.timestamp() * 10**9) + WEEK_NS
-            until = min(until or ends, ends)
-        if not until:
-            self.witness.object_to("when pip asks for a newer pip is unknown")
-        return until
+
+def _weekly(paths: Iterable[str]) -> Iterator[int]:
+    """Yield when pip asks for a newer pip again, in nanoseconds since the epoch."""
+    import json
+    from datetime import datetime, timezone
+
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                told = datetime.fromisoformat(json.load(file)["last_check"].replace("Z", "+00:00"))
+        except (KeyError, OSError, TypeError, ValueError, AttributeError):
+            continue
+        if told.tzinfo is None:
+            told = told.replace(tzinfo=timezone.utc)
+        yield int(told.timestamp() * 10**9) + WEEK_NS
 
 
 class for_requests:  # one reads `with for_requests(recording)`

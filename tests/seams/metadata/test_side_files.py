@@ -229,11 +229,12 @@ def kept_files(session: PipSession, link: Any) -> list[Path]:
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "headers gone", "body gone"])
 def test_a_damaged_cache_is_left_to_pip(server: Server, session: PipSession, damage: str) -> None:
     from pipfast_hooks.metadata.side_files import kept
+    from pipfast_hooks.run import current_run
 
     link = link_of(server.index().add(DEMO), DEMO)
     assert session.get(link.metadata_link().url_without_fragment).content == DEMO.metadata
     headers, body = kept_files(session, link)
-    assert kept(session, link.metadata_link()) is not None
+    assert kept(current_run(), session, link.metadata_link()) is not None
     content = body.read_bytes()
     if damage == "truncated":
         body.write_bytes(content[:-1])
@@ -243,16 +244,17 @@ def test_a_damaged_cache_is_left_to_pip(server: Server, session: PipSession, dam
         body.write_bytes(b"")
     else:
         (headers if damage == "headers gone" else body).unlink()
-    assert kept(session, link.metadata_link()) is None
+    assert kept(current_run(), session, link.metadata_link()) is None
 
 
 def test_what_no_digest_vouches_for_is_pips_to_fetch(server: Server, session: PipSession) -> None:
     """Only pip's cache rules say whether such a file is still right."""
     from pipfast_hooks.metadata.side_files import kept
+    from pipfast_hooks.run import current_run
 
     link = link_of(server.index(manners=Manners()).add(DEMO), DEMO, hashed=False)
     session.get(link.metadata_link().url_without_fragment)
-    assert kept(session, link.metadata_link()) is None
+    assert kept(current_run(), session, link.metadata_link()) is None
 
 
 @pytest.mark.parametrize("fields", [
@@ -264,6 +266,7 @@ def test_what_pip_would_fetch_again_is_left_to_it(
 ) -> None:
     """An entry that cannot be revalidated; and one without a length, of which pip names no size."""
     from pipfast_hooks.metadata.side_files import kept
+    from pipfast_hooks.run import current_run
 
     link = link_of(server.index().add(DEMO), DEMO)
     session.get(link.metadata_link().url_without_fragment)
@@ -271,7 +274,7 @@ def test_what_pip_would_fetch_again_is_left_to_it(
     texts = [each % body.stat().st_size if b"%" in each else each for each in fields]
     # As msgpack has strings of fewer than 32 bytes.
     headers.write_bytes(b"cc=4,\x82" + b"".join(bytes((0xA0 + len(each),)) + each for each in texts))
-    assert (kept(session, link.metadata_link()) is not None) == ("sound" in request.node.name)
+    assert (kept(current_run(), session, link.metadata_link()) is not None) == ("sound" in request.node.name)
 
 
 def test_archives_are_not_taken_for_metadata(session: PipSession) -> None:
