@@ -644,3 +644,15 @@ def test_answer_of_a_server_that_holds_for_no_known_time(
         for _ in range(4):
             assert world.ask(*DRY, *served.args, **variables).status == 0
         assert world.paths() == []
+
+
+def test_archive_of_the_store_is_no_answer_that_is_compared(box: Box, index: Index) -> None:
+    """Chosen from a page or named by its address: pip asks for it, and so does a run once it is pruned."""
+    with indexed(box, index, Manners(core_metadata=False)) as (world, served):
+        bottom = Wheel("bottom").build()
+        named = f"{served.file_url(bottom)}#sha256={bottom.sha256}"
+        for asked in ((*DRY, *served.args), (*DRY[:-1], "--no-index", named)):
+            for _ in range(3):
+                ended = world.ask(*asked)
+            assert ended.status == 0 and f"Using cached {bottom.filename}" in ended.out
+            assert world.paths() == []
