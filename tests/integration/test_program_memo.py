@@ -19,6 +19,7 @@ from pipfast.store.names import MEMO
 from pipfast.store.notes import write_note
 from pipfast_hooks.seams import SERVERS_ANSWERS
 from support.index import Manners, serving
+from support.pips import since
 from support.program import add_shim
 from support.terminal import on_terminal
 from support.wheels import Wheel
@@ -599,6 +600,7 @@ def indexed(box: Box, index: Index, manners: Manners = Manners()) -> Iterator[tu
         yield world, served
 
 
+@since("26.2", "it asks for each page anew")
 def test_what_fresh_pages_say_is_given_again(box: Box, index: Index) -> None:
     """Until pip asks again for the first of them, and while its cache has them and the metadata files."""
     with indexed(box, index) as (world, served):
@@ -622,6 +624,7 @@ def test_what_fresh_pages_say_is_given_again(box: Box, index: Index) -> None:
         assert world.ask(*asked) == world.ask_pip(*asked)
 
 
+@since("26.2", "it asks for each page anew")
 def test_page_that_is_no_longer_fresh_is_asked_for(box: Box, index: Index) -> None:
     with indexed(box, index, Manners(cache_control="max-age=3")) as (world, served):
         asked = (*DRY, *served.args)
@@ -646,6 +649,7 @@ def test_answer_of_a_server_that_holds_for_no_known_time(
         assert world.paths() == []
 
 
+@since("26.2", "it asks for each page anew")
 def test_archive_of_the_store_is_no_answer_that_is_compared(box: Box, index: Index) -> None:
     """Chosen from a page or named by its address: pip asks for it, and so does a run once it is pruned."""
     with indexed(box, index, Manners(core_metadata=False)) as (world, served):
