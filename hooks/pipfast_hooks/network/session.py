@@ -34,9 +34,7 @@ def _around_request(call: Call) -> Any:
         from pipfast_hooks.network.offline import answered
 
         return answered(call, run)
-    if ours:
-        return _kept(call, run, call.original())
-    if call.get("params") or not is_plain_get(call):
+    if ours or call.get("params") or not is_plain_get(call):
         return call.original()
     early = run.find(EarlyRequests)
     refusal = early.refusals.pop(url, None) if early is not None else None
