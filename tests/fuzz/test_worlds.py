@@ -2,6 +2,9 @@
 
 ``PIPFAST_FUZZ_WORLDS`` is how many are run (a few by default), ``PIPFAST_FUZZ_SEED`` the number of the first. A
 world that differs is shown as an expression: it goes into ``KNOWN`` below.
+
+Before pip 23.1 and Python 3.11, pip takes requirements in an order that depends on where objects are in memory:
+run the worlds under ``setarch -R`` there.
 """
 
 from __future__ import annotations

@@ -115,16 +115,21 @@ def test_metadata_that_disagrees_with_the_name(twins: Twins, core_metadata: bool
     twins.agree(pip("install", *index.args, "demo"), installed={"demo": "1.0"})
 
 
-def test_legacy_metadata(twins: Twins) -> None:
+@pytest.mark.parametrize(
+    "requirement", ["leaf (>=1.0.*)", "leaf ; python_version > '3' ; extra == 'more'", "(leaf"]
+)
+@pytest.mark.parametrize("wanted", ["demo", "demo[more]"])
+def test_legacy_metadata(twins: Twins, requirement: str, wanted: str) -> None:
     """Metadata that no tool would write today (a bad requirement, a bad version) is what it is to pip."""
-    bad = "Metadata-Version: 2.1\nName: demo\nVersion: 2.0\nRequires-Dist: leaf (>=1.0.*)\n"
+    bad = "Metadata-Version: 2.1\nName: demo\nVersion: 2.0\nProvides-Extra: more\n"
+    bad += f"Requires-Dist: {requirement}\n"
     index = twins.server.index().add(
         wheel("demo", "1.0"), Wheel("demo", "2.0", dist_info={"METADATA": bad}).build()
     )
     odd = Wheel("odd", "1.0", files={"odd.py": ""}, dist_info={"METADATA": "Name: odd\nVersion: 1.0-final!\n"})
     index.add(odd.build(), wheel("leaf"), wheel("old", "1.0.post-final-9x"))
     twins.agree(
-        pip("install", *index.args, "demo", fails=None),
+        pip("install", *index.args, wanted, fails=None),
         pip("install", *index.args, "odd", fails=None),
         pip("install", *index.args, "old", fails=None),
     )

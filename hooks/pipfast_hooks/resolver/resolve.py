@@ -94,8 +94,21 @@ def _want_dependencies(run: Run, base: Any, extras: Iterable[str], call: Call) -
         return
     with guarded("requirements are not known ahead"):
         installed = base._factory._installed_dists
-        for requirement in base.dist.iter_dependencies(extras):
+        for requirement in _requirements(base.dist, extras):
             name = canonicalize_name(requirement.name)
             # pip keeps what is installed and fits, and asks no index for it.
             if requirement.url is None and name not in installed:
                 look_ahead.wants(name, requirement.specifier, requirement.extras)
+
+
+def _requirements(distribution: Any, extras: Iterable[str]) -> list[Any]:
+    """Return what a distribution requires, or raise as pip's own reading will."""
+    attributes: dict[str, Any] = getattr(getattr(distribution, "_dist", None), "__dict__", {})
+    before = dict(attributes)
+    try:
+        return list(distribution.iter_dependencies(extras))
+    except Exception:
+        # pkg_resources keeps what it has until then, and finds nothing wrong when it is asked again.
+        attributes.clear()
+        attributes.update(before)
+        raise
