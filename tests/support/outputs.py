@@ -63,7 +63,7 @@ def normalized(text: str) -> str:
     text = _BAR.sub(r"<bar \g<done>>", text)
     text = _SPINNER.sub(r"<bar \g<done>>", text)
     text = _RAW.sub(r"<progress \g<done>>", text)
-    text = _RANDOM_NAME.sub(r"\1<random>", text)
+    text = without_random_names(text)
     text = _TEMPORARY_FILE.sub(r"\1<random>", text)
     text = _UNPACKED.sub(r"\1<random>", text)
     text = _ADDRESS.sub("", text)
@@ -71,6 +71,11 @@ def normalized(text: str) -> str:
     text = _REPEATED.sub("", text)
     text = _PIPS_OWN_AGE.sub("", text)
     return _LOG_TIME.sub("", text)
+
+
+def without_random_names(text: str) -> str:
+    """Return a text or a path without what makes the names of pip's temporary folders unique."""
+    return _RANDOM_NAME.sub(r"\1<random>", text)
 
 
 def without_notes(text: str) -> tuple[str, list[str]]:

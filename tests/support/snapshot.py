@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from support.environments import walk
+from support.outputs import without_random_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,9 +53,12 @@ def look_at(path: Path) -> Entry:
 
 
 def picture(root: Path, paths: Iterable[str] | None = None) -> Tree:
-    """Return what is below ``root``, or at the given relative paths of it."""
+    """Return what is below ``root``, or at the given relative paths of it.
+
+    pip leaves a temporary folder of a random name there: with ``--root`` beside ``--target``.
+    """
     if paths is None:
-        return {relative: look_at(path) for relative, path in walk(root)}
+        return {without_random_names(relative): look_at(path) for relative, path in walk(root)}
     return {relative: look_at(root / relative) for relative in paths}
 
 
