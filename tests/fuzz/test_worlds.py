@@ -1,7 +1,9 @@
 """Stock pip and pipfast do the same in random worlds.
 
-``PIPFAST_FUZZ_WORLDS`` is how many are run (a few by default), ``PIPFAST_FUZZ_SEED`` the number of the first. A
-world that differs is shown as an expression: it goes into ``KNOWN`` below.
+``PIPFAST_FUZZ_WORLDS`` is how many are run (a few by default), ``PIPFAST_FUZZ_SEED`` the number of the first. With
+``PIPFAST_FUZZ_AGAIN=1`` each command is given four times, by processes of their own, so that the last may be
+answered out of what another has kept. A world that differs is shown as an expression: it goes into ``KNOWN``
+below.
 
 Before pip 23.1 and Python 3.11, pip takes requirements in an order that depends on where objects are in memory:
 run the worlds under ``setarch -R`` there.
@@ -9,6 +11,7 @@ run the worlds under ``setarch -R`` there.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -22,7 +25,8 @@ from fuzz.drawing import numbered
 from fuzz.shrinking import expression, shrunk
 from fuzz.wheels import Oddity
 from fuzz.worlds import Command, Release, World
-from support.twin import Twins
+from support.runs import MARKER
+from support.twin import Twin, Twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +43,8 @@ AT_ONCE = 25
 
 TRIES = int(os.environ.get("PIPFAST_FUZZ_TRIES", "150"))
 """Worlds that are run to make one that differs simpler: some minutes."""
+
+AGAIN = os.environ.get("PIPFAST_FUZZ_AGAIN") == "1"
 
 KNOWN: dict[str, World] = {
     "a damaged stored archive instead of what came without a digest": World(
@@ -77,6 +83,16 @@ def differences(
         shutil.rmtree(inputs, ignore_errors=True)
 
 
+def asked_again(world: World) -> World:
+    """Return a world in which each command is given four times; what has changed just now is not kept yet.
+
+    pip keeps pages of this server only where it is told to trust it.
+    """
+    commands = tuple(command for command in world.commands for _ in range(4))
+    settings = {**world.settings, "PIP_TRUSTED_HOST": "127.0.0.1", MARKER: "again"}
+    return dataclasses.replace(world, commands=commands, settings=settings, real=(Twin.OURS,))
+
+
 def told(world: World, found: list[Difference], laboratory: Laboratory) -> str:
     """Return what differs in a world, and the simplest world in which the first of it does."""
 
@@ -98,7 +114,7 @@ def test_random_worlds(laboratory: Laboratory, server: Server, start: int) -> No
     problems = []
 
     for number in range(SEED + start, SEED + min(start + AT_ONCE, WORLDS)):
-        world = numbered(number)
+        world = asked_again(numbered(number)) if AGAIN else numbered(number)
         try:
             found = differences(world, laboratory)
         except Exception:  # The fuzzer's own; the other worlds are run all the same.

@@ -23,7 +23,8 @@ TIMEOUT_S = 120.0
 CHILD_GRACE_S = 2.0
 """Seconds for processes that end by themselves when their parent has, such as a resource tracker."""
 
-_MARKER = "TWIN_RUN"
+MARKER = "TWIN_RUN"
+"""Variable by which the processes of a command are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,13 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
 
 
 def marked(environ: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
-    """Return the variables that have a value, with one that marks a command's processes; and that one alone."""
-    token = uuid.uuid4().hex
+    """Return the variables that have a value, with one that marks a command's processes; and that one alone.
+
+    Each command gets a value of its own, unless it has one: nothing is remembered of another environment's command.
+    """
+    token = environ.get(MARKER) or uuid.uuid4().hex
     variables = {name: value for name, value in environ.items() if value}
-    return variables | {_MARKER: token}, f"{_MARKER}={token}".encode()
+    return variables | {MARKER: token}, f"{MARKER}={token}".encode()
 
 
 def running() -> frozenset[str]:
