@@ -94,7 +94,7 @@ def run(command: Sequence[str], places: Places, environ: Mapping[str, str], umas
 def marked(environ: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     """Return the variables that have a value, with one that marks a command's processes; and that one alone.
 
-    Each command gets a value of its own, unless it has one: nothing is remembered of another environment's command.
+    Each command gets a value of its own, unless it has one: with that, no question is ever asked again.
     """
     token = environ.get(MARKER) or uuid.uuid4().hex
     variables = {name: value for name, value in environ.items() if value}
