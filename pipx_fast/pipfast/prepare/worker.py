@@ -37,6 +37,9 @@ def main() -> None:
     """Do jobs until standard input ends."""
     # Ctrl-C reaches the whole process group; the parent decides, and closes our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     output = sys.stdout.buffer
     # A print by anything we call must not be taken for an answer.
     sys.stdout = sys.stderr

@@ -33,7 +33,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_START = "import sys; sys.path.append({root!r}); from pipfast.prepare.worker import main; main()"
+START = """\
+import sys
+try:
+    import _signal
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, {{_signal.SIGTERM}})
+except (ImportError, AttributeError):
+    pass
+sys.path.append({root!r})
+from pipfast.prepare.worker import main
+main()
+"""
+"""Ended while it imports, it would leave half of a .pyc beside the modules: ``main`` lets the signal in."""
 
 T = TypeVar("T")
 
@@ -102,7 +113,7 @@ class Workers:
             self._change.notify_all()
         for process in self._processes:
             with suppress(OSError):
-                process.kill()
+                process.terminate()
         for each in queued:
             each.done(_STOPPED)
         for thread in self._threads:
@@ -155,7 +166,7 @@ class Workers:
             process = subprocess.Popen(
                 # It imports the standard library and pipfast only.
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c",
-                 _START.format(root=os.fspath(Path(__file__).resolve().parents[2]))],
+                 START.format(root=os.fspath(Path(__file__).resolve().parents[2]))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
             )
             assert process.stdin is not None
@@ -167,7 +178,7 @@ class Workers:
         with self._change:
             self._processes.append(process)
             if self.is_closed:
-                process.kill()
+                process.terminate()
         return process
 
     @classmethod
