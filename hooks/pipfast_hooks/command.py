@@ -91,7 +91,7 @@ def _around_install_run(call: Call) -> Any:
         # None where pip cannot write its own cache folder; the store may be elsewhere.
         run.intent = Intent(stores=options.cache_dir is None or bool(options.cache_dir))
         if not run.intent.stores and run.recording is not None:
-            run.recording.witness.object_to("the cache is switched off")
+            run.recording.object_to("the cache is switched off")
         run.intent = _intent(options, run)
     except Exception:
         _leave_to_pip(run)

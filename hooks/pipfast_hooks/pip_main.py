@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from pipfast.dependencies import Unusable
-    from pipfast.memo.recording import Recording
+    from pipfast.memo.watch import Watch
     from pipfast.patterns import Patterns
     from pipfast.settings import Settings
     from pipfast_hooks.attach import Hooks
@@ -89,7 +89,7 @@ def configured(settings: Settings, arguments: list[str]) -> Settings:
     return configuration.configured(settings, arguments)
 
 
-def heed(recording: Recording, settings: Settings) -> None:
+def heed(recording: Watch, settings: Settings) -> None:
     """Tell a recording what the configuration says, and where pip notes what holds for a time only."""
     from pipfast_hooks.seams import SELF_CHECK, SERVERS_ANSWERS
 
@@ -98,7 +98,7 @@ def heed(recording: Recording, settings: Settings) -> None:
 
 def hook(
     settings: Settings, ending: ExitStack, arguments: Sequence[str] = (), patterns: Patterns | None = None,
-    recording: Recording | None = None,
+    recording: Watch | None = None,
 ) -> Hooks:
     """Attach to this process's pip.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from pipfast.memo.recording import Recording
+    from pipfast.memo.watch import Watch
     from pipfast.timeline.keeper import Timeline
 
 END_S = 0.2
@@ -63,7 +63,7 @@ class Run:
         self.settings, self.umask, self.is_copy = settings, umask, is_copy
         self.intent = Intent()
         self.timeline: Timeline | None = None
-        self.recording: Recording | None = None
+        self.recording: Watch | None = None
         """What watches the run, so that its answer can be kept."""
         self.has_failed = False
         """The command has ended, and not well."""
@@ -112,7 +112,7 @@ class Run:
     def note_request(self, url: str) -> None:
         """Note that a server's answer is needed: it holds for a time only, also where it is kept."""
         if self.recording is not None and not url.startswith("file:"):
-            self.recording.witness.object_to("it asks a server")
+            self.recording.note_request()
 
     def note_fresh(self, paths: Iterable[Path], until: float = math.inf) -> None:
         """Note that these files of pip's cache answer for a server until a time, in seconds since the epoch."""

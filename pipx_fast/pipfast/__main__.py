@@ -7,10 +7,11 @@ import sys
 if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()):
     sys.path.pop(0)
 
-from pipfast.memo.recording import Recording
 from pipfast.targets.start import NAME, WHY, become, become_asked
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pipfast.memo.watch import Watch
 
 
 def main() -> int:
@@ -61,7 +62,7 @@ def _configured() -> str:
 def _launch(why: str) -> int:
     from pipfast.memo.answer import answered
 
-    def run(recording: Recording | None) -> int:
+    def run(recording: "Watch | None") -> int:
         from pipfast.launch import main as launch
 
         return launch(why=why, recording=recording)

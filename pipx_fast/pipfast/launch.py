@@ -20,7 +20,7 @@ from pipfast.settings import SHELL_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from pipfast.commands.facts import Examination
-    from pipfast.memo.recording import Recording
+    from pipfast.memo.watch import Watch
     from pipfast.patterns import Patterns
 
 OWN_COMMANDS = MappingProxyType({
@@ -48,7 +48,7 @@ GC_THRESHOLD = 20_000
 A command makes a million containers and hardly a cycle: it ends a sixth sooner, with the same peak memory."""
 
 
-def main(arguments: list[str] | None = None, why: str = "", recording: Recording | None = None) -> int:
+def main(arguments: list[str] | None = None, why: str = "", recording: Watch | None = None) -> int:
     """Run one command line, by default that of this process, and return its exit code.
 
     :param why: why this Python was chosen, for ``doctor``.
@@ -86,7 +86,7 @@ def _record_bytecode() -> None:
         record_folders()
 
 
-def _run(arguments: list[str], why: str, recording: Recording | None) -> int:
+def _run(arguments: list[str], why: str, recording: Watch | None) -> int:
     settings = placed(Settings.from_environ(os.environ), arguments, os.environ)
     patterns = _patterns(settings)
     try:
@@ -113,7 +113,7 @@ def _patterns(settings: Settings) -> Patterns | None:
 
 
 def _run_with(
-    settings: Settings, arguments: list[str], patterns: Patterns | None, why: str, recording: Recording | None
+    settings: Settings, arguments: list[str], patterns: Patterns | None, why: str, recording: Watch | None
 ) -> int:
     from pipfast_hooks import pip_main
     from pipfast_hooks.startup import program

@@ -14,6 +14,7 @@ import pytest
 
 from pipfast.memo.entry import Entry, decoded, read, refusal
 from pipfast.memo.facts import look
+from pipfast.memo.watch import ASKED as ASKED_BEFORE
 from pipfast.store.layout import Layout
 from pipfast.store.names import MEMO
 from pipfast.store.notes import write_note
@@ -75,6 +76,11 @@ class World:
         return path
 
     def ask(self, *arguments: str, **variables: str) -> Ended:
+        """Ask; twice where it was the first time, in which nothing is kept but that."""
+        ended = self.ask_once(*arguments, **variables)
+        return self.ask_once(*arguments, **variables) if self.paths() != self.all_paths() else ended
+
+    def ask_once(self, *arguments: str, **variables: str) -> Ended:
         return self.box.pipfast(*(arguments or ASKED), **{**self.variables, **variables})
 
     def ask_pip(self, *arguments: str, **variables: str) -> Ended:
@@ -90,6 +96,11 @@ class World:
                 path.write_bytes(content)
 
     def paths(self) -> list[Path]:
+        """Return the files of kept answers."""
+        return [path for path in self.all_paths() if not path.read_bytes().endswith(b"\n" + ASKED_BEFORE)]
+
+    def all_paths(self) -> list[Path]:
+        """Return those of questions, too, that were asked once."""
         return sorted(self.box.store.glob(f"{MEMO}/*/*"))
 
     def entry(self) -> Entry:
@@ -130,6 +141,31 @@ def test_given_again(world: World) -> None:
     given = world.ask()
     assert (given.status, given.out, given.err) == (0, expected.out + MARK.decode(), expected.err)
     assert not world.box.leftovers()
+
+
+def test_question_that_is_asked_for_the_first_time(world: World) -> None:
+    """Nobody watches it, and that it was asked is noted; it is watched when it comes again."""
+    for path in world.paths():
+        path.unlink()
+    expected = world.ask_pip()
+    assert world.ask_once() == expected
+    (mark,) = world.all_paths()
+    assert world.paths() == [] and mark.stat().st_size < 200 and not mark.stat().st_mode & 0o077
+    assert world.ask_once() == expected
+    assert world.paths() == [mark]
+    world.mark()
+    assert MARK.decode() in world.ask_once().out
+
+
+@pytest.mark.parametrize("variables", [
+    {"PIPFAST_DISABLE": "memo"}, {"PIPFAST": "off"}, {"PIP_NO_CACHE_DIR": "1"}, {"PIPFAST_TIMINGS": "1"},
+])
+def test_question_that_is_not_even_noted(world: World, variables: dict[str, str]) -> None:
+    """Where nothing is to be kept, that it was asked is not either; nor where it came to no good end."""
+    before = world.all_paths()
+    world.ask_once(**variables)
+    world.ask_once("install", "--no-index", "nowhere")
+    assert world.all_paths() == before
 
 
 @contextmanager
@@ -368,7 +404,8 @@ def test_what_is_done_is_not_remembered(world: World, index: Index) -> None:
         ("install", *ASKED[1:], "--log", "log"), ("install", *ASKED[1:], "--report", "report"),
         ("--no-input", *ASKED), ("list",),
     ):
-        world.ask(*arguments)
+        # It is watched from the first time on.
+        world.ask_once(*arguments, PIPFAST_MEMO="verify")
         assert not world.paths(), arguments
 
 

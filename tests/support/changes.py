@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from pipfast.memo.entry import Entry, read
 from pipfast.memo.facts import look
+from pipfast.memo.watch import ASKED
 from pipfast.store.layout import Layout
 from pipfast.store.names import MEMO
 from pipfast.store.notes import write_note
@@ -52,7 +53,6 @@ if sys.path and sys.path[0] in ("", os.getcwd()):
     sys.path.pop(0)
 import pipfast
 sys.argv[0] = os.path.join(os.path.dirname(pipfast.__file__), "__main__.py")
-from pipfast.memo.recording import Recording
 from pipfast.targets.start import become_asked
 from pipfast.memo.answer import answered
 become_asked(os.path.basename(sys.argv[0]), sys.argv[1:], lambda: "")
@@ -222,11 +222,12 @@ class World:
 
     def kept(self) -> list[Path]:
         """Return the files of kept answers."""
-        return sorted(self.store.glob(f"{MEMO}/*/*"))
+        found = sorted(self.store.glob(f"{MEMO}/*/*"))
+        return [path for path in found if not path.read_bytes().endswith(b"\n" + ASKED)]
 
     def forget(self) -> None:
         """Remove all kept answers."""
-        for path in self.kept():
+        for path in self.store.glob(f"{MEMO}/*/*"):
             path.unlink()
 
     def take(self) -> tuple[str, Entry]:

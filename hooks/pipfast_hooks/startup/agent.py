@@ -14,7 +14,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipfast.memo.recording import for_requests
+from pipfast.memo.watch import for_requests
 from pipfast_hooks.run import Part, Run, current_run, hand_down, inherited
 from pipfast_hooks.seams import ASKERS
 

@@ -12,14 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pipfast.memo.recording import Recording
+    from pipfast.memo.watch import Watch
 
 
-def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -> int:
+def answered(arguments: Sequence[str], run: Callable[[Watch | None], int]) -> int:
     """Print what pip would print again, or run pip and keep what it answers; return the exit code.
 
-    :param run: runs pip on this process's command line; it gets what watches it, if anything does. What it raises
-        goes through.
+    :param run: runs pip on this process's command line; it tells of itself to what it gets, if that is anything.
+        What it raises goes through.
     """
     environ = os.environ
     if not is_install(arguments, environ):
@@ -45,6 +45,10 @@ def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -
         must_agree = must_agree or entry.is_proof
         if not before and not must_agree and _printed(entry.lines):
             return 0
+    from pipfast.memo.watch import noted, was_asked
+
+    if not (must_agree or was_asked(store, question.key)):
+        return noted(question, store, run, before)
     from pipfast.memo.recording import recorded
 
     return recorded(
@@ -53,7 +57,7 @@ def answered(arguments: Sequence[str], run: Callable[[Recording | None], int]) -
     )
 
 
-def _unkept(run: Callable[[Recording | None], int], why: str, before: str) -> int:
+def _unkept(run: Callable[[Watch | None], int], why: str, before: str) -> int:
     """Run pip, and say in its debug log why its answer is not kept."""
     try:
         return run(None)

@@ -11,15 +11,15 @@ import tempfile
 import time
 from operator import itemgetter
 
-from pipfast.memo.entry import Entry, path_in
+from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
 from pipfast.memo.screen import Screen
+from pipfast.memo.watch import Watch, keep
 from pipfast.memo.witness import Witness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from pipfast.memo.facts import Fact
     from pipfast.memo.question import Question
@@ -34,21 +34,16 @@ _ABSENT = f"f {errno.ENOENT}"
 # e.g. `http://me:secret@127.0.0.1/simple`, which pip takes for a path at first
 _ADDRESS = re.compile(r"(?:^|/)[\w+.-]+:(?=/)")
 
-MOST_IN_A_FOLDER = 8
-"""Answers in one of the bucket's 256 folders: 2,000 in all, of some 30 to 300 kB each."""
 
-
-class Recording:
+class Recording(Watch):
     """The run that is being watched."""
 
     def __init__(self, question: Question, store: str) -> None:
+        super().__init__(store)
         self.question = question
-        self.store = store
         # pip's modules ask for it, too; it is sought once.
         self.witness = Witness(store, tempfile.gettempdir())
         self.screen = Screen()
-        self.is_proof = False
-        """The configuration asks for proof."""
         self._servers_answers = self._self_check = ""
         self._fresh: dict[str, float] = {}
         """By path, until when pip takes an answer out of its cache without asking."""
@@ -76,29 +71,31 @@ class Recording:
             self.witness.object_to(repr(error))
 
     def heed(self, settings: Settings, servers_answers: str, self_check: str) -> None:
-        """Take what is known once the configuration is read; a run in which nobody says it is not kept.
-
-        :param servers_answers: pattern of paths of what servers have said.
-        :param self_check: part of the path of a JSON file with the time, ``last_check``, of a weekly question.
-        """
-        from pipfast.store.folder import default_root
-
-        if not settings.enabled or "memo" in settings.disabled:
-            self.witness.object_to("it is switched off")
-        if os.fspath(settings.store or default_root()) != self.store:
-            self.witness.object_to("the store is elsewhere")
-        if settings.timings or settings.timeline:
-            self.witness.object_to("its times are wanted")
-        self.is_proof = settings.memo == "verify"
+        """Take what is known once the configuration is read, see ``Watch``."""
+        super().heed(settings, servers_answers, self_check)
         self._servers_answers, self._self_check = servers_answers, self_check
 
-    def note_fresh(self, paths: Iterable[str], until: float) -> None:
-        """Note that pip takes what is in these files for a server's answer.
+    def object_to(self, why: str) -> None:
+        """Note why nothing is to be kept, and see no more."""
+        super().object_to(why)
+        self.witness.object_to(why)
 
-        :param until: seconds since the epoch after which it asks; infinite: it is what a fresh answer says it is.
-        """
+    def note_request(self) -> None:
+        """Note that a server is asked: its answer holds for a time only."""
+        self.object_to("it asks a server")
+
+    def note_fresh(self, paths: Iterable[str], until: float) -> None:
+        """Note that pip takes what is in these files for a server's answer, see ``Watch``."""
         for path in paths:
             self._fresh[path] = min(until, self._fresh.get(path, until))
+
+    def look_away(self) -> None:
+        """Begin what matters to requests only, in this thread."""
+        self.witness.look_away()
+
+    def look_back(self) -> None:
+        """End what ``look_away`` began."""
+        self.witness.look_back()
 
     def entry(self) -> Entry | None:
         """Return what is to be kept; None: ``witness.objection`` says why not."""
@@ -195,30 +192,8 @@ def _weekly(paths: Iterable[str]) -> Iterator[int]:
         yield int(told.timestamp() * 10**9) + WEEK_NS
 
 
-class for_requests:  # one reads `with for_requests(recording)`
-    """Context of what matters to requests only, such as the words in which pip presents itself to a server.
-
-    A run with a request is not kept, and any other one is not about what is looked at here.
-    """
-
-    __slots__ = ("_witness",)
-
-    def __init__(self, recording: Recording | None) -> None:
-        self._witness = recording.witness if recording is not None else None
-
-    def __enter__(self) -> None:
-        """Begin."""
-        if self._witness is not None:
-            self._witness.look_away()
-
-    def __exit__(self, *error: object) -> None:
-        """End."""
-        if self._witness is not None:
-            self._witness.look_back()
-
-
 def recorded(
-    question: Question, store: str, run: Callable[[Recording | None], int], why: str, expected: Entry | None
+    question: Question, store: str, run: Callable[[Watch | None], int], why: str, expected: Entry | None
 ) -> int:
     """Run pip, and keep its answer if it rests on nothing but what can be compared; return the exit code.
 
@@ -264,41 +239,10 @@ def _ended(recording: Recording, status: int, why: str, expected: Entry | None) 
         if entry is None:
             logger.debug("pipfast: this answer is not kept: %s", recording.witness.objection)
         else:
-            _keep(recording, entry)
+            keep(recording.store, recording.question.key, entry.encoded())
     except Exception:
         logger.debug("pipfast: this answer is not kept", exc_info=True)
     return status
-
-
-def _keep(recording: Recording, entry: Entry) -> None:
-    from pathlib import Path
-
-    from pipfast.store.folder import is_usable
-    from pipfast.store.layout import Layout
-    from pipfast.store.names import MEMO
-    from pipfast.store.notes import write_note
-
-    root = Path(recording.store)
-    if not is_usable(root):
-        return
-    layout, path = Layout(root), Path(path_in(recording.store, recording.question.key))
-    if path.is_dir() and not path.is_symlink():
-        layout.discard(path)
-    _make_room(path.parent)
-    write_note(layout, MEMO, recording.question.key, entry.encoded())
-
-
-def _make_room(folder: Path) -> None:
-    """Remove the answers not used for longest: a job with a number of its own in a variable asks once."""
-    try:
-        found = sorted((each.stat(follow_symlinks=False).st_mtime, each.path) for each in os.scandir(folder))
-    except OSError:
-        return
-    for _, path in found[: max(0, len(found) - MOST_IN_A_FOLDER + 1)]:
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
 
 
 def _drop(recording: Recording) -> None:

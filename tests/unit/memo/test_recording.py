@@ -12,8 +12,9 @@ import pytest
 from pipfast.memo import entry
 from pipfast.memo.entry import Entry, decoded, root
 from pipfast.memo.question import Question, is_install, unfit
-from pipfast.memo.recording import MOST_IN_A_FOLDER, WEEK_NS, Recording, _make_room
+from pipfast.memo.recording import WEEK_NS, Recording
 from pipfast.memo.screen import MOST_BYTES, Screen
+from pipfast.memo.watch import MOST_IN_A_FOLDER, _make_room
 from pipfast.settings import Settings
 from pipfast.store import layout
 
