@@ -62,6 +62,12 @@ KNOWN: dict[str, World] = {
         ({"credentials": ("someone", "s3cret")}, {}),
         settings={"PIPFAST_OFFLINE": "prefer"},
     ),
+    "a file that pip 23.0.1 is refused, as it has not asked for the page whose address has the password": World(
+        (Release("gamma.ray", "1.0.1"),),
+        (Command(("install", "-i", "{index}", "{url:gamma.ray}", "delta_1<2")),),
+        ({"credentials": ("someone", "s3cret"), "core_metadata": False}, {}),
+        settings={"PIPFAST_DISABLE": "downloads"},
+    ),
     "two warnings fewer of a Requires-Python that is none": World(
         (Release("alpha", "1.0", oddities=(Oddity.BAD_PYTHON,)),),
         (Command(("install", "-i", "{index}", "alpha")),),

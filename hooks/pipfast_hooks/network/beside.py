@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from pipfast.address import shown
 from pipfast_hooks.attach import is_attached
 from pipfast_hooks.call import Call
+from pipfast_hooks.guard import guarded
 from pipfast_hooks.output import records
 from pipfast_hooks.threads import here
 
@@ -52,6 +55,17 @@ def as_pips_first(session: Any, response: Any, *, stream: bool) -> Any:
         if not stream:
             _ = answer.content
     return answer
+
+
+def note_user_of(url: str, session: Any) -> None:
+    """Have pip's session note the user and the password in an address that it does not ask itself.
+
+    pip 23.0 takes those of an index for its files only if it has asked the index.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None and parts.password is not None:
+        with guarded("the user of %s is not noted", shown(url)):
+            session.auth._get_url_and_credentials(url)
 
 
 _PLAIN_ARGUMENTS = frozenset(("method", "url", "headers", "stream", "allow_redirects", "params"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from pipfast_hooks.network.beside import Known, guard
 from pipfast_hooks.network.pools import track
@@ -73,7 +74,8 @@ class EarlyRequests(Part):
         self.refusals: dict[str, Any] = {}
         """Responses with status 401, by address: pip's own first ones, once pip asks."""
         self._buffers = run.part(Buffers)
-        self._attached: WeakSet[Any] = WeakSet()
+        self._attached: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
+        """Sessions, and the authentication of their early requests."""
         self._lock = threading.Lock()
 
     def attach(self, session: Any) -> None:
@@ -81,7 +83,7 @@ class EarlyRequests(Part):
         with self._lock:
             if session in self._attached:
                 return
-            self._attached.add(session)
+            self._attached[session] = Known(_apart(getattr(session, "auth", None)))
         with suppress(AttributeError):
             guard(session, self.servers)
         with suppress(Exception):
@@ -97,9 +99,37 @@ class EarlyRequests(Part):
         self.attach(session)
         turn.early, turn.url = True, url
         with here.having(turn=turn):
-            response = session.get(url, headers=dict(headers), stream=stream, auth=Known(session.auth))
+            response = session.get(url, headers=dict(headers), stream=stream, auth=self._attached[session])
             response.turn = here.turn
             return response
+
+
+class _Passwords(dict[str, Any]):
+    """Users and passwords by server: those that pip knows, and those that early requests have learnt."""
+
+    def __init__(self, pips: dict[str, Any]) -> None:
+        super().__init__()
+        self._pips = pips
+
+    def __contains__(self, server: object) -> bool:
+        return super().__contains__(server) or server in self._pips
+
+    def __missing__(self, server: str) -> Any:
+        return self._pips[server]
+
+
+def _apart(auth: Any) -> Any:
+    """Return pip's authentication with a memory of its own.
+
+    pip 23.0 sends a password to a server for whatever is there, once it has asked for a page whose address has it;
+    so nothing may be known before pip has asked.
+    """
+    pips = getattr(auth, "passwords", None)
+    if not isinstance(pips, dict):
+        return auth
+    apart = copy.copy(auth)
+    apart.passwords = _Passwords(pips)
+    return apart
 
 
 def is_answer(response: Any) -> bool:

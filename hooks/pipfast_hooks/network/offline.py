@@ -22,6 +22,7 @@ from pipfast.requirements import canonicalize_name, may_allow
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network import fresh
 from pipfast_hooks.network.asked import caching_adapter
+from pipfast_hooks.network.beside import note_user_of
 from pipfast_hooks.network.kept import Keeper, layout_of, said_at
 from pipfast_hooks.run import Part, Run, current_run
 
@@ -103,7 +104,7 @@ class Offline(Part):
                 # pip alone has asked since.
                 return None
         self._use(answer.asked, url, headers)
-        _tell_user_of(url, session)
+        note_user_of(url, session)
         encoding = _encoding(answer.content_type)
         return FreshPage(0.0, (), answer.url or plain, answer.content_type, encoding, answer.digest)
 
@@ -212,7 +213,7 @@ def answered(call: Call, run: Run) -> Any:
         with guarded("what is kept of %s is not found", shown(url)):
             found = offline.find(call.instance, url, headers, stream=stream)
     if found is not None:
-        _tell_user_of(url, call.instance)
+        note_user_of(url, call.instance)
         return found
     if offline.only:
         raise offline.refusal(method, url, headers, stream=stream)
@@ -220,17 +221,6 @@ def answered(call: Call, run: Run) -> Any:
     if method == "GET" and not stream and not call.get("params"):
         run.part(Keeper).keep(call.instance, url, headers, response)
     return response
-
-
-def _tell_user_of(url: str, session: Any) -> None:
-    """Have pip's session note the user and the password in an address that is not asked.
-
-    pip 23.0 takes those of an index for its files only if it has asked the index.
-    """
-    parts = urlsplit(url)
-    if parts.username is not None and parts.password is not None:
-        with guarded("the user of %s is not noted", shown(url)):
-            session.auth._get_url_and_credentials(url)
 
 
 def _around_obtain(call: Call) -> Any:

@@ -8,7 +8,7 @@ from pipfast.report import timed
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.network.ahead import Ahead
 from pipfast_hooks.network.asked import note_answer, of_this_thread
-from pipfast_hooks.network.beside import as_pips_first, is_plain_get, send_beside
+from pipfast_hooks.network.beside import as_pips_first, is_plain_get, note_user_of, send_beside
 from pipfast_hooks.network.early import EarlyRequests
 from pipfast_hooks.network.fresh import FreshPages
 from pipfast_hooks.network.servers import Servers
@@ -54,6 +54,7 @@ def _around_request(call: Call) -> Any:
     if not is_fresh:
         run.note_request(url)
     if found is not None:
+        note_user_of(url, session)
         return _kept(call, run, found)
     with timed("request", key=url, stream=stream) as facts:
         response = send_beside(call, run.find(Servers))
