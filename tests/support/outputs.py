@@ -20,6 +20,11 @@ _TEMPORARY_FILE = re.compile(r"(/tmp/tmp)[a-z0-9_]{8}\b")
 # e.g. `demo_2f3c51d1c0b94cbd8e2a3c3d3c0d9c0b`: an unpacked source
 _UNPACKED = re.compile(r"(<random>/[\w.-]+_)[0-9a-f]{32}\b")
 
+# With the legacy resolver a source with an extra is built twice: `Successfully built demo demo`. The folder of the
+# second one in the cache is named after a temporary folder.
+_TWICE = re.compile(r"^Successfully built (?:\S+ )*(\S+) (?:\S+ )*\1(?: |$)", re.MULTILINE)
+_STORED = re.compile(r"(Stored in directory: \S+/wheels/)[0-9a-f]{2}(?:/[0-9a-f]{2}){2}/[0-9a-f]{50}\b")
+
 # e.g. `<pip._internal.metadata.importlib._dists.WheelDistribution object at 0x7fcd3a49f150>`
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -66,6 +71,8 @@ def normalized(text: str) -> str:
     text = without_random_names(text)
     text = _TEMPORARY_FILE.sub(r"\1<random>", text)
     text = _UNPACKED.sub(r"\1<random>", text)
+    if _TWICE.search(text):
+        text = _STORED.sub(r"\1<random>", text)
     text = _ADDRESS.sub("", text)
     text = _FRAME.sub("", text)
     text = _REPEATED.sub("", text)
