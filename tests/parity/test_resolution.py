@@ -52,9 +52,10 @@ def test_all_yanked(twins: Twins) -> None:
     twins.agree(pip("install", *index.args, "demo", fails=None), warm=False)
 
 
+@pytest.mark.parametrize("loud", [(), ("-v",)], ids=["plain", "loud"])
 @pytest.mark.parametrize("core_metadata", [True, False])
-def test_requires_python(twins: Twins, core_metadata: bool) -> None:
-    """Upper and lower bounds on Python pass a version over, transitively too."""
+def test_requires_python(twins: Twins, core_metadata: bool, loud: tuple[str, ...]) -> None:
+    """Upper and lower bounds on Python pass a version over, transitively too; with ``-v`` pip tells of it."""
     index = twins.server.index(manners=Manners(core_metadata=core_metadata))
     index.add(
         wheel("demo", "1.0", "leaf"),
@@ -63,10 +64,11 @@ def test_requires_python(twins: Twins, core_metadata: bool) -> None:
         Wheel("leaf", "2.0", requires_python="<3.8").build(),
     )
     twins.agree(
-        pip("install", *index.args, "demo"),
-        pip("install", *index.args, "leaf==2.0", fails=True),
+        pip("install", *index.args, *loud, "demo"),
+        pip("install", *index.args, *loud, "leaf==2.0", fails=True),
         installed={"demo": "1.0", "leaf": "1.0"},
         warm=False,
+        notes=bool(loud),
     )
 
 

@@ -27,6 +27,7 @@ from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.packaging.version import parse as parse_version
 
 from pipfast.index.pages import WHEEL, YANKED, PageTable
+from pipfast_hooks.output import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +108,9 @@ class Judge:
                 formats=frozenset({"binary", "source"}), target_python=evaluator._target_python,
                 allow_yanked=True, ignore_requires_python=evaluator._ignore_requires_python,
             )
-            result, detail = probe.evaluate_link(link)
+            # With -v pip tells of the link that it objects to.
+            with records.held_back([]):
+                result, detail = probe.evaluate_link(link)
             self._python[key] = None if result == LinkType.candidate else detail.removeprefix("1 ")
         return self._python[key]
 
