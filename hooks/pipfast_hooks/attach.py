@@ -165,12 +165,14 @@ class Hooks:
         for module in dict.fromkeys(state.seam.module for state in self.states):
             try:
                 importlib.import_module(module)
-            except ImportError as error:
+            except Exception as error:
+                # Anything may come of a module that was damaged.
+                why = "no such module" if isinstance(error, ImportError) else "its module fails"
                 for state in self.states:
                     if state.seam.module == module:
-                        state.leave(f"no such module: {error}")
+                        state.leave(f"{why}: {error}")
         for row in self._unchecked:
-            with suppress(ImportError):
+            with suppress(Exception):
                 importlib.import_module(row.module)
         for state in self.states:
             if state.state == "attached" and state.seam.wrapper:
@@ -183,7 +185,7 @@ class Hooks:
         for row in (row for row in NAMES if row.fits(self.pip)):
             try:
                 missing = set(row.missing(importlib.import_module(row.module)))
-            except ImportError:
+            except Exception:
                 missing = set(row.labels)
             labels = [each for each in row.labels if not row.optional or each not in missing]
             found |= {each: (row.families[0], _NO_NAME if each in missing else "") for each in labels}

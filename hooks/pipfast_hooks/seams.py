@@ -62,6 +62,11 @@ class Seam:
         return ""
 
     @property
+    def installs(self) -> bool:
+        """Whether our function puts wheels into an environment."""
+        return self.wrapper == _PLACES_WHEELS
+
+    @property
     def label(self) -> str:
         """The full name, as ``doctor`` shows it."""
         return f"{self.module}.{self.name}"
@@ -71,6 +76,8 @@ _INSTALL_WHEEL = (
     "name", "wheel_path", "scheme", "req_description", "pycompile", "warn_script_location", "direct_url",
     "requested",
 )
+
+_PLACES_WHEELS = "install.wheel:_around_install_wheel"
 
 _CALL_SUBPROCESS = (
     "cmd", "show_stdout", "cwd", "on_returncode", "extra_ok_returncodes", "extra_environ", "unset_environ",
@@ -266,10 +273,10 @@ SEAMS: tuple[Seam, ...] = (
          since=(26, 2)),
 
     Seam("pip._internal.operations.install.wheel", "install_wheel", "install", _INSTALL_WHEEL,
-         "install.wheel:_around_install_wheel", optional=("script_executable", "rollback_on_error"), writes=True),
+         _PLACES_WHEELS, optional=("script_executable", "rollback_on_error"), writes=True),
     # Bound here by a from-import up to 26.1: matters when pip was imported before us.
     Seam("pip._internal.req.req_install", "install_wheel", "install", _INSTALL_WHEEL,
-         "install.wheel:_around_install_wheel", before=(26, 2), writes=True,
+         _PLACES_WHEELS, before=(26, 2), writes=True,
          needs=("pip._internal.operations.install.wheel.install_wheel",)),
     # Called, so that scripts and messages are pip's own.
     Seam("pip._internal.operations.install.wheel", "PipScriptMaker.make", "install", ("specification", "options"),

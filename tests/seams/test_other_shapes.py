@@ -81,6 +81,17 @@ def install_wheel(name, wheel_path, scheme, req_description, pycompile=True, war
 """
 
 
+UNREADABLE = """
+import sys
+class Unreadable:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "pip._internal.operations.install.wheel":
+            raise SyntaxError("half of it is missing")
+sys.meta_path.insert(0, Unreadable)
+"""
+
+
 @pytest.mark.parametrize("change", [RENAMED_PARAMETER, ADDED_PARAMETER], ids=["renamed", "added"])
 def test_function_of_another_shape_stays_stock(box: Box, index_url: str, change: str) -> None:
     """pip's own installation runs where the function that installs takes other parameters."""
@@ -130,6 +141,22 @@ def test_newer_pip_than_any_tested_installs_by_itself(box: Box, index_url: str) 
     assert states[INSTALL] == "stock"
     assert not is_linked(box)
     assert not [entry for entry in box.entries() if entry.startswith("bytecode")]
+
+
+@pytest.mark.parametrize("shim, why", [
+    ("import pip\npip.__version__ = '99.0'\n", "this pip is newer than "),
+    (f"{PIP_IMPORTS}\noriginal = wheel.install_wheel\n{ADDED_PARAMETER}\nwheel.install_wheel = install_wheel\n",
+     "the function that does it is not as pipfast knows it"),
+    (UNREADABLE, "the function that does it is not as pipfast knows it"),
+], ids=["newer", "of another shape", "damaged"])
+def test_doctor_promises_no_links_where_pip_installs(box: Box, shim: str, why: str) -> None:
+    """Whatever stands in the files of pip, it ends with a page, which says why."""
+    assert "hard links into " in box.pipfast("doctor", PIPFAST_LINK_MODE="hardlink").out
+    add_shim(box, shim)
+    ended = box.pipfast("doctor", PIPFAST_LINK_MODE="hardlink")
+    assert (ended.status, ended.err) == (1, "")
+    assert f"  install      left to pip: {why}" in ended.out
+    assert "  installs     as pip alone does into " in ended.out and f"site-packages ({why}" in ended.out
 
 
 def test_older_pip_than_any_tested_is_let_alone(box: Box, index_url: str) -> None:

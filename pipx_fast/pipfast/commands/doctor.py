@@ -243,6 +243,8 @@ def _link(layout: Layout | None, settings: Settings, found: Examination, target:
         return LinkFacts(str(target), "pip", "PIPFAST_DISABLE")
     if not any(seam.family == "install" and not seam.why for seam in found.seams):
         return LinkFacts(str(target), "pip", "pipfast is not attached to it")
+    if found.installed_by_pip:
+        return LinkFacts(str(target), "pip", found.installed_by_pip)
     if layout is None:
         return LinkFacts(str(target), "pip", "there is no store")
     from pipfast.system.owner import effective_mode, is_root

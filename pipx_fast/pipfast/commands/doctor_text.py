@@ -29,7 +29,6 @@ _DOES = MappingProxyType({
 
 _DOES_WITHOUT_STORE = MappingProxyType({
     "downloads": "archives come in parallel",
-    "install": "left to pip: there is no store",
     "builds": "builds run in parallel",
     "index": "index pages come ahead",
 })
@@ -133,6 +132,8 @@ def _families(diagnosis: Diagnosis) -> list[str]:
             state = "off (PIPFAST_DISABLE)"
         elif not seams:
             state = "left to pip"
+        elif family == "install" and diagnosis.link.mode == "pip":
+            state = f"left to pip: {diagnosis.link.reason}"
         else:
             state = does.format(link=link)
             verb = "is" if left == 1 else "are"
@@ -184,7 +185,8 @@ def _problems(diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
     problems = [each for each in diagnosis.problems if each not in of_seams]
     if odd:
         newer = diagnosis.pip.newer_than_tested
-        why = "this pip is newer than pipfast knows" if newer else "they are not as pipfast knows them"
+        other = "it is not as pipfast knows it" if len(odd) == 1 else "they are not as pipfast knows them"
+        why = "this pip is newer than pipfast knows" if newer else other
         left = f"{counted(len(odd), 'function')} of pip {'is' if len(odd) == 1 else 'are'}"
         problems.insert(0, f"{left} left to pip: {why} ({program()} doctor -v names them)")
     hint = diagnosis.store.hint or (diagnosis.team.hint if diagnosis.team else None)

@@ -46,6 +46,8 @@ class Examination:
     """Why nothing is attached to it, where nothing can be."""
     why: str = ""
     """Why the run is about this Python."""
+    installed_by_pip: str = ""
+    """Why pip itself installs wheels; empty if pipfast does."""
 
 
 @dataclass(frozen=True, slots=True)
