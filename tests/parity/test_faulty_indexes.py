@@ -234,3 +234,15 @@ def test_proxy_that_drops_some(twins: Twins, index: Index, path: str) -> None:
             "--retries", "3", "demo"),
         installed={"demo": "1.0", "leaf": "1.0"}, more_requests=True, rescued=True, warm=False,
     )
+
+
+@pytest.mark.parametrize("port", ["99999", "http", "-1"])
+@pytest.mark.parametrize("what", ["index", "file"])
+def test_port_that_is_none(twins: Twins, index: Index, port: str, what: str) -> None:
+    """pip's error for an address that cannot be parsed, whoever looks at it first."""
+    url = f"http://127.0.0.1:{port}/simple/"
+    if what == "file":
+        page = f'<a href="http://127.0.0.1:{port}/demo-1.0-py3-none-any.whl">demo-1.0-py3-none-any.whl</a>'
+        twins.server.instead("a/simple/demo/", lambda _: Answer(200, page.encode(), {"Content-Type": "text/html"}))
+        url = index.url
+    twins.agree(pip("install", "--index-url", url, "--retries", "0", "leaf", "demo", fails=True), warm=False)

@@ -51,8 +51,12 @@ class Servers(Part):
 
     def at(self, url: str) -> Server | None:
         """Return the server of an address, if anything was asked of it in this run."""
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        try:
+            parts = urlsplit(url)
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            # e.g. a port of six digits: pip has words for it.
+            return None
         found = self._known.get((parts.scheme, parts.hostname, port))
         if found is None:
             found = next((known for key, known in self._known.items() if key[0] == "proxy"), None)
