@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.index import Manners
 from support.twin import pip
 from support.wheels import (
     DIRECTORY_MODE,
@@ -238,6 +240,17 @@ def test_upgrade_to_an_odd_wheel(twins: Twins, name: str) -> None:
     good = Wheel("odd", "0.9", files={"odd/__init__.py": "good = 1\n"}, console={"odd": "odd:f"}).build()
     index = twins.server.index().add(good, HOSTILE[name], wheel("last"))
     twins.agree(pip("install", *index.args, "odd<1"), pip("install", *index.args, "-U", "odd", "last", fails=None))
+
+
+@pytest.mark.parametrize("odd", [
+    {}, {"wheel_version": "2.0"}, {"wheel_version": "1.9"}, {"wheel_version": "one"},
+    {"dist_info": {"WHEEL": "Root-Is-Purelib: true\n"}}, {"more": [Member("other-1.0.dist-info/x", b"x")]},
+], ids=["plain", "version-2.0", "version-1.9", "version-nonsense", "no-version", "two-dist-infos"])
+def test_dry_run_of_a_large_wheel(twins: Twins, odd: dict[str, Any]) -> None:
+    """Of which pip reads METADATA alone where it may: what it has to say of the rest is said."""
+    files: dict[str, str | bytes] = {**PLAIN, "odd/noise.bin": random.Random(0).randbytes(5 << 20)}
+    index = twins.server.index(manners=Manners(core_metadata=False)).add(Wheel("odd", files=files, **odd).build())
+    twins.agree(pip("install", "--dry-run", *index.args, "odd", fails=None), more_requests=True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """METADATA of a remote wheel, read in ranges.
 
-Ranged requests (RFC 9110, section 14) bring the wheel's directory and that member; the rest stays where it is.
+Ranged requests (RFC 9110, section 14) bring the wheel's directory, that member and WHEEL; the rest stays there.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Sparse:
 
 
 def read_ranged(size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> bytes | None:
-    """Return the METADATA of a wheel; None if the wheel has none, several, or a huge one.
+    """Return the METADATA of a wheel; None as ``read_metadata`` does.
 
     :param size: bytes of the whole archive.
     :param tail: its last bytes.

@@ -41,14 +41,34 @@ MAX_BYTES = 32 << 20
 
 
 def read_metadata(archive: Any) -> bytes | None:
-    """Return the METADATA of a wheel (path or open file); None if there is not exactly one, or a huge one."""
+    """Return the METADATA of a wheel (path or open file).
+
+    None if there is not exactly one or a huge one, or if pip, which looks for a second .dist-info folder and into
+    WHEEL, has something to say of the wheel.
+    """
     import zipfile
 
     with zipfile.ZipFile(archive) as opened:
+        names = opened.namelist()
         found = [each for each in opened.infolist() if _METADATA.fullmatch(each.filename)]
-        if len(found) != 1 or found[0].file_size > MAX_BYTES:
+        folders = {top for top in (name.partition("/")[0] for name in names) if top.endswith(".dist-info")}
+        if len(found) != 1 or len(folders) != 1 or found[0].file_size > MAX_BYTES:
             return None
-        return opened.read(found[0])
+        wheel = f"{folders.pop()}/WHEEL"
+        if wheel not in names or opened.getinfo(wheel).file_size > MAX_BYTES:
+            return None
+        metadata = opened.read(found[0])
+        return metadata if _has_plain_version(opened.read(wheel)) else None
+
+
+def _has_plain_version(wheel: bytes) -> bool:
+    from email.parser import Parser
+
+    try:
+        fields = Parser().parsestr(wheel.decode("utf-8"), headersonly=True)
+    except ValueError:
+        return False
+    return str(fields.get("Wheel-Version", "")).strip() == "1.0"
 
 
 def read_header(text: str) -> Header | None:

@@ -16,13 +16,16 @@ METADATA = b"Metadata-Version: 2.1\nName: a\nVersion: 1\n"
 
 
 def archive(
-    files: int = 3, *, size: int = 1 << 20, metadata: tuple[str, ...] = ("a-1.dist-info/METADATA",)
+    files: int = 3, *, size: int = 1 << 20, metadata: tuple[str, ...] = ("a-1.dist-info/METADATA",),
+    wheel: bytes | None = b"Wheel-Version: 1.0\n",
 ) -> bytes:
-    """Return a wheel with METADATA at its beginning, noise after it, and many files."""
+    """Return a wheel with METADATA and WHEEL at its beginning, noise after them, and many files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as made:
         for name in metadata:
             made.writestr(name, METADATA)
+        if wheel is not None:
+            made.writestr("a-1.dist-info/WHEEL", wheel)
         made.writestr("a/noise", random.Random(0).randbytes(size))
         for number in range(files):
             made.writestr(f"a/{'x' * 80}{number}.py", b"")
@@ -61,6 +64,20 @@ def test_a_file_smaller_than_the_tail() -> None:
 @pytest.mark.parametrize("names", [(), ("a-1.dist-info/METADATA", "b-1.dist-info/METADATA"), ("x/METADATA",)])
 def test_not_exactly_one(names: tuple[str, ...]) -> None:
     assert Remote(archive(metadata=names)).read() is None
+
+
+@pytest.mark.parametrize("wheel", [
+    None, b"", b"Wheel-Version: 1.1\n", b"Wheel-Version: 2.0\nWheel-Version: 1.0\n",
+    b"Generator: x\n\nWheel-Version: 1.0\n", b"Wheel-Version: 1.0\nGenerator: \xff\n",
+])
+def test_wheel_of_which_pip_has_something_to_say(wheel: bytes | None) -> None:
+    """Without a WHEEL that is plain, pip gets the whole archive."""
+    assert Remote(archive(wheel=wheel)).read() is None
+
+
+def test_second_folder_of_metadata() -> None:
+    """pip refuses the wheel, though only one of the two has METADATA."""
+    assert Remote(archive(metadata=("a-1.dist-info/METADATA", "b-1.dist-info/x"))).read() is None
 
 
 @pytest.mark.parametrize("content", [b"x", b"x" * 100_000, b"PK\x05\x06" + bytes(18), b""])
