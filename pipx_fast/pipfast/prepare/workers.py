@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -30,7 +31,7 @@ from pipfast.report import asked, logger
 from pipfast.system import threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 START = """\
@@ -45,6 +46,9 @@ from pipfast.prepare.worker import main
 main()
 """
 """Ended while it imports, it would leave half of a .pyc beside the modules: ``main`` lets the signal in."""
+
+BEGIN_S = 0.5
+"""Seconds for a worker to import what it needs: a tenth is usual."""
 
 T = TypeVar("T")
 
@@ -111,9 +115,7 @@ class Workers:
             self.is_closed = True
             queued, self._queue = self._queue, []
             self._change.notify_all()
-        for process in self._processes:
-            with suppress(OSError):
-                process.terminate()
+        _end_all(self._processes)
         for each in queued:
             each.done(_STOPPED)
         for thread in self._threads:
@@ -232,6 +234,21 @@ def _variables() -> dict[str, str]:
     if any(each.startswith("glibc.malloc.hugetlb=") for each in others):
         return dict(os.environ)
     return {**os.environ, _TUNABLES: ":".join([*others, "glibc.malloc.hugetlb=1"])}
+
+
+def _end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes, one that is beginning once it has begun; nobody is waited for longer than that takes."""
+    for process in processes:
+        with suppress(OSError):
+            process.terminate()
+    limit = time.monotonic() + BEGIN_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            # Somebody has stopped it, for one.
+            with suppress(OSError):
+                process.kill()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
