@@ -82,4 +82,4 @@ def check(repeated: Repeated, fault: Fault, variables: dict[str, str], *, in_env
         lost = [path for path in repeated.before if path not in repeated.tree()]
         problems += [f"{path} is gone" for path in lost]
     problems += repeated.damages()
-    return problems + repeated.problems_of_next(killed=fault.how == KILL and in_environment)
+    return problems + repeated.problems_of_next(killed=fault.how == KILL)

@@ -76,7 +76,7 @@ class Repeated:
     def problems_of_next(self, *, killed: bool) -> list[str]:
         """Return what is wrong after the next run.
 
-        :param killed: the environment has what a killed pip leaves, too.
+        :param killed: the environment may have what a killed pip leaves, too.
         """
         again = self.box.pipfast(*self.arguments, "--force-reinstall", **self.more)
         if killed and "no RECORD file was found" in again.err:
@@ -86,7 +86,9 @@ class Repeated:
             return [f"the next run ends with {again.status}: {again.err[-1000:]}"]
         tree = self.tree()
         if killed:
-            tree = {path: entry for path, entry in tree.items() if not _LEFT_BY_PIP.search(path)}
+            # pip has put the old metadata aside first: killed then, it no longer knows whose the old files are.
+            old = self.before.keys() - self.right.keys()
+            tree = {path: entry for path, entry in tree.items() if not (path in old or _LEFT_BY_PIP.search(path))}
         return [f"after the next run: {line}" for line in compare_trees(self.right, tree)]
 
 
