@@ -147,7 +147,8 @@ def test_newer_pip_than_any_tested_installs_by_itself(box: Box, index_url: str) 
     ("import pip\npip.__version__ = '99.0'\n", "this pip is newer than "),
     (f"{PIP_IMPORTS}\noriginal = wheel.install_wheel\n{ADDED_PARAMETER}\nwheel.install_wheel = install_wheel\n",
      "the function that does it is not as pipfast knows it"),
-    (UNREADABLE, "the function that does it is not as pipfast knows it"),
+    # Before 26.2 pip's other modules import it, so that nothing of the family is attached.
+    (UNREADABLE, ""),
 ], ids=["newer", "of another shape", "damaged"])
 def test_doctor_promises_no_links_where_pip_installs(box: Box, shim: str, why: str) -> None:
     """Whatever stands in the files of pip, it ends with a page, which says why."""
@@ -155,7 +156,7 @@ def test_doctor_promises_no_links_where_pip_installs(box: Box, shim: str, why: s
     add_shim(box, shim)
     ended = box.pipfast("doctor", PIPFAST_LINK_MODE="hardlink")
     assert (ended.status, ended.err) == (1, "")
-    assert f"  install      left to pip: {why}" in ended.out
+    assert f"  install      left to pip{': ' * bool(why)}{why}" in ended.out
     assert "  installs     as pip alone does into " in ended.out and f"site-packages ({why}" in ended.out
 
 
