@@ -55,7 +55,9 @@ _OUR_COMMANDS = re.compile(r"^  (?:attach|detach|doctor|shell-hook|store) {10,}\
 _OUR_OPTION = re.compile(r"^  --timeline .*\n(?:^ {10,}\S.*\n)*", re.MULTILINE)
 
 # e.g. `pipfast==1.0`, which pipfast leaves out of `freeze`; from a checkout `-e …` and a comment above it
-_OURSELVES = re.compile(r"^(?:# Editable .*\(pipfast==.*\)\n-e |pipfast(?:==| @ )).*\n", re.MULTILINE)
+_OURSELVES = re.compile(
+    r"^(?:# Editable .*\(pipfast==.*\)\n-e .*|-e \S+#egg=pipfast|pipfast(?:==| @ ).*)\n", re.MULTILINE
+)
 
 
 def normalized(text: str) -> str:
