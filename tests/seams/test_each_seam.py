@@ -142,12 +142,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(box, index.url, installed(box), last_line(ended))
 
 
+def pass_over_where_pip_fails(world: World, ended: Ended, shim: str) -> None:
+    """Skip where pip alone fails, too: it asks where something is gone, or two things have moved to one place."""
+    if ended.status != 0:
+        clear(world.box)
+        add_shim(world.box, shim)
+        if world.box.pip(*ARGUMENTS, "--index-url", world.url).status != 0:
+            pytest.skip("pip alone cannot do without it")
+
+
 def check(world: World, seam: Seam, shim: str) -> None:
     """Install where one function is other than expected."""
     box = world.box
     clear(box)
-    add_shim(box, shim.format(module=seam.module, name=seam.name))
+    shim = shim.format(module=seam.module, name=seam.name)
+    add_shim(box, shim)
     ended = box.run("-c", DRIVER, json.dumps([*ARGUMENTS, "--index-url", world.url]))
+    pass_over_where_pip_fails(world, ended, shim)
     assert ended.status == 0, ended.err
     states = [json.loads(line[6:]) for line in ended.err.splitlines() if line.startswith("STATE ")]
     assert [state for label, family, state in states if (label, family) == (seam.label, seam.family)] == ["stock"]
@@ -183,6 +194,7 @@ def test_a_whole_family_gone(world: World, family: str) -> None:
     )
     add_shim(box, functions)
     ended = box.pipfast(*ARGUMENTS, "--index-url", world.url)
+    pass_over_where_pip_fails(world, ended, functions)
     assert ended.status == 0, ended.err
     assert ended.err == ""
     assert last_line(ended) == world.last_line
