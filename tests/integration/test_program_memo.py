@@ -151,6 +151,8 @@ def test_question_that_is_asked_for_the_first_time(world: World) -> None:
     assert world.ask_once() == expected
     (mark,) = world.all_paths()
     assert world.paths() == [] and mark.stat().st_size < 200 and not mark.stat().st_mode & 0o077
+    assert "answer was given: it has been asked once" in world.ask_once(*ASKED, "-vv").out
+    assert world.all_paths() == [mark]
     assert world.ask_once() == expected
     assert world.paths() == [mark]
     world.mark()

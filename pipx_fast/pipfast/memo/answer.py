@@ -47,7 +47,8 @@ def answered(arguments: Sequence[str], run: Callable[[Watch | None], int]) -> in
             return 0
     from pipfast.memo.watch import noted, was_asked
 
-    if not (must_agree or was_asked(store, question.key)):
+    # With -vv one wants to know why it would not be kept.
+    if not (must_agree or explains or was_asked(store, question.key)):
         return noted(question, store, run, before)
     from pipfast.memo.recording import recorded
 

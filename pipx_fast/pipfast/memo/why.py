@@ -43,12 +43,15 @@ def told(question: Question) -> bytes:
 def explained(arguments: Sequence[str], environ: Mapping[str, str], store: str) -> str:
     """Return why no kept answer is given to a question, had it been asked without ``-v`` and ``--log``."""
     from pipfast.memo.entry import read, refusal
+    from pipfast.memo.watch import was_asked
 
     quiet = {name: value for name, value in environ.items() if name not in ("PIP_VERBOSE", "PIP_LOG")}
     question = Question(_plain(arguments), quiet)
     entry = read(store, question.key)
     if entry is not None:
         return refusal(entry) or "without -v and --log it would be"
+    if was_asked(store, question.key):
+        return "it has been asked once, when nothing is kept yet"
     others = min((names for _, names in _others(question, store)), key=len, default=None)
     if not others:
         return "it has not been asked before, here and in these words"
