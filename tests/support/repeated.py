@@ -56,9 +56,9 @@ class Repeated:
     more: dict[str, str] = field(default_factory=dict)
     """Environment variables of each command."""
 
-    def restore(self) -> None:
-        """Have the box as it was."""
-        for name in FOLDERS:
+    def restore(self, *names: str) -> None:
+        """Have the box as it was, or these folders of it."""
+        for name in names or FOLDERS:
             shutil.rmtree(self.box.root / name, ignore_errors=True)
             if (self.saved / name).exists():
                 shutil.copytree(self.saved / name, self.box.root / name, symlinks=True)
@@ -82,6 +82,10 @@ class Repeated:
         if killed and "no RECORD file was found" in again.err:
             # pip, too, leaves a folder of metadata without RECORD when it is killed there, and names this way out.
             again = self.box.pipfast(*self.arguments, "--ignore-installed", **self.more)
+        if again.status != 0 and killed and self.box.pip(*self.arguments, "--force-reinstall").status != 0:
+            # What a power cut has spoiled is linked into the environment, too: pip alone cannot read it either.
+            self.restore("venv")
+            again = self.box.pipfast(*self.arguments, "--force-reinstall", **self.more)
         if again.status != 0:
             return [f"the next run ends with {again.status}: {again.err[-1000:]}"]
         tree = self.tree()
