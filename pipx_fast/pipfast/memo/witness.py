@@ -65,10 +65,11 @@ _READ = "/dev/shm/"
 """There it has: it is a file system in memory."""
 
 _ONLY_OURS = (
-    "/dev/null", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/limits", "/proc/sys/kernel/random/boot_id",
-    "/sys/fs/cgroup/",
+    "/dev/null", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/limits", "/proc/stat",
+    "/proc/sys/kernel/random/boot_id", "/sys/fs/cgroup/",
 )
-"""Only pipfast reads there: how much it may do at once, and whether power was cut since the store was used."""
+"""Only pipfast reads there: how much it may do at once, how busy the processor is, and whether power was cut since
+the store was used."""
 
 _IPV6_PROBE = ("::1", 0)
 """The address to which urllib3 binds a socket when it is imported, to see whether there is IPv6."""
