@@ -268,8 +268,9 @@ def test_a_page_that_stops_being_writable_is_said_and_costs_nothing(
 
 
 def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
-    Timeline(Settings(timeline=tmp_path / "a.html"), ["install"])
+    timeline = Timeline(Settings(timeline=tmp_path / "a.html"), ["install"])
     assert list(tmp_path.iterdir()) == []
+    timeline.end()
 
 
 def test_events_of_a_pip_that_this_one_starts(tmp_path: Path) -> None:
