@@ -214,9 +214,9 @@ class World:
         return not (sources or looks or self.closer)
 
     def _says_something(self) -> bool:
-        """Tell whether pipfast may say something: of the store, of what it did not ask for, or figures."""
+        """Tell whether pipfast may say something: of the store, builds, figures, of what it did not ask for."""
         may = self.wound or "PIPFAST_OFFLINE" in self.settings
-        return bool(may) or any("-v" in command.args for command in self.commands)
+        return bool(may) or any({"-v", "--no-build-isolation"} & {*command.args} for command in self.commands)
 
     def _may_lose_lengths(self) -> bool:
         """Tell whether the store may lose its note that a server has named no length."""

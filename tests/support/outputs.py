@@ -45,8 +45,12 @@ _REPEATED = re.compile(r"^ *\[Previous line repeated \d+ more times\]\n", re.MUL
 # {'locate_file'}` and the line of code: with PYTHONDEVMODE, as often as pip's own code there is run
 _PIPS_OWN_AGE = re.compile(r"^/\S*/pip/_\S*:\d+: DeprecationWarning: .*\n(?:^  .*\n?)?", re.MULTILINE)
 
-# e.g. `pipfast: not using the store /x: it belongs to somebody else` and, below it, `hint: chown …`
-_NOTE = re.compile(r"^pipfast: .*\n?(?:^hint: .*\n?)*", re.MULTILINE)
+# e.g. `pipfast: not using the store /x: it belongs to somebody else` and, below it, `hint: chown …`; indented
+# where pip shows what a build has printed
+_NOTE = re.compile(r"^ *pipfast: .*\n?(?:^ *hint: .*\n?|^  (?:pip|first error|last error): .*\n?)*", re.MULTILINE)
+
+# e.g. `╰─> [5 lines of output]`, notes among them
+_COUNT = re.compile(r"\[\d+ lines of output\]")
 
 # e.g. `  doctor                      Show what pipfast does here, and what is wrong.` in pip's list of commands
 _OUR_COMMANDS = re.compile(r"^  (?:attach|detach|doctor|shell-hook|store) {10,}\S.*\n", re.MULTILINE)
@@ -67,6 +71,7 @@ def normalized(text: str) -> str:
     text = _OUR_OPTION.sub("", text)
     text = _OURSELVES.sub("", text)
     text = _REDRAWN.sub("", text)
+    text = _COUNT.sub("[lines of output]", text)
     text = _BAR.sub(r"<bar \g<done>>", text)
     text = _SPINNER.sub(r"<bar \g<done>>", text)
     text = _RAW.sub(r"<progress \g<done>>", text)

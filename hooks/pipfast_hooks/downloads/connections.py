@@ -305,6 +305,9 @@ class Connections:
         if archive is not None:
             job.archive = archive
             self._follow(job, archive.path)
+            if "sha256" in job.digests and "Content-Length" not in download.first_response().headers:
+                # Also where pip never comes to ask for it in this run.
+                note_url(self._layout, download.url, archive.digest, Origin(kept=False, sized=False))
             if "sha256" not in job.digests and (team := self._team_prepared(job, archive.digest)) is not None:
                 team.bring(archive.digest)
             self._prepare(archive.digest, archive.path, job.link.filename)

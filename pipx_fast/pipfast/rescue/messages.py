@@ -64,7 +64,7 @@ def not_to_be_had(package: str, reason: str) -> Said:
     """Return the message that pip could not install the requirements of a build without isolation."""
     lines = [line for line in reason.splitlines() if line.strip()] or ["no reason was given"]
     return (f"{package} cannot be built without isolation: what it needs there is not to be had\n"
-            + "\n".join(f"  {line.strip()}" for line in lines)), None
+            + "\n".join(f"  pip: {line.strip().removeprefix('ERROR: ')}" for line in lines)), None
 
 
 def failed(package: str, first: str, last: str, grants: Sequence[Grant]) -> Said:
