@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipfast.report import keep_timings, logger, record, say
 from pipfast.settings import SPANS_VARIABLE, Settings
@@ -70,15 +70,21 @@ class Run:
         self.store = Store(self)
         self._parts: dict[type[Part], Part] = {}
         self._making = threading.RLock()
+        self._has_ended = False
         self._last_words: list[tuple[str, str | None]] = []
         self._daily_words: list[Callable[[], None]] = []
         """Say it then, at most once a day: what slows pipfast here."""
 
     def part(self, kind: type[P]) -> P:
-        """Return the run's one part of a kind, made now if it is not there."""
+        """Return the run's one part of a kind, made now if it is not there.
+
+        :raises RuntimeError: a thread asks that does not know yet that the run has ended: nobody would end it.
+        """
         with self._making:
             found = self.find(kind)
             if found is None:
+                if self._has_ended and threading.current_thread() is not threading.main_thread():
+                    raise RuntimeError(f"{kind.__name__} comes too late: the run has ended")
                 found = kind(self)
                 self._parts[kind] = found
             return found
@@ -113,6 +119,18 @@ class Run:
         """Note that a server's answer is needed: it holds for a time only, also where it is kept."""
         if self.recording is not None and not url.startswith("file:"):
             self.recording.note_request()
+
+    def note_archive(self, link: Any) -> None:
+        """Note that an archive is needed; out of the store, it is what its page says it is if that has a digest.
+
+        :param link: pip's ``Link``.
+        """
+        if self.recording is None:
+            return
+        if link.hash_name == "sha256" and link.comes_from is not None:
+            self.recording.note_archive()
+        else:
+            self.note_request(link.url)
 
     def note_fresh(self, paths: Iterable[Path], until: float = math.inf) -> None:
         """Note that these files of pip's cache answer for a server until a time, in seconds since the epoch."""
@@ -159,7 +177,9 @@ class Run:
         """End the parts, last made first: all are told to stop before any is waited for."""
         # Once more for what a thread has made while the others ended.
         for _ in range(2):
-            parts = list(reversed(self._parts.values()))
+            with self._making:
+                parts = list(reversed(self._parts.values()))
+                self._has_ended = True
             for part in parts:
                 self._end(part, part.stop)
             deadline = time.monotonic() + END_S

@@ -8,9 +8,11 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pipfast import report
+from pipfast.memo.watch import unwatched
 from pipfast.report import logger, timed
 from pipfast_hooks.guard import guarded
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipfast.install.linker import Linker
+    from pipfast.memo.watch import Watch
     from pipfast.prepare.bytecode import BytecodeKind
     from pipfast.prepare.preparer import Preparer
     from pipfast.prepare.workers import Workers
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         umask: int
         intent: Intent
         is_copy: bool
+        recording: Watch | None
 
         def say_daily(self, message: str, hint: str | None = None) -> None:
             """Say something when pip has said everything, at most once a day."""
@@ -177,7 +181,8 @@ class Store:
         # A worker writes file names in UTF-8, and this process has to do the same.
         inside = run.is_copy and sys.getfilesystemencoding() == "utf-8"
         terms = Terms(os.fspath(layout.root), run.umask, run.intent.bytecode, report.recorder is not None)
-        self._workers = Inside(1, terms) if inside else Workers(run.settings.workers, terms)
+        self._workers = Inside(1, terms) if inside else Workers(
+            run.settings.workers, terms, partial(unwatched, run.recording))
         link_mode = self.link_mode if run.intent.link_ahead and _is_beside(layout) else None
         self._preparer = Preparer(layout, self._workers, link_mode)
         return self._preparer

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipfast.memo.watch import Watch
+
 INSTALLING = Intent(Aim.INSTALL)
 
 
@@ -27,6 +29,7 @@ class Command:
     intent: Intent = INSTALLING
     umask: int = 0o022
     is_copy: bool = False
+    recording: Watch | None = None
     said: list[str] = field(default_factory=list)
 
     def say_daily(self, message: str, hint: str | None = None) -> None:

@@ -50,8 +50,7 @@ def _around_call(call: Call) -> Any:
     connections, job, run = None, None, current_run()
     with guarded("download left to pip"):
         link, location = call["link"], call["location"]
-        # Also of what the store has: nobody compares that.
-        run.note_request(link.url)
+        run.note_archive(link)
         if link.filename.endswith(_ARCHIVES) and link.scheme in ("http", "https"):
             connections = run.part(Sessions).of(call.instance)
             if link.url_without_fragment not in connections.wrong:
@@ -113,7 +112,7 @@ def _batch(call: Call, connections: Connections, links: list[Any]) -> Iterator[t
 
 def _begin_or_leave(connections: Connections, link: Any, location: str) -> Job | None:
     with guarded("download of %s left to pip", shown(link.url)):
-        connections.run.note_request(link.url)
+        connections.run.note_archive(link)
         return connections.begin(link, location) if link.scheme in ("http", "https") else None
     return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pip._vendor.packaging.utils import canonicalize_name
 
-from pipfast.install.plan import check_sources, plan_wheel
+from pipfast.install.plan import check_sources, plan_wheel, wrapper_test
 from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of, stored_bytes
 from pipfast.store.manifest import is_tree
@@ -66,15 +66,7 @@ def _planned(request: Request, prepared: Prepared) -> Ready:
     scheme = request.schemes()
     lib_dir = scheme["purelib" if prepared.manifest.root_is_purelib else "platlib"]
 
-    def is_wrapper(name: str) -> bool:
-        # pip leaves out what setuptools put into the wheel for an entry point.
-        for suffix in (".exe", "-script.py", ".pya"):
-            if name.lower().endswith(suffix):
-                name = name[: -len(suffix)]
-                break
-        return name in entry_points.console or name in entry_points.gui
-
-    plan = plan_wheel(prepared, scheme, lib_dir, is_wrapper)
+    plan = plan_wheel(prepared, scheme, lib_dir, wrapper_test({*entry_points.console, *entry_points.gui}))
     targets = [f"{batch.target}/{file.name}" for batch in plan.batches for file in batch.files]
     if len(set(targets)) != len(targets):
         raise NotStorable("two of its files go to the same place")

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import compileall
-import contextlib
 import importlib.metadata
-import importlib.util
-import io
-import os
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +11,7 @@ from pip._internal.operations.install import wheel as pip_wheel
 from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.aside import scripts
-from pipfast.report import logger
+from pipfast.install.compiling import compile_rewritten
 from pipfast.wheel.members import SCHEME_KEYS
 
 if TYPE_CHECKING:
@@ -148,22 +142,9 @@ def make_scripts(request: Request, ready: Ready) -> Scripts:
     try:
         changed = frozenset(plan.installed[each] for each, path in plan.scripts if pip_wheel.fix_script(path))
         if request.pycompile:
-            _compile_rewritten(plan, ready.lib_dir)
+            compile_rewritten(plan, ready.lib_dir)
         console = list(maker.make_multiple(pip_wheel.get_console_script_specs(ready.entry_points.console)))
         gui = [f"{name} = {value}" for name, value in ready.entry_points.gui.items()]
         return Scripts(changed, console, list(maker.make_multiple(gui, {"gui": True})))
     except Exception as error:
         raise LeftToPip from error
-
-
-def _compile_rewritten(plan: Plan, lib_dir: str) -> None:
-    """Byte-compile Python scripts where they are: their first line was perhaps rewritten."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), warnings.catch_warnings():
-        warnings.filterwarnings("ignore")
-        for path in sorted(plan.uncompiled):
-            if compileall.compile_file(path, force=True, quiet=True):
-                pyc = importlib.util.cache_from_source(path)
-                relative = os.path.relpath(pyc, lib_dir).replace(os.path.sep, "/")
-                plan.installed[pyc] = relative
-    logger.debug(said.getvalue())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.operations.install import wheel as pip_wheel
 
 from pipfast.install.aside import LIB, Unmovable, move, move_info
+from pipfast.install.compiling import bytecode_of_rewritten
+from pipfast.install.info import Installed, info_batches, is_info, write_info
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
-from pipfast.install.plan import Batch, check_sources
+from pipfast.install.plan import check_sources
+from pipfast.memo.installation import SCHEME_KEYS, Installation, Placed
+from pipfast.memo.watch import unwatched
 from pipfast.report import logger, timed
 from pipfast.store.manifest import is_tree
 from pipfast.wheel.members import NotStorable
-from pipfast.wheel.record import digest_and_size, installed_rows, record_text
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.install.expectation import Expectation
 from pipfast_hooks.install.ready import get_ready
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 def _around_install_wheel(call: Call) -> Any:
     """Install from the store; whatever is unusual, pip installs itself."""
     ready, run = None, current_run()
+    if run.recording is not None:
+        run.recording.begin_installing()
     # Nothing is written by then: pip starts from the beginning.
-    with guarded("installation left to pip"):
+    with guarded("installation left to pip"), unwatched(run.recording):
         request = Request(**{name: call[name] for name in Request.__slots__ if name in call})
         try:
             ready = get_ready(request, run)
@@ -40,20 +42,44 @@ def _around_install_wheel(call: Call) -> Any:
             logger.debug("pipfast: %s", error)
     if ready is None:
         return _by_pip(call, run)
-    with pip_wheel.req_error_context(request.req_description):
+    with pip_wheel.req_error_context(request.req_description), unwatched(run.recording):
         placed = place_wheel(request, ready, run)
         if placed is not None and _install(request, placed, run):
-            known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
-            if known is not None and expectation is not None:
-                expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
+            _note(request, placed, run)
             return None
     # pip's own files replace what was placed; it also leaves what it needs to recover, if it fails, too.
     return _by_pip(call, run)
 
 
+def _note(request: Request, placed: Ready, run: Run) -> None:
+    """Note what was installed for who comes with the same command line again."""
+    known, expectation = run.store.known(request.wheel_path), run.find(Expectation)
+    if known is not None and expectation is not None:
+        expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
+    if run.recording is None:
+        return
+    why = "a wheel is none of an index" if known is None or request.direct_url is not None else ""
+    if why or known is None or placed.scripts is None:
+        run.recording.object_to(why)
+        return
+    own = [path for each, path in placed.plan.scripts if placed.plan.installed[each] in placed.scripts.changed]
+    kind, schemes = run.intent.bytecode, request.schemes()
+    terms = Installation(
+        run.settings.link_mode, run.umask, kind.tag if kind is not None else "",
+        [schemes[key] for key in SCHEME_KEYS], (),
+    )
+    run.recording.note_wheel(Placed(
+        known["sha256"], request.requested, [*placed.entry_points.console, *placed.entry_points.gui], own,
+        placed.scripts.console + placed.scripts.gui,
+        not placed.plan.installed.keys().isdisjoint(bytecode_of_rewritten(placed.plan)), terms,
+    ))
+
+
 def _by_pip(call: Call, run: Run) -> Any:
     if "wheel_path" in call:
         run.store.make_whole(call["wheel_path"])
+    if run.recording is not None:
+        run.recording.object_to("pip has installed a wheel")
     with timed("place", name=str(call.get("name", "")), how="pip"):
         return call.original()
 
@@ -82,44 +108,19 @@ def _write_metadata(request: Request, ready: Ready, run: Run) -> None:
             return
         except (OSError, Unmovable) as error:
             logger.debug("pipfast: the metadata of %s is placed file by file: %s", request.name, error)
-            place(info_batches(ready), run.store.linker)
+            place(info_batches(ready.plan.batches, ready.info_dir), run.store.linker)
     _write_info(request, ready, run, ready.info_dir)
 
 
 def _write_info(request: Request, ready: Ready, run: Run, folder: str) -> None:
-    assert ready.scripts is not None
-    mode = 0o666 & ~run.umask
-    contents: list[tuple[str, bytes]] = [("INSTALLER", b"pip\n")]
-    if request.direct_url is not None:
-        contents.append(("direct_url.json", request.direct_url.to_json().encode("utf-8")))
-    for name, content in contents:
-        _write_private(f"{folder}/{name}", content, mode)
-    generated = [name for name, _ in contents]
-    if request.requested:
-        generated.append("REQUESTED")
-        # Made where it stands, as pip does: a folder's default access list has its say.
-        with open(f"{folder}/REQUESTED", "wb"):
-            pass
-    made, manifest = ready.scripts, ready.prepared.manifest
-    scripts_made = made.console + made.gui
-    rows = installed_rows(manifest.rows, ready.plan.installed, made.changed, scripts_made, ready.lib_dir)
-    rows += [(f"{manifest.info_dir}/{name}", *digest_and_size(f"{folder}/{name}")) for name in generated]
-    _write_private(f"{folder}/RECORD", record_text(sorted(rows)), mode)
-
-
-def _write_private(path: str, content: bytes, mode: int) -> None:
-    """Write a file of this environment's own, whole or not at all. Raises OSError: it could not be written."""
-    aside = f"{path}.{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(aside, mode)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
+    made = ready.scripts
+    assert made is not None
+    direct_url = request.direct_url.to_json() if request.direct_url is not None else None
+    write_info(
+        Installed(ready.prepared.manifest, ready.plan, ready.lib_dir, made.changed, made.console + made.gui,
+                  request.requested, direct_url),
+        folder, run.umask,
+    )
 
 
 _PLACINGS = 3
@@ -161,19 +162,6 @@ def place_wheel(request: Request, ready: Ready, run: Run) -> Ready | None:
     return None
 
 
-def info_batches(ready: Ready) -> list[Batch]:
-    """Return what goes to the .dist-info folder; RECORD is written anew, when everything else is there."""
-    return [
-        replace(batch, files=tuple(file for file in batch.files if file.name != "RECORD"))
-        if batch.target == ready.info_dir else batch
-        for batch in ready.plan.batches if _is_info(batch, ready)
-    ]
-
-
-def _is_info(batch: Batch, ready: Ready) -> bool:
-    return f"{batch.target}/".startswith(f"{ready.info_dir}/")
-
-
 def _put(request: Request, ready: Ready, run: Run) -> Ready:
     """Give the stored files their names in the environment, and make the scripts; return what is there then."""
     batches = ready.plan.batches
@@ -181,10 +169,10 @@ def _put(request: Request, ready: Ready, run: Run) -> Ready:
     moved = _move(request, ready, run)
     linker = Linker("copy", run.umask) if ready.copied else run.store.linker
     if not moved:
-        place([each for each in batches if not _is_info(each, ready)], linker)
+        place([each for each in batches if not is_info(each, ready.info_dir)], linker)
     made = replace(ready, scripts=make_scripts(request, ready), moved=moved)
     if not moved:
-        place(info_batches(ready), linker)
+        place(info_batches(batches, ready.info_dir), linker)
     return made
 
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipfast.memo.watch import for_requests
+from pipfast.memo.watch import unwatched
 from pipfast_hooks.run import Part, Run, current_run, hand_down, inherited
 from pipfast_hooks.seams import ASKERS
 
@@ -43,7 +43,7 @@ class Agent(Part):
         super().__init__(run)
         known = inherited(Answers)
         self._known = known.by_command if known is not None else {}
-        with for_requests(run.recording):
+        with unwatched(run.recording):
             self._running = start(self._known)
 
     def give_way(self) -> None:
@@ -129,7 +129,7 @@ def _around_user_agent(call: Call) -> Any:
     """Let pip find the answers where it would start the processes."""
     run = current_run()
     agent = run.find(Agent)
-    with for_requests(run.recording):
+    with unwatched(run.recording):
         if agent is None:
             return call.original()
         with agent.answering():

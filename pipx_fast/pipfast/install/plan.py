@@ -13,7 +13,7 @@ from pipfast.store.manifest import TREE, Folder, StoredFile
 from pipfast.wheel.members import split_data_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pipfast.store.prepared import Prepared
 
@@ -43,6 +43,21 @@ class Plan:
     """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
     uncompiled: list[str] = field(default_factory=list)
     """Full paths of Python sources without bytecode in the store: scripts, and those that may not compile here."""
+
+
+def wrapper_test(entry_points: Collection[str]) -> Callable[[str], bool]:
+    """Return what tells whether a script is one that setuptools put into the wheel for an entry point.
+
+    pip leaves those out. :param entry_points: names of entry points that become scripts.
+    """
+    def is_wrapper(name: str) -> bool:
+        for suffix in (".exe", "-script.py", ".pya"):
+            if name.lower().endswith(suffix):
+                name = name[: -len(suffix)]
+                break
+        return name in entry_points
+
+    return is_wrapper
 
 
 def plan_wheel(

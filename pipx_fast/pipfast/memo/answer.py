@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from pipfast.memo.entry import read, refusal, root
+from pipfast.memo.entry import kept_for, root
 from pipfast.memo.question import Question, is_install, is_loud, oddity, unfit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pipfast.memo.entry import Entry
     from pipfast.memo.watch import Watch
+
+_UNPRINTED = "it cannot be printed"
 
 
 def answered(arguments: Sequence[str], run: Callable[[Watch | None], int]) -> int:
@@ -32,8 +35,7 @@ def answered(arguments: Sequence[str], run: Callable[[Watch | None], int]) -> in
     except OSError:
         # pip is about to complain, of a current folder that is gone for one.
         question, why = None, why or "there is no current folder"
-    entry = read(store, question.key) if question is not None and not why else None
-    before = refusal(entry) if entry is not None else "it has not been asked before"
+    entry, before = kept_for(question, store) if question is not None and not why else (None, "")
     if explains and question is not None and entry is None:
         from pipfast.memo.why import explained
 
@@ -43,19 +45,43 @@ def answered(arguments: Sequence[str], run: Callable[[Watch | None], int]) -> in
     must_agree = environ.get("PIPFAST_MEMO", "").strip().lower() == "verify"
     if entry is not None:
         must_agree = must_agree or entry.is_proof
-        if not before and not must_agree and _printed(entry.lines):
-            return 0
+        if not before and not must_agree:
+            before = _given(entry, question, store)
+            if not before:
+                return 0
     from pipfast.memo.watch import noted, was_asked
 
     # With -vv one wants to know why it would not be kept.
-    if not (must_agree or explains or was_asked(store, question.key)):
+    if not (must_agree or explains or was_asked(store, question)):
         return noted(question, store, run, before)
     from pipfast.memo.recording import recorded
 
     return recorded(
-        question, store, run, before or "pip is to decide" * must_agree or "it cannot be printed",
+        question, store, run, before or "pip is to decide",
         entry if entry is not None and must_agree and not before else None,
     )
+
+
+def _given(entry: Entry, question: Question, store: str) -> str:
+    """Do again what pip has done, and print what it has said; return why nothing was done, if that is so."""
+    if not entry.installed:
+        return "" if _printed(entry.lines) else _UNPRINTED
+    from pipfast.memo.installation import read_installation
+    from pipfast.memo.placing import Declined, place_all
+
+    assert question.environment is not None
+    try:
+        kept = read_installation(entry.installed)
+        placing = place_all(kept, store, question.environment)
+    except (Declined, ValueError, StopIteration) as error:
+        return str(error)
+    except KeyboardInterrupt:
+        _say(b"ERROR: Operation cancelled by user\n")
+        raise SystemExit(1) from None
+    if _printed(entry.lines):
+        return ""
+    placing.undo()
+    return _UNPRINTED
 
 
 def _unkept(run: Callable[[Watch | None], int], why: str, before: str) -> int:
@@ -88,15 +114,15 @@ def _printed(lines: Sequence[tuple[int, bytes]]) -> bool:
                 if not is_begun:
                     return False
                 if number == 1 and isinstance(error, BrokenPipeError):
-                    _say_broken()
+                    _say(b"ERROR: Pipe to stdout was broken\n")
                 raise SystemExit(1) from None
             is_begun = True
             data = data[count:]
     return True
 
 
-def _say_broken() -> None:
+def _say(line: bytes) -> None:
     try:
-        os.write(2, b"ERROR: Pipe to stdout was broken\n")
+        os.write(2, line)
     except OSError:
         pass

@@ -12,11 +12,13 @@ from pipfast.store.names import MEMO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from pipfast.memo.elsewhere import Environment
     from pipfast.memo.facts import Fact
+    from pipfast.memo.question import Question
 
-_FORMAT = b"2"
+_FORMAT = b"3"
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 """Length of the head of a note, see ``pipfast.store.notes``."""
@@ -38,13 +40,14 @@ class Entry:
     :param facts: in the order in which they are to be looked at.
     :param lines: descriptor (1 or 2) and bytes, in the order in which they were written. The exit code is 0.
     :param told: what is told of the question, see ``pipfast.memo.why``.
+    :param installed: what was installed, as ``Installation.fields`` tells it; nothing if nothing was.
     """
 
-    __slots__ = ("facts", "is_proof", "lines", "made", "temporary", "told", "until")
+    __slots__ = ("facts", "installed", "is_proof", "lines", "made", "temporary", "told", "until")
 
     def __init__(
         self, made: int, until: int, temporary: str, is_proof: bool, facts: list[Fact],
-        lines: list[tuple[int, bytes]], told: bytes = b"",
+        lines: list[tuple[int, bytes]], told: bytes = b"", installed: Sequence[bytes] = (),
     ) -> None:
         self.made = made
         self.until = until
@@ -53,15 +56,17 @@ class Entry:
         self.facts = facts
         self.lines = lines
         self.told = told
+        self.installed = installed
 
     def encoded(self) -> bytes:
         """Return the bytes of a note; ValueError: it holds what the format cannot."""
         parts = [
             _FORMAT, self.told, b"%d" % self.made, b"%d" % self.until, os.fsencode(self.temporary),
-            b"%d" % self.is_proof, b"%d" % len(self.facts),
+            b"%d" % self.is_proof, b"%d" % len(self.facts), b"%d" % len(self.installed),
         ]
         for path, seen in self.facts:
             parts += [os.fsencode(path), seen.encode("ascii")]
+        parts += self.installed
         for number, data in self.lines:
             parts += [b"%d" % number, data]
         if any(b"\0" in part for part in parts):
@@ -74,10 +79,11 @@ def decoded(payload: bytes) -> Entry:
     parts = payload.split(b"\0")
     if parts[0] != _FORMAT:
         raise ValueError("another format")
-    count = int(parts[6])
-    names = list(map(os.fsdecode, parts[7 : 7 + 2 * count : 2]))
-    seen = [each.decode("ascii") for each in parts[8 : 8 + 2 * count : 2]]
-    rest = parts[7 + 2 * count :]
+    count, end = int(parts[6]), 8 + 2 * int(parts[6])
+    names = list(map(os.fsdecode, parts[8:end:2]))
+    seen = [each.decode("ascii") for each in parts[9:end:2]]
+    installed = tuple(parts[end : end + int(parts[7])])
+    rest = parts[end + int(parts[7]) :]
     if len(names) != count or len(seen) != count or len(rest) % 2:
         raise ValueError("cut short")
     numbers = list(map(int, rest[::2]))
@@ -86,6 +92,7 @@ def decoded(payload: bytes) -> Entry:
     return Entry(
         int(parts[2]), int(parts[3]), os.fsdecode(parts[4]), parts[5] == b"1",
         list(zip(names, seen, strict=True)), list(zip(numbers, rest[1::2], strict=True)), parts[1],
+        installed,
     )
 
 
@@ -141,14 +148,31 @@ def read(root: str, key: str) -> Entry | None:
         return None
 
 
-def refusal(entry: Entry) -> str:
-    """Return why an entry does not answer now; empty: it does. Only a temporary file is made, and removed."""
+def kept_for(question: Question, store: str) -> tuple[Entry | None, str]:
+    """Return the kept answer to a question, and why it is not given; empty: it is."""
+    entry = read(store, question.key)
+    before = refusal(entry) if entry is not None else "it has not been asked before"
+    key = question.key_of_any if before else ""
+    # The same into one more environment, perhaps, or into the same one, made anew.
+    other = read(store, key) if key else None
+    if other is not None:
+        why = refusal(other, question.environment)
+        if not why or entry is None:
+            return other, why
+    return entry, before
+
+
+def refusal(entry: Entry, environment: Environment | None = None) -> str:
+    """Return why an entry does not answer now; empty: it does. Only a temporary file is made, and removed.
+
+    :param environment: that for which it is to answer, where it is about any of them.
+    """
     now = time.time_ns()
     if now < entry.made:
         return "the clock was set back"
     if entry.until and now >= entry.until:
         return "it was made for a time that is over"
-    path = changed(entry.facts)
+    path = changed(entry.facts, environment)
     if path:
         return f"{path} is not as it was"
     if entry.temporary and not _takes_files(entry.temporary):

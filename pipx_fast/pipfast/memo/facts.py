@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import stat
 
+from pipfast.memo.elsewhere import HERE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipfast.memo.elsewhere import Environment
+
 Fact = tuple[str, str]
 """A path, and what was seen of it: a letter for the way of looking, and what that gave.
 
-``f``: followed, ``l``: not followed, ``n``: a folder's names, ``a`` and a mode: access to it."""
+``f``: followed, ``l``: not followed, ``n``: a folder's names, ``a`` and a mode: access to it. In capitals, of a
+path that begins with ``elsewhere.HERE``: what is in it counts, see ``elsewhere``."""
 
 FINE_NS = 20_000_000
 """Nanoseconds within which two changes may have one time, where times have fractions of a second."""
@@ -46,11 +51,20 @@ def told(found: os.stat_result, kind: str) -> str:
     return f"{looks} {found.st_ctime_ns}" if found.st_nlink == 1 else looks
 
 
-def changed(facts: Iterable[Fact]) -> str:
-    """Return the first path that looks otherwise than it did; empty: none does."""
+def changed(facts: Iterable[Fact], environment: Environment | None = None) -> str:
+    """Return the first path that looks otherwise than it did; empty: none does.
+
+    :param environment: that of the facts that are told of any environment.
+    """
     for path, seen in facts:
-        if look(path, seen.partition(" ")[0]) != seen:
-            return path
+        way = seen.partition(" ")[0]
+        if not path.startswith(HERE):
+            if look(path, way) != seen:
+                return path
+        elif environment is None:
+            return "no virtual environment"
+        elif environment.look(environment.full(path), way) != seen:
+            return environment.full(path)
     return ""
 
 

@@ -9,9 +9,11 @@ import os
 import sys
 from io import TextIOWrapper
 
+from pipfast.memo.elsewhere import Environment
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from hashlib import sha256
 else:
     # hashlib loads OpenSSL, which takes longer than all that is done here.
@@ -29,8 +31,8 @@ __all__ = (
 )
 
 UNREAD = frozenset((
-    "OLDPWD", "PWD", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM_SESSION_ID", "WINDOWID",
-    "XDG_SESSION_ID", "_",
+    "OLDPWD", "PS1", "PWD", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM_SESSION_ID",
+    "VIRTUAL_ENV_PROMPT", "WINDOWID", "XDG_SESSION_ID", "_", "_OLD_VIRTUAL_PATH", "_OLD_VIRTUAL_PS1",
 ))
 """Variables that differ from shell to shell, and that neither Python nor pip nor pipfast reads by itself; a
 requirements file can name them."""
@@ -115,13 +117,22 @@ class Question:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.arguments = list(arguments)
         self.folder = os.getcwd()
+        self.environment = Environment(sys.prefix) if sys.prefix != sys.base_prefix else None
+        """The virtual environment that this Python is in; None: it is in none."""
         self.parts = [(name, repr(value)) for name, value in self._parts(environ)]
         """Names, and what each part is."""
-        digest = sha256()
-        for part in self.parts:
-            digest.update("\0".join((*part, "")).encode("utf-8", "surrogateescape"))
-        self.key: str = digest.hexdigest()
+        self.key = _key(self.parts)
         """64 lowercase hex digits."""
+
+    @property
+    def key_of_any(self) -> str:
+        """Return the key of this question as it is asked of any environment; empty: it has none."""
+        environment = self.environment
+        # They stand in the parts as `repr` writes them.
+        if environment is None or repr(environment.prefix)[1:-1] != environment.prefix:
+            return ""
+        parts = [(name, environment.neutral(value)) for name, value in self.parts]
+        return _key([("of any environment", ""), *parts])
 
     def _parts(self, environ: Mapping[str, str]) -> Iterator[tuple[str, object]]:
         yield ARGUMENTS, self.arguments
@@ -143,6 +154,13 @@ class Question:
         yield "encoding", (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors(), *(
             [getattr(stream, name, None) for name in ("encoding", "errors", "line_buffering", "write_through")]
             for stream in (sys.stdin, sys.stdout, sys.stderr)))
+
+
+def _key(parts: Iterable[tuple[str, str]]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update("\0".join((*part, "")).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _umask() -> int:

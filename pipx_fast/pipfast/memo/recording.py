@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import re
+import stat
 import sys
 import tempfile
 import time
@@ -14,14 +15,17 @@ from operator import itemgetter
 from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
 from pipfast.memo.screen import Screen
-from pipfast.memo.watch import Watch, keep
+from pipfast.memo.watch import Watch, keep, unwatched
+from pipfast.memo.why import told as of_question
 from pipfast.memo.witness import Witness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pipfast.memo.elsewhere import Environment
     from pipfast.memo.facts import Fact
+    from pipfast.memo.installation import KeptWheel, Placed
     from pipfast.memo.question import Question
     from pipfast.settings import Settings
 
@@ -45,8 +49,14 @@ class Recording(Watch):
         self.witness = Witness(store, tempfile.gettempdir())
         self.screen = Screen()
         self._servers_answers = self._self_check = ""
+        self._takes_archive = False
+        self._of_environment: list[Fact] | None = None
+        """What was seen of the environment before anything was installed; None: nothing was."""
+        self._placed: list[Placed] = []
+        self._wheels: list[KeptWheel] = []
         self._fresh: dict[str, float] = {}
         """By path, until when pip takes an answer out of its cache without asking."""
+        self._told = of_question(question)
         self._before = list(sys.modules.values())
         self._began = time.time_ns()
 
@@ -89,8 +99,57 @@ class Recording(Watch):
         for path in paths:
             self._fresh[path] = min(until, self._fresh.get(path, until))
 
+    def note_archive(self) -> None:
+        """Note that an archive is taken out of the store: that it is there is compared where it is installed."""
+        self._takes_archive = True
+
+    def begin_installing(self) -> None:
+        """Note what the environment is like now: it is about to change."""
+        super().begin_installing()
+        if self._of_environment is not None or self.witness.objection:
+            return
+        environment = self.question.environment
+        if environment is None or not self.question.key_of_any or not environment.is_plain():
+            self.object_to("it installs, and not into a virtual environment")
+            return
+        for path, way in self._loaded_before():
+            self.witness.look_at(path, way)
+        for path in [path for path, way in self.witness.looked if path.endswith(".py") and way == "f"]:
+            # Python writes bytecode that is missing.
+            if environment.has(path):
+                self.witness.look_at(f"{os.path.dirname(path)}/__pycache__", "n")
+        self._of_environment = []
+        with unwatched(self):
+            for (path, way), found in sorted(self.witness.looked.items(), key=itemgetter(0)):
+                full = path if path.startswith("/") else os.path.join(self.question.folder, path)
+                if environment.has(full):
+                    self._see_inside(environment, full, way, found)
+        self.witness.see_changes_only()
+
+    def _see_inside(self, environment: Environment, path: str, way: str, found: os.stat_result | str) -> None:
+        assert self._of_environment is not None
+        seen = environment.look(path, way.upper())
+        if isinstance(found, str):
+            if seen != f"{found[0].upper()}{found[1:]}":
+                self.object_to(f"{path} has changed meanwhile")
+        elif told(found, way) != look(path, way) or not is_settled(found, way, self._began):
+            self.object_to(f"{path} has changed just now")
+        self._of_environment.append((environment.relative(path), seen))
+
+    def note_wheel(self, wheel: Placed) -> None:
+        """Note a wheel that was placed from the store."""
+        super().note_wheel(wheel)
+        environment = self.question.environment
+        if self.witness.objection or environment is None:
+            return
+        try:
+            self._wheels.append(wheel.kept(environment, sys.executable))
+            self._placed.append(wheel)
+        except (OSError, ValueError) as error:
+            self.object_to(str(error))
+
     def look_away(self) -> None:
-        """Begin what matters to requests only, in this thread."""
+        """Begin what has no part in the answer, in this thread."""
         self.witness.look_away()
 
     def look_back(self) -> None:
@@ -112,11 +171,15 @@ class Recording(Watch):
             witness.object_to("it takes a server's answer that is kept")
         if witness.objection:
             return None
-        for path, way in self._loaded_before():
-            witness.look_at(path, way)
+        if self._of_environment is None:
+            for path, way in self._loaded_before():
+                witness.look_at(path, way)
         facts: list[Fact] = []
+        environment = self.question.environment if self._of_environment is not None else None
         for (path, way), found in sorted(witness.looked.items(), key=itemgetter(0)):
             source = path if path.startswith("/") else os.path.join(self.question.folder, path)
+            if environment is not None and self._is_told(environment, source, way, found):
+                continue
             address = _ADDRESS.search(path) if ":/" in path else None
             if address is not None:
                 # Where not even the folder `http:` is, nothing is in it; and no password need be kept.
@@ -130,15 +193,45 @@ class Recording(Watch):
             facts.append((source, told(found, way)))
             if not is_settled(found, way, self._began):
                 witness.object_to(f"{source} has changed just now")
+        facts += self._of_environment or ()
         until = self._until(witness.looked)
+        installed = self._installed()
         if witness.objection:
             return None
-        from pipfast.memo.why import told as of_question
-
         return Entry(
             self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines,
-            of_question(self.question),
+            self._told, installed,
         )
+
+    def _is_told(self, environment: Environment, path: str, way: str, found: os.stat_result | str) -> bool:
+        """Tell whether what was seen of a path is told in another way where the environment does not matter."""
+        if environment.has(path):
+            return True
+        if path.startswith(environment.prefix):
+            self.witness.object_to(f"{path} is beside the environment")
+        # Whoever places this looks whether a folder above the environment is a link.
+        is_folder = not isinstance(found, str) and stat.S_ISDIR(found.st_mode)
+        return is_folder and way in ("f", "l") and environment.prefix.startswith(f"{path.rstrip('/')}/")
+
+    def _installed(self) -> list[bytes]:
+        environment = self.question.environment
+        if self._of_environment is None or environment is None:
+            if self._takes_archive:
+                # Nobody compares that.
+                self.witness.object_to("it takes an archive out of the store")
+            return []
+        try:
+            if not self._placed:
+                raise ValueError("pip has installed it")
+            lines = b"".join(data for _, data in self.screen.lines)
+            if os.fsencode(environment.prefix) in lines:
+                raise ValueError("it prints where the environment is")
+            if b"\x1b" in lines or b"\r" in lines:
+                raise ValueError("it prints control sequences")
+            return self._placed[0].terms.elsewhere(environment, self._wheels).fields()
+        except ValueError as error:
+            self.witness.object_to(str(error))
+            return []
 
     def _takes_answer(self, path: str) -> bool:
         """Tell whether a path is that of a server's answer of which it is not known how long it holds."""
@@ -231,28 +324,36 @@ def _ended(recording: Recording, status: int, why: str, expected: Entry | None) 
         if status != 0:
             recording.witness.object_to(f"it ended with {status}")
         entry = recording.entry()
-        if expected is not None and (status != 0 or expected.lines != recording.screen.lines):
-            _drop(recording)
+        if expected is not None and (
+            status != 0 or expected.lines != recording.screen.lines
+            or (entry is not None and list(entry.installed) != list(expected.installed))
+        ):
+            _drop(recording, expected)
             say(f"pip's answer differs from the one that was kept: {_text(expected.lines)!r}",
                 "please report it; PIPFAST_DISABLE=memo keeps none")
             return status or 1
         if entry is None:
             logger.debug("pipfast: this answer is not kept: %s", recording.witness.objection)
         else:
-            keep(recording.store, recording.question.key, entry.encoded())
+            keep(recording.store, _key_of(recording.question, entry), entry.encoded())
     except Exception:
         logger.debug("pipfast: this answer is not kept", exc_info=True)
     return status
 
 
-def _drop(recording: Recording) -> None:
+def _drop(recording: Recording, expected: Entry) -> None:
     from pathlib import Path
 
     from pipfast.store.layout import Layout
     from pipfast.store.names import MEMO
     from pipfast.store.notes import drop_note
 
-    drop_note(Layout(Path(recording.store)), MEMO, recording.question.key)
+    drop_note(Layout(Path(recording.store)), MEMO, _key_of(recording.question, expected))
+
+
+def _key_of(question: Question, entry: Entry) -> str:
+    """Return the key of an answer: what was installed is an answer for any environment."""
+    return question.key_of_any if entry.installed else question.key
 
 
 def _is_loud() -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from pipfast.memo.installation import Placed
     from pipfast.memo.question import Question
     from pipfast.settings import Settings
 
@@ -37,6 +38,8 @@ class Watch:
         """Why nothing is to be kept; empty: nothing is known against it."""
         self.is_proof = False
         """The configuration asks for proof."""
+        self.has_installed = False
+        """Wheels were placed from the store."""
 
     def heed(self, settings: Settings, servers_answers: str, self_check: str) -> None:
         """Take what is known once the configuration is read; a run in which nobody says it is not kept.
@@ -68,17 +71,30 @@ class Watch:
         :param until: seconds since the epoch after which it asks; infinite: it is what a fresh answer says it is.
         """
 
+    def note_archive(self) -> None:
+        """Note that an archive is taken out of the store, whose digest an index page tells."""
+
+    def begin_installing(self) -> None:
+        """Note that pip has decided: what it reads from now on it has written, or it is in the wheels."""
+        # From pip 26.3 on nothing can be imported later; installing needs these, too.
+        from pipfast.store import folder, layout, notes  # noqa: F401
+
+    def note_wheel(self, wheel: Placed) -> None:
+        """Note a wheel that was placed from the store."""
+        self.has_installed = True
+
     def look_away(self) -> None:
-        """Begin what matters to requests only, in this thread."""
+        """Begin what has no part in the answer, in this thread."""
 
     def look_back(self) -> None:
         """End what ``look_away`` began."""
 
 
-class for_requests:  # one reads `with for_requests(recording)`
-    """Context of what matters to requests only, such as the words in which pip presents itself to a server.
+class unwatched:  # one reads `with unwatched(recording)`
+    """Context of what has no part in an answer, or is noted in another way.
 
-    A run with a request is not kept, and any other one is not about what is looked at here.
+    What matters to requests only, such as the words in which pip presents itself to a server: a run with a request
+    is not kept. Our own processes. Wheels that are placed from the store.
     """
 
     __slots__ = ("_watch",)
@@ -97,9 +113,9 @@ class for_requests:  # one reads `with for_requests(recording)`
             self._watch.look_back()
 
 
-def was_asked(store: str, key: str) -> bool:
-    """Tell whether a question was asked before, here and in these words."""
-    return os.path.exists(path_in(store, key))
+def was_asked(store: str, question: Question) -> bool:
+    """Tell whether a question was asked before in these words: of this environment, or of another one."""
+    return any(os.path.exists(path_in(store, key)) for key in (question.key, question.key_of_any) if key)
 
 
 def noted(question: Question, store: str, run: Callable[[Watch | None], int], why: str) -> int:
@@ -130,6 +146,8 @@ def _note(watch: Watch, question: Question, why: str) -> None:
             return
         logger.debug("pipfast: this answer is not kept: it is the first time that this is asked")
         keep(watch.store, question.key, ASKED)
+        if watch.has_installed and question.key_of_any:
+            keep(watch.store, question.key_of_any, ASKED)
     except Exception:
         logger.debug("pipfast: this question is not noted", exc_info=True)
 

@@ -42,15 +42,15 @@ def told(question: Question) -> bytes:
 
 def explained(arguments: Sequence[str], environ: Mapping[str, str], store: str) -> str:
     """Return why no kept answer is given to a question, had it been asked without ``-v`` and ``--log``."""
-    from pipfast.memo.entry import read, refusal
+    from pipfast.memo.entry import kept_for
     from pipfast.memo.watch import was_asked
 
     quiet = {name: value for name, value in environ.items() if name not in ("PIP_VERBOSE", "PIP_LOG")}
     question = Question(_plain(arguments), quiet)
-    entry = read(store, question.key)
+    entry, why = kept_for(question, store)
     if entry is not None:
-        return refusal(entry) or "without -v and --log it would be"
-    if was_asked(store, question.key):
+        return why or "without -v and --log it would be"
+    if was_asked(store, question):
         return "it has been asked once, when nothing is kept yet"
     others = min((names for _, names in _others(question, store)), key=len, default=None)
     if not others:
@@ -77,7 +77,7 @@ def kept_here(store: str, environ: Mapping[str, str]) -> list[tuple[str, int, st
         if entry is not None:
             names = sorted(name for name in digests.keys() | {each for each in theirs if each.startswith(_ALIKE)}
                            if digests.get(name) != theirs.get(name))
-            found.append((words, entry.made, refusal(entry) or _another(names)))
+            found.append((words, entry.made, refusal(entry, ours.environment) or _another(names)))
     return sorted(found, key=lambda each: -each[1])
 
 

@@ -98,6 +98,8 @@ class Witness:
         # Where they are no file systems of their own, they are empty folders.
         self._unread = {os.stat(each).st_dev for each in _UNREAD if os.path.ismount(each)}
         self._watching = False
+        self._reads = True
+        """What is read counts, too."""
         self._hears = False
         self._looking_away: dict[int, int] = {}
         """Threads that do something for requests alone, and how often they have begun it."""
@@ -136,8 +138,12 @@ class Witness:
             for each in _SETS:
                 getattr(os, each).discard(seeing)
 
+    def see_changes_only(self) -> None:
+        """See no more what is looked at, but what is changed, and all else that a run may do."""
+        self._reads = False
+
     def look_away(self) -> None:
-        """See nothing of this thread until ``look_back``: what it does matters to requests only."""
+        """See nothing of this thread until ``look_back``: what it does has no part in the answer."""
         self._looking_away[get_ident()] = self._looking_away.get(get_ident(), 0) + 1
 
     def look_back(self) -> None:
@@ -199,7 +205,7 @@ class Witness:
         self._note(path, way)
 
     def _note(self, path: str, way: str) -> None:
-        if (path, way) in self.looked:
+        if not self._reads or (path, way) in self.looked:
             return
         if path.startswith(_UNREAD) and not f"{path}/".startswith(_READ):
             if not path.startswith(_ONLY_OURS):
@@ -306,5 +312,10 @@ class Witness:
 
 
 def _is_beside(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether an event is of what urllib3 looks at when it is imported; only requests need to know."""
+    """Tell whether an event is of what urllib3 looks at when it is imported, which only requests need to know.
+
+    Or that of ctypes, which opens the interpreter itself.
+    """
+    if event == "ctypes.dlopen":
+        return arguments[0] is None
     return event == "socket.__new__" or (event == "socket.bind" and arguments[1][:2] == _IPV6_PROBE)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -32,6 +32,7 @@ from pipfast.system import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
 
 START = """\
@@ -76,9 +77,13 @@ class Workers:
     note about a part of the job, and the worker goes on meanwhile.
     """
 
-    def __init__(self, count: int, terms: Terms) -> None:
+    def __init__(
+        self, count: int, terms: Terms, apart: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        """:param apart: context in which processes are started and ended: they have no part in an answer."""
         self.count = count
         self.terms = terms
+        self._apart = apart
         self._queue: list[_Queued] = []
         self._order = itertools.count()
         self._change = threads.Condition()
@@ -115,7 +120,8 @@ class Workers:
             self.is_closed = True
             queued, self._queue = self._queue, []
             self._change.notify_all()
-        _end_all(self._processes)
+        with self._apart():
+            _end_all(self._processes)
         for each in queued:
             each.done(_STOPPED)
         for thread in self._threads:
@@ -141,12 +147,14 @@ class Workers:
                     # A worker that died (out of memory, killed) loses this job and no other one.
                     answer = Failed("the worker process ended")
                     if process is not None:
-                        _end(process)
+                        with self._apart():
+                            _end(process)
                     process = None if self.is_closed else self._spawn()
                 self._tell(next_one.done, answer)
         finally:
             if process is not None:
-                _end(process)
+                with self._apart():
+                    _end(process)
 
     def _next(self) -> _Queued | None:
         with self._change:
@@ -165,12 +173,14 @@ class Workers:
 
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         try:
-            process = subprocess.Popen(
-                # It imports the standard library and pipfast only.
-                [sys.executable, "-I", "-S", "-X", "utf8", "-c",
-                 START.format(root=os.fspath(Path(__file__).resolve().parents[2]))],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_variables(),
-            )
+            # It imports the standard library and pipfast only.
+            command = [sys.executable, "-I", "-S", "-X", "utf8", "-c",
+                       START.format(root=os.fspath(Path(__file__).resolve().parents[2]))]
+            with self._apart():
+                process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    env=_variables(),
+                )
             assert process.stdin is not None
             process.stdin.write(encode(self.terms))
         except Exception as error:

@@ -1,0 +1,118 @@
+"""An environment's paths, text and files, told the same of each alike.
+
+Imported before pip, as ``question`` is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hashlib import blake2b
+else:
+    # hashlib loads OpenSSL, which takes longer than all that is done here.
+    try:
+        from _blake2 import blake2b
+    except ImportError:
+        from hashlib import blake2b
+
+__all__ = ("HERE", "Environment", "blake2b")
+
+HERE = "\x01"
+"""Stands for the folder of the environment."""
+
+LARGEST = 4 << 20
+"""Bytes beyond which a file's content is not compared."""
+
+_ABOUT_ITSELF = (b"command", b"prompt")
+"""Keys of ``pyvenv.cfg`` that nobody reads but people and their prompts.
+
+https://docs.python.org/3/library/venv.html"""
+
+_PART_OF_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+
+
+class Environment:
+    """A virtual environment, by its folder.
+
+    :param prefix: full path.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._inside = f"{prefix}/"
+
+    def neutral(self, text: str) -> str:
+        """Return a text with ``HERE`` in the place of the folder, where that is a whole path or begins one."""
+        first, *others = text.split(self.prefix)
+        parts = [first]
+        for each in others:
+            parts += [self.prefix if each[:1] in _PART_OF_A_NAME and each else HERE, each]
+        return "".join(parts)
+
+    def has(self, path: str) -> bool:
+        """Tell whether a full path is that of the folder, or of something below it."""
+        return path == self.prefix or path.startswith(self._inside)
+
+    def relative(self, path: str) -> str:
+        """Return a path of the environment's as it is kept."""
+        return HERE + path[len(self.prefix) :]
+
+    def full(self, kept: str) -> str:
+        """Return the full path of what ``relative`` has returned; other paths are what they are."""
+        return self.prefix + kept[1:] if kept.startswith(HERE) else kept
+
+    def look(self, path: str, way: str) -> str:
+        """Return what is seen of a file or folder now, perhaps an error, in words that are the same elsewhere.
+
+        :param way: as in ``facts``, in capitals: what is in it counts, and not when it was made.
+        """
+        kind = way[0]
+        try:
+            if kind == "A":
+                return f"{way} {os.access(path, int(way[1:]))}"
+            found = os.lstat(path) if kind == "L" else os.stat(path)
+            plain = f"{kind} {found.st_mode:o} {found.st_uid} {found.st_gid}"
+            if stat.S_ISLNK(found.st_mode):
+                return f"{plain} {self.neutral(os.readlink(path))!a}"
+            if stat.S_ISDIR(found.st_mode):
+                return f"{plain} {_digest(_names(path))}" if kind == "N" else plain
+            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+                # Never the same twice.
+                return f"{plain} {os.urandom(8).hex()}"
+            return f"{plain} {_digest(self._content(path))}"
+        except OSError as error:
+            return f"{kind} {error.errno}"
+        except ValueError:
+            return f"{kind} ?"
+
+    def _content(self, path: str) -> bytes:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            blocks = []
+            while block := os.read(descriptor, LARGEST):
+                blocks.append(block)
+        finally:
+            os.close(descriptor)
+        content = b"".join(blocks)
+        if path == f"{self.prefix}/pyvenv.cfg":
+            lines = content.splitlines(keepends=True)
+            content = b"".join(
+                line for line in lines if line.partition(b"=")[0].strip().lower() not in _ABOUT_ITSELF)
+        if os.fsencode(self.prefix) in content:
+            content = os.fsencode(self.neutral(os.fsdecode(content)))
+        return content
+
+    def is_plain(self) -> bool:
+        """Tell whether the folder is where its path says: no part of that is a symbolic link."""
+        return os.path.realpath(self.prefix) == self.prefix
+
+
+def _names(folder: str) -> bytes:
+    return b"\0".join(map(os.fsencode, sorted(os.listdir(folder))))
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=20).hexdigest()
