@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pipfast.memo.elsewhere import HERE
 from pipfast.memo.entry import kept_for, root
 from pipfast.memo.question import Question, is_install, is_loud, oddity, unfit
 
@@ -72,13 +73,17 @@ def _given(entry: Entry, question: Question, store: str) -> str:
     assert question.environment is not None
     try:
         kept = read_installation(entry.installed)
+        is_told = any(HERE.encode() in data for _, data in entry.lines)
+        if is_told and kept.length != len(question.environment.prefix):
+            # pip breaks its notices where the line ends.
+            return "it prints where the environment is, whose path has another length"
         placing = place_all(kept, store, question.environment)
     except (Declined, ValueError, StopIteration) as error:
         return str(error)
     except KeyboardInterrupt:
         _say(b"ERROR: Operation cancelled by user\n")
         raise SystemExit(1) from None
-    if _printed(entry.lines):
+    if _printed([(number, question.environment.full_bytes(data)) for number, data in entry.lines]):
         return ""
     placing.undo()
     return _UNPRINTED

@@ -52,6 +52,16 @@ class Environment:
             parts += [self.prefix if each[:1] in _PART_OF_A_NAME and each else HERE, each]
         return "".join(parts)
 
+    def neutral_bytes(self, content: bytes) -> bytes:
+        """Return what ``neutral`` returns of a text."""
+        if os.fsencode(self.prefix) not in content:
+            return content
+        return os.fsencode(self.neutral(os.fsdecode(content)))
+
+    def full_bytes(self, kept: bytes) -> bytes:
+        """Return what ``neutral_bytes`` was given, of this environment."""
+        return kept.replace(os.fsencode(HERE), os.fsencode(self.prefix))
+
     def has(self, path: str) -> bool:
         """Tell whether a full path is that of the folder, or of something below it."""
         return path == self.prefix or path.startswith(self._inside)
@@ -101,9 +111,7 @@ class Environment:
             lines = content.splitlines(keepends=True)
             content = b"".join(
                 line for line in lines if line.partition(b"=")[0].strip().lower() not in _ABOUT_ITSELF)
-        if os.fsencode(self.prefix) in content:
-            content = os.fsencode(self.neutral(os.fsdecode(content)))
-        return content
+        return self.neutral_bytes(content)
 
     def is_plain(self) -> bool:
         """Tell whether the folder is where its path says: no part of that is a symbolic link."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipfast.memo.elsewhere import Environment
+    from pipfast.memo.weekly import Weekly
 
 __all__ = ("SCHEME_KEYS", "Installation", "KeptWheel", "Placed", "Script", "read_installation")
 
@@ -105,28 +106,40 @@ class Installation:
     :param umask: of the user.
     :param tag: the kind of bytecode; empty: none.
     :param folders: those of ``SCHEME_KEYS``, as ``Environment.relative`` returns them.
+    :param length: characters of the path of the environment.
+    :param weekly: what is known of a newer pip; None: pip did not look.
     """
 
-    __slots__ = ("folders", "mode", "tag", "umask", "wheels")
+    __slots__ = ("folders", "length", "mode", "tag", "umask", "weekly", "wheels")
 
     def __init__(
-        self, mode: str, umask: int, tag: str, folders: Sequence[str], wheels: Sequence[KeptWheel]
+        self, mode: str, umask: int, tag: str, folders: Sequence[str], wheels: Sequence[KeptWheel],
+        length: int = 0, weekly: Weekly | None = None,
     ) -> None:
+        self.length = length
+        self.weekly = weekly
         self.mode = mode
         self.umask = umask
         self.tag = tag
         self.folders = folders
         self.wheels = wheels
 
-    def elsewhere(self, environment: Environment, wheels: Sequence[KeptWheel]) -> Installation:
+    def elsewhere(
+        self, environment: Environment, wheels: Sequence[KeptWheel], weekly: Weekly | None
+    ) -> Installation:
         """Return an installation on these terms; ValueError: a folder is not in the environment."""
         folders = [_relative(environment, folder) for folder in self.folders]
-        return Installation(self.mode, self.umask, self.tag, folders, wheels)
+        return Installation(self.mode, self.umask, self.tag, folders, wheels, len(environment.prefix), weekly)
 
     def fields(self) -> list[bytes]:
         """Return it as ``read_installation`` reads it; ValueError: something in it cannot be told."""
-        found = [self.mode, str(self.umask), self.tag, *self.folders, str(len(self.wheels))]
+        found = [self.mode, str(self.umask), self.tag, str(self.length), *self.folders, str(len(self.wheels))]
         parts = list(map(_told, found))
+        if self.weekly is not None:
+            note = self.weekly
+            parts = [b"1", _told(note.folder), b"%d" % note.mode, _told(note.rest), b"%d" % note.asked, *parts]
+        else:
+            parts.insert(0, b"0")
         for wheel in self.wheels:
             parts += [_told(wheel.digest), b"%d" % wheel.requested, b"%d" % wheel.compiles]
             parts += [b"%d" % len(wheel.entry_points), *map(_told, wheel.entry_points)]
@@ -139,7 +152,12 @@ class Installation:
 def read_installation(fields: Sequence[bytes]) -> Installation:
     """Return what ``fields`` has told; ValueError, StopIteration: it is none, or leaves the environment."""
     each = iter(fields)
-    mode, umask, tag = _text(each), int(next(each)), _text(each)
+    weekly = None
+    if next(each) == b"1":
+        from pipfast.memo.weekly import Weekly
+
+        weekly = Weekly(_text(each), int(next(each)), _text(each), next(each) == b"1")
+    mode, umask, tag, length = _text(each), int(next(each)), _text(each), int(next(each))
     folders = [_path(each) for _ in SCHEME_KEYS]
     wheels = []
     for _ in range(int(next(each))):
@@ -149,7 +167,7 @@ def read_installation(fields: Sequence[bytes]) -> Installation:
         entry_points = [_text(each) for _ in range(int(next(each)))]
         scripts = [Script(_path(each), next(each) == b"1", next(each)) for _ in range(int(next(each)))]
         wheels.append(KeptWheel(digest, requested, entry_points, scripts, compiles))
-    return Installation(mode, umask, tag, folders, wheels)
+    return Installation(mode, umask, tag, folders, wheels, length, weekly)
 
 
 def _relative(environment: Environment, path: str) -> str:

@@ -97,6 +97,9 @@ class Placing:
         self._ready = [self._get_ready(wheel) for wheel in kept.wheels]
         self._folders = self._new_folders()
         self._refuse_others()
+        why = kept.weekly.renew(environment) if kept.weekly is not None else ""
+        if why:
+            raise Declined(why)
         self._begun: list[_Ready] = []
 
     def _get_ready(self, wheel: KeptWheel) -> _Ready:

@@ -10,11 +10,14 @@ import stat
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from operator import itemgetter
 
+from pipfast.memo import weekly
+from pipfast.memo.elsewhere import HERE
 from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
-from pipfast.memo.screen import Screen
+from pipfast.memo.screen import Screen, still
 from pipfast.memo.watch import Watch, keep, unwatched
 from pipfast.memo.why import told as of_question
 from pipfast.memo.witness import Witness
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
     from pipfast.memo.installation import KeptWheel, Placed
     from pipfast.memo.question import Question
     from pipfast.settings import Settings
-
-WEEK_NS = 7 * 86_400 * 10**9
-"""The time for which pip does not ask for a newer pip."""
 
 _ABSENT = f"f {errno.ENOENT}"
 """Looks of what is not there."""
@@ -52,6 +52,7 @@ class Recording(Watch):
         self._takes_archive = False
         self._of_environment: list[Fact] | None = None
         """What was seen of the environment before anything was installed; None: nothing was."""
+        self._weekly: weekly.Weekly | None = None
         self._placed: list[Placed] = []
         self._wheels: list[KeptWheel] = []
         self._fresh: dict[str, float] = {}
@@ -84,6 +85,7 @@ class Recording(Watch):
         """Take what is known once the configuration is read, see ``Watch``."""
         super().heed(settings, servers_answers, self_check)
         self._servers_answers, self._self_check = servers_answers, self_check
+        self.witness.notes = self_check
 
     def object_to(self, why: str) -> None:
         """Note why nothing is to be kept, and see no more."""
@@ -105,9 +107,14 @@ class Recording(Watch):
 
     def begin_installing(self) -> None:
         """Note what the environment is like now: it is about to change."""
-        super().begin_installing()
         if self._of_environment is not None or self.witness.objection:
             return
+        try:
+            self._see_environment()
+        except Exception as error:
+            self.object_to(repr(error))
+
+    def _see_environment(self) -> None:
         environment = self.question.environment
         if environment is None or not self.question.key_of_any or not environment.is_plain():
             self.object_to("it installs, and not into a virtual environment")
@@ -119,12 +126,30 @@ class Recording(Watch):
             if environment.has(path):
                 self.witness.look_at(f"{os.path.dirname(path)}/__pycache__", "n")
         self._of_environment = []
+        self._note_weekly(environment)
         with unwatched(self):
             for (path, way), found in sorted(self.witness.looked.items(), key=itemgetter(0)):
                 full = path if path.startswith("/") else os.path.join(self.question.folder, path)
                 if environment.has(full):
                     self._see_inside(environment, full, way, found)
         self.witness.see_changes_only()
+
+    def _is_weekly(self, path: str, way: str) -> bool:
+        return bool(self._self_check) and self._self_check in path and way == "f"
+
+    def _note_weekly(self, environment: Environment) -> None:
+        """Note what pip knows of a newer pip: it has a note for each environment."""
+        looked = self.witness.looked
+        for path, way in [each for each in looked if self._is_weekly(*each) and not _is_folder(looked[each])]:
+            was_there = not isinstance(looked.pop((path, way)), str)
+            with unwatched(self):
+                try:
+                    self._weekly = weekly.noted(path, environment, was_there=was_there)
+                except FileNotFoundError:
+                    # pip may not write there.
+                    continue
+                except (OSError, ValueError) as error:
+                    self.object_to(str(error))
 
     def _see_inside(self, environment: Environment, path: str, way: str, found: os.stat_result | str) -> None:
         assert self._of_environment is not None
@@ -195,11 +220,11 @@ class Recording(Watch):
                 witness.object_to(f"{source} has changed just now")
         facts += self._of_environment or ()
         until = self._until(witness.looked)
-        installed = self._installed()
+        installed, lines = self._installed(), self._lines()
         if witness.objection:
             return None
         return Entry(
-            self._began, until, witness.temporary, self.is_proof, facts, self.screen.lines,
+            self._began, until, witness.temporary, self.is_proof, facts, lines,
             self._told, installed,
         )
 
@@ -210,8 +235,7 @@ class Recording(Watch):
         if path.startswith(environment.prefix):
             self.witness.object_to(f"{path} is beside the environment")
         # Whoever places this looks whether a folder above the environment is a link.
-        is_folder = not isinstance(found, str) and stat.S_ISDIR(found.st_mode)
-        return is_folder and way in ("f", "l") and environment.prefix.startswith(f"{path.rstrip('/')}/")
+        return _is_folder(found) and way in ("f", "l") and environment.prefix.startswith(f"{path.rstrip('/')}/")
 
     def _installed(self) -> list[bytes]:
         environment = self.question.environment
@@ -219,19 +243,33 @@ class Recording(Watch):
             if self._takes_archive:
                 # Nobody compares that.
                 self.witness.object_to("it takes an archive out of the store")
+            if self.witness.has_noted:
+                self.witness.object_to("it asks for a newer pip")
             return []
         try:
             if not self._placed:
                 raise ValueError("pip has installed it")
-            lines = b"".join(data for _, data in self.screen.lines)
-            if os.fsencode(environment.prefix) in lines:
-                raise ValueError("it prints where the environment is")
-            if b"\x1b" in lines or b"\r" in lines:
-                raise ValueError("it prints control sequences")
-            return self._placed[0].terms.elsewhere(environment, self._wheels).fields()
+            return self._placed[0].terms.elsewhere(environment, self._wheels, self._weekly).fields()
         except ValueError as error:
             self.witness.object_to(str(error))
             return []
+
+    def _lines(self) -> list[tuple[int, bytes]]:
+        """Return what is to be printed; where it is kept for any environment, without this one's folder."""
+        environment = self.question.environment
+        if self._of_environment is None or environment is None:
+            return self.screen.lines
+        lines = []
+        for number, data in self.screen.lines:
+            try:
+                rest = still(data)
+            except ValueError as error:
+                self.witness.object_to(str(error))
+                return []
+            if os.fsencode(HERE) in rest:
+                self.witness.object_to("it prints a control character")
+            lines.append((number, environment.neutral_bytes(rest)))
+        return [(number, data) for number, data in lines if data]
 
     def _takes_answer(self, path: str) -> bool:
         """Tell whether a path is that of a server's answer of which it is not known how long it holds."""
@@ -260,29 +298,20 @@ class Recording(Watch):
         """Return when pip asks for one of the pages, or for a newer pip, again; 0: never."""
         first = min(self._fresh.values(), default=math.inf)
         ends = [] if math.isinf(first) else [int(first * 10**9)]
-        paths = [path for path, way in looked if self._self_check in path and way == "f"]
-        if paths:
-            weeks = list(_weekly(paths))
+        paths = [path for path, way in looked if self._is_weekly(path, way)]
+        if paths and self._of_environment is None:
+            weeks = []
+            for path in paths:
+                with suppress(OSError, ValueError):
+                    weeks.append(weekly.until(path))
             if not weeks:
                 self.witness.object_to("when pip asks for a newer pip is unknown")
             ends += weeks
         return min(ends, default=0)
 
 
-def _weekly(paths: Iterable[str]) -> Iterator[int]:
-    """Yield when pip asks for a newer pip again, in nanoseconds since the epoch."""
-    import json
-    from datetime import datetime, timezone
-
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8") as file:
-                told = datetime.fromisoformat(json.load(file)["last_check"].replace("Z", "+00:00"))
-        except (KeyError, OSError, TypeError, ValueError, AttributeError):
-            continue
-        if told.tzinfo is None:
-            told = told.replace(tzinfo=timezone.utc)
-        yield int(told.timestamp() * 10**9) + WEEK_NS
+def _is_folder(found: os.stat_result | str) -> bool:
+    return not isinstance(found, str) and stat.S_ISDIR(found.st_mode)
 
 
 def recorded(
@@ -325,7 +354,7 @@ def _ended(recording: Recording, status: int, why: str, expected: Entry | None) 
             recording.witness.object_to(f"it ended with {status}")
         entry = recording.entry()
         if expected is not None and (
-            status != 0 or expected.lines != recording.screen.lines
+            status != 0 or expected.lines != (recording.screen.lines if entry is None else entry.lines)
             or (entry is not None and list(entry.installed) != list(expected.installed))
         ):
             _drop(recording, expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 from pipfast.memo.question import oddity
@@ -16,6 +17,31 @@ MOST_BYTES = 1 << 20
 
 LEAST_KEPT_BACK = 8192
 """Bytes that Python's streams keep until they are flushed."""
+
+
+# e.g. hide the cursor, `  ━━━━ 7/7 [flask]` many times, show the cursor, erase the line
+_BAR = re.compile(rb"\x1b\[\?25l(.*?)\x1b\[\?25h((?:\r?\x1b\[1A\x1b\[2K)*)", re.DOTALL)
+_MOVES = re.compile(rb"\r?\x1b\[\??\d*[AKhl]")
+_COLOUR = re.compile(rb"\x1b\[[\d;]*m")
+_ROW = re.compile(r" *[━╸╺ ]*(?:\d+/\d+)?(?: \[[\w.-]*\])? *")
+
+
+def still(data: bytes) -> bytes:
+    """Return what remains on a terminal of what was written, in colours: bars that are erased at the end are gone.
+
+    :raises ValueError: something else moves, or text stands between the bars.
+    """
+    rest = _BAR.sub(_erased, data)
+    if b"\x1b" in _COLOUR.sub(b"", rest) or b"\r" in rest:
+        raise ValueError("it prints control sequences")
+    return rest
+
+
+def _erased(found: re.Match[bytes]) -> bytes:
+    shown = _COLOUR.sub(b"", _MOVES.sub(b"\n", found[1])).decode("utf-8", "replace")
+    if not all(map(_ROW.fullmatch, shown.replace("\r", "\n").split("\n"))) or (shown.strip() and not found[2]):
+        raise ValueError("it prints beside a progress bar")
+    return b""
 
 
 class _Noting(io.TextIOWrapper):

@@ -47,6 +47,8 @@ class Watch:
         :param servers_answers: pattern of paths of what servers have said.
         :param self_check: part of the path of a JSON file with the time, ``last_check``, of a weekly question.
         """
+        # From pip 26.3 on nothing can be imported when it has installed something.
+        from pipfast.store import layout, notes  # noqa: F401
         from pipfast.store.folder import default_root
 
         self.objection = ""
@@ -76,9 +78,6 @@ class Watch:
 
     def begin_installing(self) -> None:
         """Note that pip has decided: what it reads from now on it has written, or it is in the wheels."""
-        # From pip 26.3 on nothing can be imported later; installing needs these, too.
-        from pipfast.store import folder, layout, notes  # noqa: F401
-
     def note_wheel(self, wheel: Placed) -> None:
         """Note a wheel that was placed from the store."""
         self.has_installed = True

@@ -89,6 +89,10 @@ class Witness:
         """Paths, perhaps relative, and ways of looking, see ``facts``; and what was seen before pip saw it."""
         self.temporary = ""
         """The folder for temporary files, if one was made."""
+        self.notes = ""
+        """Part of the path of notes that pip may write."""
+        self.has_noted = False
+        """pip has written one."""
         self._store = store
         self._in_store = f"{store}/"
         self._temporary = temporary
@@ -190,7 +194,7 @@ class Witness:
             # Whoever opens a compiled module is the system's loader.
             self._note(os.fsdecode(arguments[1]), "f")
         elif event in _CHANGES:
-            if event in _MADE_THERE:
+            if event in _MADE_THERE and not self._is_note(os.fsdecode(arguments[0])):
                 self.temporary = self._temporary
                 self._made.add(self._name_of_temporary(os.fsdecode(arguments[0])))
             is_below = event in ("os.remove", "os.rmdir") and arguments[-1] != -1
@@ -255,6 +259,9 @@ class Witness:
             return name in _OF_THE_STORE or name.startswith(_PROBE)
         return path.startswith(self._temporaries) and self._name_of_temporary(path) in self._made
 
+    def _is_note(self, path: str) -> bool:
+        return bool(self.notes) and self.notes in f"{path}/"
+
     def _name_of_temporary(self, path: str) -> str:
         for folder in self._temporaries:
             if path.startswith(folder):
@@ -263,6 +270,9 @@ class Witness:
 
     def _change(self, event: str, path: str, *, is_below: bool = False) -> None:
         """:param is_below: it is a name below a folder that is open, and was allowed with that folder."""
+        if self._is_note(path):
+            self.has_noted = True
+            return
         if event == "os.mkdir" and f"{self._store}/".startswith(f"{path}/"):
             # The store is being made.
             return

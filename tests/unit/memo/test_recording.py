@@ -12,7 +12,7 @@ import pytest
 from pipfast.memo import entry
 from pipfast.memo.entry import Entry, decoded, root
 from pipfast.memo.question import Question, is_install, unfit
-from pipfast.memo.recording import WEEK_NS, Recording
+from pipfast.memo.recording import Recording
 from pipfast.memo.screen import MOST_BYTES, Screen
 from pipfast.memo.watch import MOST_IN_A_FOLDER, _make_room
 from pipfast.settings import Settings
@@ -21,6 +21,8 @@ from pipfast.store import layout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+WEEK_NS = 7 * 86_400 * 10**9
 
 ENTRY = Entry(5, 7, "/tmp", False, [("/a\udce9", "f 1 2"), ("/b", "a2 True")], [(1, b"out\n"), (2, b"\xff\n")])
 
