@@ -14,7 +14,7 @@ from pipfast.report import logger, say, timed
 from pipfast.store.archives import add_archive, find_archive, sha256_of, stored_bytes
 from pipfast.store.manifest import is_tree
 from pipfast.store.names import TMP
-from pipfast.wheel.members import NotStorable
+from pipfast.wheel.scheme import NotStorable
 from pipfast_hooks.install.request import Ready, Request, read_entry_points
 
 if TYPE_CHECKING:

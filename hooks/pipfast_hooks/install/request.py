@@ -12,7 +12,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 from pipfast.install.aside import scripts
 from pipfast.install.compiling import compile_rewritten
-from pipfast.wheel.members import SCHEME_KEYS
+from pipfast.wheel.scheme import SCHEME_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path

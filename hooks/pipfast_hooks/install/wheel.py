@@ -13,11 +13,11 @@ from pipfast.install.info import Installed, info_batches, is_info, write_info
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import check_sources
-from pipfast.memo.installation import SCHEME_KEYS, Installation, Placed
+from pipfast.memo.installation import Installation, Placed
 from pipfast.memo.watch import unwatched
 from pipfast.report import logger, timed
 from pipfast.store.manifest import is_tree
-from pipfast.wheel.members import NotStorable
+from pipfast.wheel.scheme import SCHEME_KEYS, NotStorable
 from pipfast_hooks.guard import guarded
 from pipfast_hooks.install.expectation import Expectation
 from pipfast_hooks.install.ready import get_ready

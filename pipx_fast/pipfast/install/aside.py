@@ -14,7 +14,7 @@ from pipfast.errors import PipfastError
 from pipfast.install.linker import Linker
 from pipfast.install.place import inherits_nothing, place
 from pipfast.install.plan import Batch, check_sources, plan_wheel
-from pipfast.wheel.members import SCHEME_KEYS
+from pipfast.wheel.scheme import SCHEME_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

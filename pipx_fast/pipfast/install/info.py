@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.wheel.record import digest_and_size, installed_rows, record_text
 
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from pipfast.store.manifest import TreeManifest
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """A wheel whose files are in place, and what pip has to say of it."""
 
     manifest: TreeManifest
@@ -44,7 +41,7 @@ def is_info(batch: Batch, info_dir: str) -> bool:
 def info_batches(batches: Sequence[Batch], info_dir: str) -> list[Batch]:
     """Return what goes to the .dist-info folder; RECORD is written anew, when everything else is there."""
     return [
-        replace(batch, files=tuple(file for file in batch.files if file.name != "RECORD"))
+        batch._replace(files=tuple(file for file in batch.files if file.name != "RECORD"))
         if batch.target == info_dir else batch
         for batch in batches if is_info(batch, info_dir)
     ]
@@ -76,7 +73,7 @@ def write_info(installed: Installed, folder: str, umask: int) -> None:
 
 def _write_private(path: str, content: bytes, mode: int) -> None:
     """Write a file of this environment's own, whole or not at all. Raises OSError: it could not be written."""
-    aside = f"{path}.{secrets.token_hex(8)}.tmp"
+    aside = f"{path}.{os.urandom(8).hex()}.tmp"
     descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.store.likeness import first_unlike
 from pipfast.store.manifest import TREE, Folder, StoredFile
-from pipfast.wheel.members import split_data_path
+from pipfast.wheel.scheme import split_data_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -21,8 +20,7 @@ _PRIVATE = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """Files of the .dist-info folder that tools append to, so they are never shared with the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Files of one stored folder that go to one folder of the environment."""
 
     source: str
@@ -32,17 +30,19 @@ class Batch:
     """They are copied in every link mode, since they will be rewritten."""
 
 
-@dataclass(slots=True)
 class Plan:
     """The files of a wheel, before entry points and generated files."""
 
-    batches: list[Batch] = field(default_factory=list)
-    installed: dict[str, str] = field(default_factory=dict)
-    """Path in the archive -> path in RECORD of the environment, in pip's order of installing."""
-    scripts: list[tuple[str, str]] = field(default_factory=list)
-    """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
-    uncompiled: list[str] = field(default_factory=list)
-    """Full paths of Python sources without bytecode in the store: scripts, and those that may not compile here."""
+    __slots__ = ("batches", "installed", "scripts", "uncompiled")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.installed: dict[str, str] = {}
+        """Path in the archive -> path in RECORD of the environment, in pip's order of installing."""
+        self.scripts: list[tuple[str, str]] = []
+        """(Path in the archive, full path) of the wheel's own scripts, to be rewritten after placing."""
+        self.uncompiled: list[str] = []
+        """Full paths of Python sources without bytecode in the store: scripts, and what may not compile here."""
 
 
 def wrapper_test(entry_points: Collection[str]) -> Callable[[str], bool]:
@@ -65,7 +65,7 @@ def plan_wheel(
 ) -> Plan:
     """Return where each file goes; nothing is written.
 
-    :param schemes: scheme key -> folder, for all of ``members.SCHEME_KEYS``.
+    :param schemes: scheme key -> folder, for all of ``scheme.SCHEME_KEYS``.
     :param lib_dir: the scheme folder of the wheel's root.
     :param is_wrapper: tells whether an entry point generates the script of this file name anyway.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipfast.memo.elsewhere import HERE
+from pipfast.wheel.scheme import SCHEME_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,11 +11,6 @@ if TYPE_CHECKING:
 
     from pipfast.memo.elsewhere import Environment
     from pipfast.memo.weekly import Weekly
-
-__all__ = ("SCHEME_KEYS", "Installation", "KeptWheel", "Placed", "Script", "read_installation")
-
-SCHEME_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
-"""Keys of the folders, in the order in which they are kept."""
 
 _HEX = frozenset("0123456789abcdef")
 

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipfast.errors import PipfastError
-from pipfast.install.compiling import bytecode_of_rewritten, compile_rewritten
 from pipfast.install.info import Installed, info_batches, is_info, write_info
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Plan, check_sources, plan_wheel, wrapper_test
-from pipfast.memo.installation import SCHEME_KEYS
 from pipfast.store.folder import is_usable
 from pipfast.store.layout import Layout, note_use
 from pipfast.store.manifest import Damaged, is_tree
 from pipfast.store.prepared import Prepared, read_prepared
 from pipfast.system.owner import effective_mode
+from pipfast.wheel.scheme import SCHEME_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,6 +151,8 @@ class Placing:
             for script in ready.kept.scripts:
                 yield self._environment.full(script.path)
             if ready.kept.compiles:
+                from pipfast.install.compiling import bytecode_of_rewritten
+
                 yield from bytecode_of_rewritten(ready.plan)
             for name in ("INSTALLER", "REQUESTED", "RECORD"):
                 yield f"{ready.info_dir}/{name}"
@@ -167,6 +168,8 @@ class Placing:
             place([each for each in batches if not is_info(each, info_dir)], self._linker)
             changed, made = self._write_scripts(ready)
             if ready.kept.compiles:
+                from pipfast.install.compiling import compile_rewritten
+
                 compile_rewritten(ready.plan, ready.lib_dir)
             place(info_batches(batches, info_dir), self._linker)
             if not is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):

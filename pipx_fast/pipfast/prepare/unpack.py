@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from pipfast.system.inflate import inflater
-from pipfast.wheel.members import NotStorable
+from pipfast.wheel.scheme import NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

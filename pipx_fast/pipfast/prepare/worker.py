@@ -23,7 +23,7 @@ from pipfast.store.manifest import Damaged
 from pipfast.store.prepared import Prepared, read_prepared
 from pipfast.timeline.events import Recorder
 from pipfast.upkeep.mend import mend
-from pipfast.wheel.members import NotStorable
+from pipfast.wheel.scheme import NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

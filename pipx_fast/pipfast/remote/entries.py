@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipfast.errors import PipfastError
 from pipfast.store import manifest as manifests
 from pipfast.store.manifest import TREE, FileFacts, Folder, StoredFile, TreeManifest
-from pipfast.wheel.members import NotStorable, is_unusual, split_data_path
+from pipfast.wheel.members import is_unusual
+from pipfast.wheel.scheme import NotStorable, split_data_path
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence

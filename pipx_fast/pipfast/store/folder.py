@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shlex
 import stat
 import time
@@ -214,7 +213,7 @@ def write_tag(root: Path) -> None:
     The tag alone is synced, once in a store's life: a store that a power cut leaves without it would be taken for
     somebody else's folder, and never be used again.
     """
-    aside = root / f".pipfast-{secrets.token_hex(8)}"
+    aside = root / f".pipfast-{os.urandom(8).hex()}"
     try:
         with aside.open("x", encoding="ascii") as file:
             file.write(f"{TAG_SIGNATURE} losing it loses time only.\n")

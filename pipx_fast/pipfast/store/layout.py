@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,7 +89,7 @@ class Layout:
                 else:
                     return True
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove_tree(staging)
         return False
 
     def discard(self, folder: Path) -> bool:
@@ -114,7 +112,7 @@ class Layout:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_tree(path)
 
     def new_staging(self) -> Path:
         """Make a new empty folder in ``tmp/`` and return it; the caller removes or renames it."""
@@ -192,7 +190,7 @@ class Nowhere(Layout):
 
     def __init__(self) -> None:
         # A name that nobody can foresee.
-        super().__init__(Path(os.sep, f".pipfast-{secrets.token_hex(16)}"))
+        super().__init__(Path(os.sep, f".pipfast-{os.urandom(16).hex()}"))
 
 
     def new_path(self, suffix: str = "") -> Path:
@@ -226,7 +224,7 @@ def note_use(entry: Path) -> None:
 def remove(path: Path) -> None:
     """Delete a folder with its content, or a file; what cannot be deleted stays."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_tree(path)
     else:
         with suppress(OSError):
             path.unlink()
@@ -235,3 +233,10 @@ def remove(path: Path) -> None:
 def _has_its_files(entry: Path) -> bool:
     # Entries are renamed into place whole: one without these files was damaged later.
     return (entry / "manifest").exists() or ((entry / "note.json").exists() and (entry / "bytes").exists())
+
+
+def _remove_tree(folder: Path) -> None:
+    # It loads what reads archives; a kept installation is placed sooner.
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

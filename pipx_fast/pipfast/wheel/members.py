@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from email.parser import Parser
 from typing import TYPE_CHECKING
 
-from pipfast.errors import PipfastError
+from pipfast.wheel.scheme import NotStorable, split_data_path
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SCHEME_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
-"""Folders in a wheel's ``.data`` folder (binary distribution format, "The .data directory")."""
 
 _UNUSUAL_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|(?:^|/)\.{0,2}(?:/|$)")
 """Control characters, a backslash, a colon; or an empty, ``.`` or ``..`` part of a path."""
@@ -34,10 +31,6 @@ _LOCAL_HEADER_SIZE = 30
 
 _ENCRYPTED_OR_PATCHED = 0x1 | 0x20 | 0x40
 """Flag bits that zipfile refuses, too: encrypted, patch data, strongly encrypted (APPNOTE 4.4.4)."""
-
-
-class NotStorable(PipfastError):
-    """The archive is not kept unpacked, for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +80,6 @@ def read_members(path: Path) -> WheelMembers:
 def is_unusual(path: str) -> bool:
     """Tell whether a member's path could lead out of a tree, or has characters that no wheel needs."""
     return _UNUSUAL_NAME.search(path) is not None
-
-
-def split_data_path(path: str) -> tuple[str, str] | None:
-    """Return (scheme key, path below) of a ``.data`` folder's member, or None; NotStorable: there is no such."""
-    first, _, rest = path.partition("/")
-    if not first.endswith(".data"):
-        return None
-    key, _, below = rest.partition("/")
-    if key not in SCHEME_KEYS or not below:
-        raise NotStorable(f"unknown .data member {path!r}")
-    return key, below
 
 
 def _checked_files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipfast.install.aside import Unmovable, arrange, move, move_info
-from pipfast.wheel.members import SCHEME_KEYS
+from pipfast.wheel.scheme import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
 

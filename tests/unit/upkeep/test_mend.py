@@ -24,7 +24,7 @@ from pipfast.store.layout import open_layout
 from pipfast.store.prepared import read_prepared
 from pipfast.upkeep.mend import mend
 from pipfast.upkeep.verify import verify
-from pipfast.wheel.members import SCHEME_KEYS
+from pipfast.wheel.scheme import SCHEME_KEYS
 from support.stores import UMASK, prepare
 from support.wheels import Wheel
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipfast.prepare.unpack import unpack_members
-from pipfast.wheel.members import NotStorable, read_members
+from pipfast.wheel.members import read_members
+from pipfast.wheel.scheme import NotStorable
 from support.wheels import SYMLINK_MODE, Archive, Member, Wheel, wheel, with_broken_member
 
 if TYPE_CHECKING:
