@@ -13,7 +13,7 @@ from pipfast.install.info import Installed, info_batches, is_info, write_info
 from pipfast.install.linker import Linker
 from pipfast.install.place import check_targets, place
 from pipfast.install.plan import check_sources
-from pipfast.memo.installation import Installation, Placed
+from pipfast.memo.again.installation import Installation, Placed
 from pipfast.memo.watch import unwatched
 from pipfast.report import logger, timed
 from pipfast.store.manifest import is_tree

@@ -67,8 +67,8 @@ def _given(entry: Entry, question: Question, store: str) -> str:
     """Do again what pip has done, and print what it has said; return why nothing was done, if that is so."""
     if not entry.installed:
         return "" if _printed(entry.lines) else _UNPRINTED
-    from pipfast.memo.installation import read_installation
-    from pipfast.memo.placing import Declined, place_all
+    from pipfast.memo.again.installation import read_installation
+    from pipfast.memo.again.placing import Declined, place_all
 
     assert question.environment is not None
     try:

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from operator import itemgetter
 
-from pipfast.memo import weekly
+from pipfast.memo.again import weekly
 from pipfast.memo.elsewhere import HERE
 from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
@@ -26,9 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pipfast.memo.again.installation import KeptWheel, Placed
     from pipfast.memo.elsewhere import Environment
     from pipfast.memo.facts import Fact
-    from pipfast.memo.installation import KeptWheel, Placed
     from pipfast.memo.question import Question
     from pipfast.settings import Settings
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pipfast.memo.installation import Placed
+    from pipfast.memo.again.installation import Placed
     from pipfast.memo.question import Question
     from pipfast.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Folders of an environment, and members of a wheel that go to each.
+"""Folders of an environment, and members of a wheel that go there.
 
 Binary distribution format, "The .data directory".
 """

@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipfast.memo.again.weekly import Weekly
     from pipfast.memo.elsewhere import Environment
-    from pipfast.memo.weekly import Weekly
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -150,7 +150,7 @@ def read_installation(fields: Sequence[bytes]) -> Installation:
     each = iter(fields)
     weekly = None
     if next(each) == b"1":
-        from pipfast.memo.weekly import Weekly
+        from pipfast.memo.again.weekly import Weekly
 
         weekly = Weekly(_text(each), int(next(each)), _text(each), next(each) == b"1")
     mode, umask, tag, length = _text(each), int(next(each)), _text(each), int(next(each))

@@ -1,4 +1,4 @@
-"""Notes of pip's, one for each environment, on when it last asked for a newer pip."""
+"""Notes of pip about its weekly question for a newer pip."""
 
 from __future__ import annotations
 

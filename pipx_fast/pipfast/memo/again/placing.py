@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipfast.install.plan import Batch
+    from pipfast.memo.again.installation import Installation, KeptWheel
     from pipfast.memo.elsewhere import Environment
-    from pipfast.memo.installation import Installation, KeptWheel
 
 LONGEST_LINE = 127
 """Bytes of a script's first line beyond which pip writes another form (distlib's limit for Linux)."""

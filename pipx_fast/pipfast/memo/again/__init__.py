@@ -1,0 +1,1 @@
+"""Kept installations, done again in other environments."""
