@@ -67,9 +67,10 @@ def _given(entry: Entry, question: Question, store: str) -> str:
     """Do again what pip has done, and print what it has said; return why nothing was done, if that is so."""
     if not entry.installed:
         return "" if _printed(entry.lines) else _UNPRINTED
+    from pipfast.errors import PipfastError
     from pipfast.memo.again.installation import read_installation
-    from pipfast.memo.again.placing import Declined, place_all
 
+    placing, why = None, ""
     assert question.environment is not None
     try:
         kept = read_installation(entry.installed)
@@ -77,15 +78,23 @@ def _given(entry: Entry, question: Question, store: str) -> str:
         if is_told and kept.length != len(question.environment.prefix):
             # pip breaks its notices where the line ends.
             return "it prints where the environment is, whose path has another length"
-        placing = place_all(kept, store, question.environment)
-    except (Declined, ValueError, StopIteration) as error:
+        if kept.wheels:
+            from pipfast.memo.again.placing import place_all
+
+            placing = place_all(kept, store, question.environment)
+        elif kept.weekly is not None:
+            why = kept.weekly.renew(question.environment)
+    except (PipfastError, ValueError, StopIteration) as error:
         return str(error)
     except KeyboardInterrupt:
         _say(b"ERROR: Operation cancelled by user\n")
         raise SystemExit(1) from None
+    if why:
+        return why
     if _printed([(number, question.environment.full_bytes(data)) for number, data in entry.lines]):
         return ""
-    placing.undo()
+    if placing is not None:
+        placing.undo()
     return _UNPRINTED
 
 

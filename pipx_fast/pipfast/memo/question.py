@@ -117,19 +117,25 @@ class Question:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.arguments = list(arguments)
         self.folder = os.getcwd()
-        self.environment = Environment(sys.prefix) if sys.prefix != sys.base_prefix else None
-        """The virtual environment that this Python is in; None: it is in none."""
+        # Its path stands in the parts as `repr` writes it.
+        is_one = sys.prefix != sys.base_prefix and repr(sys.prefix)[1:-1] == sys.prefix
+        self.environment = Environment(sys.prefix) if is_one else None
+        """The virtual environment that this Python is in; None: it is in none, or in one with an odd name."""
         self.parts = [(name, repr(value)) for name, value in self._parts(environ)]
         """Names, and what each part is."""
         self.key = _key(self.parts)
         """64 lowercase hex digits."""
 
     @property
+    def is_dry_run(self) -> bool:
+        """Tell whether nothing is to be installed."""
+        return "--dry-run" in self.arguments
+
+    @property
     def key_of_any(self) -> str:
         """Return the key of this question as it is asked of any environment; empty: it has none."""
         environment = self.environment
-        # They stand in the parts as `repr` writes them.
-        if environment is None or repr(environment.prefix)[1:-1] != environment.prefix:
+        if environment is None:
             return ""
         parts = [(name, environment.neutral(value)) for name, value in self.parts]
         return _key([("of any environment", ""), *parts])

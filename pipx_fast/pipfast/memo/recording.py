@@ -14,6 +14,7 @@ from contextlib import suppress
 from operator import itemgetter
 
 from pipfast.memo.again import weekly
+from pipfast.memo.again.installation import Installation
 from pipfast.memo.elsewhere import HERE
 from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
@@ -21,6 +22,7 @@ from pipfast.memo.screen import Screen, still
 from pipfast.memo.watch import Watch, keep, unwatched
 from pipfast.memo.why import told as of_question
 from pipfast.memo.witness import Witness
+from pipfast.wheel.scheme import SCHEME_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ class Recording(Watch):
 
     def _see_environment(self) -> None:
         environment = self.question.environment
-        if environment is None or not self.question.key_of_any or not environment.is_plain():
+        if environment is None or not environment.is_plain():
             self.object_to("it installs, and not into a virtual environment")
             return
         for path, way in self._loaded_before():
@@ -194,13 +196,18 @@ class Recording(Watch):
             witness.object_to("it ended before its configuration was read")
         elif any(self._takes_answer(path) for path, _ in witness.looked):
             witness.object_to("it takes a server's answer that is kept")
+        environment = self.question.environment
+        if self.question.is_dry_run and environment is not None and environment.is_plain():
+            # What it would install it would install elsewhere, too.
+            self.begin_installing()
         if witness.objection:
             return None
         if self._of_environment is None:
             for path, way in self._loaded_before():
                 witness.look_at(path, way)
         facts: list[Fact] = []
-        environment = self.question.environment if self._of_environment is not None else None
+        if self._of_environment is None:
+            environment = None
         for (path, way), found in sorted(witness.looked.items(), key=itemgetter(0)):
             source = path if path.startswith("/") else os.path.join(self.question.folder, path)
             if environment is not None and self._is_told(environment, source, way, found):
@@ -247,9 +254,13 @@ class Recording(Watch):
                 self.witness.object_to("it asks for a newer pip")
             return []
         try:
-            if not self._placed:
-                raise ValueError("pip has installed it")
-            return self._placed[0].terms.elsewhere(environment, self._wheels, self._weekly).fields()
+            if self._placed:
+                terms = self._placed[0].terms
+            elif self._takes_archive or not self.question.is_dry_run:
+                raise ValueError("it takes an archive out of the store")
+            else:
+                terms = Installation("", 0, "", [environment.prefix] * len(SCHEME_KEYS), ())
+            return terms.elsewhere(environment, self._wheels, self._weekly).fields()
         except ValueError as error:
             self.witness.object_to(str(error))
             return []

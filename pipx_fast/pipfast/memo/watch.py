@@ -145,7 +145,7 @@ def _note(watch: Watch, question: Question, why: str) -> None:
             return
         logger.debug("pipfast: this answer is not kept: it is the first time that this is asked")
         keep(watch.store, question.key, ASKED)
-        if watch.has_installed and question.key_of_any:
+        if (watch.has_installed or question.is_dry_run) and question.key_of_any:
             keep(watch.store, question.key_of_any, ASKED)
     except Exception:
         logger.debug("pipfast: this question is not noted", exc_info=True)
