@@ -2,8 +2,8 @@
 
 ``PIPFAST_FUZZ_WORLDS`` is how many are run (a few by default), ``PIPFAST_FUZZ_SEED`` the number of the first. With
 ``PIPFAST_FUZZ_AGAIN=1`` each command is given four times, by processes of their own, so that the last may be
-answered out of what another has kept. A world that differs is shown as an expression: it goes into ``KNOWN``
-below.
+answered out of what another has kept; with ``=2`` in four fresh environments, one after the other. A world that
+differs is shown as an expression: it goes into ``KNOWN`` below.
 
 Before pip 23.1 and Python 3.11, pip takes requirements in an order that depends on where objects are in memory:
 run the worlds under ``setarch -R`` there.
@@ -44,7 +44,7 @@ AT_ONCE = 25
 TRIES = int(os.environ.get("PIPFAST_FUZZ_TRIES", "150"))
 """Worlds that are run to make one that differs simpler: some minutes."""
 
-AGAIN = os.environ.get("PIPFAST_FUZZ_AGAIN") == "1"
+AGAIN = os.environ.get("PIPFAST_FUZZ_AGAIN", "")
 
 KNOWN: dict[str, World] = {
     "a damaged stored archive instead of what came without a digest": World(
@@ -89,14 +89,17 @@ def differences(
         shutil.rmtree(inputs, ignore_errors=True)
 
 
-def asked_again(world: World) -> World:
+def asked_again(world: World, *, elsewhere: bool) -> World:
     """Return a world in which each command is given four times; what has changed just now is not kept yet.
 
     pip keeps pages of this server only where it is told to trust it.
+
+    :param elsewhere: in four environments one after the other, and not in one.
     """
-    commands = tuple(command for command in world.commands for _ in range(4))
+    commands = world.commands if elsewhere else tuple(command for command in world.commands for _ in range(4))
     settings = {**world.settings, "PIP_TRUSTED_HOST": "127.0.0.1", MARKER: "again"}
-    return dataclasses.replace(world, commands=commands, settings=settings, real=(Twin.OURS,))
+    more = 2 if elsewhere else 0
+    return dataclasses.replace(world, commands=commands, settings=settings, real=(Twin.OURS,), more=more)
 
 
 def told(world: World, found: list[Difference], laboratory: Laboratory) -> str:
@@ -120,7 +123,9 @@ def test_random_worlds(laboratory: Laboratory, server: Server, start: int) -> No
     problems = []
 
     for number in range(SEED + start, SEED + min(start + AT_ONCE, WORLDS)):
-        world = asked_again(numbered(number)) if AGAIN else numbered(number)
+        world = numbered(number)
+        if AGAIN:
+            world = asked_again(world, elsewhere=AGAIN == "2")
         try:
             found = differences(world, laboratory)
         except Exception:  # The fuzzer's own; the other worlds are run all the same.
