@@ -2,8 +2,8 @@
 
 ``PIPFAST_FUZZ_WORLDS`` is how many are run (a few by default), ``PIPFAST_FUZZ_SEED`` the number of the first. With
 ``PIPFAST_FUZZ_AGAIN=1`` each command is given four times, by processes of their own, so that the last may be
-answered out of what another has kept; with ``=2`` in four fresh environments, one after the other. A world that
-differs is shown as an expression: it goes into ``KNOWN`` below.
+answered out of what another has kept; with ``=2`` all is uninstalled in between. A world that differs is shown as
+an expression: it goes into ``KNOWN`` below.
 
 Before pip 23.1 and Python 3.11, pip takes requirements in an order that depends on where objects are in memory:
 run the worlds under ``setarch -R`` there.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fuzz.drawing import numbered
+from fuzz.drawing import NAMES, numbered
 from fuzz.shrinking import expression, shrunk
 from fuzz.wheels import Oddity
 from fuzz.worlds import Command, Release, World
@@ -89,17 +89,24 @@ def differences(
         shutil.rmtree(inputs, ignore_errors=True)
 
 
-def asked_again(world: World, *, elsewhere: bool) -> World:
+def asked_again(world: World, *, anew: bool) -> World:
     """Return a world in which each command is given four times; what has changed just now is not kept yet.
 
     pip keeps pages of this server only where it is told to trust it.
 
-    :param elsewhere: in four environments one after the other, and not in one.
+    :param anew: all is uninstalled in between, and no index has to be asked.
     """
-    commands = world.commands if elsewhere else tuple(command for command in world.commands for _ in range(4))
+    manners = world.manners
+    if anew:
+        first, second = ({
+            **{name: value for name, value in each.items() if name not in ("validators", "core_metadata", "hashes")},
+            "cache_control": "max-age=600",
+        } for each in manners)
+        manners = first, second
+    between = [Command(("uninstall", "-y", *NAMES))] if anew else []
+    commands = tuple(each for command in world.commands for _ in range(4) for each in (command, *between))
     settings = {**world.settings, "PIP_TRUSTED_HOST": "127.0.0.1", MARKER: "again"}
-    more = 2 if elsewhere else 0
-    return dataclasses.replace(world, commands=commands, settings=settings, real=(Twin.OURS,), more=more)
+    return dataclasses.replace(world, commands=commands, settings=settings, manners=manners, real=(Twin.OURS,))
 
 
 def told(world: World, found: list[Difference], laboratory: Laboratory) -> str:
@@ -125,7 +132,7 @@ def test_random_worlds(laboratory: Laboratory, server: Server, start: int) -> No
     for number in range(SEED + start, SEED + min(start + AT_ONCE, WORLDS)):
         world = numbered(number)
         if AGAIN:
-            world = asked_again(world, elsewhere=AGAIN == "2")
+            world = asked_again(world, anew=AGAIN == "2")
         try:
             found = differences(world, laboratory)
         except Exception:  # The fuzzer's own; the other worlds are run all the same.

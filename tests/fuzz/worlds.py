@@ -116,8 +116,6 @@ class World:
     """``inspect`` is compared after each command, and an uninstall of everything at the end."""
     hashing: str = ""
     """What is odd in ``hashed.txt``: digests are ``wrong``, one is ``missing``, or they are ``sha512``."""
-    more: int = 0
-    """Rounds of pipfast alone, in fresh environments, after the others."""
 
     def is_sound(self) -> bool:
         """Tell whether every command that asks an index asks one of these: a public one would be waited for."""
@@ -188,7 +186,6 @@ class World:
             more_requests=bool(self.wound) or len(steps) > 1,
             kept="PIPFAST_OFFLINE" in self.settings or self._may_lose_lengths(),
             forked=frozenset(Twin) - frozenset(self.real),
-            more=self.more,
         )
         return twins.differences(scenario, sabotage)
 

@@ -109,8 +109,6 @@ class Scenario:
     """Whether pipfast may ask for the same thing more often than pip, as after broken answers."""
     warm: bool = True
     """Whether there is a second round."""
-    more: int = 0
-    """Rounds after the second one, of pipfast alone: stock pip would do what it has done in the second."""
     stock_once: bool = False
     """Compare the warm round with stock pip's cold one, save for what is cached: half the time."""
     forked: frozenset[Twin] = frozenset()
@@ -352,13 +350,12 @@ def run_twins(
     """Run both twins, cold and warm, and return everything that is not as it should be."""
     differences: list[Difference] = []
     laboratory.forget()
-    more = (f"warm {number}" for number in range(scenario.more))
-    rounds = ("cold", "warm", *more) if scenario.warm else ("cold",)
+    rounds = ("cold", "warm") if scenario.warm else ("cold",)
     for name in rounds:
-        last = name == rounds[-1] or name.startswith("warm")
+        last = name == rounds[-1]
         if name == "warm" and scenario.between is not None:
             laboratory.store_of_ours(scenario.between)
-        if name == "cold" or (name == "warm" and not scenario.stock_once):
+        if name == "cold" or not scenario.stock_once:
             theirs = laboratory.run(scenario, Twin.STOCK, inputs, last=last or scenario.stock_once)
         mine = laboratory.run(scenario, Twin.OURS, inputs, sabotage, last=last)
         if name == "cold":

@@ -71,7 +71,8 @@ def _note(request: Request, placed: Ready, run: Run) -> None:
     run.recording.note_wheel(Placed(
         known["sha256"], request.requested, [*placed.entry_points.console, *placed.entry_points.gui], own,
         placed.scripts.console + placed.scripts.gui,
-        not placed.plan.installed.keys().isdisjoint(bytecode_of_rewritten(placed.plan)), terms,
+        not placed.plan.installed.keys().isdisjoint(bytecode_of_rewritten(placed.plan)),
+        [f"{batch.target}/{file.name}" for batch in placed.plan.batches for file in batch.files], terms,
     ))
 
 

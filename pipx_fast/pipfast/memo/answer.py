@@ -79,7 +79,7 @@ def _given(entry: Entry, question: Question, store: str) -> str:
             # pip breaks its notices where the line ends.
             return "it prints where the environment is, whose path has another length"
         if kept.wheels:
-            from pipfast.memo.again.placing import place_all
+            from pipfast.memo.again.place import place_all
 
             placing = place_all(kept, store, question.environment)
         elif kept.weekly is not None:
@@ -92,6 +92,8 @@ def _given(entry: Entry, question: Question, store: str) -> str:
     if why:
         return why
     if _printed([(number, question.environment.full_bytes(data)) for number, data in entry.lines]):
+        if placing is not None:
+            placing.end()
         return ""
     if placing is not None:
         placing.undo()

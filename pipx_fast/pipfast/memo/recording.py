@@ -260,10 +260,15 @@ class Recording(Watch):
                 raise ValueError("it takes an archive out of the store")
             else:
                 terms = Installation("", 0, "", [environment.prefix] * len(SCHEME_KEYS), ())
-            return terms.elsewhere(environment, self._wheels, self._weekly).fields()
+            return terms.elsewhere(environment, self._wheels, self._is_apart(), self._weekly).fields()
         except ValueError as error:
             self.witness.object_to(str(error))
             return []
+
+    def _is_apart(self) -> bool:
+        """Tell whether no two wheels have one file."""
+        paths = {path for wheel in self._placed for path in wheel.files}
+        return len(paths) == sum(len(wheel.files) for wheel in self._placed)
 
     def _lines(self) -> list[tuple[int, bytes]]:
         """Return what is to be printed; where it is kept for any environment, without this one's folder."""

@@ -19,7 +19,7 @@ _HARMLESS = frozenset((
     "array.__new__", "builtins.id", "code.__new__", "compile", "cpython.PyInterpreterState_Clear", "exec",
     "fcntl.flock", "fcntl.lockf", "gc.get_objects", "gc.get_referents", "gc.get_referrers", "glob.glob",
     "glob.glob/2", "marshal.load", "marshal.loads", "mmap.__new__", "object.__delattr__",
-    "object.__getattr__", "object.__setattr__", "os.get_terminal_size", "os.putenv", "os.unsetenv",
+    "object.__getattr__", "object.__setattr__", "os.get_terminal_size", "os.putenv", "os.unsetenv", "os.walk",
     "pathlib.Path.glob", "pathlib.Path.rglob", "signal.pthread_kill", "sys._getframe",
     "sys._getframemodulename", "sys.addaudithook", "sys.excepthook", "sys.unraisablehook", "time.sleep",
     "_thread.start_joinable_thread", "_thread.start_new_thread",

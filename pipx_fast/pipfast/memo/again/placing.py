@@ -19,13 +19,13 @@ from pipfast.install.place import check_targets, place
 from pipfast.install.plan import Plan, check_sources, plan_wheel, wrapper_test
 from pipfast.store.folder import is_usable
 from pipfast.store.layout import Layout, note_use
-from pipfast.store.manifest import Damaged, is_tree
+from pipfast.store.manifest import is_tree
 from pipfast.store.prepared import Prepared, read_prepared
 from pipfast.system.owner import effective_mode
 from pipfast.wheel.scheme import SCHEME_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipfast.install.plan import Batch
     from pipfast.memo.again.installation import Installation, KeptWheel
@@ -48,26 +48,6 @@ class _Ready(NamedTuple):
     @property
     def info_dir(self) -> str:
         return f"{self.lib_dir}/{self.prepared.manifest.info_dir}"
-
-
-def place_all(kept: Installation, store: str, environment: Environment) -> Placing:
-    """Place all wheels of an installation in pip's order.
-
-    :param store: the store's folder.
-    :raises Declined: they cannot be placed here; nothing is changed. What else is raised has changed nothing, too.
-    """
-    try:
-        placing = Placing(kept, store, environment)
-    except (Damaged, OSError, ValueError) as error:
-        raise Declined(repr(error)) from error
-    try:
-        placing.run()
-    except BaseException as error:
-        placing.undo()
-        if isinstance(error, OSError):
-            raise Declined(repr(error)) from error
-        raise
-    return placing
 
 
 class Placing:
@@ -157,12 +137,14 @@ class Placing:
             for name in ("INSTALLER", "REQUESTED", "RECORD"):
                 yield f"{ready.info_dir}/{name}"
 
-    def run(self) -> None:
+    def run(self, stop: Callable[[], None] = lambda: None) -> None:
         """Place the wheels, each .dist-info folder last: pip takes nothing for a package that is not whole.
 
+        :param stop: called before each wheel; what it raises ends this.
         :raises Declined: an entry went from the store. OSError: as placing does.
         """
         for ready in self._ready:
+            stop()
             self._begun.append(ready)
             batches, info_dir = ready.plan.batches, ready.info_dir
             place([each for each in batches if not is_info(each, info_dir)], self._linker)
@@ -194,6 +176,9 @@ class Placing:
             if script.is_made:
                 os.chmod(path, (os.stat(path).st_mode | 0o555) & 0o7777)
         return frozenset(changed), made
+
+    def end(self) -> None:
+        """Leave everything where it is."""
 
     def undo(self) -> None:
         """Take away what was placed; Ctrl-C does not stop it."""
