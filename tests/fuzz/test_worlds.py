@@ -98,11 +98,9 @@ def asked_again(world: World, *, anew: bool) -> World:
     """
     manners = world.manners
     if anew:
-        first, second = ({
-            **{name: value for name, value in each.items() if name not in ("validators", "core_metadata", "hashes")},
-            "cache_control": "max-age=600",
-        } for each in manners)
-        manners = first, second
+        left_out = ("validators", "core_metadata", "hashes")
+        first, second = ({name: each[name] for name in each if name not in left_out} for each in manners)
+        manners = {**first, "cache_control": "max-age=600"}, {**second, "cache_control": "max-age=600"}
     between = [Command(("uninstall", "-y", *NAMES))] if anew else []
     commands = tuple(each for command in world.commands for _ in range(4) for each in (command, *between))
     settings = {**world.settings, "PIP_TRUSTED_HOST": "127.0.0.1", MARKER: "again"}
