@@ -68,6 +68,15 @@ KNOWN: dict[str, World] = {
         ({"credentials": ("someone", "s3cret"), "core_metadata": False}, {}),
         settings={"PIPFAST_DISABLE": "downloads"},
     ),
+    "a size of what was fetched ahead from a server that names none": World(
+        (Release("Beta", "2.0rc1"), Release("alpha", "2.0", requires=("Beta>=2.0rc1",))),
+        (
+            Command(("install", "-i", "{index}", "-r", "hashed.txt")),
+            Command(("install", "-i", "{index}", "--cache-dir", "cache", "--use-pep517", "-r", "requirements.txt")),
+        ),
+        ({"ranges": False, "validators": False, "lengths": False, "compressed": False, "core_metadata": False}, {}),
+        requirements=("alpha",),
+    ),
     "two warnings fewer of a Requires-Python that is none": World(
         (Release("alpha", "1.0", oddities=(Oddity.BAD_PYTHON,)),),
         (Command(("install", "-i", "{index}", "alpha")),),

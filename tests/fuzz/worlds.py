@@ -211,7 +211,9 @@ class World:
         """
         sources = {"sdist", "made"} & {form for release in (*self.releases, *self.local) for form in release.forms}
         looks = any(word in command.args for command in self.commands for word in ("cache", "-v", "--log"))
-        return not (sources or looks or self.closer)
+        # pip has a bar for what comes without a length, and none for that out of its cache.
+        bars = "PIP_TRUSTED_HOST" in self.settings and any("lengths" in manners for manners in self.manners)
+        return not (sources or looks or bars or self.closer)
 
     def _says_something(self) -> bool:
         """Tell whether pipfast may say something: of the store, builds, figures, of what it did not ask for."""

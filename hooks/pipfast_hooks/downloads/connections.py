@@ -19,7 +19,7 @@ from pipfast.fetch.errors import WrongDigest
 from pipfast.fetch.pool import DownloadPool
 from pipfast.report import timed
 from pipfast.store.archives import Archive, add_archive, find_archive, hand_out, is_sound
-from pipfast.store.urls import Origin, find_digest, note_url
+from pipfast.store.urls import Origin, find_digest, find_origin, note_url
 from pipfast.system import threads
 from pipfast_hooks.downloads.job import Job, Scratch, find_stored_origin, give, move, would_keep
 from pipfast_hooks.guard import guarded
@@ -306,8 +306,9 @@ class Connections:
             job.archive = archive
             self._follow(job, archive.path)
             if "sha256" in job.digests and "Content-Length" not in download.first_response().headers:
-                # Also where pip never comes to ask for it in this run.
-                note_url(self._layout, download.url, archive.digest, Origin(kept=False, sized=False))
+                # Also where pip never comes to ask for it in this run; if it has come, it is noted.
+                if find_origin(self._layout, download.url, archive.digest) is None:
+                    note_url(self._layout, download.url, archive.digest, Origin(kept=False, sized=False))
             if "sha256" not in job.digests and (team := self._team_prepared(job, archive.digest)) is not None:
                 team.bring(archive.digest)
             self._prepare(archive.digest, archive.path, job.link.filename)
