@@ -64,12 +64,10 @@ def _note(request: Request, placed: Ready, run: Run) -> None:
         return
     own = [path for each, path in placed.plan.scripts if placed.plan.installed[each] in placed.scripts.changed]
     kind, schemes = run.intent.bytecode, request.schemes()
-    terms = Installation(
-        run.settings.link_mode, run.umask, kind.tag if kind is not None else "",
-        [schemes[key] for key in SCHEME_KEYS], (),
-    )
+    terms = Installation(run.settings.link_mode, run.umask, kind.tag if kind is not None else "", ())
     run.recording.note_wheel(Placed(
-        known["sha256"], request.requested, [*placed.entry_points.console, *placed.entry_points.gui], own,
+        known["sha256"], [schemes[key] for key in SCHEME_KEYS], request.requested,
+        [*placed.entry_points.console, *placed.entry_points.gui], own,
         placed.scripts.console + placed.scripts.gui,
         not placed.plan.installed.keys().isdisjoint(bytecode_of_rewritten(placed.plan)),
         [f"{batch.target}/{file.name}" for batch in placed.plan.batches for file in batch.files], terms,

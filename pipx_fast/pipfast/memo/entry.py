@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipfast.memo.facts import Fact
     from pipfast.memo.question import Question
 
-_FORMAT = b"3"
+_FORMAT = b"4"
 _MAGIC = b"pipfast-note-1 "
 _HEAD = len(_MAGIC) + 64 + 1
 """Length of the head of a note, see ``pipfast.store.notes``."""

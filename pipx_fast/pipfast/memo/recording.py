@@ -22,7 +22,6 @@ from pipfast.memo.screen import Screen, still
 from pipfast.memo.watch import Watch, keep, unwatched
 from pipfast.memo.why import told as of_question
 from pipfast.memo.witness import Witness
-from pipfast.wheel.scheme import SCHEME_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,7 +258,7 @@ class Recording(Watch):
             elif self._takes_archive or not self.question.is_dry_run:
                 raise ValueError("it takes an archive out of the store")
             else:
-                terms = Installation("", 0, "", [environment.prefix] * len(SCHEME_KEYS), ())
+                terms = Installation("", 0, "", ())
             return terms.elsewhere(environment, self._wheels, self._is_apart(), self._weekly).fields()
         except ValueError as error:
             self.witness.object_to(str(error))

@@ -35,21 +35,23 @@ class KeptWheel:
     """A wheel as it was installed.
 
     :param digest: SHA-256 of its archive, 64 lowercase hex digits.
+    :param folders: those of ``SCHEME_KEYS``, as ``Environment.relative`` returns them; its headers have their own.
     :param requested: REQUESTED is written.
     :param entry_points: names of those that become scripts.
     :param compiles: a script was byte-compiled where it is.
     :param files: how many it has.
     """
 
-    __slots__ = ("compiles", "digest", "entry_points", "files", "requested", "scripts")
+    __slots__ = ("compiles", "digest", "entry_points", "files", "folders", "requested", "scripts")
 
     def __init__(
-        self, digest: str, requested: bool, entry_points: Sequence[str], scripts: Sequence[Script], compiles: bool,
-        files: int,
+        self, digest: str, folders: Sequence[str], requested: bool, entry_points: Sequence[str],
+        scripts: Sequence[Script], compiles: bool, files: int,
     ) -> None:
         self.compiles = compiles
         self.files = files
         self.digest = digest
+        self.folders = folders
         self.requested = requested
         self.entry_points = entry_points
         self.scripts = scripts
@@ -59,26 +61,30 @@ class Placed:
     """A wheel that pipfast has just installed.
 
     :param digest: SHA-256 of its archive.
+    :param folders: full paths of those of ``SCHEME_KEYS``.
     :param requested: REQUESTED was written.
     :param entry_points: names of those that became scripts.
     :param own_scripts: full paths of the wheel's own that were rewritten.
     :param made_scripts: full paths of those that were made of entry points.
     :param compiles: one of its scripts was byte-compiled.
     :param files: full paths of the files that were placed.
-    :param terms: how it was installed, without wheels and with full paths.
+    :param terms: how it was installed, without wheels.
     """
 
     __slots__ = (
-        "compiles", "digest", "entry_points", "files", "made_scripts", "own_scripts", "requested", "terms",
+        "compiles", "digest", "entry_points", "files", "folders", "made_scripts", "own_scripts", "requested",
+        "terms",
     )
 
     def __init__(
-        self, digest: str, requested: bool, entry_points: Sequence[str], own_scripts: Sequence[str],
-        made_scripts: Sequence[str], compiles: bool, files: Sequence[str], terms: Installation,
+        self, digest: str, folders: Sequence[str], requested: bool, entry_points: Sequence[str],
+        own_scripts: Sequence[str], made_scripts: Sequence[str], compiles: bool, files: Sequence[str],
+        terms: Installation,
     ) -> None:
         self.files = files
         self.compiles = compiles
         self.digest = digest
+        self.folders = folders
         self.requested = requested
         self.entry_points = entry_points
         self.own_scripts = own_scripts
@@ -99,7 +105,10 @@ class Placed:
             if first != b"#!" + _told(interpreter) + b"\n":
                 raise ValueError(f"{path} does not begin with the interpreter's path")
             scripts.append(Script(_relative(environment, path), is_made, rest))
-        return KeptWheel(self.digest, self.requested, self.entry_points, scripts, self.compiles, len(self.files))
+        folders = [_relative(environment, folder) for folder in self.folders]
+        return KeptWheel(
+            self.digest, folders, self.requested, self.entry_points, scripts, self.compiles, len(self.files),
+        )
 
 
 class Installation:
@@ -108,17 +117,16 @@ class Installation:
     :param mode: the link mode that was asked for.
     :param umask: of the user.
     :param tag: the kind of bytecode; empty: none.
-    :param folders: those of ``SCHEME_KEYS``, as ``Environment.relative`` returns them.
     :param apart: no two wheels have one file, so that their order does not matter.
     :param length: characters of the path of the environment.
     :param weekly: what is known of a newer pip; None: pip did not look.
     """
 
-    __slots__ = ("apart", "folders", "length", "mode", "tag", "umask", "weekly", "wheels")
+    __slots__ = ("apart", "length", "mode", "tag", "umask", "weekly", "wheels")
 
     def __init__(
-        self, mode: str, umask: int, tag: str, folders: Sequence[str], wheels: Sequence[KeptWheel],
-        apart: bool = False, length: int = 0, weekly: Weekly | None = None,
+        self, mode: str, umask: int, tag: str, wheels: Sequence[KeptWheel], apart: bool = False, length: int = 0,
+        weekly: Weekly | None = None,
     ) -> None:
         self.apart = apart
         self.length = length
@@ -126,33 +134,30 @@ class Installation:
         self.mode = mode
         self.umask = umask
         self.tag = tag
-        self.folders = folders
         self.wheels = wheels
 
     def elsewhere(
         self, environment: Environment, wheels: Sequence[KeptWheel], apart: bool, weekly: Weekly | None
     ) -> Installation:
-        """Return an installation on these terms; ValueError: a folder is not in the environment."""
-        folders = [_relative(environment, folder) for folder in self.folders]
-        return Installation(
-            self.mode, self.umask, self.tag, folders, wheels, apart, len(environment.prefix), weekly,
-        )
+        """Return an installation on these terms."""
+        return Installation(self.mode, self.umask, self.tag, wheels, apart, len(environment.prefix), weekly)
 
     def of(self, wheels: Sequence[KeptWheel], weekly: Weekly | None = None) -> Installation:
         """Return the installation of some of its wheels."""
-        return Installation(self.mode, self.umask, self.tag, self.folders, wheels, weekly=weekly)
+        return Installation(self.mode, self.umask, self.tag, wheels, weekly=weekly)
 
     def fields(self) -> list[bytes]:
         """Return it as ``read_installation`` reads it; ValueError: something in it cannot be told."""
         parts = [_told(self.mode), b"%d" % self.umask, _told(self.tag), b"%d" % self.apart, b"%d" % self.length]
-        parts += [*map(_told, self.folders), b"%d" % len(self.wheels)]
+        parts.append(b"%d" % len(self.wheels))
         if self.weekly is not None:
             note = self.weekly
             parts = [b"1", _told(note.folder), b"%d" % note.mode, _told(note.rest), b"%d" % note.asked, *parts]
         else:
             parts.insert(0, b"0")
         for wheel in self.wheels:
-            parts += [_told(wheel.digest), b"%d" % wheel.requested, b"%d" % wheel.compiles, b"%d" % wheel.files]
+            parts += [_told(wheel.digest), *map(_told, wheel.folders)]
+            parts += [b"%d" % wheel.requested, b"%d" % wheel.compiles, b"%d" % wheel.files]
             parts += [b"%d" % len(wheel.entry_points), *map(_told, wheel.entry_points)]
             parts.append(b"%d" % len(wheel.scripts))
             for script in wheel.scripts:
@@ -170,17 +175,17 @@ def read_installation(fields: Sequence[bytes]) -> Installation:
         weekly = Weekly(_text(each), int(next(each)), _text(each), next(each) == b"1")
     mode, umask, tag = _text(each), int(next(each)), _text(each)
     apart, length = next(each) == b"1", int(next(each))
-    folders = [_path(each) for _ in SCHEME_KEYS]
     wheels = []
     for _ in range(int(next(each))):
-        digest, requested, compiles = _text(each), next(each) == b"1", next(each) == b"1"
+        digest = _text(each)
         if len(digest) != 64 or not _HEX.issuperset(digest):
             raise ValueError(f"{digest!r} is no digest")
-        files = int(next(each))
+        folders = [_path(each) for _ in SCHEME_KEYS]
+        requested, compiles, files = next(each) == b"1", next(each) == b"1", int(next(each))
         entry_points = [_text(each) for _ in range(int(next(each)))]
         scripts = [Script(_path(each), next(each) == b"1", next(each)) for _ in range(int(next(each)))]
-        wheels.append(KeptWheel(digest, requested, entry_points, scripts, compiles, files))
-    return Installation(mode, umask, tag, folders, wheels, apart, length, weekly)
+        wheels.append(KeptWheel(digest, folders, requested, entry_points, scripts, compiles, files))
+    return Installation(mode, umask, tag, wheels, apart, length, weekly)
 
 
 def _relative(environment: Environment, path: str) -> str:

@@ -66,10 +66,7 @@ class Placing:
             raise Declined("the interpreter's path does not fit into a script's first line")
         self._kept, self._environment = kept, environment
         self._layout = Layout(root)
-        self._schemes = {
-            key: environment.full(folder) for key, folder in zip(SCHEME_KEYS, kept.folders, strict=True)
-        }
-        library = self._schemes["purelib"]
+        library = self._schemes(kept.wheels[0])["purelib"]
         if os.stat(library).st_dev != os.stat(root).st_dev:
             raise Declined("the store is on another filesystem")
         self._linker = Linker(effective_mode(kept.mode, library), kept.umask)  # type: ignore[arg-type]
@@ -81,6 +78,10 @@ class Placing:
             raise Declined(why)
         self._begun: list[_Ready] = []
 
+    def _schemes(self, wheel: KeptWheel) -> dict[str, str]:
+        folders = map(self._environment.full, wheel.folders)
+        return dict(zip(SCHEME_KEYS, folders, strict=True))
+
     def _get_ready(self, wheel: KeptWheel) -> _Ready:
         kept = self._kept
         try:
@@ -91,8 +92,9 @@ class Placing:
         note_use(prepared.tree)
         if prepared.bytecode is not None:
             note_use(prepared.bytecode)
-        lib_dir = self._schemes["purelib" if prepared.manifest.root_is_purelib else "platlib"]
-        plan = plan_wheel(prepared, self._schemes, lib_dir, wrapper_test(wheel.entry_points))
+        schemes = self._schemes(wheel)
+        lib_dir = schemes["purelib" if prepared.manifest.root_is_purelib else "platlib"]
+        plan = plan_wheel(prepared, schemes, lib_dir, wrapper_test(wheel.entry_points))
         changed = check_sources(plan.batches)
         if changed is not None:
             raise Declined(f"{changed} is not as it was stored")
@@ -171,6 +173,10 @@ class Placing:
                 made.append(path)
             else:
                 changed.add(ready.plan.installed[own[path]])
+            if script.is_made:
+                # Never through another wheel's file of that name, which may be a link of the store's.
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
             with open(path, "wb") as file:
                 file.write(self._first_line + script.rest)
             if script.is_made:
