@@ -31,7 +31,11 @@ _ABOUT_ITSELF = (b"command", b"prompt")
 
 https://docs.python.org/3/library/venv.html"""
 
-_PART_OF_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+_BEFORE_A_PATH = frozenset("'\"=!: \t\r\n([,;")
+"""What may stand before a path; ``/mnt`` before it, or ``http://host``, begins another one."""
+
+_AFTER_A_FOLDER = frozenset("/'\"=: \t\r\n)],;\\")
+"""What may stand after a folder; others are taken for a part of its name. Backslashes are those of ``repr``."""
 
 
 class Environment:
@@ -46,10 +50,12 @@ class Environment:
 
     def neutral(self, text: str) -> str:
         """Return a text with ``HERE`` in the place of the folder, where that is a whole path or begins one."""
-        first, *others = text.split(self.prefix)
-        parts = [first]
+        before, *others = text.split(self.prefix)
+        parts = [before]
         for each in others:
-            parts += [self.prefix if each[:1] in _PART_OF_A_NAME and each else HERE, each]
+            is_whole = _begins_path(before) and (not each or each[0] in _AFTER_A_FOLDER)
+            parts += [HERE if is_whole else self.prefix, each]
+            before = each
         return "".join(parts)
 
     def neutral_bytes(self, content: bytes) -> bytes:
@@ -116,6 +122,11 @@ class Environment:
     def is_plain(self) -> bool:
         """Tell whether the folder is where its path says: no part of that is a symbolic link."""
         return os.path.realpath(self.prefix) == self.prefix
+
+
+def _begins_path(before: str) -> bool:
+    """Tell whether what stands before a path is no part of it, nor of an address."""
+    return not before or (before[-1] in _BEFORE_A_PATH and "://" not in before[before.rfind(" ") + 1 :])
 
 
 def _names(folder: str) -> bytes:

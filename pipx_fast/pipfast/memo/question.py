@@ -135,7 +135,7 @@ class Question:
     def key_of_any(self) -> str:
         """Return the key of this question as it is asked of any environment; empty: it has none."""
         environment = self.environment
-        if environment is None:
+        if environment is None or not environment.is_plain():
             return ""
         parts = [(name, environment.neutral(value)) for name, value in self.parts]
         return _key([("of any environment", ""), *parts])

@@ -238,8 +238,9 @@ class Recording(Watch):
         """Tell whether what was seen of a path is told in another way where the environment does not matter."""
         if environment.has(path):
             return True
-        if path.startswith(environment.prefix):
-            self.witness.object_to(f"{path} is beside the environment")
+        if environment.prefix in path:
+            # Another environment's question with another path would be the same.
+            self.witness.object_to(f"{path} is beside the environment, or has its path in it")
         # Whoever places this looks whether a folder above the environment is a link.
         return _is_folder(found) and way in ("f", "l") and environment.prefix.startswith(f"{path.rstrip('/')}/")
 
@@ -283,7 +284,10 @@ class Recording(Watch):
                 return []
             if os.fsencode(HERE) in rest:
                 self.witness.object_to("it prints a control character")
-            lines.append((number, environment.neutral_bytes(rest)))
+            line = environment.neutral_bytes(rest)
+            if os.fsencode(environment.prefix) in line:
+                self.witness.object_to("it prints a path that has the environment's in it")
+            lines.append((number, line))
         return [(number, data) for number, data in lines if data]
 
     def _takes_answer(self, path: str) -> bool:
