@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipfast.memo.again.halves import LEAST_FILES
 from pipfast.memo.entry import read
 from support.alike import LEARNING, PLAIN, Asking, World, archives, nothing, picture, plain, site_of
 from support.changes import MARK, SETTLED_S
@@ -431,6 +432,22 @@ def test_wheels_with_one_file(world: World) -> None:
     for _ in range(2):
         compare(world, asking, nothing, given=True)
     assert world.run("pipfast", world.fresh("e9"), "store", "verify").out.endswith("none damaged\n")
+
+
+def test_wheels_with_one_file_among_thousands(world: World) -> None:
+    """Two processes may place them, and pip's order counts all the same."""
+    world.put_back()
+    world.index.add(
+        Wheel("wide", files={f"wide/{number}.txt": "" for number in range(LEAST_FILES)}).build(),
+        Wheel("first", data={"data/bin/it": "held\n"}).build(),
+        Wheel("second", requires=["first"], console={"it": "second:main"}, files={
+            f"{number}.txt": "" for number in range(9)}).build(),
+    )
+    asking = Asking(("second", "wide"))
+    world.teach(asking)
+    env = world.fresh("e9")
+    assert MARK in world.install(env, asking).out
+    assert b"second" in (env / "bin" / "it").read_bytes()
 
 
 def limits_beside(limit: str, place: str) -> Before:

@@ -267,8 +267,8 @@ class Recording(Watch):
 
     def _is_apart(self) -> bool:
         """Tell whether no two wheels have one file."""
-        paths = {path for wheel in self._placed for path in wheel.files}
-        return len(paths) == sum(len(wheel.files) for wheel in self._placed)
+        paths = [path for wheel in self._placed for path in (*wheel.files, *wheel.made_scripts)]
+        return len(set(paths)) == len(paths)
 
     def _lines(self) -> list[tuple[int, bytes]]:
         """Return what is to be printed; where it is kept for any environment, without this one's folder."""
