@@ -72,9 +72,9 @@ KNOWN: dict[str, World] = {
         (Release("Beta", "2.0rc1"), Release("alpha", "2.0", requires=("Beta>=2.0rc1",))),
         (
             Command(("install", "-i", "{index}", "-r", "hashed.txt")),
-            Command(("install", "-i", "{index}", "--cache-dir", "cache", "--use-pep517", "-r", "requirements.txt")),
+            Command(("install", "-i", "{index}", "--cache-dir", "cache", "-r", "requirements.txt")),
         ),
-        ({"ranges": False, "validators": False, "lengths": False, "compressed": False, "core_metadata": False}, {}),
+        ({"ranges": False, "validators": False, "lengths": False, "core_metadata": False}, {}),
         requirements=("alpha",),
     ),
     "two warnings fewer of a Requires-Python that is none": World(
