@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -553,3 +554,38 @@ def test_pages_that_age(tmp_path: Path) -> None:
         world.index.add(Wheel("bottom", "2.0").build())
         time.sleep(max(0.0, entry.until / 1e9 - time.time()))
         assert "bottom-2.0" in world.install(world.fresh("e9")).out
+
+
+KILLED = """
+import os, signal, sys
+if sys.path and sys.path[0] in ("", os.getcwd()):
+    sys.path.pop(0)
+import pipfast
+sys.argv[0] = os.path.join(os.path.dirname(pipfast.__file__), "__main__.py")
+before = os.open
+def killed(path, flags, *more, **others):
+    if flags & os.O_CREAT and str(path).rpartition("/")[2].startswith("{name}"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return before(path, flags, *more, **others)
+os.open = killed
+from pipfast.memo.answer import answered
+sys.exit(answered(sys.argv[1:], lambda recording: 77))
+"""
+
+
+@pytest.mark.parametrize("name", ["INSTALLER.", "RECORD."])
+def test_killed_while_it_is_placed(world: World, name: str) -> None:
+    """Nothing is a package that is not whole: the next run installs all that is missing."""
+    world.put_back()
+    ready(world)
+    env = world.fresh("e9")
+    command = [f"{env}/bin/python", "-c", KILLED.replace("{name}", name), *world.installing(env, PLAIN)]
+    ended = subprocess.run(
+        command, env=world.environ(env, PLAIN), cwd=world.work, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended
+    whole = {path.parent.name for path in site_of(env).glob("*.dist-info/RECORD")}
+    assert {path.name for path in site_of(env).glob("*.dist-info")} == whole
+    assert world.install_by_pip(env).status == 0
+    assert world.run("pip", env, "check").status == 0
+    assert {"top-1.0.dist-info", "bottom-1.0.dist-info"} <= {
+        path.parent.name for path in site_of(env).glob("*.dist-info/RECORD")}

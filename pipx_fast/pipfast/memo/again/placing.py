@@ -77,6 +77,7 @@ class Placing:
         if why:
             raise Declined(why)
         self._begun: list[_Ready] = []
+        self._aside = ""
 
     def _schemes(self, wheel: KeptWheel) -> dict[str, str]:
         folders = map(self._environment.full, wheel.folders)
@@ -155,14 +156,18 @@ class Placing:
                 from pipfast.install.compiling import compile_rewritten
 
                 compile_rewritten(ready.plan, ready.lib_dir)
-            place(info_batches(batches, info_dir), self._linker)
+            # Another name until it is whole: pip takes a .dist-info folder without RECORD for a package, too.
+            self._aside = f"{info_dir}.{os.urandom(6).hex()}.tmp"
+            place([each._replace(target=f"{self._aside}{each.target[len(info_dir):]}")
+                   for each in info_batches(batches, info_dir)], self._linker)
             if not is_tree(ready.prepared.tree, ready.prepared.manifest.tree_id):
                 raise Declined(f"{ready.prepared.tree} went while it was placed")
             write_info(
                 Installed(ready.prepared.manifest, ready.plan, ready.lib_dir, changed, made,
                           ready.kept.requested, None),
-                info_dir, self._kept.umask,
+                self._aside, self._kept.umask,
             )
+            os.rename(self._aside, info_dir)
 
     def _write_scripts(self, ready: _Ready) -> tuple[frozenset[str], list[str]]:
         own = {path: each for each, path in ready.plan.scripts}
@@ -192,6 +197,10 @@ class Placing:
             for path in self._paths(self._begun):
                 with suppress(OSError):
                     os.unlink(path)
+            if os.path.lexists(self._aside):
+                import shutil
+
+                shutil.rmtree(self._aside, ignore_errors=True)
             for folder in sorted(self._folders, key=len, reverse=True):
                 with suppress(OSError):
                     os.rmdir(folder)
