@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def errors(ended: Ended) -> str:
     """Return what pip says on standard error, without what is ours below and above it."""
-    lines = [line for line in ended.err.splitlines() if not line.startswith(("pipfast:", "hint:", "  ERROR:"))]
+    lines = [line for line in ended.err.splitlines() if not line.startswith(("pipfast:", "hint:", "  pip:"))]
     return re.sub(r"(pip-[a-z-]+-|\btmp|/[a-z]+_)\w+", r"\1", "\n".join(lines))
 
 
