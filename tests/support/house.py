@@ -52,6 +52,7 @@ FLOORS = (
     "pipfast.remote",
     "pipfast.shells",
     "pipfast.plugin",
+    "pipfast.memo.again",
     "pipfast.memo",
     "pipfast.commands",
     "pipfast_hooks",

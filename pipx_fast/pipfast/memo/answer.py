@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pipfast.memo.elsewhere import HERE
+from pipfast.memo.again.elsewhere import HERE
 from pipfast.memo.entry import kept_for, root
 from pipfast.memo.question import Question, is_install, is_loud, oddity, unfit
 

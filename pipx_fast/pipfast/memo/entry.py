@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipfast.memo.elsewhere import Environment
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.facts import Fact
     from pipfast.memo.question import Question
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import stat
 
-from pipfast.memo.elsewhere import HERE
+from pipfast.memo.again.elsewhere import HERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipfast.memo.elsewhere import Environment
+    from pipfast.memo.again.elsewhere import Environment
 
 Fact = tuple[str, str]
 """A path, and what was seen of it: a letter for the way of looking, and what that gave.
 
 ``f``: followed, ``l``: not followed, ``n``: a folder's names, ``a`` and a mode: access to it. In capitals, of a
-path that begins with ``elsewhere.HERE``: what is in it counts, see ``elsewhere``."""
+path that begins with ``HERE``: what is in it counts, see ``again.elsewhere``."""
 
 FINE_NS = 20_000_000
 """Nanoseconds within which two changes may have one time, where times have fractions of a second."""

@@ -9,7 +9,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from pipfast.memo.elsewhere import Environment
+from pipfast.memo.again.elsewhere import Environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from contextlib import suppress
 from operator import itemgetter
 
 from pipfast.memo.again import weekly
+from pipfast.memo.again.elsewhere import HERE
 from pipfast.memo.again.installation import Installation
-from pipfast.memo.elsewhere import HERE
 from pipfast.memo.entry import Entry
 from pipfast.memo.facts import is_settled, look, told
 from pipfast.memo.screen import Screen, still
@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.again.installation import KeptWheel, Placed
-    from pipfast.memo.elsewhere import Environment
     from pipfast.memo.facts import Fact
     from pipfast.memo.question import Question
     from pipfast.settings import Settings

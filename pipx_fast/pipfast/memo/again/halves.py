@@ -17,8 +17,8 @@ from pipfast.memo.again.placing import Declined, Placing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.again.installation import Installation, KeptWheel
-    from pipfast.memo.elsewhere import Environment
 
 LEAST_FILES = 4_000
 """Files for which a second process is worth its start."""

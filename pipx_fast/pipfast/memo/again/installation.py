@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pipfast.memo.elsewhere import HERE
+from pipfast.memo.again.elsewhere import HERE
 from pipfast.wheel.scheme import SCHEME_KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.again.weekly import Weekly
-    from pipfast.memo.elsewhere import Environment
 
 _HEX = frozenset("0123456789abcdef")
 

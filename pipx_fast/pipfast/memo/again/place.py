@@ -8,9 +8,9 @@ from pipfast.memo.again.placing import Declined, Placing
 from pipfast.store.manifest import Damaged
 
 if TYPE_CHECKING:
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.again.halves import Halves
     from pipfast.memo.again.installation import Installation
-    from pipfast.memo.elsewhere import Environment
 
 
 def place_all(kept: Installation, store: str, environment: Environment) -> Placing | Halves:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pipfast.install.plan import Batch
+    from pipfast.memo.again.elsewhere import Environment
     from pipfast.memo.again.installation import Installation, KeptWheel
-    from pipfast.memo.elsewhere import Environment
 
 LONGEST_LINE = 127
 """Bytes of a script's first line beyond which pip writes another form (distlib's limit for Linux)."""

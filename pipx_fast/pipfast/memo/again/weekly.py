@@ -9,11 +9,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha224
 
-from pipfast.memo.elsewhere import HERE
+from pipfast.memo.again.elsewhere import HERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pipfast.memo.elsewhere import Environment
+    from pipfast.memo.again.elsewhere import Environment
 
 WEEK = timedelta(days=7)
 """The time for which pip does not ask again."""

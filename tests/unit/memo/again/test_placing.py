@@ -12,9 +12,9 @@ import pytest
 
 from pipfast.install import info
 from pipfast.memo.again import halves, place, placing
+from pipfast.memo.again.elsewhere import HERE, Environment
 from pipfast.memo.again.installation import Installation, KeptWheel, Placed, Script, read_installation
 from pipfast.memo.again.placing import Declined
-from pipfast.memo.elsewhere import HERE, Environment
 from pipfast.prepare.bytecode import current_kind
 from pipfast.wheel.scheme import SCHEME_KEYS
 from support.snapshot import picture

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipfast.memo.again.elsewhere import Environment
 from pipfast.memo.again.weekly import Weekly, noted, until
-from pipfast.memo.elsewhere import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipfast.memo.elsewhere import HERE, LARGEST, Environment
+from pipfast.memo.again.elsewhere import HERE, LARGEST, Environment
 from pipfast.memo.facts import changed
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipfast.memo.elsewhere import HERE, Environment
+from pipfast.memo.again.elsewhere import HERE, Environment
 
 PREFIX = "/work/e1"
 
