@@ -449,14 +449,14 @@ def _without_said(home: snapshot.Tree, stock: snapshot.Tree) -> snapshot.Tree:
 def _comparable(tree: snapshot.Tree, printed: set[str], told: Callable[[str], str]) -> snapshot.Tree:
     """Take out of logs what was not printed too: what is logged for debugging only is our own affair.
 
-    A clone's own notes hold the time of day.
+    A clone's own notes hold the time of day, as pip's answers do that a ``--cache-dir cache`` keeps.
     """
     return {
         path: replace(entry, content=_printed_lines(entry.content, printed, told))
         if path.endswith(".log") and entry.is_file
         else entry
         for path, entry in tree.items()
-        if "/.git/" not in path
+        if "/.git/" not in path and not path.startswith(("cache/http/", "cache/http-v2/"))
     }
 
 
