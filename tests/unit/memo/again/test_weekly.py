@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE, OTHER = Environment("/x/one"), Environment("/y/another")
-NOW = datetime.now(timezone.utc)
 
 
-def note(folder: Path, environment: Environment, *, when: datetime = NOW, version: str = "26.3") -> Path:
+def note(folder: Path, environment: Environment, *, days: int = 0, version: str = "26.3") -> Path:
     path = folder / hashlib.sha224(environment.prefix.encode()).hexdigest()
+    when = datetime.now(timezone.utc) - timedelta(days=days)
     told = {"key": environment.prefix, "last_check": when.isoformat(), "pypi_version": version}
     path.write_text(json.dumps(told, sort_keys=True, separators=(",", ":")), encoding="utf-8")
     path.chmod(0o640)
@@ -37,12 +37,12 @@ def test_another_environment_gets_a_note_of_its_own(weekly: Weekly, tmp_path: Pa
     path = tmp_path / hashlib.sha224(OTHER.prefix.encode()).hexdigest()
     told = json.loads(path.read_text(encoding="utf-8"))
     assert (told["key"], told["pypi_version"]) == (OTHER.prefix, "26.3")
-    assert abs(datetime.fromisoformat(told["last_check"]) - NOW) < timedelta(minutes=5)
+    assert abs(datetime.fromisoformat(told["last_check"]) - datetime.now(timezone.utc)) < timedelta(minutes=5)
     assert path.stat().st_mode & 0o777 == 0o640 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_note_of_this_week_stays(weekly: Weekly, tmp_path: Path) -> None:
-    path = note(tmp_path, OTHER, when=NOW - timedelta(days=3))
+    path = note(tmp_path, OTHER, days=3)
     before = path.read_bytes()
     assert weekly.renew(OTHER) == "" and path.read_bytes() == before
 
@@ -53,7 +53,7 @@ def test_note_of_another_pip_is_pips_to_judge(weekly: Weekly, tmp_path: Path) ->
 
 
 def test_old_note_is_written_anew(weekly: Weekly, tmp_path: Path) -> None:
-    path = note(tmp_path, OTHER, when=NOW - timedelta(days=8), version="20.0")
+    path = note(tmp_path, OTHER, days=8, version="20.0")
     assert weekly.renew(OTHER) == "" and json.loads(path.read_text())["pypi_version"] == "26.3"
 
 
