@@ -340,7 +340,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def ready(world: World, asking: Asking = PLAIN, before: Before = nothing) -> None:
-    """Have it kept, and see it given; another test may touch pipfast's own files, which are compared, just then."""
+    """Have it kept, and see it given; another test may touch pipfast's own files just then, which are compared."""
     for _ in range(5):
         if world.answers() and MARK in world.install(world.fresh("e5", before), asking).out:
             return
