@@ -118,11 +118,12 @@ class _Other:
 
     def end(self) -> None:
         """Wait for its end; it has nothing to undo if it was not told so."""
-        for each in (self._orders, self._answers):
-            with suppress(OSError):
-                os.close(each)
+        with suppress(OSError):
+            os.close(self._orders)
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+        with suppress(OSError):
+            os.close(self._answers)
 
 
 def _obey(
@@ -142,7 +143,9 @@ def _obey(
         except BaseException:
             placing.undo()
             raise
-        os.write(answers, _DONE)
+        with suppress(OSError):
+            # Nobody may hear it any more; the order counts all the same.
+            os.write(answers, _DONE)
         if os.read(orders, 1) == _UNDO:
             placing.undo()
     except Exception as error:

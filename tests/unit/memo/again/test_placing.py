@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,27 @@ def test_what_is_not_finished_is_taken_away(
 
     monkeypatch.setattr(placing, "write_info", fail)
     with pytest.raises((Declined, KeyboardInterrupt)):
+        place.place_all(kept, str(layout.root), environment)
+    assert look(environment) == before
+
+
+def test_second_half_is_taken_away_however_late(
+    kept: Installation, layout: Layout, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process gives up while the second one is at its last wheel."""
+    before, original, first = look(environment), info.write_info, os.getpid()
+
+    def write(installed: info.Installed, folder: str, umask: int) -> None:
+        if os.getpid() == first:
+            time.sleep(0.6)
+            raise OSError(28, "No space left on device")
+        time.sleep(0.4)
+        original(installed, folder, umask)
+
+    monkeypatch.setattr(halves, "LEAST_FILES", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(placing, "write_info", write)
+    with pytest.raises(Declined):
         place.place_all(kept, str(layout.root), environment)
     assert look(environment) == before
 
