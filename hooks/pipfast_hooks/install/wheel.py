@@ -58,20 +58,28 @@ def _note(request: Request, placed: Ready, run: Run) -> None:
         expectation.note(known["sha256"], placed.prepared.manifest.info_dir)
     if run.recording is None:
         return
-    why = "a wheel is none of an index" if known is None or request.direct_url is not None else ""
-    if why or known is None or placed.scripts is None:
-        run.recording.object_to(why)
+    if known is None or request.direct_url is not None:
+        run.recording.object_to("a wheel is none of an index")
         return
+    try:
+        run.recording.note_wheel(_placed(request, placed, run, known["sha256"]))
+    except Exception as error:
+        # Without it the rest is no whole installation.
+        run.recording.object_to(repr(error))
+
+
+def _placed(request: Request, placed: Ready, run: Run, digest: str) -> Placed:
+    assert placed.scripts is not None
     own = [path for each, path in placed.plan.scripts if placed.plan.installed[each] in placed.scripts.changed]
     kind, schemes = run.intent.bytecode, request.schemes()
     terms = Installation(run.settings.link_mode, run.umask, kind.tag if kind is not None else "", ())
-    run.recording.note_wheel(Placed(
-        known["sha256"], [schemes[key] for key in SCHEME_KEYS], request.requested,
+    return Placed(
+        digest, [schemes[key] for key in SCHEME_KEYS], request.requested,
         [*placed.entry_points.console, *placed.entry_points.gui], own,
         placed.scripts.console + placed.scripts.gui,
         not placed.plan.installed.keys().isdisjoint(bytecode_of_rewritten(placed.plan)),
         [f"{batch.target}/{file.name}" for batch in placed.plan.batches for file in batch.files], terms,
-    ))
+    )
 
 
 def _by_pip(call: Call, run: Run) -> Any:

@@ -123,6 +123,7 @@ class Question:
         """The virtual environment that this Python is in; None: it is in none, or in one with an odd name."""
         self.parts = [(name, repr(value)) for name, value in self._parts(environ)]
         """Names, and what each part is."""
+        self._key_of_any: str | None = None
         self.key = _key(self.parts)
         """64 lowercase hex digits."""
 
@@ -134,11 +135,12 @@ class Question:
     @property
     def key_of_any(self) -> str:
         """Return the key of this question as it is asked of any environment; empty: it has none."""
-        environment = self.environment
-        if environment is None or not environment.is_plain():
-            return ""
-        parts = [(name, environment.neutral(value)) for name, value in self.parts]
-        return _key([("of any environment", ""), *parts])
+        if self._key_of_any is None:
+            environment, self._key_of_any = self.environment, ""
+            if environment is not None and environment.is_plain():
+                parts = [(name, environment.neutral(value)) for name, value in self.parts]
+                self._key_of_any = _key([("of any environment", ""), *parts])
+        return self._key_of_any
 
     def _parts(self, environ: Mapping[str, str]) -> Iterator[tuple[str, object]]:
         yield ARGUMENTS, self.arguments
